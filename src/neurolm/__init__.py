@@ -1,0 +1,24 @@
+"""neurolm: open any EEG recording, ask it a question in English, get an answer with an honest probability.
+
+Importing does nothing slow: torch and MNE are loaded when they are first needed.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neurolm.api import Answer, Model, load
+
+try:
+    __version__ = version("neurolm")
+except PackageNotFoundError:  # a source tree that was never installed
+    __version__ = "0+unknown"
+
+__all__ = ["Answer", "Model", "__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module("neurolm.api"), name)
+    raise AttributeError(f"module 'neurolm' has no attribute {name!r}")

@@ -1,0 +1,32 @@
+"""Errors meant for users: each says what was found and what to do about it.
+
+The command line prints the message of a :class:`NeuroLMError` without a traceback and exits with status 2.
+"""
+
+
+class NeuroLMError(Exception):
+    """Something the user can fix. The message names the file or argument, the value found and the remedy."""
+
+
+class RecordingError(NeuroLMError):
+    """A recording that cannot be read, or whose content cannot be EEG as declared."""
+
+
+class StoreError(NeuroLMError):
+    """A store or a folder of recordings that is missing, empty, damaged or of another kind."""
+
+
+class ConfigError(NeuroLMError):
+    """A configuration value, recipe or task card that is not valid."""
+
+
+class CheckpointError(NeuroLMError):
+    """A checkpoint that is missing, damaged, or of another recipe or stage than needed."""
+
+
+class TextError(NeuroLMError):
+    """A text tokenizer or text folder that is missing, empty or of the wrong size."""
+
+
+class QuestionError(NeuroLMError):
+    """A question that cannot be put to this model or this recording."""
