@@ -14,6 +14,7 @@ from neurolm.errors import ConfigError
 from neurolm.vocab import Vocabulary
 
 ATTENTION = ("full", "stair-step")
+SOFTMAX = ("range", "joint")
 STAGES = ("language", "tokenizer", "pretrain", "instruct")
 """The stages of a run, in order."""
 
@@ -115,6 +116,8 @@ class StageConfig:
     dropout: float = 0.0
     augment: float = 0.0
     """Strength of the training augmentations of EEG, 0 (none, as in the paper) to 1."""
+    softmax: str = "range"
+    """``range``: over the outputs of the target's own modality; ``joint``: over text and EEG together, as in the paper."""
     average: float = 0.0
     """Decay of the moving average of the weights that is validated and kept; 0 keeps the last weights themselves."""
     evaluate_every: int = 100
@@ -126,6 +129,7 @@ class StageConfig:
         _require(self.eeg_batch + self.text_batch > 0, "eeg_batch and text_batch are both 0")
         _require(self.learning_rate > 0, f"learning_rate must be positive, not {self.learning_rate}")
         _require(0 <= self.warmup < 1, f"warmup must be in [0, 1), not {self.warmup}")
+        _require(self.softmax in SOFTMAX, f"softmax must be one of {SOFTMAX}, not {self.softmax!r}")
         for name in ("dropout", "augment", "average"):
             _require(0 <= getattr(self, name) <= 1, f"{name} must be in [0, 1], not {getattr(self, name)}")
         _require(self.evaluate_every > 0 and self.save_every > 0, "evaluate_every and save_every must be positive")

@@ -57,7 +57,7 @@ def tiny() -> RunConfig:
 def _paper(
     name: str, *, layers: int, heads: int, width: int, instruct_rate: float, instruct_epochs: float
 ) -> RunConfig:
-    """The paper's run, on 8 GPUs: batch sizes here are those of one GPU."""
+    """Return the paper's run, on 8 GPUs: batch sizes here are those of one GPU."""
     neural = {"heads": 12, "width": 768}
     return RunConfig(
         recipe=name,
@@ -79,12 +79,12 @@ def _paper(
         ),
         pretrain=StageConfig(
             epochs=20, eeg_batch=60, text_batch=4, learning_rate=6e-4, final_learning_rate=6e-5, weight_decay=0.1,
-            betas=(0.9, 0.95), clip=1.0, evaluate_every=1000, save_every=1000,
+            betas=(0.9, 0.95), clip=1.0, softmax="joint", evaluate_every=1000, save_every=1000,
         ),
         instruct=StageConfig(
             epochs=instruct_epochs, eeg_batch=64, text_batch=16, max_patches=276, learning_rate=instruct_rate,
             final_learning_rate=instruct_rate / 10, weight_decay=0.1, betas=(0.9, 0.95), clip=1.0,
-            evaluate_every=500, save_every=500,
+            softmax="joint", evaluate_every=500, save_every=500,
         ),
     )  # fmt: skip
 
