@@ -117,7 +117,9 @@ class StageConfig:
     augment: float = 0.0
     """Strength of the training augmentations of EEG, 0 (none, as in the paper) to 1."""
     softmax: str = "range"
-    """``range``: over the outputs of the target's own modality; ``joint``: over text and EEG together, as in the paper."""
+    """``range``: over the outputs of the target's own modality; ``joint``: over text and EEG, as in the paper."""
+    balance: bool = False
+    """Draw tasks and labels equally often (instruct stage); otherwise every window once an epoch, as in the paper."""
     average: float = 0.0
     """Decay of the moving average of the weights that is validated and kept; 0 keeps the last weights themselves."""
     evaluate_every: int = 100

@@ -1,0 +1,123 @@
+"""Checkpoints: a folder with ``config.json``, ``model.safetensors`` and ``tokenizer.json``; no pickle in it.
+
+``config.json`` is written last, so that a folder that has it is complete.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from neurolm.config import RunConfig, load_json, to_json
+from neurolm.data.text import TextTokenizer
+from neurolm.errors import CheckpointError
+from neurolm.files import write_folder, write_text
+from neurolm.model.neurolm import NeuroLM
+from neurolm.model.tokenizer import NeuralTokenizer
+from neurolm.tasks.task import Task
+
+FORMAT = 1
+"""Version of the folder's layout."""
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a checkpoint says of itself."""
+
+    format: int = FORMAT
+    version: str
+    """Of the software that wrote it."""
+    stage: str
+    """Which of ``config.STAGES`` made it."""
+    steps: int
+    run: RunConfig
+    tasks: tuple[Task, ...] = ()
+    """Tasks the model was instruction-tuned on."""
+    electrodes: tuple[str, ...] = ()
+    """Electrodes seen in training."""
+    band: tuple[float, float] = (0.0, 0.0)
+    """Pass band of the training data in Hz."""
+    corpora: tuple[str, ...] = ()
+    licences: tuple[str, ...] = ()
+
+
+def save_checkpoint(folder: Path, card: Card, weights: dict[str, torch.Tensor], text: TextTokenizer) -> None:
+    """Write a checkpoint folder, whole or not at all."""
+
+    def fill(temporary: Path) -> None:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, temporary / WEIGHTS)
+        text.save(temporary)
+        write_text(temporary / CONFIG, to_json(card))
+
+    write_folder(folder, fill, last=CONFIG)
+
+
+def load_card(folder: Path, *, stage: str | None = None) -> Card:
+    """Read what a checkpoint says of itself.
+
+    Raises
+    ------
+    CheckpointError
+        If the folder holds no complete checkpoint, or one of another stage or format.
+    """
+    path = Path(folder) / CONFIG
+    if not path.is_file():
+        raise CheckpointError(f"{folder}: no complete checkpoint here ({CONFIG} is missing); train one, or give its folder")
+    card = load_json(Card, path)
+    if card.format != FORMAT:
+        raise CheckpointError(f"{path}: format {card.format}, this version reads {FORMAT}: use neurolm {card.version}")
+    if stage is not None and card.stage != stage:
+        raise CheckpointError(f"{folder}: made by stage {card.stage!r}, but {stage!r} is needed here: give that folder")
+    return card
+
+
+def load_weights(folder: Path, module: torch.nn.Module) -> None:
+    """Load a checkpoint's weights into a module, strictly: every tensor used, every shape equal.
+
+    Raises
+    ------
+    CheckpointError
+        Naming the first tensors that are missing, left over or of another shape.
+    """
+    path = Path(folder) / WEIGHTS
+    try:
+        found = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}); copy or train the checkpoint again") from error
+    wanted = module.state_dict()
+    problems = [f"missing {name}" for name in wanted if name not in found]
+    problems += [f"left over {name}" for name in found if name not in wanted]
+    problems += [
+        f"{name} is {tuple(found[name].shape)}, not {tuple(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in found and found[name].shape != tensor.shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise CheckpointError(
+            f"{path}: does not fit this recipe: {'; '.join(problems[:3])}{more}. Use the recipe it was trained with"
+        )
+    module.load_state_dict(found)
+
+
+def load_tokenizer(folder: Path) -> tuple[NeuralTokenizer, Card]:
+    """Load the neural tokenizer of a ``tokenizer`` checkpoint."""
+    card = load_card(folder, stage="tokenizer")
+    tokenizer = NeuralTokenizer(card.run.model.tokenizer)
+    load_weights(folder, tokenizer)
+    return tokenizer.eval(), card
+
+
+def load_neurolm(folder: Path, *, stage: str | None = None) -> tuple[NeuroLM, Card, TextTokenizer]:
+    """Load the model of a ``pretrain`` or ``instruct`` checkpoint, with its text tokenizer."""
+    card = load_card(folder, stage=stage)
+    if card.stage not in ("pretrain", "instruct"):
+        raise CheckpointError(f"{folder}: made by stage {card.stage!r}, which has no language model that reads EEG")
+    model = NeuroLM(card.run.model)
+    load_weights(folder, model)
+    return model.eval(), card, TextTokenizer.load(folder)

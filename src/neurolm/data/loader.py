@@ -1,0 +1,231 @@
+"""From windows and text to packed batches; which windows a step sees is a pure function of (seed, step).
+
+Samples of different montages are packed into rows as wide as the longest of them, so little is padding, and a step
+can be made again without replaying those before it: that is what makes resuming exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from neurolm.batch import NO_PATCH, NO_TARGET, NO_TEXT, PADDING, Batch, Patches, Tokens
+from neurolm.data.store import Store
+from neurolm.data.windows import Window
+from neurolm.errors import ConfigError
+from neurolm.montage import PAD, PATCH, RATE, SCALE, channel_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A window of EEG, ready for the encoder."""
+
+    patches: np.ndarray
+    """float32 (seconds · channels, 200), in units of 100 µV, second by second, within a second channel by channel."""
+    channel: np.ndarray
+    """int64 (seconds · channels,), electrode ids."""
+    second: np.ndarray
+    """int64 (seconds · channels,)."""
+    source: str = ""
+
+    @property
+    def seconds(self) -> int:
+        """Length of the window."""
+        return int(self.second[-1]) + 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """What the language model reads as one sequence: EEG, text, or EEG and then text."""
+
+    sample: int | None = None
+    """Index of the EEG sample in the batch, or None for text alone."""
+    text: Sequence[int] | np.ndarray = ()
+    """Token ids after the EEG."""
+    predict_from: int = 1
+    """First index of ``text`` that is to be predicted; ``len(text)`` or more predicts none."""
+    predict_eeg: bool = False
+    """Whether each patch predicts the code of the next second of its channel."""
+
+
+def sample_from(signal: np.ndarray, channels: Sequence[int] | np.ndarray, *, source: str = "") -> Sample:
+    """Cut a signal into patches.
+
+    Parameters
+    ----------
+    signal
+        float (samples at 200 Hz, channels) in µV; what is left over a whole second at its end is not used.
+    channels
+        Electrode id of each column.
+    """
+    seconds, count = signal.shape[0] // RATE, signal.shape[1]
+    cut = np.asarray(signal[: seconds * RATE], dtype=np.float32).reshape(seconds, PATCH, count)
+    return Sample(
+        patches=np.ascontiguousarray(cut.transpose(0, 2, 1)).reshape(-1, PATCH) / np.float32(SCALE),
+        channel=np.tile(np.asarray(channels, dtype=np.int64), seconds),
+        second=np.repeat(np.arange(seconds), count),
+        source=source,
+    )
+
+
+def read_sample(store: Store, window: Window, *, augment: float = 0.0, seed: Sequence[int] = (0,)) -> Sample:
+    """Read a window of a store, with training augmentations of a given strength (0: none).
+
+    The augmentations leave what answers rest on: a common gain (amplitude differs between people and amplifiers), a
+    few channels missing, sensor noise and the sign (which depends on the reference).
+    """
+    row = store.rows[window.recording]
+    signal = store.microvolts(window.recording, window.start, window.seconds * RATE)
+    channels = np.array([channel_id(name) for name in row.channels])
+    if augment > 0:
+        signal, channels = _augmented(signal, channels, augment, np.random.default_rng(list(seed)))
+    return sample_from(signal, channels, source=f"{row.recording}@{window.start / RATE:g}s")
+
+
+def _augmented(signal, channels, strength, rng):
+    kept = rng.random(len(channels)) >= 0.3 * strength * rng.random()
+    if not kept.any():
+        kept[rng.integers(len(channels))] = True
+    signal = signal[:, kept] * np.float32(np.exp(0.4 * strength * rng.standard_normal()))
+    noise = strength * 2.0 * rng.random() * rng.standard_normal(signal.shape, dtype=np.float32)
+    return (signal + noise.astype(np.float32)) * rng.choice((-1, 1)), channels[kept]
+
+
+def pack(lengths: Sequence[int], width: int) -> list[list[int]]:
+    """Distribute items over rows of a width, longest first into the first row with room (first-fit decreasing)."""
+    rows: list[list[int]] = []
+    room: list[int] = []
+    for item in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        for row, free in enumerate(room):
+            if lengths[item] <= free:
+                rows[row].append(item)
+                room[row] -= lengths[item]
+                break
+        else:
+            rows.append([item])
+            room.append(width - lengths[item])
+    return rows
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where each item of a packed batch stands, in flattened (row · width) places."""
+
+    rows: int
+    width: int
+    start: list[int]
+    number: list[int]
+    """Which document of its row the item is."""
+
+
+def _layout(lengths: Sequence[int], *, packed: bool) -> _Layout:
+    width = max(lengths)
+    rows = pack(lengths, width) if packed else [[i] for i in range(len(lengths))]
+    start, number = [0] * len(lengths), [0] * len(lengths)
+    for row, items in enumerate(rows):
+        at = row * width
+        for place, item in enumerate(items):
+            start[item], number[item] = at, place
+            at += lengths[item]
+    return _Layout(len(rows), width, start, number)
+
+
+def build_patches(samples: Sequence[Sample], *, packed: bool = True) -> tuple[Patches, list[int]]:
+    """Pack samples for the encoder; returns them with the flattened place where each sample starts."""
+    layout = _layout([len(s.second) for s in samples], packed=packed)
+    places = layout.rows * layout.width
+    values = np.zeros((places, PATCH), np.float32)
+    channel, second, document = np.full(places, PAD), np.zeros(places, np.int64), np.full(places, PADDING)
+    for sample, start, number in zip(samples, layout.start, layout.number, strict=True):
+        span = slice(start, start + len(sample.second))
+        values[span], channel[span], second[span] = sample.patches, sample.channel, sample.second
+        document[span] = number
+    shape = (layout.rows, layout.width)
+    patches = Patches(
+        samples=torch.from_numpy(values).view(*shape, PATCH),
+        channel=torch.from_numpy(channel).view(shape),
+        second=torch.from_numpy(second).view(shape),
+        document=torch.from_numpy(document).view(shape),
+    )
+    return patches, layout.start
+
+
+def build_tokens(
+    documents: Sequence[Document], samples: Sequence[Sample] = (), starts: Sequence[int] = (), *, packed: bool = True
+) -> Tokens:
+    """Pack documents for the language model; ``starts`` is where ``build_patches`` put each sample."""
+    sizes = [(0 if d.sample is None else len(samples[d.sample].second)) + len(d.text) for d in documents]
+    layout = _layout(sizes, packed=packed)
+    names = ("document", "step", "position", "text", "patch", "target", "target_patch")
+    empty = (PADDING, 0, 0, NO_TEXT, NO_PATCH, NO_TARGET, NO_PATCH)
+    places = layout.rows * layout.width
+    out = {name: np.full(places, value, np.int64) for name, value in zip(names, empty, strict=True)}
+    for item, size, start, number in zip(documents, sizes, layout.start, layout.number, strict=True):
+        out["document"][start : start + size] = number
+        sample = None if item.sample is None else samples[item.sample]
+        eeg, seconds = (0, 0) if sample is None else (len(sample.second), sample.seconds)
+        if sample is not None and item.sample is not None:
+            span = slice(start, start + eeg)
+            out["step"][span] = out["position"][span] = sample.second
+            first = starts[item.sample]
+            out["patch"][span] = np.arange(first, first + eeg)
+            if item.predict_eeg:  # the target at (second s, channel c) is the code of (s + 1, c)
+                channels = eeg // seconds
+                out["target_patch"][start : start + eeg - channels] = np.arange(first + channels, first + eeg)
+        text = np.asarray(item.text, np.int64)
+        span = slice(start + eeg, start + size)
+        out["text"][span] = text
+        out["step"][span] = out["position"][span] = seconds + np.arange(len(text))
+        predict = max(1, item.predict_from)
+        out["target"][start + eeg + predict - 1 : start + size - 1] = text[predict:]
+    return Tokens(**{name: torch.from_numpy(value).view(layout.rows, layout.width) for name, value in out.items()})
+
+
+def build_batch(samples: Sequence[Sample], documents: Sequence[Document], *, packed: bool = True) -> Batch:
+    """Pack samples and the documents that read them."""
+    sources = tuple(s.source for s in samples)
+    patches, starts = build_patches(samples, packed=packed) if samples else (None, [])
+    tokens = build_tokens(documents, samples, starts, packed=packed) if documents else None
+    return Batch(patches=patches, tokens=tokens, sources=sources)
+
+
+class WindowSampler:
+    """Which windows a step sees: shuffled epochs without end, or equally from groups; a function of (seed, step)."""
+
+    def __init__(self, groups: Sequence[Sequence[int]], *, batch: int, seed: int, balance: bool = False) -> None:
+        self.groups = [np.asarray(group, np.int64) for group in groups if len(group)]
+        if not self.groups:
+            raise ConfigError("no training window: the store has none for the training subjects; prepare more data")
+        self.all = np.concatenate(self.groups)
+        self.batch, self.seed, self.balance = batch, seed, balance
+
+    def step(self, step: int) -> np.ndarray:
+        """Indices of the windows of a step, int64 (batch,)."""
+        if self.balance:
+            rng = np.random.default_rng([self.seed, 1, step])
+            group = rng.permutation(np.resize(np.arange(len(self.groups)), self.batch))
+            return np.array([self.groups[g][rng.integers(len(self.groups[g]))] for g in group])
+        first = step * self.batch
+        epochs = range(first // len(self.all), (first + self.batch - 1) // len(self.all) + 1)
+        order = [np.random.default_rng([self.seed, 0, epoch]).permutation(self.all) for epoch in epochs]
+        at = first - epochs[0] * len(self.all)
+        return np.concatenate(order)[at : at + self.batch]
+
+
+class TextSampler:
+    """Crops of a token stream; which ones is a function of (seed, step)."""
+
+    def __init__(self, stream: np.ndarray, *, batch: int, length: int, seed: int) -> None:
+        if len(stream) <= length:
+            raise ConfigError(
+                f"the text has {len(stream)} tokens, too few for text_length {length}: give more text or a smaller length"
+            )
+        self.stream, self.batch, self.length, self.seed = stream, batch, length, seed
+
+    def step(self, step: int) -> np.ndarray:
+        """Token ids of a step, int64 (batch, length)."""
+        starts = np.random.default_rng([self.seed, 2, step]).integers(0, len(self.stream) - self.length, self.batch)
+        return self.stream[starts[:, None] + np.arange(self.length)].astype(np.int64)

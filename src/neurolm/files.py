@@ -1,0 +1,49 @@
+"""Atomic writes: a file or folder is there whole or not at all, whenever the process is killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+PARTIAL = ".partial"
+"""Suffix of what is still being written; left-overs may be deleted."""
+
+
+def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a temporary file beside ``path``, then put it in place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+
+
+def write_folder(path: Path, fill: Callable[[Path], None], *, last: str) -> None:
+    """Let ``fill`` write files into a temporary folder, then move them into ``path``, the file ``last`` last.
+
+    A reader takes the folder as complete when ``last`` is there, so it is removed first.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    temporary = path / f".{os.getpid()}{PARTIAL}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        fill(temporary)
+        (path / last).unlink(missing_ok=True)
+        for file in sorted(temporary.iterdir(), key=lambda f: f.name == last):
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
+            file.replace(path / file.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

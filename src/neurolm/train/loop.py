@@ -1,0 +1,238 @@
+"""The one training loop: it evaluates, saves, steps and logs, in the open.
+
+A stage brings its losses and its validation; everything a step needs is a pure function of (seed, step), and the
+resume state is one literal dict, so that a run killed at any moment goes on to the very same weights.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from neurolm.config import StageConfig
+from neurolm.errors import NeuroLMError
+from neurolm.files import write_atomic
+from neurolm.train.optim import learning_rate, make_optimizer
+
+STATE, LOG, BEST = "state.pt", "log.jsonl", "best.pt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Losses:
+    """What one step returns."""
+
+    total: Tensor
+    """Scalar to go down."""
+    parts: Mapping[str, Tensor | float]
+    """Named figures for the log."""
+    tokens: int
+    """Patches and text tokens in the batch."""
+    sources: tuple[str, ...] = ()
+
+
+class Stage(Protocol):
+    """What the loop trains."""
+
+    name: str
+    module: nn.Module
+    """Its trainable parameters are trained; its whole state is saved."""
+
+    def losses(self, step: int) -> Losses:
+        """Run the model on the batch of a step."""
+
+    def after_step(self) -> None:
+        """What follows the optimizer's step: the codebook's move, say."""
+
+    def validate(self) -> dict[str, float]:
+        """Figures on the validation data. ``score`` among them, if any, selects the weights: lower is better."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What a progress display is told after a step."""
+
+    stage: str
+    step: int
+    steps: int
+    tokens_per_second: float
+    seconds_left: float
+    parts: Mapping[str, float]
+
+
+class TrainingStopped(NeuroLMError):
+    """Training ran into something that would have spoiled the weights."""
+
+
+def run_stage(
+    stage: Stage,
+    config: StageConfig,
+    folder: Path,
+    *,
+    steps: int,
+    device: torch.device,
+    progress: Callable[[Progress], None] | None = None,
+) -> None:
+    """Train a stage to its last step, from where an earlier call stopped; leaves the selected weights in the module.
+
+    Parameters
+    ----------
+    folder
+        Gets ``log.jsonl`` and, while training, ``state.pt`` and ``best.pt``.
+
+    Raises
+    ------
+    TrainingStopped
+        If a loss or gradient is not finite; nothing is stepped then.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    module = stage.module.to(device)
+    optimizer = make_optimizer(module, config, device)
+    average = {name: p.detach().clone() for name, p in _trainable(module)} if config.average else {}
+    state = {"step": 0, "best": math.inf}
+    if (folder / STATE).exists():
+        saved = torch.load(folder / STATE, weights_only=True, map_location=device)
+        module.load_state_dict(saved["module"])
+        optimizer.load_state_dict(saved["optimizer"])
+        average, state = saved["average"], {"step": saved["step"], "best": saved["best"]}
+    log = _Log(folder / LOG, first=state["step"])
+    seen, began = 0, time.perf_counter()
+
+    for step in range(state["step"], steps + 1):
+        last = step == steps
+        if last or (step % config.evaluate_every == 0 and step > 0):
+            with _averaged(module, average):
+                figures = _evaluate(stage, module)
+                if figures.get("score", math.inf) < state["best"]:
+                    state["best"] = figures["score"]
+                    write_atomic(folder / BEST, lambda path: torch.save(module.state_dict(), path))
+            log.write(step, "validation", figures)
+        if last:
+            break
+        if step % config.save_every == 0 and step > state["step"]:
+            state["step"] = step
+            _save(folder / STATE, module, optimizer, average, state)
+
+        torch.manual_seed(config.seed * 1_000_003 + step)  # dropout is a function of (seed, step) too
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(config, step, steps)
+        losses = stage.losses(step)
+        _require_finite(losses.total, "loss", stage.name, step, losses.sources)
+        optimizer.zero_grad(set_to_none=True)
+        losses.total.backward()
+        norm = nn.utils.clip_grad_norm_(
+            [p for _, p in _trainable(module) if p.grad is not None], config.clip or math.inf
+        )
+        _require_finite(norm, "gradient norm", stage.name, step, losses.sources)
+        optimizer.step()
+        stage.after_step()
+        for name, parameter in _trainable(module) if average else ():
+            average[name].lerp_(parameter.detach(), 1 - min(config.average, (step + 1) / (step + 10)))
+
+        seen += losses.tokens
+        done, elapsed = step + 1 - state.setdefault("from", step), time.perf_counter() - began
+        parts = {name: float(value) for name, value in losses.parts.items()}
+        parts |= {"loss": float(losses.total), "gradient_norm": float(norm), "lr": optimizer.param_groups[0]["lr"]}
+        log.write(step, "training", parts)
+        if progress:
+            rate, left = seen / elapsed, (steps - step - 1) * elapsed / done
+            progress(Progress(stage=stage.name, step=step + 1, steps=steps, tokens_per_second=rate, seconds_left=left, parts=parts))  # fmt: skip
+
+    if math.isfinite(state["best"]):
+        module.load_state_dict(torch.load(folder / BEST, weights_only=True, map_location=device))
+    elif average:
+        module.load_state_dict(average, strict=False)
+
+
+def clean(folder: Path) -> None:
+    """Remove the resume state of a stage whose checkpoint is complete."""
+    for name in (STATE, BEST):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _trainable(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    return [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+
+
+def _evaluate(stage: Stage, module: nn.Module) -> dict[str, float]:
+    module.eval()
+    with torch.no_grad():
+        figures = stage.validate()
+    module.train()
+    return figures
+
+
+class _averaged:
+    """The module with the averaged weights inside the block, its own outside."""
+
+    def __init__(self, module: nn.Module, average: dict[str, Tensor]) -> None:
+        self.module, self.average, self.own = module, average, {}
+
+    def __enter__(self) -> None:
+        if self.average:
+            self.own = {name: p.detach().clone() for name, p in _trainable(self.module)}
+            self.module.load_state_dict(self.average, strict=False)
+
+    def __exit__(self, *error: object) -> None:
+        if self.average:
+            self.module.load_state_dict(self.own, strict=False)
+
+
+def _save(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, average: dict, state: dict) -> None:
+    resume = {
+        "module": module.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "average": average,
+        "step": state["step"],
+        "best": state["best"],
+    }
+    write_atomic(path, lambda temporary: torch.save(resume, temporary))
+
+
+def _require_finite(value: Tensor, what: str, stage: str, step: int, sources: tuple[str, ...]) -> None:
+    if not torch.isfinite(value):
+        batch = f" The batch held {', '.join(sources)}." if sources else ""
+        raise TrainingStopped(
+            f"{stage}, step {step}: the {what} is {float(value)}; stopped before the weights were changed.{batch} "
+            "Inspect those recordings or lower the learning rate; the same command goes on from the last saved step"
+        )
+
+
+class _Log:
+    """JSON Lines, one row per step; rows of steps that are done again after a restart are dropped first."""
+
+    def __init__(self, path: Path, *, first: int) -> None:
+        self.path = path
+        rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        kept = [row for row in rows if _row_step(row) is not None and (_row_step(row) or 0) < first]
+        write_atomic(path, lambda temporary: temporary.write_text("".join(f"{row}\n" for row in kept)) and None)
+        self.file = path.open("a", encoding="utf-8")
+
+    def write(self, step: int, kind: str, figures: Mapping[str, float]) -> None:
+        self.file.write(json.dumps({"step": step, "kind": kind, **figures}) + "\n")
+        self.file.flush()
+
+
+def _row_step(row: str) -> int | None:
+    try:
+        return json.loads(row)["step"]
+    except (ValueError, KeyError):  # a row cut off when the process was killed
+        return None
+
+
+def read_log(folder: Path) -> list[dict[str, float | str]]:
+    """Read the rows of a stage's log."""
+    return [json.loads(row) for row in (folder / LOG).read_text(encoding="utf-8").splitlines()]
+
+
+def same_config(a: StageConfig, b: StageConfig) -> list[str]:
+    """Names of the fields in which two stage configurations differ."""
+    left, right = asdict(a), asdict(b)
+    return [name for name in left if left[name] != right[name]]
