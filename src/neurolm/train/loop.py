@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -103,9 +103,9 @@ def run_stage(
         optimizer.load_state_dict(saved["optimizer"])
         average, state = saved["average"], {"step": saved["step"], "best": saved["best"]}
     log = _Log(folder / LOG, first=state["step"])
-    seen, began = 0, time.perf_counter()
+    first, seen, began = state["step"], 0, time.perf_counter()
 
-    for step in range(state["step"], steps + 1):
+    for step in range(first, steps + 1):
         last = step == steps
         if last or (step % config.evaluate_every == 0 and step > 0):
             with _averaged(module, average):
@@ -137,7 +137,7 @@ def run_stage(
             average[name].lerp_(parameter.detach(), 1 - min(config.average, (step + 1) / (step + 10)))
 
         seen += losses.tokens
-        done, elapsed = step + 1 - state.setdefault("from", step), time.perf_counter() - began
+        done, elapsed = step + 1 - first, time.perf_counter() - began
         parts = {name: float(value) for name, value in losses.parts.items()}
         parts |= {"loss": float(losses.total), "gradient_norm": float(norm), "lr": optimizer.param_groups[0]["lr"]}
         log.write(step, "training", parts)
@@ -230,9 +230,3 @@ def _row_step(row: str) -> int | None:
 def read_log(folder: Path) -> list[dict[str, float | str]]:
     """Read the rows of a stage's log."""
     return [json.loads(row) for row in (folder / LOG).read_text(encoding="utf-8").splitlines()]
-
-
-def same_config(a: StageConfig, b: StageConfig) -> list[str]:
-    """Names of the fields in which two stage configurations differ."""
-    left, right = asdict(a), asdict(b)
-    return [name for name in left if left[name] != right[name]]

@@ -1,0 +1,187 @@
+"""A run: one folder with a subfolder per stage, the store it learns from, and who is held out.
+
+Splits are made once, by subject and before any window is cut: a subject held out by one task is in no task's
+training data and in no unlabelled window either.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from neurolm import __version__
+from neurolm.checkpoint import CONFIG, Card, save_checkpoint
+from neurolm.config import RunConfig, StageConfig, load_json, to_json
+from neurolm.data.store import Store
+from neurolm.data.text import TextTokenizer
+from neurolm.data.windows import Split, split_subjects, subjects_of
+from neurolm.errors import ConfigError, StoreError
+from neurolm.files import write_text
+from neurolm.tasks.task import Task, all_tasks, load_task
+from neurolm.train.loop import Progress, Stage, clean, run_stage
+
+RUN = "run.json"
+ProgressCallback = Callable[[Progress], None] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFile:
+    """What ``run.json`` holds: everything that decides the outcome."""
+
+    config: RunConfig
+    tasks: tuple[str, ...]
+    store: str
+    """Fingerprint of the store."""
+    threads: int
+    """CPU threads: sums are rounded differently with another number, so a resumed run keeps it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """An open run."""
+
+    folder: Path
+    config: RunConfig
+    store: Store
+    tasks: tuple[Task, ...]
+    splits: dict[str, Split]
+    """Subjects of each task's training, validation and test data."""
+    device: torch.device
+
+    @property
+    def held_out(self) -> frozenset[str]:
+        """Subjects in the validation or test data of any task."""
+        return frozenset(s for split in self.splits.values() for s in (*split.validation, *split.test))
+
+    @property
+    def training_subjects(self) -> list[str]:
+        """Subjects whose unlabelled EEG may be learned from."""
+        return sorted({row.subject for row in self.store.rows} - self.held_out)
+
+    @property
+    def validation_subjects(self) -> list[str]:
+        """Subjects for the curves of the unlabelled stages: in some task's validation, in no task's test data."""
+        tested = {s for split in self.splits.values() for s in split.test}
+        return sorted({s for split in self.splits.values() for s in split.validation} - tested)
+
+    def card(self, stage: str, steps: int, *, tasks: tuple[Task, ...] = ()) -> Card:
+        """What a checkpoint of this run says of itself."""
+        rows = [row for row in self.store.rows if row.subject not in self.held_out]
+        return Card(
+            version=__version__,
+            stage=stage,
+            steps=steps,
+            run=self.config,
+            tasks=tasks,
+            electrodes=tuple(sorted({name for row in rows for name in row.channels})),
+            band=(min(row.band[0] for row in rows), max(row.band[1] for row in rows)),
+            corpora=tuple(sorted({row.corpus for row in rows})),
+            licences=tuple(sorted({row.licence for row in rows})),
+        )
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the device of a name: ``auto`` takes a GPU where there is one.
+
+    Raises
+    ------
+    ConfigError
+        If the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.split(":")[0] not in ("cpu", "cuda"):
+        raise ConfigError(f"device={name!r}: choose auto, cpu or cuda")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"device={name!r}: torch sees no CUDA device here; use device=cpu or auto")
+    return torch.device(name)
+
+
+def open_run(
+    folder: Path, *, config: RunConfig, store: Path, tasks: Sequence[str] | None = None, device: str = "auto"
+) -> Run:
+    """Open a run folder, creating it, or checking that it was begun with the same configuration and data.
+
+    Parameters
+    ----------
+    tasks
+        Names of task cards or paths of cards; by default every known task whose labels are in the store.
+
+    Raises
+    ------
+    ConfigError
+        If the run was begun otherwise, naming what differs, or if no task fits the store.
+    """
+    opened = Store(store)
+    present = {label.task for row in opened.rows for label in row.labels}
+    chosen = [load_task(name) for name in tasks] if tasks else [t for t in all_tasks().values() if t.name in present]
+    missing = [task.name for task in chosen if task.name not in present]
+    if missing or not chosen:
+        raise ConfigError(
+            f"{store}: has labels of the tasks {sorted(present) or 'none'}, not of {missing or sorted(all_tasks())}: "
+            "prepare a corpus with labels of a task that has a card"
+        )
+    splits = {t.name: split_subjects(subjects_of(opened, t.name), counts=t.split_counts, fractions=t.split_fractions)
+              for t in chosen}  # fmt: skip
+    wanted = RunFile(
+        config=config, tasks=tuple(t.name for t in chosen), store=opened.fingerprint, threads=torch.get_num_threads()
+    )
+    path = folder / RUN
+    if path.exists():
+        threads = _check_same(load_json(RunFile, path), wanted, path)
+        torch.set_num_threads(threads)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(path, to_json(wanted))
+    if not os.access(folder, os.W_OK):
+        raise StoreError(f"{folder}: not writable; choose another --out")
+    return Run(folder=folder, config=config, store=opened, tasks=tuple(chosen), splits=splits,
+               device=choose_device(device))  # fmt: skip
+
+
+def _check_same(begun: RunFile, wanted: RunFile, path: Path) -> int:
+    for name in ("config", "tasks", "store"):
+        if getattr(begun, name) != getattr(wanted, name):
+            raise ConfigError(
+                f"{path}: this run was begun with another {name} ({_difference(begun, wanted, name)}); "
+                "give the same one, another --out, or delete the folder"
+            )
+    return begun.threads
+
+
+def _difference(begun: RunFile, wanted: RunFile, name: str) -> str:
+    def flat(value: object, prefix: str = "") -> dict[str, object]:
+        if not hasattr(value, "__dataclass_fields__"):
+            return {prefix or name: value}
+        return {k: v for f in value.__dataclass_fields__ for k, v in flat(getattr(value, f), f"{prefix}.{f}".strip(".")).items()}  # fmt: skip
+
+    old, new = flat(getattr(begun, name)), flat(getattr(wanted, name))
+    changed = [f"{key} {old.get(key)} then, {new.get(key)} now" for key in {**old, **new} if old.get(key) != new.get(key)]
+    return "; ".join(changed[:3])
+
+
+def finish_stage(
+    run: Run,
+    stage: Stage,
+    config: StageConfig,
+    *,
+    steps: int,
+    text: TextTokenizer,
+    tasks: tuple[Task, ...] = (),
+    progress: ProgressCallback = None,
+) -> Path:
+    """Train a stage to the end and leave its checkpoint in the run's folder of that stage."""
+    folder = run.folder / stage.name
+    run_stage(stage, config, folder, steps=steps, device=run.device, progress=progress)
+    save_checkpoint(folder, run.card(stage.name, steps, tasks=tasks), stage.module.state_dict(), text)
+    clean(folder)
+    return folder
+
+
+def is_done(run: Run, stage: str) -> bool:
+    """Whether the stage's checkpoint is complete."""
+    return (run.folder / stage / CONFIG).exists()
