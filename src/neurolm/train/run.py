@@ -18,7 +18,7 @@ from neurolm.checkpoint import CONFIG, Card, save_checkpoint
 from neurolm.config import RunConfig, StageConfig, load_json, to_json
 from neurolm.data.store import Store
 from neurolm.data.text import TextTokenizer
-from neurolm.data.windows import Split, split_subjects, subjects_of
+from neurolm.data.windows import Split, subjects_of
 from neurolm.errors import ConfigError, StoreError
 from neurolm.files import write_text
 from neurolm.tasks.task import Task, all_tasks, load_task
@@ -125,8 +125,7 @@ def open_run(
             f"{store}: has labels of the tasks {sorted(present) or 'none'}, not of {missing or sorted(all_tasks())}: "
             "prepare a corpus with labels of a task that has a card"
         )
-    splits = {t.name: split_subjects(subjects_of(opened, t.name), counts=t.split_counts, fractions=t.split_fractions)
-              for t in chosen}  # fmt: skip
+    splits = {task.name: task.split(subjects_of(opened, task.name)) for task in chosen}
     wanted = RunFile(
         config=config, tasks=tuple(t.name for t in chosen), store=opened.fingerprint, threads=torch.get_num_threads()
     )

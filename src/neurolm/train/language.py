@@ -1,0 +1,114 @@
+"""Stage 0, the language model: GPT-2's weights where given, else a small GPT-2 trained on the text at hand.
+
+    neurolm train language --store STORE --out RUN
+
+The stage leaves a GPT-2 folder in the Hugging Face layout, so what follows need not know where it came from. Its word
+embeddings are what EEG is aligned to, and its language is what the text loss of the later stages keeps alive.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from neurolm.config import LanguageConfig, StageConfig
+from neurolm.data.loader import TextSampler
+from neurolm.data.text import TextTokenizer, token_stream
+from neurolm.errors import ConfigError
+from neurolm.model.gpt2 import GPT2, load_gpt2, save_gpt2
+from neurolm.train.loop import Losses, clean, run_stage
+from neurolm.train.run import ProgressCallback, Run, is_done
+
+VALIDATION_SHARE = 0.05
+"""Last part of the text, on which the language is validated in every stage."""
+
+
+def split_text(stream: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a token stream into what is learned from and what validates."""
+    cut = round(len(stream) * (1 - VALIDATION_SHARE))
+    return stream[:cut], stream[cut:]
+
+
+class LanguageStage:
+    """Next-token prediction on text."""
+
+    name = "language"
+
+    def __init__(self, config: StageConfig, language: LanguageConfig, stream: np.ndarray, device: torch.device) -> None:
+        torch.manual_seed(config.seed)
+        self.module: nn.Module = GPT2(language, rows=language.text_tokens)
+        training, self.validation = split_text(stream)
+        self.sampler = TextSampler(training, batch=config.text_batch, length=config.text_length + 1, seed=config.seed)
+        self.length, self.device = config.text_length + 1, device
+
+    def losses(self, step: int) -> Losses:
+        """Cross-entropy of the next token, on a step's crops of text."""
+        tokens = torch.from_numpy(self.sampler.step(step)).to(self.device)
+        loss = self.module.text_loss(tokens)
+        return Losses(total=loss, parts={"text": loss.detach()}, tokens=tokens.numel())
+
+    def after_step(self) -> None:
+        """Nothing follows the optimizer's step here."""
+
+    def validate(self) -> dict[str, float]:
+        """Cross-entropy and perplexity on the last part of the text; the best weights are kept."""
+        count = max(1, len(self.validation) // self.length)
+        rows = np.resize(self.validation, count * self.length).reshape(count, self.length).astype(np.int64)
+        loss = float(self.module.text_loss(torch.from_numpy(rows).to(self.device)))
+        return {"text": loss, "text_perplexity": math.exp(min(loss, 20.0)), "score": loss}
+
+
+def train_language(
+    run: Run, *, texts: Sequence[str], gpt2: str | None = None, progress: ProgressCallback = None
+) -> Path:
+    """Run the stage; returns its folder.
+
+    Parameters
+    ----------
+    texts
+        Documents to learn from, where no weights are given.
+    gpt2
+        Folder or hub id of GPT-2 weights to take instead of training.
+    """
+    folder = run.folder / LanguageStage.name
+    if is_done(run, LanguageStage.name):
+        clean(folder)
+        return folder
+    language = run.config.model.language
+    if gpt2 is not None:
+        return _take_gpt2(gpt2, language, folder)
+    config = run.config.language
+    text = TextTokenizer.train(texts, language.text_tokens)
+    stream = token_stream(text, texts)
+    steps = config.total_steps(len(stream) // config.text_length)
+    stage = LanguageStage(config, language, stream, run.device)
+    run_stage(stage, config, folder, steps=steps, device=run.device, progress=progress)
+    save_gpt2(folder, stage.module, text=text)
+    clean(folder)
+    return folder
+
+
+def _take_gpt2(source: str, language: LanguageConfig, folder: Path) -> Path:
+    text = TextTokenizer.load(source)
+    found, weights = load_gpt2(source)
+    for name in ("layers", "heads", "width"):
+        if getattr(found.transformer, name) != getattr(language.transformer, name):
+            raise ConfigError(
+                f"{source}: a GPT-2 of {found.transformer.layers} layers, {found.transformer.heads} heads, width "
+                f"{found.transformer.width}; the recipe wants {language.transformer.layers}, "
+                f"{language.transformer.heads}, {language.transformer.width}: give the GPT-2 of that size"
+            )
+    if text.size != language.text_tokens:
+        raise ConfigError(
+            f"{source}: {text.size:,} text tokens, the recipe wants {language.text_tokens:,}: "
+            f"set --model.language.text_tokens {text.size}"
+        )
+    model = GPT2(found, rows=found.text_tokens)
+    model.load_state_dict(weights)
+    save_gpt2(folder, model, text=text)
+    return folder

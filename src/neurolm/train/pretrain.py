@@ -1,0 +1,118 @@
+"""Stage 2, multi-channel autoregression: each patch predicts the code of its channel's next second (section 2.3).
+
+    neurolm train pretrain --store STORE --out RUN
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from neurolm.batch import Batch
+from neurolm.checkpoint import load_tokenizer
+from neurolm.config import ModelConfig, StageConfig
+from neurolm.data.loader import Document, Sample, TextSampler, build_batch
+from neurolm.data.text import token_stream
+from neurolm.errors import CheckpointError
+from neurolm.model.neurolm import NeuroLM
+from neurolm.train.language import split_text
+from neurolm.train.loop import Losses, clean
+from neurolm.train.run import ProgressCallback, Run, finish_stage, is_done
+from neurolm.train.tokenizer import EEGWindows, eeg_windows, in_batches, language_of, validation_samples
+
+
+def with_dropout(model: ModelConfig, dropout: float) -> ModelConfig:
+    """The same model with a dropout in its language model."""
+    transformer = dataclasses.replace(model.language.transformer, dropout=dropout)
+    return dataclasses.replace(model, language=dataclasses.replace(model.language, transformer=transformer))
+
+
+class PretrainStage:
+    """Next-second code prediction, with a text loss so that language is not forgotten."""
+
+    name = "pretrain"
+
+    def __init__(self, run: Run, module: NeuroLM, stream: np.ndarray) -> None:
+        self.config: StageConfig = run.config.pretrain
+        self.module, self.device = module, run.device
+        self.windows = EEGWindows(run.store, eeg_windows(run, self.config, run.training_subjects), self.config)
+        self.validation = validation_samples(run, self.config)
+        training, self.validation_text = split_text(stream)
+        self.text = TextSampler(
+            training, batch=self.config.text_batch, length=self.config.text_length, seed=self.config.seed
+        )
+        self.steps = self.config.total_steps(len(self.windows.windows))
+
+    def losses(self, step: int) -> Losses:
+        """EEG loss and text loss of a step's batch, each a mean over its own targets."""
+        batch = _batch(self.windows.step(step), self.text.step(step)).to(self.device)
+        return language_losses(self.module, batch, self.config)
+
+    def after_step(self) -> None:
+        """Nothing follows the optimizer's step here."""
+
+    def validate(self) -> dict[str, float]:
+        """Perplexity and accuracy of the next code, and text loss, on validation data."""
+        eeg = eeg_count = correct = 0.0
+        for samples in in_batches(self.validation, self.config.eeg_batch):
+            out = self.module.loss(_batch(samples, []).to(self.device), softmax=self.config.softmax)
+            eeg, eeg_count, correct = eeg + float(out.eeg), eeg_count + int(out.eeg_count), correct + float(out.eeg_correct)
+        figures = {"eeg": eeg / eeg_count, "eeg_accuracy": correct / eeg_count}
+        figures["eeg_perplexity"] = math.exp(min(figures["eeg"], 20.0))
+        return figures | {"text": text_validation(self.module, self.validation_text, self.config, self.device)}
+
+
+def language_losses(module: NeuroLM, batch: Batch, config: StageConfig) -> Losses:
+    """Sum of the mean EEG loss and the mean text loss of a batch, with both for the log."""
+    assert batch.tokens is not None
+    out = module.loss(batch, softmax=config.softmax)
+    parts = {}
+    if int(out.eeg_count):
+        parts["eeg"] = out.eeg / out.eeg_count
+    if int(out.text_count):
+        parts["text"] = out.text / out.text_count
+    total = torch.stack(list(parts.values())).sum()
+    tokens = int((batch.tokens.document >= 0).sum())
+    return Losses(
+        total=total, parts={name: p.detach() for name, p in parts.items()}, tokens=tokens, sources=batch.sources
+    )
+
+
+def text_validation(module: NeuroLM, stream: np.ndarray, config: StageConfig, device: torch.device) -> float:
+    """Mean cross-entropy of text kept for validation (nan where there is too little of it)."""
+    length = min(config.text_length, len(stream))
+    rows = stream[: len(stream) // length * length].reshape(-1, length)[:64]
+    out = module.loss(_batch([], rows).to(device), softmax=config.softmax)
+    return float(out.text / out.text_count)
+
+
+def _batch(samples: list[Sample], rows: np.ndarray | list) -> Batch:
+    documents = [Document(sample=i, predict_eeg=True) for i in range(len(samples))]
+    return build_batch(samples, documents + [Document(text=row) for row in rows])
+
+
+def new_neurolm(run: Run, stage: StageConfig, weights: dict[str, torch.Tensor]) -> NeuroLM:
+    """NeuroLM from the run's tokenizer and language model."""
+    tokenizer, card = load_tokenizer(run.folder / "tokenizer")
+    if card.run.model.tokenizer != run.config.model.tokenizer:
+        raise CheckpointError(f"{run.folder / 'tokenizer'}: of another recipe ({card.run.recipe}); train it again")
+    torch.manual_seed(stage.seed)
+    module = NeuroLM(with_dropout(run.config.model, stage.dropout))
+    module.tokenizer.load_state_dict(tokenizer.state_dict())
+    module.initialise_language(weights)
+    return module
+
+
+def train_pretrain(run: Run, *, texts: list[str], progress: ProgressCallback = None) -> Path:
+    """Run the stage; returns its folder. Needs the language and tokenizer stages' folders in the run."""
+    if is_done(run, PretrainStage.name):
+        clean(run.folder / PretrainStage.name)
+        return run.folder / PretrainStage.name
+    text, weights = language_of(run)
+    module = new_neurolm(run, run.config.pretrain, weights)
+    stage = PretrainStage(run, module, token_stream(text, texts))
+    return finish_stage(run, stage, stage.config, steps=stage.steps, text=text, progress=progress)

@@ -1,0 +1,179 @@
+"""Stage 1, the text-aligned neural tokenizer (paper section 2.2).
+
+    neurolm train tokenizer --store STORE --out RUN
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from neurolm.batch import PADDING, Patches
+from neurolm.config import StageConfig
+from neurolm.data.loader import Sample, TextSampler, WindowSampler, build_patches, read_sample
+from neurolm.data.store import Store
+from neurolm.data.text import TextTokenizer, token_stream
+from neurolm.data.windows import Window, unlabelled_windows
+from neurolm.errors import CheckpointError
+from neurolm.model.gpt2 import load_gpt2
+from neurolm.model.tokenizer import NeuralTokenizer
+from neurolm.train.language import split_text
+from neurolm.train.loop import Losses, clean
+from neurolm.train.run import ProgressCallback, Run, finish_stage, is_done
+
+VECTORS_PER_CODE = 8
+"""Encoder vectors per code from which the codebook starts by k-means."""
+VALIDATION_WINDOWS = 64
+
+
+def reversal(step: int, steps: int) -> float:
+    """Strength of the gradient reversal over training progress p: 2 / (1 + e^(-10 p)) - 1 (paper section 2.2)."""
+    return 2.0 / (1.0 + math.exp(-10.0 * step / steps)) - 1.0
+
+
+class EEGWindows:
+    """Unlabelled windows of a store, by step: their order and their shifted starts are functions of (seed, step)."""
+
+    def __init__(self, store: Store, windows: list[Window], config: StageConfig) -> None:
+        self.store, self.windows, self.config = store, windows, config
+        self.sampler = WindowSampler([range(len(windows))], batch=config.eeg_batch, seed=config.seed)
+
+    def step(self, step: int) -> list[Sample]:
+        """Samples of a step, each shifted by up to half a window within its recording."""
+        chosen = self.sampler.step(step)
+        shift = np.random.default_rng([self.config.seed, 3, step]).uniform(-0.5, 0.5, len(chosen))
+        samples = []
+        for index, part in zip(chosen, shift, strict=True):
+            window = self.windows[index]
+            count = window.seconds * 200
+            last = self.store.rows[window.recording].samples - count
+            start = int(np.clip(window.start + round(part * count), 0, last))
+            moved = Window(
+                recording=window.recording, start=start, seconds=window.seconds, label=None, subject=window.subject
+            )
+            samples.append(
+                read_sample(self.store, moved, augment=self.config.augment, seed=(self.config.seed, step, int(index)))
+            )
+        return samples
+
+
+def eeg_windows(run: Run, config: StageConfig, subjects: list[str]) -> list[Window]:
+    """Unlabelled windows of some subjects, as long as the recipe's patches and seconds allow."""
+    return unlabelled_windows(
+        run.store, max_patches=config.max_patches, max_seconds=run.config.model.tokenizer.seconds, subjects=subjects
+    )
+
+
+def validation_samples(run: Run, config: StageConfig) -> list[Sample]:
+    """Evenly spread windows of the validation subjects."""
+    windows = eeg_windows(run, config, run.validation_subjects)
+    spread = np.unique(np.linspace(0, len(windows) - 1, min(VALIDATION_WINDOWS, len(windows))).round().astype(int))
+    return [read_sample(run.store, windows[i]) for i in spread]
+
+
+def in_batches(samples: list[Sample], size: int) -> list[list[Sample]]:
+    """Cut a list of samples into batches."""
+    return [samples[i : i + size] for i in range(0, len(samples), size)]
+
+
+class TokenizerStage:
+    """Reconstruction through the codebook, and alignment of the encoder's space with text."""
+
+    name = "tokenizer"
+
+    def __init__(self, run: Run, words: torch.Tensor, stream: np.ndarray) -> None:
+        self.config = run.config.tokenizer
+        torch.manual_seed(self.config.seed)
+        self.module = NeuralTokenizer(run.config.model.tokenizer)
+        self.windows = EEGWindows(run.store, eeg_windows(run, self.config, run.training_subjects), self.config)
+        self.validation = validation_samples(run, self.config)
+        self.text = TextSampler(
+            split_text(stream)[0], batch=self.config.text_batch, length=self.config.text_length, seed=self.config.seed
+        )
+        self.words, self.device = words.to(run.device), run.device
+        self.steps = self.config.total_steps(len(self.windows.windows))
+        self.moved: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def losses(self, step: int) -> Losses:
+        """Commitment, frequency, raw and both domain losses of a step's batch."""
+        if not self.module.quantizer.is_initialised:
+            self._start_codebook()
+        samples = self.windows.step(step)
+        patches = build_patches(samples)[0].to(self.device)
+        words = self.words[torch.from_numpy(self.text.step(step)).to(self.device).flatten()]
+        out = self.module.loss(patches, words, reversal(step, self.steps))
+        self.moved = (out.vectors, out.codes)
+        parts = {n: getattr(out, n).detach() for n in ("commitment", "frequency", "raw", "domain_eeg", "domain_text")}
+        parts["codes_used"] = torch.tensor(float(out.codes.unique().numel()))
+        return Losses(
+            total=out.total, parts=parts, tokens=len(out.codes) + len(words), sources=tuple(s.source for s in samples)
+        )
+
+    def after_step(self) -> None:
+        """Move the codebook: only training steps do."""
+        assert self.moved is not None, "losses() comes first"
+        self.module.quantizer.update(*self.moved)
+
+    def validate(self) -> dict[str, float]:
+        """Losses and codebook use on the validation subjects."""
+        sums: dict[str, float] = {}
+        codes, places = [], 0
+        for samples in in_batches(self.validation, self.config.eeg_batch):
+            patches = build_patches(samples)[0].to(self.device)
+            out = self.module.loss(patches, self.words[:1], 0.0)
+            count = int((patches.document != PADDING).sum())
+            for name in ("commitment", "frequency", "raw"):
+                sums[name] = sums.get(name, 0.0) + float(getattr(out, name)) * count
+            codes.append(out.codes)
+            places += count
+        return {name: value / places for name, value in sums.items()} | code_use(torch.cat(codes))
+
+    def _start_codebook(self) -> None:
+        """K-means over the vectors of enough batches (from the end of the run, so no batch is favoured)."""
+        vectors, wanted, step = [], VECTORS_PER_CODE * self.module.config.codes, self.steps
+        while sum(map(len, vectors)) < wanted and step < self.steps + 200:
+            patches = build_patches(self.windows.step(step))[0].to(self.device)
+            with torch.no_grad():
+                vectors.append(_real(self.module.tokenize(patches).vectors, patches))
+            step += 1
+        generator = torch.Generator(device="cpu").manual_seed(self.config.seed)
+        self.module.quantizer.initialise(torch.cat(vectors), generator)
+
+
+def _real(values: torch.Tensor, patches: Patches) -> torch.Tensor:
+    return values[patches.document != PADDING]
+
+
+def code_use(codes: torch.Tensor) -> dict[str, float]:
+    """How many codes are used, and the perplexity of their use."""
+    share = codes.flatten().bincount().double()
+    share = share[share > 0] / share.sum()
+    return {"codes_used": float(len(share)), "code_perplexity": float((-(share * share.log()).sum()).exp())}
+
+
+def train_tokenizer(run: Run, *, texts: list[str], progress: ProgressCallback = None) -> Path:
+    """Run the stage; returns its folder. Needs the language stage's folder in the run."""
+    if is_done(run, TokenizerStage.name):
+        clean(run.folder / TokenizerStage.name)
+        return run.folder / TokenizerStage.name
+    text, weights = language_of(run)
+    words = weights["wte.weight"]
+    width = run.config.model.tokenizer.encoder.width
+    if words.shape[1] != width:
+        raise CheckpointError(
+            f"{run.folder / 'language'}: word embeddings are {words.shape[1]} wide and the encoder {width}: "
+            "text alignment needs a language model of the encoder's width"
+        )
+    stage = TokenizerStage(run, words, token_stream(text, texts))
+    return finish_stage(run, stage, stage.config, steps=stage.steps, text=text, progress=progress)
+
+
+def language_of(run: Run) -> tuple[TextTokenizer, dict[str, torch.Tensor]]:
+    """Text tokenizer and weights that the language stage left in the run."""
+    folder = run.folder / "language"
+    if not is_done(run, "language"):
+        raise CheckpointError(f"{folder}: the language stage is not finished; run `neurolm train language` first")
+    return TextTokenizer.load(folder), load_gpt2(folder)[1]
