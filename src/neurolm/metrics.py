@@ -1,0 +1,232 @@
+"""How good answers are: scores of probabilities against labels, and intervals over subjects.
+
+Everything is computed once, on all predictions of a task together. A class that is predicted but has no window in the
+labels counts as wrong where it is predicted and has no recall of its own, so it never dilutes balanced accuracy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+BINS = 10
+"""Equal-width bins of the calibration error (Guo et al. 2017, arXiv 1706.04599)."""
+BINARY_METRICS = ("auroc", "auc_pr")
+"""Metrics that need exactly two options."""
+_CHUNK = 4_000_000
+"""Most numbers of a resampled table at once, so that many windows do not fill the memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Scores of one task. A score that the labels cannot give (one class only, several options) is None."""
+
+    balanced_accuracy: float
+    """Mean recall over the classes that occur in the labels."""
+    auroc: float | None
+    """Area under the ROC curve, two options only; the first option ("Yes") is the positive class."""
+    auc_pr: float | None
+    """Average precision, two options only; the first option ("Yes") is the positive class."""
+    kappa: float | None
+    """Cohen's kappa."""
+    weighted_f1: float
+    """F1 of every class, weighted by how often it occurs in the labels."""
+    ece: float
+    """Expected calibration error of the top answer's probability, ten bins of equal width."""
+    brier: float
+    """Mean squared distance of probabilities and one-hot labels, summed over options: 0 to 2."""
+    n: int
+    """Number of windows."""
+    confusion: tuple[tuple[int, ...], ...]
+    """Windows by label (row) and answer (column)."""
+
+
+METRICS = ("balanced_accuracy", "auroc", "auc_pr", "kappa", "weighted_f1", "ece", "brier")
+"""Names of the scores, as in ``Scores``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """An interval of a score."""
+
+    low: float
+    high: float
+
+
+def score(labels: np.ndarray, probabilities: np.ndarray, *, options: int) -> Scores:
+    """Score probabilities of options against labels.
+
+    Parameters
+    ----------
+    labels
+        Class of every window, integers, shape (n,).
+    probabilities
+        Probability of every option, shape (n, options), rows summing to 1.
+    options
+        Number of options; class 0 is the first.
+
+    Returns
+    -------
+    Scores
+        All scores of the task.
+    """
+    from sklearn import metrics  # imported here, as it takes a second that task cards do not need
+
+    labels, probabilities = _checked(labels, probabilities, options)
+    answers = probabilities.argmax(axis=1)
+    classes = np.arange(options)
+    present = np.unique(labels)
+    confusion = metrics.confusion_matrix(labels, answers, labels=classes)
+    ranked: dict[str, float | None] = dict.fromkeys(BINARY_METRICS)
+    if options == 2 and len(present) == 2:
+        positive = labels == 0
+        ranked["auroc"] = float(metrics.roc_auc_score(positive, probabilities[:, 0]))
+        ranked["auc_pr"] = float(metrics.average_precision_score(positive, probabilities[:, 0]))
+    constant = len(present) == 1 and np.array_equal(np.unique(answers), present)  # chance agreement is 1 as well
+    return Scores(
+        balanced_accuracy=float(
+            metrics.recall_score(labels, answers, labels=present, average="macro", zero_division=0)
+        ),
+        **ranked,
+        kappa=None if constant else float(metrics.cohen_kappa_score(labels, answers, labels=classes)),
+        weighted_f1=float(
+            metrics.f1_score(labels, answers, labels=classes, average="weighted", zero_division=0)
+        ),
+        ece=float(_ece(_calibration(labels, probabilities)[None])[0]),
+        brier=float(_squared_error(labels, probabilities).mean()),
+        n=len(labels),
+        confusion=tuple(tuple(int(v) for v in row) for row in confusion),
+    )  # fmt: skip
+
+
+def bootstrap(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    subjects: Sequence[str],
+    *,
+    options: int,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Interval | None]:
+    """Return percentile intervals of every score, resampling subjects (not windows, which depend on each other).
+
+    Parameters
+    ----------
+    labels, probabilities, options
+        As of :func:`score`.
+    subjects
+        Subject of every window, length n.
+    resamples
+        Number of resamples, each with as many subjects as there are, drawn with replacement.
+    level
+        Share of the resamples inside the interval.
+    seed
+        Of the draws: the same seed gives the same intervals.
+
+    Returns
+    -------
+    dict
+        Interval by name of score; None with fewer than two subjects, or where no resample gives the score.
+    """
+    labels, probabilities = _checked(labels, probabilities, options)
+    names, subject = np.unique(np.asarray(subjects), return_inverse=True)
+    assert len(subject) == len(labels), f"{len(subject)} subjects for {len(labels)} windows"
+    if len(names) < 2:
+        return dict.fromkeys(METRICS)
+    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    tail = 100 * (1 - level) / 2
+    intervals: dict[str, Interval | None] = {}
+    for name, values in _resampled(labels, probabilities, subject, draws.astype(float)).items():
+        kept = values[np.isfinite(values)]
+        low, high = np.percentile(kept, [tail, 100 - tail]) if len(kept) else (np.nan, np.nan)
+        intervals[name] = Interval(low=float(low), high=float(high)) if len(kept) else None
+    return intervals
+
+
+def _checked(labels: np.ndarray, probabilities: np.ndarray, options: int) -> tuple[np.ndarray, np.ndarray]:
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities, dtype=float)
+    assert labels.ndim == 1 and len(labels) > 0, f"labels of shape {labels.shape}"
+    assert probabilities.shape == (len(labels), options), f"{probabilities.shape} for {len(labels)} × {options}"
+    assert labels.min() >= 0 and labels.max() < options, f"labels {labels.min()} to {labels.max()} of {options}"
+    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-3), "probabilities do not sum to 1"
+    return labels.astype(int), probabilities
+
+
+def _squared_error(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    return ((probabilities - np.eye(probabilities.shape[1])[labels]) ** 2).sum(axis=1)
+
+
+def _calibration(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Per bin the sum of (answer right − its probability), and the number of windows: shape (bins, 2)."""
+    return _by_group(np.zeros(len(labels), dtype=int), labels, probabilities, groups=1)[0]
+
+
+def _by_group(group: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, *, groups: int) -> np.ndarray:
+    """Sum the calibration table of every group of windows: shape (groups, bins, 2)."""
+    top = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    bin_of = np.clip(np.ceil(top * BINS).astype(int) - 1, 0, BINS - 1)  # bins (0, .1], (.1, .2] …
+    table = np.zeros((groups, BINS, 2))
+    np.add.at(table[..., 0], (group, bin_of), right - top)
+    np.add.at(table[..., 1], (group, bin_of), 1.0)
+    return table
+
+
+def _ece(table: np.ndarray) -> np.ndarray:
+    """Return the calibration error of tables: shape (tables, bins, 2) → (tables,)."""
+    return np.abs(table[..., 0]).sum(axis=-1) / table[..., 1].sum(axis=-1)
+
+
+def _resampled(
+    labels: np.ndarray, probabilities: np.ndarray, subject: np.ndarray, draws: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return every score of every resample; NaN where a resample does not give it.
+
+    All scores but the two ranked ones are functions of sums over windows, so that a resample is a weighted sum over
+    subjects; ``draws`` (resamples, subjects) holds how often each subject was drawn.
+    """
+    count, options = draws.shape[1], probabilities.shape[1]
+    confusion = np.zeros((count, options, options))
+    np.add.at(confusion, (subject, labels, probabilities.argmax(axis=1)), 1.0)
+    calibration = _by_group(subject, labels, probabilities, groups=count)
+    error = np.bincount(subject, weights=_squared_error(labels, probabilities), minlength=count)
+    table = np.einsum("bs,sij->bij", draws, confusion)
+    row, column, hit = table.sum(axis=2), table.sum(axis=1), np.einsum("bii->bi", table)
+    total = row.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        chance = (row * column).sum(axis=1) / total**2
+        values = {
+            "balanced_accuracy": np.nansum(hit / row, axis=1) / (row > 0).sum(axis=1),
+            "kappa": (hit.sum(axis=1) / total - chance) / (1 - chance),
+            "weighted_f1": np.nansum(row * 2 * hit / (row + column), axis=1) / total,
+            "ece": _ece(np.einsum("bs,sij->bij", draws, calibration)),
+            "brier": draws @ error / total,
+        }
+    ranked = dict.fromkeys(BINARY_METRICS, np.full(len(draws), np.nan))
+    if options == 2:
+        step = max(1, _CHUNK // len(labels))
+        chunks = [
+            _ranked(labels == 0, probabilities[:, 0], draws[i : i + step][:, subject])
+            for i in range(0, len(draws), step)
+        ]
+        ranked = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in BINARY_METRICS}
+    return {name: (values | ranked)[name] for name in METRICS}
+
+
+def _ranked(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Return weighted AUROC and average precision, one per row of weights (resamples, n)."""
+    order = np.argsort(-score, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)  # windows of equal score come together
+    true = np.cumsum(weights[:, order] * positive[order], axis=1)[:, ends]
+    false = np.cumsum(weights[:, order] * ~positive[order], axis=1)[:, ends]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        recall, fall_out = true / true[:, -1:], false / false[:, -1:]
+        precision = np.where(true + false > 0, true / (true + false), 0.0)
+        found, missed = (np.diff(rate, axis=1, prepend=0.0) for rate in (recall, fall_out))
+        auroc = (missed * (recall - found / 2)).sum(axis=1)
+        average_precision = (found * precision).sum(axis=1)
+    both = np.isfinite(recall[:, -1]) & np.isfinite(fall_out[:, -1])
+    return {"auroc": np.where(both, auroc, np.nan), "auc_pr": np.where(both, average_precision, np.nan)}

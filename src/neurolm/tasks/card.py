@@ -1,0 +1,158 @@
+"""Task cards: TOML files read strictly, so that a mistyped key or an ambiguous option is an error and not a default."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any, NoReturn
+
+from neurolm.data.text import END_OF_TEXT
+from neurolm.errors import ConfigError
+from neurolm.metrics import BINARY_METRICS, METRICS
+from neurolm.tasks.task import Option, Task
+
+CARDS = Path(__file__).parent / "cards"
+"""The cards that ship with neurolm."""
+SUFFIX = ".toml"
+
+_TEXTS = ("name", "description", "question", "licence", "citation")
+_KEYS = (*_TEXTS, "seconds", "stride", "split", "metrics", "options")
+_OPTION_KEYS = ("letter", "text", "label")
+_SPLIT_KEYS = ("counts", "fractions", "rule")
+
+
+def shipped_cards() -> list[Path]:
+    """Return the paths of the cards that ship with neurolm, sorted by name."""
+    return sorted(CARDS.glob(f"*{SUFFIX}"))
+
+
+def find_card(source: str | Path) -> Path:
+    """Return the path of a card by the name of a shipped task or by its own path.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    names = [path.stem for path in shipped_cards()]
+    if str(source) in names:
+        return CARDS / f"{source}{SUFFIX}"
+    path = Path(source)
+    if not path.is_file():
+        raise ConfigError(
+            f"{source}: no such task card: give the path of a {SUFFIX} file, or one of {', '.join(names)}"
+        )
+    return path
+
+
+def read_card(path: Path) -> Task:
+    """Read and check a card.
+
+    Raises
+    ------
+    ConfigError
+        If the file is not TOML or the card is not valid; the message names the file, the value and the remedy.
+    """
+    try:
+        card = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(
+            f"{path}: not a task card ({error}): a card is a TOML file with {', '.join(_KEYS)}"
+        ) from error
+    return _Reader(path).task(card)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Reader:
+    """Reads the card of a path, which every error names."""
+
+    path: Path
+
+    def fail(self, message: str) -> NoReturn:
+        raise ConfigError(f"{self.path}: {message}")
+
+    def keys(self, table: dict[str, Any], known: tuple[str, ...], required: tuple[str, ...], where: str) -> None:
+        unknown = [key for key in table if key not in known]
+        if unknown:
+            self.fail(f"unknown key {', '.join(map(repr, unknown))} in {where}: known are {', '.join(known)}")
+        missing = [key for key in required if key not in table]
+        if missing:
+            self.fail(f"{where} lacks {', '.join(map(repr, missing))}: add it")
+
+    def text(self, value: Any, where: str) -> str:
+        if not isinstance(value, str) or not value.strip():
+            self.fail(f"{where} must be text in quotes, not {value!r}")
+        if value != value.strip() or "\n" in value or END_OF_TEXT in value:
+            self.fail(f"{where} must be one line without spaces around it or {END_OF_TEXT}, not {value!r}")
+        return value
+
+    def number(self, value: Any, where: str, *, whole: bool) -> float:
+        kinds = (int,) if whole else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < float("inf"):
+            self.fail(f"{where} must be a positive {'whole ' if whole else ''}number of seconds, not {value!r}")
+        return value
+
+    def task(self, card: dict[str, Any]) -> Task:
+        self.keys(card, _KEYS, _KEYS, "the card")
+        texts: dict[str, Any] = {key: self.text(card[key], key) for key in _TEXTS}
+        seconds = int(self.number(card["seconds"], "seconds", whole=True))
+        stride = float(self.number(card["stride"], "stride", whole=False))
+        options = self.options(card["options"])
+        metrics = self.metrics(card["metrics"], len(options))
+        split = self.split(card["split"])
+        return Task(**texts, options=options, seconds=seconds, stride=stride, metrics=metrics, **split)
+
+    def options(self, tables: Any) -> tuple[Option, ...]:
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            self.fail(f"options must be [[options]] tables, not {tables!r}")
+        if len(tables) < 2:
+            self.fail(f"a question needs at least two [[options]], found {len(tables)}")
+        options = tuple(self.option(table, f"option {number}") for number, table in enumerate(tables, 1))
+        letters = [option.letter for option in options if option.letter is not None]
+        if letters and letters != list(ascii_uppercase[: len(options)]):
+            self.fail(
+                f"the letters of the {len(options)} options are {', '.join(letters)}: "
+                "letter them A, B, C … in order, or give none of them a letter"
+            )
+        for field in ("label", "text"):
+            values = [getattr(option, field) for option in options]
+            twice = sorted({value for value in values if values.count(value) > 1})
+            if twice:
+                self.fail(f"two options have the {field} {twice[0]!r}: each needs its own")
+        return options
+
+    def option(self, table: dict[str, Any], where: str) -> Option:
+        self.keys(table, _OPTION_KEYS, ("text",), where)
+        text = self.text(table["text"], f"text of {where}")
+        letter = table.get("letter")
+        if letter is not None and letter not in tuple(ascii_uppercase):
+            self.fail(f"letter of {where} must be one of A to Z, not {letter!r}")
+        if letter is not None and text.endswith("."):
+            self.fail(f"text of {where} must not end in a full stop, which the prompt adds: {text!r}")
+        return Option(label=self.text(table.get("label", text), f"label of {where}"), text=text, letter=letter)
+
+    def metrics(self, names: Any, options: int) -> tuple[str, ...]:
+        possible = [name for name in METRICS if options == 2 or name not in BINARY_METRICS]
+        if not isinstance(names, list) or not names:
+            self.fail(f"metrics must be a list of names out of {', '.join(possible)}, not {names!r}")
+        for name in names:
+            if name not in possible:
+                self.fail(f"no metric {name!r} for {options} options: choose out of {', '.join(possible)}")
+        return tuple(names)
+
+    def split(self, table: Any) -> dict[str, Any]:
+        if not isinstance(table, dict) or len(table) != 1:
+            self.fail(f"[split] must have exactly one of {', '.join(_SPLIT_KEYS)}, not {table!r}")
+        self.keys(table, _SPLIT_KEYS, (), "[split]")
+        ((key, value),) = table.items()
+        if key == "rule":
+            return {"split_rule": self.text(value, "rule of [split]")}
+        kinds = (int,) if key == "counts" else (int, float)
+        fits = isinstance(value, list) and len(value) == 3
+        if not fits or not all(type(v) in kinds and v > 0 for v in value):
+            self.fail(f"{key} of [split] must be three positive numbers (train, validation, test), not {value!r}")
+        if key == "fractions" and abs(sum(value) - 1) > 1e-6:
+            self.fail(f"fractions of [split] must sum to 1, not {sum(value):g}: {value}")
+        return {f"split_{key}": tuple(value)}
