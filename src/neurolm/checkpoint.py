@@ -67,7 +67,9 @@ def load_card(folder: Path, *, stage: str | None = None) -> Card:
     """
     path = Path(folder) / CONFIG
     if not path.is_file():
-        raise CheckpointError(f"{folder}: no complete checkpoint here ({CONFIG} is missing); train one, or give its folder")
+        raise CheckpointError(
+            f"{folder}: no complete checkpoint here ({CONFIG} is missing); train one, or give its folder"
+        )
     card = load_json(Card, path)
     if card.format != FORMAT:
         raise CheckpointError(f"{path}: format {card.format}, this version reads {FORMAT}: use neurolm {card.version}")

@@ -1,6 +1,6 @@
 """Stage 2, multi-channel autoregression: each patch predicts the code of its channel's next second (section 2.3).
 
-    neurolm train pretrain --store STORE --out RUN
+neurolm train pretrain --store STORE --out RUN
 """
 
 from __future__ import annotations
@@ -60,7 +60,11 @@ class PretrainStage:
         eeg = eeg_count = correct = 0.0
         for samples in in_batches(self.validation, self.config.eeg_batch):
             out = self.module.loss(_batch(samples, []).to(self.device), softmax=self.config.softmax)
-            eeg, eeg_count, correct = eeg + float(out.eeg), eeg_count + int(out.eeg_count), correct + float(out.eeg_correct)
+            eeg, eeg_count, correct = (
+                eeg + float(out.eeg),
+                eeg_count + int(out.eeg_count),
+                correct + float(out.eeg_correct),
+            )
         figures = {"eeg": eeg / eeg_count, "eeg_accuracy": correct / eeg_count}
         figures["eeg_perplexity"] = math.exp(min(figures["eeg"], 20.0))
         return figures | {"text": text_validation(self.module, self.validation_text, self.config, self.device)}

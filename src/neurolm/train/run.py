@@ -159,7 +159,9 @@ def _difference(begun: RunFile, wanted: RunFile, name: str) -> str:
         return {k: v for f in value.__dataclass_fields__ for k, v in flat(getattr(value, f), f"{prefix}.{f}".strip(".")).items()}  # fmt: skip
 
     old, new = flat(getattr(begun, name)), flat(getattr(wanted, name))
-    changed = [f"{key} {old.get(key)} then, {new.get(key)} now" for key in {**old, **new} if old.get(key) != new.get(key)]
+    changed = [
+        f"{key} {old.get(key)} then, {new.get(key)} now" for key in {**old, **new} if old.get(key) != new.get(key)
+    ]
     return "; ".join(changed[:3])
 
 

@@ -1,6 +1,6 @@
 """Stage 1, the text-aligned neural tokenizer (paper section 2.2).
 
-    neurolm train tokenizer --store STORE --out RUN
+neurolm train tokenizer --store STORE --out RUN
 """
 
 from __future__ import annotations

@@ -1,0 +1,148 @@
+"""Evaluation: one model, all its tasks, on held-out subjects, with chance and a strong simple baseline beside it.
+
+    neurolm evaluate --model RUN --store STORE
+
+The test split is read here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from neurolm.checkpoint import load_neurolm
+from neurolm.config import load_json, to_json
+from neurolm.data.loader import read_sample
+from neurolm.data.store import Store
+from neurolm.data.windows import Split, subjects_of
+from neurolm.errors import CheckpointError
+from neurolm.files import write_text
+from neurolm.metrics import Interval, Scores, bootstrap, score
+from neurolm.tasks.task import Task
+from neurolm.train.baselines import band_power_baseline
+from neurolm.train.instruct import Prompt, answer, task_windows
+
+RESULTS = "evaluation.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """Answers for the windows of a split, in the order of recordings and time."""
+
+    labels: tuple[int, ...]
+    probabilities: tuple[tuple[float, ...], ...]
+    subjects: tuple[str, ...]
+    recordings: tuple[str, ...]
+    starts: tuple[float, ...]
+    """Seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskResult:
+    """One task's figures."""
+
+    task: str
+    question: str
+    options: tuple[str, ...]
+    subjects: int
+    scores: Scores
+    interval: Interval
+    """95 % bootstrap interval over subjects of the balanced accuracy."""
+    baseline: Scores
+    """Log band power + logistic regression on the same split."""
+    chance: float
+    """Balanced accuracy of guessing."""
+    predictions: Predictions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One model's figures on one split."""
+
+    split: str
+    recipe: str
+    seed: int
+    results: tuple[TaskResult, ...]
+
+
+def evaluate(
+    model: Path,
+    store: Path,
+    *,
+    split: str = "test",
+    device: torch.device | None = None,
+    out: Path | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Evaluation:
+    """Evaluate an instruction-tuned checkpoint on the held-out subjects of every task it was tuned on.
+
+    Parameters
+    ----------
+    split
+        ``validation`` or ``test``.
+    out
+        File to write the result to, as JSON.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint was never instruction-tuned: its answers would be noise.
+    """
+    device = device or torch.device("cpu")
+    module, card, text = load_neurolm(model, stage="instruct")
+    if not card.tasks:
+        raise CheckpointError(f"{model}: names no task it was tuned on; run `neurolm train instruct` first")
+    module.to(device)
+    opened = Store(store)
+    results = []
+    for task in card.tasks:
+        if progress:
+            progress(task.name)
+        prompt = Prompt.of(task, text, card.run.model.vocabulary.separator)
+        splits = task.split(subjects_of(opened, task.name))
+        predictions = _predict(module, prompt, opened, task, getattr(splits, split), device)
+        results.append(_result(opened, task, splits, split, predictions))
+    evaluation = Evaluation(split=split, recipe=card.run.recipe, seed=card.run.instruct.seed, results=tuple(results))
+    if out is not None:
+        write_text(out, to_json(evaluation))
+    return evaluation
+
+
+def load_evaluation(path: Path) -> Evaluation:
+    """Read what ``evaluate`` wrote."""
+    return load_json(Evaluation, path)
+
+
+def _predict(module, prompt: Prompt, store: Store, task: Task, subjects, device) -> Predictions:
+    windows = task_windows(store, task, subjects)
+    samples = [read_sample(store, window) for window in windows]
+    probability = answer(module, prompt, samples, device=device)
+    return Predictions(
+        labels=tuple(task.index(str(w.label)) for w in windows),
+        probabilities=tuple(tuple(float(p) for p in row) for row in probability),
+        subjects=tuple(w.subject for w in windows),
+        recordings=tuple(store.rows[w.recording].recording for w in windows),
+        starts=tuple(w.start / 200 for w in windows),
+    )
+
+
+def _result(store: Store, task: Task, splits: Split, split: str, predictions: Predictions) -> TaskResult:
+    labels, probability = np.array(predictions.labels), np.array(predictions.probabilities)
+    options = len(task.options)
+    baseline = getattr(band_power_baseline(store, task, splits), split)
+    return TaskResult(
+        task=task.name,
+        question=task.question,
+        options=task.labels,
+        subjects=len(set(predictions.subjects)),
+        scores=score(labels, probability, options=options),
+        interval=bootstrap(labels, probability, predictions.subjects, options=options),
+        baseline=score(baseline.labels, baseline.probabilities, options=options),
+        chance=1 / options,
+        predictions=predictions,
+    )

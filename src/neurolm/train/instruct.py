@@ -1,0 +1,222 @@
+"""Stage 3, multi-task instruction tuning: EEG, then question and answer; the loss is on the answer (section 2.4).
+
+neurolm train instruct --store STORE --out RUN
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from neurolm.checkpoint import load_neurolm
+from neurolm.config import StageConfig
+from neurolm.data.loader import Document, Sample, TextSampler, WindowSampler, build_batch, read_sample
+from neurolm.data.store import Store
+from neurolm.data.text import TextTokenizer, token_stream
+from neurolm.data.windows import Window, labelled_windows
+from neurolm.engine import predict
+from neurolm.errors import ConfigError
+from neurolm.model.neurolm import NeuroLM
+from neurolm.montage import RATE
+from neurolm.tasks.task import Task
+from neurolm.train.language import split_text
+from neurolm.train.loop import Losses, clean
+from neurolm.train.pretrain import language_losses, new_neurolm, text_validation, with_dropout
+from neurolm.train.run import ProgressCallback, Run, finish_stage, is_done
+from neurolm.train.tokenizer import language_of
+
+VALIDATION_WINDOWS = 160
+"""Most windows of a task on which the weights are selected."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """A task's question and answers as token ids."""
+
+    question: tuple[int, ...]
+    """Separator and question."""
+    answers: tuple[tuple[int, ...], ...]
+    """What follows it, for each option."""
+
+    @classmethod
+    def of(cls, task: Task, text: TextTokenizer, separator: int) -> Prompt:
+        """Encode a task."""
+        return cls(
+            question=(separator, *text.encode(task.prompt)), answers=tuple(tuple(text.encode(a)) for a in task.answers)
+        )
+
+    def document(self, sample: int, answer: int | None = None) -> Document:
+        """EEG sample, question and, for training, an answer to predict."""
+        ids = self.question if answer is None else self.question + self.answers[answer]
+        return Document(sample=sample, text=ids, predict_from=len(self.question))
+
+
+def answer(
+    model: NeuroLM, prompt: Prompt, samples: Sequence[Sample], *, device: torch.device, batch: int = 32
+) -> np.ndarray:
+    """Probability of each permitted answer for each sample.
+
+    Returns
+    -------
+    np.ndarray
+        float64 (samples, options); rows sum to 1.
+    """
+    options = [list(ids) for ids in prompt.answers]
+    out = []
+    for first in range(0, len(samples), batch):
+        part = list(samples[first : first + batch])
+        built = build_batch(part, [prompt.document(i) for i in range(len(part))], packed=False).to(device)
+        out.append(predict(model, built, options).double().cpu().numpy())
+    return np.concatenate(out) if out else np.zeros((0, len(options)))
+
+
+def task_windows(store: Store, task: Task, subjects: Sequence[str]) -> list[Window]:
+    """Labelled windows of a task, of some subjects, as its card cuts them."""
+    return labelled_windows(store, task=task.name, seconds=task.seconds, stride=task.stride, subjects=subjects)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Example:
+    window: Window
+    task: int
+    answer: int
+    first: int
+    """Earliest and …"""
+    last: int
+    """… latest start sample that stays within the label."""
+
+
+def _examples(run: Run) -> list[_Example]:
+    examples = []
+    for number, task in enumerate(run.tasks):
+        subjects = [s for s in run.splits[task.name].train if s not in run.held_out]
+        for window in task_windows(run.store, task, subjects):
+            assert window.label is not None
+            count = window.seconds * RATE
+            spans = [
+                (round(label.start * RATE), round(label.stop * RATE) - count)
+                for label in run.store.rows[window.recording].labels
+                if label.task == task.name and label.start * RATE <= window.start + 1 <= label.stop * RATE
+            ]
+            first, last = spans[0] if spans else (window.start, window.start)
+            index = task.index(window.label)
+            examples.append(_Example(window=window, task=number, answer=index, first=first, last=max(first, last)))
+    return examples
+
+
+class InstructStage:
+    """Answers to the questions of all tasks mixed in one model."""
+
+    name = "instruct"
+
+    def __init__(self, run: Run, module: NeuroLM, text: TextTokenizer, stream: np.ndarray) -> None:
+        self.config: StageConfig = run.config.instruct
+        self.run, self.module, self.device = run, module, run.device
+        separator = run.config.model.vocabulary.separator
+        self.prompts = [Prompt.of(task, text, separator) for task in run.tasks]
+        self.examples = _examples(run)
+        groups: dict[tuple[int, int], list[int]] = {}
+        for index, example in enumerate(self.examples):
+            groups.setdefault((example.task, example.answer), []).append(index)
+        self.sampler = WindowSampler(
+            [groups[key] for key in sorted(groups)],
+            batch=self.config.eeg_batch,
+            seed=self.config.seed,
+            balance=self.config.balance,
+        )
+        training, self.validation_text = split_text(stream)
+        self.text = TextSampler(
+            training, batch=self.config.text_batch, length=self.config.text_length, seed=self.config.seed
+        )
+        self.steps = self.config.total_steps(len(self.examples))
+        self.validation = [self._validation(task) for task in run.tasks]
+        if not any(samples for samples, _ in self.validation):
+            raise ConfigError("no validation window in any task: the weights could not be selected; add subjects")
+
+    def losses(self, step: int) -> Losses:
+        """Answer loss and text loss of a step's batch."""
+        rng = np.random.default_rng([self.config.seed, 4, step])
+        samples, documents = [], []
+        for index in self.sampler.step(step):
+            example = self.examples[index]
+            window = example.window
+            if self.config.augment:
+                window = replace(window, start=int(rng.integers(example.first, example.last + 1)))
+            seed = (self.config.seed, 5, step, len(samples))
+            samples.append(read_sample(self.run.store, window, augment=self.config.augment, seed=seed))
+            documents.append(self.prompts[example.task].document(len(samples) - 1, example.answer))
+        rows = self.text.step(step)
+        answers = build_batch(samples, documents).to(self.device)
+        out = language_losses(self.module, answers, self.config)
+        if not len(rows):
+            return replace(out, parts={"answer": out.parts["text"]})
+        # two passes: the text loss is a mean over its own targets, of which there are many more
+        text = language_losses(
+            self.module, build_batch([], [Document(text=r) for r in rows]).to(self.device), self.config
+        )
+        return Losses(
+            total=out.total + text.total,
+            parts={"answer": out.parts["text"], "text": text.parts["text"]},
+            tokens=out.tokens + text.tokens,
+            sources=out.sources,
+        )
+
+    def after_step(self) -> None:
+        """Nothing follows the optimizer's step here."""
+
+    def validate(self) -> dict[str, float]:
+        """Negative log-likelihood and accuracy of the answers, per task; ``score`` is the mean over the tasks."""
+        figures, scores = {}, []
+        for task, prompt, (samples, labels) in zip(self.run.tasks, self.prompts, self.validation, strict=True):
+            if not samples:
+                continue
+            probability = answer(self.module, prompt, samples, device=self.device, batch=self.config.eeg_batch)
+            nll, hit = class_means(probability, labels)
+            figures |= {f"{task.name}/nll": nll, f"{task.name}/balanced_accuracy": hit}
+            scores.append(nll)
+        figures["text"] = text_validation(self.module, self.validation_text, self.config, self.device)
+        return figures | {"score": float(np.mean(scores))}
+
+    def _validation(self, task: Task) -> tuple[list[Sample], np.ndarray]:
+        windows = task_windows(self.run.store, task, self.run.splits[task.name].validation)
+        spread = np.unique(np.linspace(0, len(windows) - 1, min(VALIDATION_WINDOWS, len(windows))).round().astype(int))
+        chosen = [windows[i] for i in spread]
+        labels = np.array([task.index(str(w.label)) for w in chosen], np.int64)
+        return [read_sample(self.run.store, w) for w in chosen], labels
+
+
+def class_means(probability: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Negative log-likelihood and recall, each averaged over the classes that are present."""
+    taken = -np.log(np.maximum(probability[np.arange(len(labels)), labels], 1e-12))
+    hit = probability.argmax(1) == labels
+    present = np.unique(labels)
+    return (
+        float(np.mean([taken[labels == c].mean() for c in present])),
+        float(np.mean([hit[labels == c].mean() for c in present])),
+    )
+
+
+def train_instruct(run: Run, *, texts: list[str], scratch: bool = False, progress: ProgressCallback = None) -> Path:
+    """Run the stage; returns its folder. Needs the pretrain stage's folder in the run.
+
+    Parameters
+    ----------
+    scratch
+        Start from the tokenizer and the language model without autoregressive pretraining, for comparison.
+    """
+    if is_done(run, InstructStage.name):
+        clean(run.folder / InstructStage.name)
+        return run.folder / InstructStage.name
+    text, weights = language_of(run)
+    if scratch:
+        module = new_neurolm(run, run.config.instruct, weights)
+    else:
+        pretrained, _, _ = load_neurolm(run.folder / "pretrain", stage="pretrain")
+        module = NeuroLM(with_dropout(run.config.model, run.config.instruct.dropout))
+        module.load_state_dict(pretrained.state_dict())
+    stage = InstructStage(run, module, text, token_stream(text, texts))
+    return finish_stage(run, stage, stage.config, steps=stage.steps, text=text, tasks=run.tasks, progress=progress)
