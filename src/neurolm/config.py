@@ -59,6 +59,9 @@ class TokenizerConfig:
     classifier_width: int = 256
     attention: str = "full"
     """``full`` as in the paper, or ``stair-step``: the encoder sees no later second (causal recipes)."""
+    padded_to: int = 0
+    """Patches to which the official code padded every sample with zeros, which its group normalisation then counts:
+    1024 in its tokenizer and pretraining stages, 276 in instruction tuning. 0 counts real patches only."""
 
     def __post_init__(self) -> None:
         _require(self.attention in ATTENTION, f"attention must be one of {ATTENTION}, not {self.attention!r}")

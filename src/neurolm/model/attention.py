@@ -1,0 +1,96 @@
+"""The one attention rule: a place sees the places of its own document whose step is not later than its own.
+
+Full attention, the stair-step mask, padding, packing and the key-value cache all follow from it (see ``batch``).
+Padding is document ``PADDING`` and sees padding, so that no row of the softmax is empty.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BLOCK = 128
+"""FlexAttention skips blocks of this many queries by this many keys; shorter queries gain nothing from it."""
+
+
+class Visibility:
+    """Who sees whom in a packed layout: made once, then used by all blocks.
+
+    Parameters
+    ----------
+    document, step
+        Of the queries, int64 (rows, queries).
+    key_document, key_step
+        Of the keys, int64 (rows, keys); the queries themselves by default.
+    """
+
+    def __init__(
+        self, document: Tensor, step: Tensor, key_document: Tensor | None = None, key_step: Tensor | None = None
+    ) -> None:
+        assert document.shape == step.shape and document.ndim == 2
+        self.document, self.step = document, step
+        self.key_document = document if key_document is None else key_document
+        self.key_step = step if key_step is None else key_step
+        assert self.key_document.shape == self.key_step.shape and len(self.key_step) == len(step)
+
+    @functools.cached_property
+    def mask(self) -> Tensor:
+        """True where a query sees a key: bool (rows, 1, queries, keys)."""
+        same = self.document[:, None, :, None] == self.key_document[:, None, None, :]
+        return same & (self.key_step[:, None, None, :] <= self.step[:, None, :, None])
+
+    @functools.cached_property
+    def block_mask(self) -> Any:
+        """The same rule for FlexAttention, which computes no block of the score matrix that nobody sees."""
+        from torch.nn.attention.flex_attention import create_block_mask
+
+        document, step, key_document, key_step = self.document, self.step, self.key_document, self.key_step
+
+        def sees(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+            return (document[row, query] == key_document[row, key]) & (key_step[row, key] <= step[row, query])
+
+        rows, queries = document.shape
+        return create_block_mask(
+            sees, rows, None, queries, key_document.shape[1], device=str(document.device), BLOCK_SIZE=BLOCK
+        )
+
+
+def visibility(
+    document: Tensor, step: Tensor, key_document: Tensor | None = None, key_step: Tensor | None = None
+) -> Visibility:
+    """Return who sees whom; see :class:`Visibility`."""
+    return Visibility(document, step, key_document, key_step)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, seen: Visibility, *, dropout: float = 0.0) -> Tensor:
+    """Attention of the queries to the keys that they see.
+
+    Parameters
+    ----------
+    query, key, value
+        (rows, heads, places, head width).
+    seen
+        Who sees whom.
+    dropout
+        Share of the attention weights that is dropped. FlexAttention has none, so it is used without dropout only.
+
+    Returns
+    -------
+    Tensor
+        (rows, heads, queries, head width).
+    """
+    if query.is_cuda and not dropout and query.shape[2] >= BLOCK:
+        return _compiled_flex_attention()(query, key, value, block_mask=seen.block_mask)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=seen.mask, dropout_p=dropout)
+
+
+@functools.cache
+def _compiled_flex_attention() -> Any:
+    # Uncompiled it would build the whole score matrix; on CPU it has no backward pass at all.
+    from torch.nn.attention.flex_attention import flex_attention
+
+    return torch.compile(flex_attention, dynamic=True)

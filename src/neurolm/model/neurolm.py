@@ -1,0 +1,200 @@
+"""NeuroLM: a frozen neural tokenizer and a language model that reads its features as a foreign language:
+
+>>> model = NeuroLM(recipe("base").model)
+>>> losses = model.loss(batch, softmax="joint")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from neurolm.batch import NO_PATCH, NO_TARGET, Batch, Patches, Tokens
+from neurolm.config import ModelConfig
+from neurolm.errors import CheckpointError
+from neurolm.model.attention import Visibility
+from neurolm.model.gpt2 import GPT2
+from neurolm.model.loss import cross_entropy
+from neurolm.model.tokenizer import NeuralTokenizer
+from neurolm.model.transformer import INITIAL_STD, Cache, initialise
+
+Softmax = Literal["range", "joint"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageLosses:
+    """Sums over the targets of a batch; divide by the counts (summed over processes) for means."""
+
+    eeg: Tensor
+    """Sum of the losses at EEG targets."""
+    eeg_count: Tensor
+    text: Tensor
+    """Sum of the losses at text targets."""
+    text_count: Tensor
+    eeg_correct: Tensor
+    """EEG targets that have the largest logit."""
+    text_correct: Tensor
+
+
+class NeuroLM(nn.Module):
+    """The whole model. Only bridge, channel embedding, language model and head are trainable.
+
+    Parameters
+    ----------
+    config
+        Sizes of all parts.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config, self.vocabulary = config, config.vocabulary
+        width, features = config.language.transformer.width, config.tokenizer.encoder.width
+        self.tokenizer = NeuralTokenizer(config.tokenizer)
+        self.tokenizer.requires_grad_(False)
+        self.bridge: nn.Module = nn.Identity()
+        if features != width:
+            self.bridge = nn.Sequential(nn.Linear(features, width), nn.GELU())
+            initialise(self.bridge, truncated=True)
+        self.channel_embedding = nn.Embedding(config.tokenizer.channels, width)
+        self.language = GPT2(config.language, rows=self.vocabulary.eeg_start)
+        self.head = nn.Linear(width, self.vocabulary.size, bias=False)
+        for part in (self.channel_embedding, self.head):
+            nn.init.normal_(part.weight, std=INITIAL_STD)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> NeuroLM:
+        """Set the training mode; the tokenizer is frozen and stays in evaluation mode."""
+        super().train(mode)
+        self.tokenizer.eval()
+        return self
+
+    @torch.no_grad()
+    def initialise_language(self, state: Mapping[str, Tensor]) -> None:
+        """Start from a GPT-2: trunk, word embeddings and, as GPT-2 ties them, the text rows of the head.
+
+        Rows that GPT-2 does not have (separator, padding, EEG codes) keep their initial values, normal with standard
+        deviation .02. (The official code leaves them to PyTorch: N(0, 1) in the embedding.)
+
+        Parameters
+        ----------
+        state
+            State of a :class:`GPT2` of the same sizes, with at least the rows of the text tokens.
+
+        Raises
+        ------
+        CheckpointError
+            If it is of other sizes.
+        """
+        expected = self.language.state_dict()
+        rows = self.config.language.text_tokens
+        for key, value in expected.items():
+            found = state[key].shape if key in state else None
+            fits = found == value.shape
+            if key == "wte.weight" and found is not None:
+                fits = rows <= found[0] <= len(value) and found[1:] == value.shape[1:]
+            if not fits:
+                raise CheckpointError(
+                    f"the GPT-2 weights do not fit this recipe: {key} has shape {found and tuple(found)}, "
+                    f"and the model {tuple(value.shape)}. Choose the recipe for this GPT-2, or the other way round."
+                )
+            value[: len(state[key])] = state[key]
+        self.head.weight[:rows] = state["wte.weight"][:rows]
+
+    def features(self, patches: Patches) -> Tensor:
+        """The frozen encoder's features, (rows, width, encoder width), without gradient."""
+        with torch.no_grad():
+            return self.tokenizer.encode(patches)
+
+    def embed(self, tokens: Tokens, patches: Patches | None, features: Tensor | None) -> Tensor:
+        """Input of the language model, (rows, width, model width): patches and text, with their positions."""
+        x = self.language.wte(tokens.text.clamp(min=0))
+        if patches is not None and features is not None:
+            eeg = self.bridge(features) + self.channel_embedding(patches.channel)
+            chosen = nn.functional.embedding(tokens.patch.clamp(min=0), eeg.flatten(0, 1))
+            x = torch.where((tokens.patch != NO_PATCH)[..., None], chosen, x)
+        return x + self.language.wpe(tokens.position)
+
+    def forward(self, batch: Batch, *, features: Tensor | None = None, cache: Cache | None = None) -> Tensor:
+        """Hidden states of all places of ``batch.tokens``, (rows, width, model width).
+
+        Parameters
+        ----------
+        batch
+            Tokens, and the patches they refer to.
+        features
+            ``self.features(batch.patches)`` where the caller has them already.
+        cache
+            Of earlier places of the same rows; grows by these.
+        """
+        tokens = batch.tokens
+        assert tokens is not None, "the language model needs tokens"
+        if features is None and batch.patches is not None:
+            features = self.features(batch.patches)
+        place = tokens.document, tokens.step
+        seen = Visibility(*place) if cache is None else cache.extend(*place)
+        return self.language(self.embed(tokens, batch.patches, features), seen, cache)
+
+    def loss(self, batch: Batch, *, softmax: Softmax = "range") -> LanguageLosses:
+        """Losses at the targets of a batch; the encoder runs once, for the input and for the codes to predict.
+
+        Parameters
+        ----------
+        batch
+            Tokens, and the patches they refer to.
+        softmax
+            ``range``: over the outputs of the target's own modality; ``joint``: over all, as in the paper.
+        """
+        tokens = batch.tokens
+        assert tokens is not None, "the language model needs tokens"
+        features = None if batch.patches is None else self.features(batch.patches)
+        codes = tokens.target_patch.new_zeros(0)
+        if features is not None:
+            wanted = tokens.target_patch[tokens.target_patch != NO_PATCH]
+            if len(wanted):
+                with torch.no_grad():
+                    codes = self.tokenizer.codes(features.flatten(0, 1)[wanted])
+        return self.loss_of(self(batch, features=features), tokens, codes, softmax=softmax)
+
+    def loss_of(self, hidden: Tensor, tokens: Tokens, codes: Tensor, *, softmax: Softmax = "range") -> LanguageLosses:
+        """Losses of hidden states (rows, width, model width).
+
+        Parameters
+        ----------
+        hidden
+            What ``forward`` returned for these tokens.
+        tokens
+            Where the targets are.
+        codes
+            int64, the code to predict at each place with a ``target_patch``, in order.
+        softmax
+            As in ``loss``.
+        """
+        has_text, has_code = tokens.target != NO_TARGET, tokens.target_patch != NO_PATCH
+        text_rows, eeg_rows, shift = self.text_rows, self.eeg_rows, 0
+        if softmax == "joint":
+            text_rows = eeg_rows = self.head.weight
+            shift = self.vocabulary.eeg_start
+        text = cross_entropy(hidden[has_text], text_rows, tokens.target[has_text])
+        eeg = cross_entropy(hidden[has_code], eeg_rows, codes + shift)
+        return LanguageLosses(
+            eeg=eeg.sum,
+            eeg_count=has_code.sum(),
+            text=text.sum,
+            text_count=has_text.sum(),
+            eeg_correct=eeg.correct,
+            text_correct=text.correct,
+        )
+
+    @property
+    def text_rows(self) -> Tensor:
+        """Rows of the head that write text, (text tokens, model width)."""
+        return self.head.weight[: self.vocabulary.text_tokens]
+
+    @property
+    def eeg_rows(self) -> Tensor:
+        """Rows of the head that write EEG codes, (codes, model width)."""
+        return self.head.weight[self.vocabulary.eeg_start :]

@@ -1,0 +1,233 @@
+"""The text-aligned neural tokenizer (paper section 2.2): EEG patches to features and to codes, and back to EEG:
+
+>>> tokens = tokenizer.tokenize(patches)
+>>> eeg = tokenizer.decode(tokens.quantized, patches)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from neurolm.batch import Patches
+from neurolm.config import TokenizerConfig
+from neurolm.model.attention import Visibility
+from neurolm.model.encoder import Decoder, Encoder, RealPatches
+from neurolm.model.quantizer import Quantizer
+from neurolm.model.transformer import initialise
+from neurolm.montage import PATCH
+
+SPECTRUM = PATCH // 2
+"""Bins of a patch's amplitude spectrum that are predicted: 0 to 99 Hz."""
+NO_CODE = -1
+"""Code of a place that holds no patch."""
+SMALLEST = 1e-8
+"""Least standard deviation that targets are divided by, so that a silent sample is not a number over zero."""
+EEG, TEXT = 0, 1
+"""Classes of the domain classifier."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizedPatches:
+    """Patches as the language model's foreign language."""
+
+    features: Tensor
+    """(rows, width, encoder width); those of padding mean nothing."""
+    codes: Tensor
+    """int64 (rows, width); ``NO_CODE`` at padding."""
+    quantized: Tensor
+    """float32 (rows, width, code width), the codes' unit vectors; zero at padding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstruction:
+    """What the decoders make of quantised vectors, standardised over the sample like the targets."""
+
+    spectrum: Tensor
+    """(rows, width, 100): FFT amplitude, 0 to 99 Hz."""
+    waveform: Tensor
+    """(rows, width, 200)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerLosses:
+    """Losses of the tokenizer, each a mean over real patches (or text tokens)."""
+
+    total: Tensor
+    """Sum of the five below."""
+    commitment: Tensor
+    frequency: Tensor
+    raw: Tensor
+    domain_eeg: Tensor
+    domain_text: Tensor
+    codes: Tensor
+    """int64 (real patches,)."""
+    vectors: Tensor
+    """float32 (real patches, code width), unit, without gradient: for the codebook's update."""
+
+
+class NeuralTokenizer(nn.Module):
+    """Encoder, codebook, two decoders and the domain classifier.
+
+    Parameters
+    ----------
+    config
+        Sizes of all parts.
+    """
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, decoded = config.encoder.width, config.decoder.width
+        self.encoder = Encoder(config)
+        self.to_code = _head(width, config.code_width)
+        self.quantizer = Quantizer(config.codes, config.code_width, decay=config.decay)
+        self.spectrum_decoder = Decoder(config)
+        self.waveform_decoder = Decoder(config)
+        self.spectrum_head = _head(decoded, SPECTRUM)
+        self.waveform_head = _head(decoded, PATCH)
+        self.domain_classifier = nn.Sequential(
+            nn.Linear(width, config.classifier_width), nn.GELU(), nn.Linear(config.classifier_width, 2)
+        )
+        initialise(self.domain_classifier, truncated=True)
+
+    def encode(self, patches: Patches) -> Tensor:
+        """Features of patches, (rows, width, encoder width): what the language model reads."""
+        return self.encoder(patches)
+
+    def code_vectors(self, features: Tensor) -> Tensor:
+        """Features (…, encoder width) to the vectors that are quantised, float32 (…, code width)."""
+        with torch.autocast(features.device.type, enabled=False):
+            return self.to_code(features.float())
+
+    def codes(self, features: Tensor) -> Tensor:
+        """Features (patches, encoder width) to codes, int64 (patches,)."""
+        return self.quantizer(self.code_vectors(features)).codes
+
+    def tokenize(self, patches: Patches) -> TokenizedPatches:
+        """Encode and quantise."""
+        real = RealPatches.of(patches)
+        features = self.encoder(patches, real)
+        found = self.quantizer(self.code_vectors(real.take(features)))
+        return TokenizedPatches(
+            features=features,
+            codes=real.put(found.codes, patches.document, NO_CODE),
+            quantized=real.put(found.quantized, patches.document),
+        )
+
+    def decode(self, quantized: Tensor, patches: Patches, seen: Visibility | None = None) -> Reconstruction:
+        """Reconstruct patches from quantised vectors (rows, width, code width) and where they belong.
+
+        Of ``patches`` only channel, second and document are used.
+        """
+        seen = self.encoder.seen(patches) if seen is None else seen
+        return Reconstruction(
+            spectrum=self.spectrum_head(self.spectrum_decoder(quantized, patches, seen)),
+            waveform=self.waveform_head(self.waveform_decoder(quantized, patches, seen)),
+        )
+
+    def loss(self, patches: Patches, text_embeddings: Tensor, reversal: float) -> TokenizerLosses:
+        """All losses of a batch.
+
+        Parameters
+        ----------
+        patches
+            Packed patches.
+        text_embeddings
+            Word embeddings of real text, (tokens, encoder width), frozen.
+        reversal
+            Strength of the gradient reversal between encoder and domain classifier.
+
+        Raises
+        ------
+        CheckpointError
+            If the codebook is not initialised yet: see :meth:`initialise_codebook`.
+        """
+        real, seen = RealPatches.of(patches), self.encoder.seen(patches)
+        features = self.encoder(patches, real, seen)
+        real_features = real.take(features)
+        found = self.quantizer(self.code_vectors(real_features))
+        decoded = self.decode(real.put(found.quantized, patches.document), patches, seen)
+        spectrum, waveform = targets(real.take(patches.samples), real)
+        commitment = self.config.commitment * found.commitment
+        frequency = F.mse_loss(real.take(decoded.spectrum).float(), spectrum)
+        raw = F.mse_loss(real.take(decoded.waveform).float(), waveform)
+        domain_eeg = self._domain_loss(ReverseGradient.apply(real_features, reversal), EEG)
+        domain_text = self._domain_loss(text_embeddings.detach(), TEXT)
+        return TokenizerLosses(
+            total=commitment + frequency + raw + domain_eeg + domain_text,
+            commitment=commitment,
+            frequency=frequency,
+            raw=raw,
+            domain_eeg=domain_eeg,
+            domain_text=domain_text,
+            codes=found.codes,
+            vectors=found.vectors,
+        )
+
+    @torch.no_grad()
+    def initialise_codebook(self, patches: Patches, generator: torch.Generator | None = None) -> None:
+        """Start the codes at the cluster centres of these patches' vectors (official: of the first batch)."""
+        real = RealPatches.of(patches)
+        self.quantizer.initialise(self.code_vectors(real.take(self.encoder(patches, real))), generator)
+
+    def _domain_loss(self, vectors: Tensor, domain: int) -> Tensor:
+        logits = self.domain_classifier(vectors)
+        return F.cross_entropy(logits.float(), torch.full((len(logits),), domain, device=logits.device))
+
+
+def targets(samples: Tensor, real: RealPatches) -> tuple[Tensor, Tensor]:
+    """What the decoders are to predict, standardised with the mean and unbiased deviation over the whole sample.
+
+    Parameters
+    ----------
+    samples
+        (real patches, 200).
+    real
+        Which sample each patch belongs to.
+
+    Returns
+    -------
+    tuple of Tensor
+        FFT amplitude (real patches, 100), standardised over all 200 bins, and the waveform (real patches, 200).
+    """
+    amplitude = torch.fft.rfft(samples.float(), dim=-1).abs()
+    # Bins 1 to 99 stand in the full FFT twice; 0 and 100 once.
+    mirrored = torch.cat((amplitude, amplitude[:, 1:SPECTRUM]), 1)
+    return _standardise(mirrored, real)[:, :SPECTRUM], _standardise(samples.float(), real)
+
+
+def _standardise(values: Tensor, real: RealPatches) -> Tensor:
+    size = real.count * values.shape[1]
+
+    def total(x: Tensor) -> Tensor:
+        return x.new_zeros(len(size)).index_add_(0, real.sample, x.sum(1))
+
+    centred = values - (total(values) / size)[real.sample, None]
+    deviation = (total(centred.square()) / (size - 1)).sqrt().clamp(min=SMALLEST)
+    return centred / deviation[real.sample, None]
+
+
+class ReverseGradient(torch.autograd.Function):
+    """The identity, whose gradient is reversed and scaled (Ganin & Lempitsky 2015)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, strength: float) -> Tensor:
+        """Return the input."""
+        ctx.strength = strength
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        """Return the gradient's negative."""
+        return gradient * -ctx.strength, None
+
+
+def _head(width: int, out: int) -> nn.Sequential:
+    head = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, out))
+    initialise(head, truncated=True)
+    return head
