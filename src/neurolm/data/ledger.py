@@ -1,0 +1,161 @@
+"""What a store remembers of its own making: settings, states of the sources, and the lock of the one who writes."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from neurolm.config import from_json
+from neurolm.data.recording import Annotation
+from neurolm.data.store import MANIFEST, QUARANTINE, SETTINGS, Row, WriteError, write_atomic
+from neurolm.errors import ConfigError, StoreError
+
+FORMAT = 1
+"""Of the store. Another number is another arrangement of files or another preprocessing."""
+LOCK = ".lock"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides how a corpus is prepared."""
+
+    layout: str
+    unknown: str
+    unit: str | None
+    mains: float | None
+
+
+@dataclass(frozen=True)
+class FileState:
+    """A file of a source, to see whether it changed."""
+
+    name: str
+    size: int
+    modified: int
+    """Nanoseconds."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What is kept beside a signal, from which a preparation resumes and labels can be made again."""
+
+    files: tuple[FileState, ...]
+    settings: Settings
+    mains: float | None
+    """The frequency asked for; None: detected."""
+    seconds: float
+    annotations: tuple[Annotation, ...]
+    row: Row
+
+
+class FileStates:
+    """The files of a source: those that share its name up to the suffix (header, signal, markers), or its folder's."""
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, dict[str, list[os.DirEntry]]] = {}
+
+    def of(self, path: Path) -> tuple[FileState, ...]:
+        """Return the states of a source's files, sorted by name."""
+        if path.is_dir():  # formats such as EGI's .mff
+            inside = sorted(p for p in path.rglob("*") if p.is_file())
+            return tuple(self._state(p.relative_to(path).as_posix(), p.stat()) for p in inside)
+        if path.parent not in self._folders:
+            by_stem = self._folders[path.parent] = defaultdict(list)
+            for entry in os.scandir(path.parent):
+                if entry.is_file():
+                    by_stem[Path(entry.name).stem].append(entry)
+        entries = sorted(self._folders[path.parent][path.stem], key=lambda entry: entry.name)
+        return tuple(self._state(entry.name, entry.stat()) for entry in entries)
+
+    @staticmethod
+    def _state(name: str, stat: os.stat_result) -> FileState:
+        return FileState(name, stat.st_size, stat.st_mtime_ns)
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Hold the store for writing; a killed process lets go of it.
+
+    Raises
+    ------
+    StoreError
+        If another process holds it, or the folder cannot be made.
+    """
+    try:
+        if out.is_dir():
+            read_settings(out)  # nothing is written into a folder that is not a store
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / LOCK).open("w")
+    except OSError as error:
+        raise WriteError(f"{out}: cannot be a folder for the store ({error.strerror}); choose another") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(f"{out}: another process is preparing into this store; wait for it to end") from error
+        yield
+
+
+def agree(out: Path, corpus: str, settings: Settings) -> None:
+    """Make sure that the store's recordings of the corpus were prepared with these settings, or note them down."""
+    corpora = read_settings(out)
+    for leftover in out.rglob("*.tmp"):
+        leftover.unlink(missing_ok=True)
+    if corpus not in corpora:
+        write_settings(out, {**corpora, corpus: settings})
+        return
+    for name, old in asdict(corpora[corpus]).items():
+        new = getattr(settings, name)
+        if new != old:
+            raise StoreError(
+                f"{out}: the recordings of {corpus!r} in this store were prepared with {name}={old!r}, not {new!r}; "
+                f"use {name}={old!r}, or prepare into another folder"
+            )
+
+
+def forget(out: Path, corpus: str) -> None:
+    """Take a corpus of which nothing is in the store out of the settings, so that others can be tried."""
+    corpora = read_settings(out)
+    corpora.pop(corpus, None)
+    if corpora:
+        write_settings(out, corpora)
+        return
+    for name in (SETTINGS, MANIFEST, QUARANTINE, LOCK):
+        (out / name).unlink(missing_ok=True)
+    with suppress(OSError):  # something else is in it
+        out.rmdir()
+
+
+def read_settings(out: Path) -> dict[str, Settings]:
+    """Return the settings by corpus; none for an empty folder.
+
+    Raises
+    ------
+    StoreError
+        If the folder is something else than a store, or one of another format.
+    """
+    file = out / SETTINGS
+    if not file.is_file():
+        if any(path.name != LOCK and path.suffix != ".tmp" for path in out.iterdir()):
+            raise StoreError(f"{out}: this folder holds other things than a store; choose a new or empty folder")
+        return {}
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content["format"] == FORMAT:
+            corpora = content["corpora"].items()
+            return {name: from_json(Settings, json.dumps(value), source=str(file)) for name, value in corpora}
+    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+        raise StoreError(f"{file}: the store is damaged ({error}); prepare into another folder") from error
+    raise StoreError(f"{file}: a store of format {content['format']}, not {FORMAT}; prepare into another folder")
+
+
+def write_settings(out: Path, corpora: dict[str, Settings]) -> None:
+    """Write the settings by corpus."""
+    content = {"format": FORMAT, "corpora": {name: asdict(corpora[name]) for name in sorted(corpora)}}
+    write_atomic(out / SETTINGS, [(json.dumps(content, indent=2) + "\n").encode()])

@@ -1,0 +1,367 @@
+"""Many recordings into a store: ``neurolm prepare RECORDINGS --out STORE``.
+
+Each recording is prepared on its own and its two files (signal, row) are written atomically, so that a preparation can
+be killed at any moment and goes on where it was; the manifest is assembled from the rows at the end. The bytes of the
+store depend on the recordings and the settings alone, not on the number of workers nor on interruptions. A recording
+that cannot be read is put down in ``quarantine.jsonl`` with its reason and never stops the run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import neurolm
+from neurolm.config import from_json, to_json
+from neurolm.data.corpora import AUTO, CORPORA, Source, layout
+from neurolm.data.ledger import FileState, FileStates, Settings, State, agree, forget, locked
+from neurolm.data.preprocess import preprocess
+from neurolm.data.recording import find_recordings, open_recording
+from neurolm.data.store import (
+    MANIFEST,
+    QUARANTINE,
+    SETTINGS,
+    Row,
+    encode,
+    read_manifest,
+    row_path,
+    signal_path,
+    write_atomic,
+)
+from neurolm.data.workers import Crash, Workers
+from neurolm.errors import ConfigError, NeuroLMError, StoreError
+
+PREVIOUS = "manifest.previous.jsonl"
+"""The manifest while a preparation is under way."""
+SHOWN = 3
+"""Examples in a message."""
+
+Progress = Callable[[int, int, str], None]
+"""Called per finished recording with the number finished, the number of all, and the source."""
+
+
+@dataclass(frozen=True)
+class PrepareReport:
+    """What a preparation did."""
+
+    recordings: int
+    """In the store, of this corpus."""
+    hours: float
+    """Their total length."""
+    quarantined: int
+    """Sources that could not be read; ``quarantine.jsonl`` has the reasons."""
+    skipped: int
+    """Recordings that were already in the store."""
+    seconds: float
+    """Time taken."""
+    notes: tuple[str, ...]
+    """What was noticed, each with the number of recordings."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A recording to prepare."""
+
+    source: Source
+    recording: str
+    relative: str
+    out: Path
+    files: tuple[FileState, ...]
+    settings: Settings
+    mains: float | None
+
+
+@dataclass(frozen=True)
+class _Bad:
+    """Why a recording could not be prepared."""
+
+    reason: str
+
+
+def prepare(
+    data: Path | str,
+    out: Path | str,
+    *,
+    corpus: str = AUTO,
+    jobs: int = 0,
+    unknown: str = "error",
+    unit: str | None = None,
+    mains: float | None = None,
+    progress: Progress | None = None,
+) -> PrepareReport:
+    """Prepare a folder of recordings into a store; given again, continue or bring the store up to date.
+
+    Parameters
+    ----------
+    data
+        Folder of recordings.
+    out
+        Folder of the store. It may hold other corpora already.
+    corpus
+        Layout of the folder, a name in ``corpora.CORPORA``; ``auto`` recognises it.
+    jobs
+        Worker processes; 0: as many as there are cores.
+    unknown
+        What to do about unknown electrodes, as in `open_recording`.
+    unit
+        Unit of the files' numbers where the files do not tell the truth, as in `open_recording`.
+    mains
+        Mains frequency in Hz; None: the corpus's, else detected in each recording.
+    progress
+        Called per finished recording.
+
+    Returns
+    -------
+    PrepareReport
+
+    Raises
+    ------
+    StoreError
+        If the folder is missing or has no readable recordings, or the store has other settings or cannot be written.
+    ConfigError
+        If an argument or the corpus's table is not valid.
+    """
+    begun = time.monotonic()
+    data, out = Path(data), Path(out)
+    if not data.is_dir():
+        what = "is a file; give the folder that holds it" if data.exists() else "no such folder"
+        raise StoreError(f"{data}: {what}")
+    if jobs < 0:
+        raise ConfigError(f"jobs must be 0 (all cores) or the number of worker processes, not {jobs}")
+    settings = Settings(layout(data, corpus), unknown, unit, mains)
+    sources = CORPORA[settings.layout](data)
+    name = _corpus_name(sources)
+    tasks = [_task(source, data, out, settings, states) for states in [FileStates()] for source in sources]
+    with locked(out):
+        agree(out, name, settings)
+        run = _Run(data, out, name, tasks, jobs or _cores(), progress)
+        try:
+            run.work()
+            notes = run.finish()
+        except NeuroLMError:
+            if not run.rows:
+                run.undo()
+            raise
+    return PrepareReport(
+        recordings=len(run.rows),
+        hours=sum(row.seconds for row in run.rows.values()) / 3600,
+        quarantined=len(run.bad),
+        skipped=run.skipped,
+        seconds=time.monotonic() - begun,
+        notes=notes,
+    )
+
+
+class _Run:
+    """A preparation under way: what is done, what was bad."""
+
+    def __init__(
+        self, data: Path, out: Path, corpus: str, tasks: Sequence[_Task], jobs: int, progress: Progress | None
+    ) -> None:
+        self.data, self.out, self.corpus = data, out, corpus
+        self.tasks, self.jobs, self.progress = tasks, jobs, progress
+        self.rows: dict[str, Row] = {}
+        self.bad: dict[str, str] = {}
+        self.skipped = 0
+
+    def work(self) -> None:
+        """Prepare what is not in the store yet."""
+        pending = []
+        for task in self.tasks:
+            row = _resumed(task)
+            if row is None:
+                pending.append(task)
+            else:
+                self.rows[task.recording] = row
+        self.skipped = len(self.rows)
+        if not pending:
+            return
+        if (self.out / MANIFEST).is_file():
+            (self.out / MANIFEST).replace(self.out / PREVIOUS)  # without a manifest, the store counts as unfinished
+        labelled = [task for task in pending if callable(task.source.labels)]
+        with Workers(min(self.jobs, len(pending))) as workers:
+            for _ in workers.each(_check_labels, labelled):  # a wrong table shows now, not after hours of work
+                pass
+            for index, result in workers.each(_prepare_one, pending):
+                task = pending[index]
+                if isinstance(result, Row):
+                    self.rows[task.recording] = result
+                else:
+                    self._quarantine(task, result)
+                if self.progress:
+                    self.progress(len(self.rows) + len(self.bad), len(self.tasks), task.relative)
+
+    def _quarantine(self, task: _Task, result: _Bad | Crash) -> None:
+        if isinstance(result, Crash):
+            result = _Bad(f"reading it crashed the reader (exit code {result.exit_code})")
+        self.bad[task.relative] = result.reason.replace(f"{self.data}{os.sep}", "")
+        for path in (row_path(self.out, task.recording), signal_path(self.out, task.recording)):
+            path.unlink(missing_ok=True)  # of an earlier, readable content
+
+    def finish(self) -> tuple[str, ...]:
+        """Write quarantine and manifest, and return the notes of the report."""
+        previous = next((p for p in (self.out / PREVIOUS, self.out / MANIFEST) if p.is_file()), None)
+        before = read_manifest(self.out, previous.name) if previous else ()
+        if not self.rows:
+            reasons = [f"{source}: {reason}" for source, reason in sorted(self.bad.items())]
+            more = f"\n  and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
+            raise StoreError(
+                f"{self.data}: none of the {len(reasons)} recordings could be prepared:\n  "
+                + "\n  ".join(reasons[:SHOWN])
+                + more
+            )
+        lines = [json.dumps(entry) + "\n" for entry in self._quarantine_entries()]
+        if lines:
+            _write_if_new(self.out / QUARANTINE, "".join(lines))
+        else:
+            (self.out / QUARANTINE).unlink(missing_ok=True)
+        rows = [*(row for row in before if row.corpus != self.corpus), *self.rows.values()]
+        rows.sort(key=lambda row: row.recording)
+        _write_if_new(self.out / MANIFEST, "".join(row.line() for row in rows))
+        (self.out / PREVIOUS).unlink(missing_ok=True)
+        gone = [row for row in before if row.corpus == self.corpus and row.recording not in self.rows]
+        return tuple(self._notes(rows, [row for row in gone if row.source not in self.bad]))
+
+    def _quarantine_entries(self) -> list[dict[str, str]]:
+        file = self.out / QUARANTINE
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        kept = [entry for entry in map(json.loads, lines) if entry["corpus"] != self.corpus]
+        new = [{"corpus": self.corpus, "source": s, "reason": reason} for s, reason in self.bad.items()]
+        return sorted(kept + new, key=lambda entry: (entry["corpus"], entry["source"]))
+
+    def undo(self) -> None:
+        """Leave no trace of a corpus of which nothing could be prepared, so that other settings can be tried."""
+        if (self.out / PREVIOUS).is_file():
+            (self.out / PREVIOUS).replace(self.out / MANIFEST)
+        forget(self.out, self.corpus)
+
+    def _notes(self, rows: Sequence[Row], gone: Sequence[Row]) -> Iterator[str]:
+        counted = Counter(note for row in self.rows.values() for note in row.notes)
+        for note, count in sorted(counted.items(), key=lambda pair: (-pair[1], pair[0])):
+            yield f"{note} ({_recordings(count)})"
+        clipped = [row.recording for row in self.rows.values() if row.clipped]
+        if clipped:
+            yield f"samples beyond the range of the store were clipped in {_examples(clipped)}"
+        by_content = defaultdict(list)
+        for row in rows:
+            by_content[row.sha256].append(row)
+        for same in by_content.values():
+            if len({row.subject for row in same}) > 1:
+                yield f"the same signal under different subjects: {_examples([row.recording for row in same])}"
+        if gone:
+            yield f"no longer in {self.data}, taken out of the manifest: {_examples([row.recording for row in gone])}"
+        known = {task.source.path for task in self.tasks}
+        left = [str(path.relative_to(self.data)) for path in find_recordings(self.data) if path not in known]
+        if left:
+            yield f"not part of the corpus {self.corpus!r}, left out: {_examples(left)}"
+        for source, reason in sorted(self.bad.items())[:SHOWN]:
+            yield f"quarantined: {source}: {reason}"
+
+
+def _prepare_one(task: _Task) -> Row | _Bad:
+    """Prepare one recording; runs in a worker."""
+    path = task.source.path
+    try:
+        recording = open_recording(path, unknown=task.settings.unknown, unit=task.settings.unit)
+        labels = task.source.labelled(recording)
+        prepared = preprocess(recording, mains=task.mains)
+        encoded = encode(prepared.signal)
+    except ConfigError:
+        raise  # an argument or a table of the user's, not the recording
+    except NeuroLMError as error:
+        return _Bad(str(error))
+    except Exception as error:  # a reader may fail in any way on a damaged file, and must not stop the others
+        return _Bad(f"{type(error).__name__}: {error}")
+    row = Row(
+        recording=task.recording,
+        corpus=task.source.corpus,
+        source=task.relative,
+        sha256=encoded.sha256,
+        subject=f"{task.source.corpus}/{task.source.subject}",
+        channels=tuple(recording.channels),
+        samples=len(encoded.counts),
+        scale=encoded.scale,
+        clipped=encoded.clipped,
+        mains=float(prepared.mains),
+        band=(float(prepared.band[0]), float(prepared.band[1])),
+        unit=recording.unit,
+        version=neurolm.__version__,
+        licence=task.source.licence,
+        labels=labels,
+        notes=tuple(recording.notes),
+    )
+    state = State(task.files, task.settings, task.mains, float(recording.seconds), tuple(recording.annotations), row)
+    write_atomic(signal_path(task.out, task.recording), [encoded.counts.data.cast("B")])
+    write_atomic(row_path(task.out, task.recording), [to_json(state).encode()])
+    return row
+
+
+def _check_labels(task: _Task) -> None:
+    """Raise the ConfigError of labels that do not fit their recording; runs in a worker."""
+    try:
+        recording = open_recording(
+            task.source.path, unknown=task.settings.unknown, unit=task.settings.unit, check=False
+        )
+    except ConfigError:
+        raise
+    except Exception:  # whatever is wrong with the recording shows again, and is put down, when it is prepared
+        return
+    task.source.labelled(recording)
+
+
+def _resumed(task: _Task) -> Row | None:
+    """Return the row of a recording that is in the store and unchanged, with its labels as of now."""
+    file = row_path(task.out, task.recording)
+    try:
+        state = from_json(State, file.read_text(encoding="utf-8"), source=str(file))
+        size = signal_path(task.out, task.recording).stat().st_size
+    except (FileNotFoundError, ConfigError):  # never prepared, or by a version that kept other things
+        return None
+    if (state.files, state.settings, state.mains, size) != (task.files, task.settings, task.mains, state.row.size):
+        return None
+    source = task.source
+    row = replace(
+        state.row,
+        subject=f"{source.corpus}/{source.subject}",
+        licence=source.licence,
+        labels=source.labelled(state),
+    )
+    if row != state.row:
+        write_atomic(file, [to_json(replace(state, row=row)).encode()])
+    return row
+
+
+def _task(source: Source, data: Path, out: Path, settings: Settings, states: FileStates) -> _Task:
+    relative = source.path.relative_to(data).as_posix()
+    mains = source.mains if settings.mains is None else settings.mains
+    return _Task(source, f"{source.corpus}/{relative}", relative, out, states.of(source.path), settings, mains)
+
+
+def _corpus_name(sources: Sequence[Source]) -> str:
+    (name,) = {source.corpus for source in sources}
+    if name != Path(name).name or name in (".", ".."):
+        raise ConfigError(f"the name of the corpus, {name!r}, must be usable as the name of a folder")
+    return name
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _write_if_new(path: Path, text: str) -> None:
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_atomic(path, [text.encode()])
+
+
+def _recordings(count: int) -> str:
+    return "1 recording" if count == 1 else f"{count} recordings"
+
+
+def _examples(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
