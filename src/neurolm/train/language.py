@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
+from neurolm.checkpoint import CONFIG
 from neurolm.config import LanguageConfig, StageConfig
-from neurolm.data.loader import TextSampler
+from neurolm.data.loader import Document, TextSampler, build_tokens
 from neurolm.data.text import TextTokenizer, token_stream
 from neurolm.errors import ConfigError
+from neurolm.files import write_folder
 from neurolm.model.gpt2 import GPT2, load_gpt2, save_gpt2
 from neurolm.train.loop import Losses, clean, run_stage
 from neurolm.train.run import ProgressCallback, Run, is_done
@@ -41,16 +42,16 @@ class LanguageStage:
 
     def __init__(self, config: StageConfig, language: LanguageConfig, stream: np.ndarray, device: torch.device) -> None:
         torch.manual_seed(config.seed)
-        self.module: nn.Module = GPT2(language, rows=language.text_tokens)
+        self.module = GPT2(language, rows=language.text_tokens)
         training, self.validation = split_text(stream)
         self.sampler = TextSampler(training, batch=config.text_batch, length=config.text_length + 1, seed=config.seed)
         self.length, self.device = config.text_length + 1, device
 
     def losses(self, step: int) -> Losses:
         """Cross-entropy of the next token, on a step's crops of text."""
-        tokens = torch.from_numpy(self.sampler.step(step)).to(self.device)
-        loss = self.module.text_loss(tokens)
-        return Losses(total=loss, parts={"text": loss.detach()}, tokens=tokens.numel())
+        rows = self.sampler.step(step)
+        loss = self._loss(rows)
+        return Losses(total=loss, parts={"text": loss.detach()}, tokens=rows.size)
 
     def after_step(self) -> None:
         """Nothing follows the optimizer's step here."""
@@ -58,9 +59,12 @@ class LanguageStage:
     def validate(self) -> dict[str, float]:
         """Cross-entropy and perplexity on the last part of the text; the best weights are kept."""
         count = max(1, len(self.validation) // self.length)
-        rows = np.resize(self.validation, count * self.length).reshape(count, self.length).astype(np.int64)
-        loss = float(self.module.text_loss(torch.from_numpy(rows).to(self.device)))
+        loss = float(self._loss(np.resize(self.validation, (count, self.length))))
         return {"text": loss, "text_perplexity": math.exp(min(loss, 20.0)), "score": loss}
+
+    def _loss(self, rows: np.ndarray) -> torch.Tensor:
+        total, count = self.module.text_loss(build_tokens([Document(text=row) for row in rows]).to(self.device))
+        return total / count
 
 
 def train_language(
@@ -88,9 +92,17 @@ def train_language(
     steps = config.total_steps(len(stream) // config.text_length)
     stage = LanguageStage(config, language, stream, run.device)
     run_stage(stage, config, folder, steps=steps, device=run.device, progress=progress)
-    save_gpt2(folder, stage.module, text=text)
+    _save(folder, stage.module, text)
     clean(folder)
     return folder
+
+
+def _save(folder: Path, model: GPT2, text: TextTokenizer) -> None:
+    def fill(temporary: Path) -> None:
+        text.save(temporary)
+        save_gpt2(temporary, model)
+
+    write_folder(folder, fill, last=CONFIG)
 
 
 def _take_gpt2(source: str, language: LanguageConfig, folder: Path) -> Path:
@@ -110,5 +122,5 @@ def _take_gpt2(source: str, language: LanguageConfig, folder: Path) -> Path:
         )
     model = GPT2(found, rows=found.text_tokens)
     model.load_state_dict(weights)
-    save_gpt2(folder, model, text=text)
+    _save(folder, model, text)
     return folder

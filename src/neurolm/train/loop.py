@@ -139,11 +139,19 @@ def run_stage(
         seen += losses.tokens
         done, elapsed = step + 1 - first, time.perf_counter() - began
         parts = {name: float(value) for name, value in losses.parts.items()}
-        parts |= {"loss": float(losses.total), "gradient_norm": float(norm), "lr": optimizer.param_groups[0]["lr"]}
+        parts |= {"loss": float(losses.total.detach()), "gradient_norm": float(norm), "lr": optimizer.param_groups[0]["lr"]}
         log.write(step, "training", parts)
         if progress:
-            rate, left = seen / elapsed, (steps - step - 1) * elapsed / done
-            progress(Progress(stage=stage.name, step=step + 1, steps=steps, tokens_per_second=rate, seconds_left=left, parts=parts))  # fmt: skip
+            progress(
+                Progress(
+                    stage=stage.name,
+                    step=step + 1,
+                    steps=steps,
+                    tokens_per_second=seen / elapsed,
+                    seconds_left=(steps - step - 1) * elapsed / done,
+                    parts=parts,
+                )
+            )
 
     if math.isfinite(state["best"]):
         module.load_state_dict(torch.load(folder / BEST, weights_only=True, map_location=device))
@@ -213,11 +221,10 @@ class _Log:
         rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [row for row in rows if _row_step(row) is not None and (_row_step(row) or 0) < first]
         write_atomic(path, lambda temporary: temporary.write_text("".join(f"{row}\n" for row in kept)) and None)
-        self.file = path.open("a", encoding="utf-8")
 
     def write(self, step: int, kind: str, figures: Mapping[str, float]) -> None:
-        self.file.write(json.dumps({"step": step, "kind": kind, **figures}) + "\n")
-        self.file.flush()
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "kind": kind, **figures}) + "\n")
 
 
 def _row_step(row: str) -> int | None:

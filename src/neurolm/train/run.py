@@ -153,12 +153,13 @@ def _check_same(begun: RunFile, wanted: RunFile, path: Path) -> int:
 
 
 def _difference(begun: RunFile, wanted: RunFile, name: str) -> str:
-    def flat(value: object, prefix: str = "") -> dict[str, object]:
-        if not hasattr(value, "__dataclass_fields__"):
-            return {prefix or name: value}
-        return {k: v for f in value.__dataclass_fields__ for k, v in flat(getattr(value, f), f"{prefix}.{f}".strip(".")).items()}  # fmt: skip
+    def flat(value: object, prefix: str) -> dict[str, object]:
+        names = getattr(value, "__dataclass_fields__", ())
+        if not names:
+            return {prefix: value}
+        return {k: v for n in names for k, v in flat(getattr(value, n), f"{prefix}.{n}").items()}
 
-    old, new = flat(getattr(begun, name)), flat(getattr(wanted, name))
+    old, new = flat(getattr(begun, name), name), flat(getattr(wanted, name), name)
     changed = [
         f"{key} {old.get(key)} then, {new.get(key)} now" for key in {**old, **new} if old.get(key) != new.get(key)
     ]

@@ -5,13 +5,14 @@ neurolm train tokenizer --store STORE --out RUN
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from neurolm.batch import PADDING, Patches
+from neurolm.batch import PADDING
 from neurolm.config import StageConfig
 from neurolm.data.loader import Sample, TextSampler, WindowSampler, build_patches, read_sample
 from neurolm.data.store import Store
@@ -99,7 +100,7 @@ class TokenizerStage:
 
     def losses(self, step: int) -> Losses:
         """Commitment, frequency, raw and both domain losses of a step's batch."""
-        if not self.module.quantizer.is_initialised:
+        if not self.module.quantizer.initialised:
             self._start_codebook()
         samples = self.windows.step(step)
         patches = build_patches(samples)[0].to(self.device)
@@ -133,18 +134,16 @@ class TokenizerStage:
 
     def _start_codebook(self) -> None:
         """K-means over the vectors of enough batches (from the end of the run, so no batch is favoured)."""
-        vectors, wanted, step = [], VECTORS_PER_CODE * self.module.config.codes, self.steps
-        while sum(map(len, vectors)) < wanted and step < self.steps + 200:
+        vectors, found = [], 0
+        for step in itertools.count(self.steps):
             patches = build_patches(self.windows.step(step))[0].to(self.device)
             with torch.no_grad():
-                vectors.append(_real(self.module.tokenize(patches).vectors, patches))
-            step += 1
-        generator = torch.Generator(device="cpu").manual_seed(self.config.seed)
-        self.module.quantizer.initialise(torch.cat(vectors), generator)
-
-
-def _real(values: torch.Tensor, patches: Patches) -> torch.Tensor:
-    return values[patches.document != PADDING]
+                features = self.module.encode(patches)[patches.document != PADDING]
+                vectors.append(self.module.code_vectors(features))
+            found += len(features)
+            if found >= VECTORS_PER_CODE * self.module.config.codes:
+                break
+        self.module.quantizer.initialise(torch.cat(vectors), torch.Generator().manual_seed(self.config.seed))
 
 
 def code_use(codes: torch.Tensor) -> dict[str, float]:

@@ -1,0 +1,120 @@
+"""The loader against what it promises: order of patches, targets, packing, and steps that are pure functions."""
+
+import numpy as np
+import pytest
+import torch
+
+from neurolm.batch import NO_PATCH, NO_TARGET, NO_TEXT, PADDING
+from neurolm.data.loader import (
+    Document,
+    TextSampler,
+    WindowSampler,
+    build_batch,
+    build_tokens,
+    pack,
+    sample_from,
+)
+from neurolm.errors import ConfigError
+from neurolm.montage import PAD, SCALE
+
+
+def indexed_sample(seconds: int, channels: list[int]):
+    """A window whose every value tells its own place: sample index + 10,000 · column, in µV."""
+    time = np.arange(seconds * 200, dtype=np.float32)[:, None]
+    return sample_from((time + 10_000 * np.arange(len(channels), dtype=np.float32)) * SCALE, channels)
+
+
+def test_patches_stand_second_by_second_and_channel_by_channel():
+    sample = indexed_sample(3, [7, 19])
+    assert sample.patches.shape == (6, 200)
+    np.testing.assert_allclose(sample.patches[:, 0], [0, 10_000, 200, 10_200, 400, 10_400])
+    np.testing.assert_allclose(sample.patches[3], 10_200 + np.arange(200))
+    assert sample.channel.tolist() == [7, 19] * 3
+    assert sample.second.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_what_is_left_over_a_second_is_not_used():
+    assert sample_from(np.zeros((450, 2), np.float32), [0, 1]).patches.shape == (4, 200)
+
+
+def test_the_official_loader_gives_the_same_tensors(shared):
+    proof = np.load(shared / "official" / "golden" / "loader.npz")
+    names = [str(name) for name in proof["ch_names"]]
+    from neurolm.montage import channel_id
+
+    sample = sample_from(proof["raw_uV"].T, [channel_id(name) for name in names])
+    real = int(proof["num_tokens"])
+    np.testing.assert_allclose(sample.patches, proof["X"][:real], rtol=1e-6, atol=1e-6)
+    assert sample.channel.tolist() == proof["input_chans"][:real].tolist()
+    assert sample.second.tolist() == proof["input_time"][:real].tolist()
+    assert set(proof["input_chans"][real:].tolist()) == {PAD}
+
+
+def test_packing_loses_nothing_and_never_overfills():
+    lengths = [5, 3, 8, 2, 2, 7, 1]
+    rows = pack(lengths, 8)
+    assert sorted(i for row in rows for i in row) == list(range(7))
+    assert all(sum(lengths[i] for i in row) <= 8 for row in rows)
+    assert len(rows) == 4  # 28 places in rows of 8 cannot be fewer
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_every_patch_predicts_the_next_second_of_its_channel(packed):
+    samples = [indexed_sample(3, [7, 19]), indexed_sample(1, [3]), indexed_sample(2, [3, 4, 5])]
+    batch = build_batch(samples, [Document(sample=i, predict_eeg=True) for i in range(3)], packed=packed)
+    flat = batch.patches.samples.flatten(0, 1)
+    channel, second = batch.patches.channel.flatten(), batch.patches.second.flatten()
+    tokens = batch.tokens
+    has_target = tokens.target_patch != NO_PATCH
+    assert int(has_target.sum()) == 4 + 0 + 3
+    here, there = tokens.patch[has_target], tokens.target_patch[has_target]
+    assert torch.equal(channel[here], channel[there])
+    assert torch.equal(second[here] + 1, second[there])
+    torch.testing.assert_close(flat[there][:, 0] - flat[here][:, 0], torch.full((7,), 200.0))
+    assert (tokens.target == NO_TARGET).all()
+
+
+def test_text_counts_on_from_the_eeg_and_predicts_only_the_answer():
+    batch = build_batch([indexed_sample(2, [7, 19])], [Document(sample=0, text=[50, 51, 52, 53, 54], predict_from=3)])
+    tokens = batch.tokens
+    assert tokens.position[0].tolist() == [0, 0, 1, 1, 2, 3, 4, 5, 6]
+    assert torch.equal(tokens.step, tokens.position)
+    assert tokens.text[0].tolist() == [NO_TEXT] * 4 + [50, 51, 52, 53, 54]
+    assert tokens.target[0].tolist() == [NO_TARGET] * 4 + [NO_TARGET, NO_TARGET, 53, 54, NO_TARGET]
+    assert tokens.patch[0].tolist() == [0, 1, 2, 3] + [NO_PATCH] * 5
+
+
+def test_text_alone_predicts_every_next_token_and_padding_is_its_own_document():
+    tokens = build_tokens([Document(text=[1, 2, 3, 4]), Document(text=[5, 6, 7])])
+    assert tokens.target.tolist() == [[2, 3, 4, NO_TARGET], [6, 7, NO_TARGET, NO_TARGET]]
+    assert tokens.document.tolist() == [[0, 0, 0, 0], [0, 0, 0, PADDING]]
+
+
+def test_sampler_visits_every_window_once_an_epoch_and_differs_between_epochs():
+    sampler = WindowSampler([range(10)], batch=4, seed=3)
+    drawn = np.concatenate([sampler.step(s) for s in range(5)])
+    assert sorted(drawn[:10]) == list(range(10))
+    assert sorted(drawn[10:20]) == list(range(10))
+    assert drawn[:10].tolist() != drawn[10:].tolist()
+    assert sampler.step(3).tolist() == drawn[12:16].tolist()
+
+
+def test_balanced_sampler_draws_groups_equally():
+    sampler = WindowSampler([range(100), range(100, 103)], batch=8, seed=0, balance=True)
+    drawn = np.concatenate([sampler.step(s) for s in range(50)])
+    assert (drawn >= 100).sum() == 200
+
+
+def test_text_sampler_crops_the_stream():
+    sampler = TextSampler(np.arange(100), batch=3, length=10, seed=0)
+    rows = sampler.step(7)
+    assert rows.shape == (3, 10)
+    assert (np.diff(rows) == 1).all()
+    assert not np.array_equal(rows, sampler.step(8))
+
+
+def test_too_little_is_refused():
+    with pytest.raises(ConfigError, match="no training window"):
+        WindowSampler([[]], batch=4, seed=0)
+    with pytest.raises(ConfigError, match="text_length 10"):
+        TextSampler(np.arange(10), batch=3, length=10, seed=0)
