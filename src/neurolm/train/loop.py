@@ -208,7 +208,7 @@ def _require_finite(value: Tensor, what: str, stage: str, step: int, sources: tu
     if not torch.isfinite(value):
         batch = f" The batch held {', '.join(sources)}." if sources else ""
         raise TrainingStopped(
-            f"{stage}, step {step}: the {what} is {float(value)}; stopped before the weights were changed.{batch} "
+            f"{stage}, step {step}: the {what} is {float(value.detach())}; stopped before the weights were changed.{batch} "
             "Inspect those recordings or lower the learning rate; the same command goes on from the last saved step"
         )
 
