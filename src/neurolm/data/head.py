@@ -108,8 +108,8 @@ def make_head(seed: Sequence[int]) -> Head:
     # The covariance of many independent sources, as a factor: the same distribution from far fewer noises.
     covariance: Array = field[len(named) :].T @ field[len(named) :]
     covariance /= np.trace(covariance) / len(covariance)
-    spread: Array = np.linalg.cholesky(covariance + 0.01 * np.eye(len(covariance)))
-    return Head(regions=regions, spread=spread)
+    spread = np.linalg.cholesky(covariance + 0.01 * np.eye(len(covariance)))
+    return Head(regions=regions, spread=np.asarray(spread, dtype=np.float64))
 
 
 def _lead_field(electrodes: Array, sources: Array, moments: Array) -> Array:

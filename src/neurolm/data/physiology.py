@@ -1,9 +1,9 @@
 """What EEG looks like, in numbers with their sources: everything the simulator knows about brains stands here.
 
 Amplitudes are microvolts at the electrode where a source is largest, before re-referencing: root mean square for
-ongoing rhythms, peak to peak for single waves. Frequencies are in Hz, times in seconds, rates per minute. A pair is the range
-from which a value is drawn afresh for every stretch of recording (a 30 s epoch of sleep, 10 s elsewhere). Ranges of
-neighbouring conditions overlap on purpose, as they do in people.
+ongoing rhythms, peak to peak for single waves. Frequencies are in Hz, times in seconds, rates per minute. A pair is the
+range from which a value is drawn afresh for every stretch of recording (a 30 s epoch of sleep, 10 s elsewhere). Ranges
+of neighbouring conditions overlap on purpose, as they do in people.
 
 Sources
 -------
@@ -82,8 +82,8 @@ REGIONS: dict[str, Region] = {
     "frontal convexity": Region(("AFz", "Fz", "FCz"), 0.45),
     "convexity": Region(("Cz", "CPz"), 0.40),
     # The eyeballs are dipoles outside the brain; below the orbits' margin the sphere model sees them like this.
-    "eye left": Region(("Fp1", "AF7", "Nz"), 0.80, cortex=False),
-    "eye right": Region(("Fp2", "AF8", "Nz"), 0.80, cortex=False),
+    "eye left": Region(("Fp1", "AF7", "Nz"), 0.72, cortex=False),
+    "eye right": Region(("Fp2", "AF8", "Nz"), 0.72, cortex=False),
     # Temporalis muscle lies right under F7-T3 and F8-T4 (Goncharova).
     "muscle left": Region(("F7", "T3"), 0.85, cortex=False),
     "muscle right": Region(("F8", "T4"), 0.85, cortex=False),
@@ -119,7 +119,7 @@ class People:
     alpha_hz: float = 10.0  # Klimesch 1999
     alpha_hz_spread: float = 0.9
     alpha_hz_limits: Range = (8.0, 12.0)
-    alpha: float = 13.0  # µV at O1/O2, eyes closed
+    alpha: float = 16.0  # µV at O1/O2, eyes closed
     alpha_spread: float = 0.40  # a few people have hardly any
     alpha_width: Range = (0.5, 0.9)  # Hz, standard deviation of the peak: the wider, the faster it waxes and wanes
     exponent: float = 1.35  # Donoghue 2020
@@ -153,17 +153,17 @@ class Wave:
 
 
 BLINK = Wave((90.0, 220.0), (0.18, 0.40))  # Fp1/Fp2, positive (Iwasaki 2005)
-SACCADE = Wave((50.0, 170.0), (0.25, 0.6))  # rapid eye movements: initial deflection under 0.5 s (AASM)
+SACCADE = Wave((70.0, 200.0), (0.25, 0.6))  # rapid eye movements: initial deflection under 0.5 s (AASM)
 ROLLING = Wave((30.0, 90.0), (2.0, 4.5))  # slow eye movements of drowsiness: initial deflection over 0.5 s (AASM)
 MUSCLE = Wave((6.0, 22.0), (0.3, 2.5), (20.0, 70.0))  # RMS (Goncharova)
 VERTEX_WAVE = Wave((50.0, 110.0), (0.15, 0.35))  # sharp, central, under 0.5 s (AASM)
-SPINDLE = Wave((25.0, 65.0), (0.5, 1.8), (11.0, 16.0))  # at least 0.5 s (AASM), density Purcell 2017
+SPINDLE = Wave((30.0, 80.0), (0.5, 1.8), (11.0, 16.0))  # at least 0.5 s (AASM), density Purcell 2017
 K_COMPLEX = Wave((90.0, 190.0), (0.6, 1.1))  # negative then positive, at least 0.5 s (AASM, Colrain 2005)
 SLOW_WAVE = Wave((105.0, 230.0), (0.6, 1.6))  # 0.5-2 Hz, more than 75 µV peak to peak in front (AASM)
 SLOW_WAVE_MINIMUM = 105.0
 """µV; slow waves never get smaller than this at their maximum, so that they stay above 75 µV at F4-M1."""
-SAWTOOTH = Wave((25.0, 60.0), (1.2, 4.0), (2.0, 5.5))  # trains of triangular waves (AASM, Frauscher2020)
-SPIKE = Wave((55.0, 140.0), (0.05, 0.14))  # spike to sharp wave (Kane 2017)
+SAWTOOTH = Wave((30.0, 70.0), (1.5, 5.0), (2.0, 5.5))  # trains of triangular waves (AASM, Frauscher2020)
+SPIKE = Wave((65.0, 160.0), (0.05, 0.12))  # spike to sharp wave (Kane 2017)
 AFTER_WAVE = Wave((0.45, 0.95), (0.20, 0.34))  # slow wave after the spike; its size as a share of the spike's
 COMPLEX_HZ: Range = (2.6, 3.6)  # repetition of spike-and-slow-wave complexes in runs (Kane 2017)
 
@@ -225,10 +225,10 @@ SLEEP: dict[str, State] = {
     # Alpha in more than half of the epoch with closed eyes, or blinks with open ones; beta and muscle tone (AASM).
     "Wake": State(
         background=(5.5, 9.0),
-        alpha=(0.6, 1.2),
-        alpha_time=(0.52, 0.95),
-        theta=(1.0, 3.0),
-        beta=(1.6, 3.2),
+        alpha=(0.7, 1.3),
+        alpha_time=(0.55, 0.95),
+        theta=(1.0, 2.8),
+        beta=(1.8, 3.4),
         eyes_open=(0.0, 0.35),
         blinks=(10.0, 22.0),
         muscle=(1.0, 7.0),
@@ -237,23 +237,23 @@ SLEEP: dict[str, State] = {
     # Alpha drops out of more than half of the epoch; low-amplitude mixed frequency, vertex waves, rolling eyes (AASM).
     "NREM-1": State(
         background=(5.5, 9.0),
-        steep=(2.0, 6.0),
+        steep=(2.5, 7.0),
         alpha=(0.4, 0.9),
         alpha_time=(0.05, 0.42),
         theta=(3.5, 7.5),
         beta=(1.0, 2.4),
         muscle=(0.0, 3.0),
-        rolling=(1.0, 5.0),
-        vertex_waves=(1.0, 6.0),
+        rolling=(2.0, 6.0),
+        vertex_waves=(2.0, 8.0),
         spindles=(0.0, 0.6),
     ),
     # Spindles and K-complexes; slow waves in less than a fifth of the epoch (AASM).
     "NREM-2": State(
         background=(5.0, 8.5),
-        steep=(5.0, 11.0),
+        steep=(4.5, 12.0),
         theta=(3.0, 6.5),
         beta=(0.8, 1.8),
-        slow_waves=(0.0, 0.16),
+        slow_waves=(0.0, 0.18),
         spindles=(3.0, 9.0),
         k_complexes=(1.0, 4.5),
         vertex_waves=(0.0, 1.0),
@@ -262,23 +262,23 @@ SLEEP: dict[str, State] = {
     # Slow waves above 75 µV in at least a fifth of the epoch; spindles may persist (AASM).
     "NREM-3": State(
         background=(5.0, 8.0),
-        steep=(8.0, 15.0),
+        steep=(6.5, 14.0),
         theta=(3.0, 6.0),
         beta=(0.6, 1.4),
-        slow_waves=(0.24, 0.80),
+        slow_waves=(0.22, 0.75),
         spindles=(0.5, 5.0),
         k_complexes=(0.0, 1.5),
     ),
     # Low-amplitude mixed frequency, sawtooth waves, rapid eye movements, no tone; some slow alpha remains (AASM).
     "REM": State(
         background=(5.0, 8.0),
-        steep=(1.0, 4.5),
-        alpha=(0.25, 0.6),
-        alpha_time=(0.03, 0.35),
+        steep=(0.5, 4.0),
+        alpha=(0.15, 0.5),
+        alpha_time=(0.0, 0.3),
         theta=(2.5, 6.0),
         beta=(1.2, 2.8),
-        sawtooth=(1.0, 5.0),
-        saccades=(5.0, 26.0),
+        sawtooth=(1.5, 6.0),
+        saccades=(8.0, 28.0),
         muscle=(0.0, 0.6),
     ),
 }
@@ -312,13 +312,13 @@ _ROUTINE = {
 EVENTS: dict[str, State] = {
     "background": State(**_ROUTINE, steep=(0.0, 7.0), slowing_time=(0.0, 0.3), general_slowing=(0.0, 12.0)),
     # Runs of complexes at about 3 Hz, or repetitive single ones, in the person's focus (Kane 2017, Hirsch 2021).
-    "epileptiform": State(**_ROUTINE, steep=(0.0, 7.0), runs=(0.0, 0.7), spikes=(18.0, 60.0)),
+    "epileptiform": State(**_ROUTINE, steep=(0.0, 7.0), runs=(0.0, 0.7), spikes=(20.0, 66.0)),
     # Polymorphic delta and theta, over the focus or everywhere; the alpha rhythm suffers (Hirsch 2021, TUSL).
     "slowing": State(
         **{**_ROUTINE, "alpha": (0.3, 0.9), "theta": (3.0, 8.0)},
         steep=(1.0, 9.0),
         slowing_time=(0.5, 1.0),
-        focal_slowing=(8.0, 34.0),
+        focal_slowing=(11.0, 36.0),
         general_slowing=(3.0, 26.0),
     ),
 }
@@ -327,10 +327,10 @@ EVENTS: dict[str, State] = {
 WORKLOAD: dict[str, State] = {
     "No": State(
         background=(6.0, 9.0),
-        alpha=(0.6, 1.15),
-        alpha_time=(0.5, 0.95),
+        alpha=(0.7, 1.2),
+        alpha_time=(0.6, 0.98),
         theta=(1.5, 3.5),
-        midline_theta=(2.0, 5.0),
+        midline_theta=(1.5, 4.0),
         beta=(1.5, 3.0),
         eyes_open=(0.0, 0.3),
         blinks=(8.0, 20.0),
@@ -339,10 +339,10 @@ WORKLOAD: dict[str, State] = {
     # Frontal-midline theta up, posterior alpha down, beta slightly up (Gevins 1997, Klimesch 1999, Mitchell 2008).
     "Yes": State(
         background=(6.0, 9.0),
-        alpha=(0.4, 0.9),
-        alpha_time=(0.3, 0.75),
+        alpha=(0.3, 0.75),
+        alpha_time=(0.3, 0.7),
         theta=(1.5, 3.5),
-        midline_theta=(4.5, 8.5),
+        midline_theta=(4.5, 9.0),
         beta=(1.8, 3.4),
         eyes_open=(0.0, 0.3),
         blinks=(5.0, 18.0),
