@@ -1,0 +1,67 @@
+# make demo    install, simulate a corpus, train a model on it, evaluate, ask, write runs/demo/report.html
+# make test    install with the development tools, then linters and tests
+#
+# A Python of your own: make demo PYTHON=python3.12
+
+VENV := .venv
+RUN ?= runs/demo
+ARGS ?=
+
+# What fits first: the default python3 where its version is one we test, else a tested version by name.
+TESTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c '$(TESTED)' >/dev/null 2>&1 && echo $$p && break; done)
+ENOUGH := import sys; sys.exit(sys.version_info[:2] < (3, 11))
+
+# Constraints hold for everything here, hatchling included: without build isolation it is the pinned one.
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo demo-eegmat test clean
+
+help:
+	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
+
+$(VENV)/created:
+	@test -n '$(PYTHON)' || { \
+		echo 'neurolm needs Python 3.11, 3.12 or 3.13, and none of python3, python3.13, python3.12, python3.11 and python is one.'; \
+		echo 'Install one, then name it: make demo PYTHON=/path/to/python3.12'; exit 1; } >&2
+	@'$(PYTHON)' -c '$(ENOUGH)' || { \
+		echo 'neurolm needs Python 3.11 or newer; PYTHON=$(PYTHON) is '"$$('$(PYTHON)' --version 2>&1)."; \
+		echo 'Name another: make demo PYTHON=/path/to/python3.12'; exit 1; } >&2
+	@'$(PYTHON)' -m venv --clear $(VENV) || { \
+		echo 'Python cannot create a virtual environment; on Debian and Ubuntu: apt install python3-venv'; exit 1; } >&2
+	@touch $@
+
+$(VENV)/installed: $(VENV)/created pyproject.toml constraints.txt
+	@echo 'installing neurolm into $(VENV) (about 1.5 GB with torch)'
+	@$(PIP) hatchling
+	@$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	@echo 'installing the development tools into $(VENV)'
+	@$(PIP) --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/installed
+
+demo: install
+	$(VENV)/bin/neurolm demo --out $(RUN) $(ARGS)
+
+# The same on real EEG: make demo-eegmat DATA=folder of the PhysioNet recordings SubjectNN_1.edf, SubjectNN_2.edf
+demo-eegmat: install
+	@test -n '$(DATA)' || { echo 'give the folder of the recordings: make demo-eegmat DATA=path/to/eegmat' >&2; exit 1; }
+	$(VENV)/bin/neurolm demo --corpus eegmat --data '$(DATA)' --out runs/eegmat $(ARGS)
+
+# One thread per test process: the processes share the cores already.
+test: $(VENV)/installed-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest --numprocesses auto --maxprocesses 8 $(ARGS)
+
+# Leaves runs/ alone: it holds trained models.
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
