@@ -14,13 +14,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from neurolm.data.text import END_OF_TEXT
+from neurolm.data.windows import Split, split_subjects
 from neurolm.errors import ConfigError
-
-if TYPE_CHECKING:
-    from neurolm.data.windows import Split
 
 _SPACES = re.compile(r"\s+")
 _CLOSING = " \t\n.?!:;"
@@ -114,8 +111,6 @@ class Task:
         ConfigError
             If the data set itself says what the test set is, so that the names of subjects are not enough.
         """
-        from neurolm.data.windows import split_subjects
-
         if self.split_rule is not None:
             raise ConfigError(
                 f"task {self.name} cannot be split by the order of its subjects ({self.split_rule}): "

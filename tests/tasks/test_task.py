@@ -1,0 +1,158 @@
+"""Task cards: the six of the paper against the official prompts, and every way in which a card can be wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from neurolm.errors import ConfigError
+from neurolm.tasks.task import Task, all_tasks, find_questions, load_task
+
+CARD = """
+name = "mine"
+description = "Eyes open or closed."
+question = "Are the eyes closed?"
+seconds = 4
+stride = 2.5
+metrics = ["balanced_accuracy", "auroc"]
+licence = "CC0"
+citation = "nobody"
+
+[split]
+counts = [6, 2, 2]
+
+[[options]]
+text = "Yes"
+label = "closed"
+
+[[options]]
+text = "No"
+label = "open"
+"""
+OFFICIAL = {  # option, in the order of the card → number of the label in the official files
+    "TUAB": "10",
+    "TUEV": "012345",
+    "TUSL": "012",
+    "SEED": "012",
+    "HMC": "01234",
+    "EEGMAT": "10",
+}
+
+
+def card(tmp_path: Path, old: str = "", new: str = "") -> Path:
+    assert old in CARD
+    path = tmp_path / "mine.toml"
+    path.write_text(CARD.replace(old, new) if old else CARD)
+    return path
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_text_is_the_official_text(name: str, shared: Path) -> None:
+    official = json.loads((shared / "official" / "prompts.json").read_text())[name]
+    task = load_task(name.lower())
+    assert task.prompt == official["prompt"]
+    assert len(official["label_texts"]) == len(task.options)
+    for label, number in zip(task.labels, OFFICIAL[name], strict=True):
+        assert task.prompt + task.answer(label) == official["label_texts"][number]
+
+
+def test_simulated_tasks_have_the_labels_of_the_simulator() -> None:
+    tasks = all_tasks()
+    assert tasks["sleep"].labels == ("Wake", "NREM-1", "NREM-2", "NREM-3", "REM")
+    assert tasks["events"].labels == ("background", "epileptiform", "slowing")
+    assert tasks["workload"].labels == ("Yes", "No")
+    assert tasks["events"].prompt == (
+        "Question: Which type does this EEG segment belong to? "
+        "Options: (A) background. (B) epileptiform. (C) slowing. Answer: ("
+    )
+    assert [(t.seconds, t.stride) for t in (tasks["sleep"], tasks["events"], tasks["workload"])] == [
+        (30, 30), (10, 10), (4, 2),
+    ]  # fmt: skip
+
+
+def test_card_names_are_file_names_and_two_options_start_with_yes() -> None:
+    for name, task in all_tasks().items():
+        assert task.name == name
+        if len(task.options) == 2:
+            assert task.options[0].text == "Yes", "the first of two options is the positive class"
+
+
+def test_questions_are_found_whatever_their_spelling() -> None:
+    tasks = all_tasks()
+    found = find_questions("  is this EEG\n segment of HIGH workload ", tasks.values())
+    assert [task.name for task in found] == ["eegmat", "workload"]
+    assert [t.name for t in find_questions("Which sleep type does this EEG segment belong to?!", [tasks["hmc"]])] == [
+        "hmc"
+    ]
+    assert find_questions("Is this EEG segment of low workload?", tasks.values()) == []
+
+
+def test_own_card_is_loaded_by_its_path(tmp_path: Path) -> None:
+    task = load_task(card(tmp_path))
+    assert task.labels == ("closed", "open")
+    assert task.prompt + task.answer("open") == "Question: Are the eyes closed? Answer: No <|endoftext|>"
+    assert (task.short("closed"), task.index("open"), task.stride) == ("closed", 1, 2.5)
+    with pytest.raises(ConfigError, match="no label 'shut': its labels are closed, open"):
+        task.answer("shut")
+
+
+def test_split_follows_the_card_and_the_order_of_subjects(tmp_path: Path) -> None:
+    split = load_task(card(tmp_path)).split([f"mine/{n:02d}" for n in reversed(range(10))])
+    assert split.train == tuple(f"mine/{n:02d}" for n in range(6))
+    assert (split.validation, split.test) == (("mine/06", "mine/07"), ("mine/08", "mine/09"))
+    parts = load_task("events").split([f"{n:02d}" for n in range(24)])
+    assert (len(parts.train), len(parts.validation), len(parts.test)) == (14, 4, 6)
+    with pytest.raises(ConfigError, match="official evaluation set is the test set"):
+        load_task("tuab").split(["a", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "mine"', 'nmae = "mine"', r"unknown key 'nmae' in the card"),
+        ('licence = "CC0"\n', "", r"the card lacks 'licence'"),
+        ('name = "mine"', "name = 3", r"name must be text in quotes, not 3"),
+        ("Are the eyes closed?", " ", r"question must be text in quotes"),
+        ("Are the eyes closed?", "Now? <|endoftext|>", r"question must be one line without"),
+        ("seconds = 4", "seconds = 2.5", r"seconds must be a positive whole number of seconds, not 2\.5"),
+        ("stride = 2.5", "stride = 0", r"stride must be a positive number of seconds, not 0"),
+        ("stride = 2.5", "stride = nan", r"stride must be a positive number of seconds, not nan"),
+        ('"auroc"', '"accuracy"', r"no metric 'accuracy' for 2 options: choose out of balanced_accuracy"),
+        ("counts = [6, 2, 2]", "counts = [6, 2]", r"counts of \[split\] must be three positive numbers"),
+        ("counts = [6, 2, 2]", "fractions = [0.6, 0.2, 0.3]", r"must sum to 1, not 1\.1"),
+        ("counts = [6, 2, 2]", "", r"\[split\] must have exactly one of counts, fractions, rule"),
+        ("counts = [6, 2, 2]", "count = [6, 2, 2]", r"unknown key 'count' in \[split\]"),
+        ('label = "open"', 'label = "closed"', r"two options have the label 'closed'"),
+        ('text = "No"', 'text = "Yes"', r"two options have the text 'Yes'"),
+        ('text = "No"', 'text = "No"\nletter = "B"', r"the letters of the 2 options are B: letter them A, B, C"),
+        ('text = "No"', 'text = "No"\nletter = "b"', r"letter of option 2 must be one of A to Z, not 'b'"),
+        ('text = "No"', 'text = "No."\nletter = "B"', r"text of option 2 must not end in a full stop"),
+        ('text = "No"', 'txt = "No"', r"unknown key 'txt' in option 2"),
+        ('\n[[options]]\ntext = "No"\nlabel = "open"\n', "", r"at least two \[\[options\]\], found 1"),
+        ("[split]", "[split", r"not a task card"),
+    ],
+)
+def test_wrong_card_is_refused_with_its_file_and_the_remedy(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = card(tmp_path, old, new)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_task(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_ranked_metrics_are_for_two_options(tmp_path: Path) -> None:
+    third = '\n[[options]]\ntext = "Unknown"\n'
+    path = tmp_path / "three.toml"
+    path.write_text(CARD + third)
+    with pytest.raises(ConfigError, match="no metric 'auroc' for 3 options"):
+        load_task(path)
+
+
+def test_unknown_card_lists_those_that_exist() -> None:
+    with pytest.raises(ConfigError, match="eegmat, events, hmc, seed, sleep, tuab, tuev, tusl, workload"):
+        load_task("eegmatt")
+
+
+def test_tasks_are_values() -> None:
+    assert load_task("hmc") == load_task("hmc")
+    assert isinstance(hash(load_task("hmc")), int)
+    assert all(isinstance(task, Task) for task in all_tasks().values())
