@@ -4,6 +4,13 @@ A channel's id is its index in ``NAMES``, the electrode order of the official im
 so that the authors' channel embeddings fit. It keeps old and new 10-20 names apart: T3 and T7 are two electrodes.
 """
 
+from __future__ import annotations
+
+import functools
+import math
+import re
+from collections.abc import Sequence
+
 RATE = 200
 """Samples per second of everything the model sees (paper section 2.1)."""
 PATCH = 200
@@ -44,3 +51,126 @@ def channel_id(name: str) -> int:
         If the name is not canonical: resolve a recording's own names with ``resolve`` first.
     """
     return _IDS[name]
+
+
+# How a recording's own channel names become electrodes. Sources: TUH EEG corpus (`EEG FP1-REF`, `EEG T3-LE`), EEGMMIDB
+# (`Fc5.`), EEGMAT (`EEG Fp1`), HMC (`EEG F4-M1`), CHB-MIT (`FP1-F7`), Nihon Kohden exports (`POL Fp1`), BioSemi.
+_CANONICAL = {name.upper(): name for name in ELECTRODES}
+_EARS = {"A1", "A2", "M1", "M2"}
+_REFERENCES = _EARS | {
+    "REF", "REFERENCE", "LE", "LER", "AVG", "AV", "AVE", "AVERAGE", "AR", "CAR", "AA", "A1A2", "A1+A2", "A12", "M1M2",
+    "M1+M2", "M12", "LM", "COM", "VREF", "G2",
+}  # fmt: skip
+_PREFIX = re.compile(r"^(?:EEG|POL)(?![A-Z]{3})[\s_:.-]*")
+_MADE_UNIQUE = re.compile(r"-\d+$")  # MNE appends a running number to names that occur more than once
+_KINDS = (
+    ("reference", r"(?:[AM][12]) ?- ?(?:[AM][12])|(?:RE)?REF|REFERENCE|V ?REF|GND|GROUND|CMS|DRL"),
+    ("stimulus", r"STI(?:M|MULUS)? ?\d*|STATUS|TRIG(?:GER)?S? ?\d*|MARKERS?|MKR|EVENTS?|DIN ?\d*|PHOTIC|PHO|TTL ?\d*"),
+    ("ecg", r".*(?:ECG|EKG).*"),
+    ("eog", r".*EOG.*|[HV]EO[LRUD]?|[LR][OUL]C|E[12] ?- ?[AM][12]|.*\bEYE.*"),
+    ("emg", r".*EMG.*|.*\bCHIN.*|.*\b(?:LEG|ARM)\b.*|[LR]AT ?\d*|.*\bTIB.*|MASSETER.*"),
+    (
+        "other",
+        r"EDF ANNOTATIONS|BDF ANNOTATIONS|RESP.*|ABD.*|THO(?:R|RAX).*|CHEST.*|.*\bFLOW.*|NASAL.*|THERM.*|SNORE.*|"
+        r"S[PA]O2.*|OSAT|O2 ?SAT|PULSE.*|PLETH.*|PPG.*|HR|HEART.*|TEMP(?:ERATURE)?\d*|GSR\d*|EDA\d*|BODY.*|"
+        r"POS(?:ITION)?|ACC.*|GYRO.*|MAG[XYZ]|LIGHT|DC ?\d+(?:-DC)?|IBI|BURSTS|SUPPR|E?T?CO2.*|AUX ?\d*|MISC ?\d*|"
+        r"BATTERY.*|PACKET.*|COUNTER.*|SAMPLE ?(?:INDEX|COUNTER)?|IMP(?:EDANCE)?.*|EXG ?\d|PG[12]|SP[12]|BP ?\d*|"
+        r"TIME(?:STAMP)?",
+    ),
+)
+_KIND_PATTERNS = tuple((kind, re.compile(pattern)) for kind, pattern in _KINDS)
+KINDS = ("eeg", "eog", "ecg", "emg", "reference", "stimulus", "other", "unknown")
+"""What ``kind`` can return."""
+
+
+def resolve(name: str) -> str | None:
+    """Return the canonical electrode name of a recording's channel name, None if it names no known electrode.
+
+    Case, the prefixes ``EEG`` and ``POL``, padding dots, a common reference (``Fp1-REF``, ``FP1-LE``, ``C4-M1``,
+    ``Fp1-AVG``) and the running number that MNE gives to duplicates (``T8-P8-1``) are ignored. Bipolar names resolve
+    when they are in ``NAMES`` (``Fp1-F7``). Old and new names are kept apart, as in the official list: T3 is not T7.
+    """
+    label = _label(name)
+    for candidate in (label, _MADE_UNIQUE.sub("", label)):
+        if candidate in _CANONICAL:
+            return _CANONICAL[candidate]
+        electrode, dash, reference = candidate.partition("-")
+        if dash and electrode in _CANONICAL and reference in _REFERENCES:
+            # The difference of two ears is a derived signal, not an electrode.
+            return None if electrode in _EARS and reference in _EARS else _CANONICAL[electrode]
+    return None
+
+
+def kind(name: str) -> str:
+    """Tell what a channel records by its name alone: one of ``KINDS``.
+
+    ``eeg`` is a name that resolves or says EEG, ``other`` a name known to be something else (breathing, temperature,
+    counters, nasopharyngeal and sphenoidal electrodes), ``unknown`` a name that says nothing.
+    """
+    label = _label(name)
+    bare = re.sub(r" ?-(?:REF|LE|AVG|AR)$", "", _MADE_UNIQUE.sub("", label))
+    for found, pattern in _KIND_PATTERNS:
+        if pattern.fullmatch(label) or pattern.fullmatch(bare):
+            return found
+    if resolve(name) is not None or _PREFIX.match(_tidy(name)):
+        return "eeg"
+    return "unknown"
+
+
+def _tidy(name: str) -> str:
+    """Upper case, plain dashes, single spaces, no padding dots."""
+    text = re.sub(r"[‐-―−]", "-", name.upper())
+    return re.sub(r"\s+", " ", text).strip(" .\0")
+
+
+def _label(name: str) -> str:
+    """The name without its prefix, with ``-`` between electrode and reference."""
+    text = _PREFIX.sub("", _tidy(name)) or _tidy(name)
+    return re.sub(r"\s*[-_:]\s*", "-", text).strip(" .-")
+
+
+@functools.cache
+def positions() -> dict[str, tuple[float, float, float]]:
+    """Return the positions of the electrodes in metres, in MNE's head coordinates.
+
+    From MNE's template ``colin27_1005`` (``standard_1005`` before MNE 1.13), moved to head coordinates (origin between
+    the ears, x to the right, y to the nose), the frame in which MNE keeps a recording's own positions. Electrodes and
+    bipolar channels without a place in the template are left out.
+    """
+    import mne  # slow to import
+
+    template = mne.channels.make_standard_montage("colin27_1005")
+    in_head = mne.channels.transform_to_head(template).get_positions()["ch_pos"]
+    placed = {name.upper(): (float(x), float(y), float(z)) for name, (x, y, z) in in_head.items()}
+    return {name: placed[name.upper()] for name in ELECTRODES if name.upper() in placed}
+
+
+def nearest(place: str | Sequence[float], among: Sequence[str]) -> tuple[str, float]:
+    """Find the electrode nearest to an electrode or a position.
+
+    Parameters
+    ----------
+    place
+        Canonical electrode name, or x, y, z in metres in head coordinates.
+    among
+        Canonical names of the candidates; those without a known position are passed over.
+
+    Returns
+    -------
+    name, distance
+        The nearest candidate (the first of equals) and its distance in mm.
+
+    Raises
+    ------
+    KeyError
+        If ``place`` is a name without a known position.
+    ValueError
+        If no candidate has a known position.
+    """
+    known = positions()
+    x, y, z = known[place] if isinstance(place, str) else place
+    distances = [(1000 * math.dist((x, y, z), known[name]), name) for name in among if name in known]
+    if not distances:
+        raise ValueError(f"none of {', '.join(among) or 'no electrodes'} has a known position")
+    distance, name = min(distances, key=lambda pair: pair[0])
+    return name, distance

@@ -1,0 +1,133 @@
+"""From a recording to what the model sees: 0.1–75 Hz, no mains hum, 200 samples per second, µV (paper section 2.1).
+
+``preprocess`` is the only door. It applies MNE's zero-phase FIR filters and MNE's resampling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurolm.data import checks
+from neurolm.data.readers import listening
+from neurolm.data.recording import Recording
+from neurolm.errors import RecordingError
+from neurolm.montage import BAND, RATE
+
+MAINS = (50.0, 60.0)
+"""Mains frequencies in Hz; the first is assumed where the signal does not tell."""
+LOWEST_RATE = 100.0
+"""Samples per second below which too little of the model's band would be left."""
+SHORTEST = 1.0
+"""Seconds of the shortest recording that can be used: one patch."""
+_FULL_BAND_RATE = 160.0  # MNE's filter needs room between 75 Hz and half the rate
+_USABLE = 0.45  # of the sampling rate, where the full band does not fit
+_KERNEL_SECONDS = 33.0  # length of MNE's FIR kernel for a 0.1 Hz edge (3.3 / 0.1)
+_LINE_RATIO = 3.0  # power of a line over its neighbourhood that counts as hum
+_WELCH_SECONDS = 4.0
+_SECONDS_FOR_MAINS = 10.0  # below, chance makes lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessed:
+    """A recording as the model sees it."""
+
+    signal: np.ndarray
+    """float32 of shape (samples at 200 Hz, channels), µV."""
+    mains: float
+    """Mains frequency in Hz, given, detected or assumed."""
+    band: tuple[float, float]
+    """Pass band in Hz; narrower than ``montage.BAND`` where the recording is slow."""
+    notes: tuple[str, ...]
+    """What was assumed or limited."""
+
+
+def preprocess(recording: Recording, *, mains: float | None = None) -> Preprocessed:
+    """Filter and resample a whole recording.
+
+    Parameters
+    ----------
+    recording
+        What ``open_recording`` returns.
+    mains
+        Mains frequency in Hz; by default found in the spectrum.
+
+    Raises
+    ------
+    RecordingError
+        If the recording is sampled too slowly or is shorter than a second.
+    """
+    import mne
+
+    name = str(recording.path or "the recording")
+    if recording.rate < LOWEST_RATE:
+        raise RecordingError(
+            f"{name}: {recording.rate:g} samples per second; the model needs frequencies that take at least "
+            f"{LOWEST_RATE:g}: use a recording sampled faster"
+        )
+    if recording.seconds < SHORTEST:
+        raise RecordingError(f"{name}: {recording.seconds:.3g} s long; at least {SHORTEST:g} s of EEG is needed")
+    notes = []
+    high = BAND[1] if recording.rate >= _FULL_BAND_RATE else min(BAND[1], _USABLE * recording.rate)
+    if high < BAND[1]:
+        notes.append(
+            f"sampled at {recording.rate:g} Hz: band limited to {high:g} Hz, the model was made for {BAND[1]:g}"
+        )
+    if recording.seconds < _KERNEL_SECONDS:
+        notes.append(
+            f"{recording.seconds:.3g} s long: shorter than the {_KERNEL_SECONDS:g} s of the {BAND[0]:g} Hz filter, so "
+            f"slow waves at the edges are not exact"
+        )
+    if mains is None:
+        mains, found = detect_mains(recording)
+        notes.append(found)
+    band = (BAND[0], high)
+    signal = recording.read()
+    with listening():  # MNE's warnings about short signals are said above
+        signal = mne.filter.filter_data(signal, recording.rate, *band, copy=False, verbose="error")
+        if _notch_fits(mains, recording.rate):
+            signal = mne.filter.notch_filter(signal, recording.rate, mains, copy=False, verbose="error")
+        if recording.rate != RATE:
+            signal = mne.filter.resample(signal, up=RATE, down=recording.rate, npad="auto", verbose="error")
+    return Preprocessed(
+        signal=np.ascontiguousarray(signal.T, dtype=np.float32), mains=mains, band=band, notes=tuple(notes)
+    )
+
+
+def detect_mains(recording: Recording) -> tuple[float, str]:
+    """Find the mains frequency from the spectrum of a part of a recording.
+
+    Returns
+    -------
+    mains, note
+        50 or 60 Hz, and how it was found; 50 Hz where there is no line or it cannot be seen.
+    """
+    from scipy.signal import welch
+
+    if recording.seconds < _SECONDS_FOR_MAINS:
+        return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: {recording.seconds:.3g} s are too short to see it"
+    parts = [recording._read(*block) for block in checks.blocks(recording.samples, recording.rate)]
+    segment = round(_WELCH_SECONDS * recording.rate)
+    spectra = [welch(part, recording.rate, nperseg=min(segment, part.shape[1])) for part in parts]
+    whole = [power for _, power in spectra if power.shape[1] == spectra[0][1].shape[1]]
+    frequencies, power = spectra[0][0], np.mean(whole, axis=0)
+    ratios = [float(np.median(_line_ratio(frequencies, power, line))) for line in MAINS]
+    best = int(np.argmax(ratios))
+    if ratios[best] < _LINE_RATIO:
+        return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: no line at {MAINS[0]:g} or {MAINS[1]:g} Hz in the spectrum"
+    return MAINS[best], f"mains {MAINS[best]:g} Hz: {ratios[best]:.0f} times the power of its neighbourhood"
+
+
+def _line_ratio(frequencies: np.ndarray, power: np.ndarray, line: float) -> np.ndarray:
+    """Power at a line over the median power around it, for each channel; 0 where the recording does not reach it."""
+    distance = np.abs(frequencies - line)
+    around = (distance > 1) & (distance < 5)
+    if frequencies[-1] < line + 1:
+        return np.zeros(len(power))
+    return power[:, distance <= 0.5].max(axis=1) / np.maximum(np.median(power[:, around], axis=1), 1e-12)
+
+
+def _notch_fits(mains: float, rate: float) -> bool:
+    """Tell whether MNE's notch (1 Hz wide on either side) lies below half the sampling rate."""
+    return mains + 2 < rate / 2
