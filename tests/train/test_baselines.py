@@ -68,12 +68,12 @@ class MadeStore:
 
 def test_band_power_finds_a_rhythm_in_its_band_and_channel() -> None:
     time = np.arange(4 * RATE) / RATE
-    for band, hertz in zip(BANDS, (2, 6, 10, 16, 25, 35, 60), strict=True):
+    for band, hertz in zip(BANDS, (2, 6, 9, 11, 16, 25, 35), strict=True):
         signal = np.random.default_rng(0).standard_normal((4 * RATE, 2))
         quiet = band_power(signal)
         signal[:, 1] += 20 * np.sin(2 * np.pi * hertz * time)
         rise = band_power(signal) - quiet
-        assert rise[:, 0] == pytest.approx(0)
+        assert rise[:, 0] == pytest.approx(0)  # the other channel
         assert list(BANDS)[int(rise[:, 1].argmax())] == band
 
 

@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 BANDS = {
     "delta": (1.0, 4.0),
     "theta": (4.0, 8.0),
-    "alpha": (8.0, 13.0),
+    "low alpha": (8.0, 10.0),
+    "high alpha": (10.0, 13.0),
     "low beta": (13.0, 20.0),
     "high beta": (20.0, 30.0),
     "low gamma": (30.0, 45.0),
-    "high gamma": (55.0, 75.0),
 }
-"""Frequency bands in Hz, upper end left out; between 45 and 55 Hz the notch of the mains leaves nothing to measure."""
+"""Frequency bands in Hz, upper end left out. Low and high alpha answer differently to a task (Klimesch 1999, Brain
+Research Reviews 29:169-195); above 45 Hz come the notch of the mains and the muscles."""
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 """Inverse strengths of the regularisation (scikit-learn's ``C``) to choose from."""
 _FLOOR = 1e-6
