@@ -13,7 +13,7 @@ from pathlib import Path
 
 from neurolm.config import from_json
 from neurolm.data.recording import Annotation
-from neurolm.data.store import MANIFEST, QUARANTINE, SETTINGS, Row, WriteError, write_atomic
+from neurolm.data.store import SETTINGS, Row, WriteError, write_atomic
 from neurolm.errors import ConfigError, StoreError
 
 FORMAT = 1
@@ -126,7 +126,7 @@ def forget(out: Path, corpus: str) -> None:
     if corpora:
         write_settings(out, corpora)
         return
-    for name in (SETTINGS, MANIFEST, QUARANTINE, LOCK):
+    for name in (SETTINGS, LOCK):
         (out / name).unlink(missing_ok=True)
     with suppress(OSError):  # something else is in it
         out.rmdir()

@@ -25,7 +25,7 @@ from neurolm.data.recording import find_recordings, open_recording
 from neurolm.data.store import (
     MANIFEST,
     QUARANTINE,
-    SETTINGS,
+    ROWS,
     Row,
     encode,
     read_manifest,
@@ -144,8 +144,7 @@ def prepare(
             run.work()
             notes = run.finish()
         except NeuroLMError:
-            if not run.rows:
-                run.undo()
+            run.undo()
             raise
     return PrepareReport(
         recordings=len(run.rows),
@@ -205,40 +204,45 @@ class _Run:
 
     def finish(self) -> tuple[str, ...]:
         """Write quarantine and manifest, and return the notes of the report."""
-        previous = next((p for p in (self.out / PREVIOUS, self.out / MANIFEST) if p.is_file()), None)
-        before = read_manifest(self.out, previous.name) if previous else ()
+        before = self._before()
         if not self.rows:
-            reasons = [f"{source}: {reason}" for source, reason in sorted(self.bad.items())]
+            reasons = [f"\n  {source}: {reason}" for source, reason in sorted(self.bad.items())]
             more = f"\n  and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
             raise StoreError(
-                f"{self.data}: none of the {len(reasons)} recordings could be prepared:\n  "
-                + "\n  ".join(reasons[:SHOWN])
-                + more
+                f"{self.data}: none of the {len(reasons)} recordings could be prepared:{''.join(reasons[:SHOWN])}{more}"
             )
-        lines = [json.dumps(entry) + "\n" for entry in self._quarantine_entries()]
-        if lines:
-            _write_if_new(self.out / QUARANTINE, "".join(lines))
-        else:
-            (self.out / QUARANTINE).unlink(missing_ok=True)
+        self._write_quarantine()
         rows = [*(row for row in before if row.corpus != self.corpus), *self.rows.values()]
-        rows.sort(key=lambda row: row.recording)
-        _write_if_new(self.out / MANIFEST, "".join(row.line() for row in rows))
-        (self.out / PREVIOUS).unlink(missing_ok=True)
+        self._write_manifest(rows)
         gone = [row for row in before if row.corpus == self.corpus and row.recording not in self.rows]
         return tuple(self._notes(rows, [row for row in gone if row.source not in self.bad]))
 
-    def _quarantine_entries(self) -> list[dict[str, str]]:
+    def undo(self) -> None:
+        """Leave no trace of a corpus of which the store has nothing, so that other settings can be tried."""
+        if any((self.out / ROWS / self.corpus).rglob("*.json")):
+            return
+        self.bad = {}
+        self._write_quarantine()
+        self._write_manifest([row for row in self._before() if row.corpus != self.corpus])
+        forget(self.out, self.corpus)
+
+    def _before(self) -> tuple[Row, ...]:
+        """Return the rows of the manifest that the store had; a finished one is newer than one put aside."""
+        files = [name for name in (MANIFEST, PREVIOUS) if (self.out / name).is_file()]
+        return read_manifest(self.out, files[0]) if files else ()
+
+    def _write_manifest(self, rows: list[Row]) -> None:
+        rows.sort(key=lambda row: row.recording)
+        _write_lines(self.out / MANIFEST, [row.line() for row in rows])
+        (self.out / PREVIOUS).unlink(missing_ok=True)
+
+    def _write_quarantine(self) -> None:
         file = self.out / QUARANTINE
         lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-        kept = [entry for entry in map(json.loads, lines) if entry["corpus"] != self.corpus]
-        new = [{"corpus": self.corpus, "source": s, "reason": reason} for s, reason in self.bad.items()]
-        return sorted(kept + new, key=lambda entry: (entry["corpus"], entry["source"]))
-
-    def undo(self) -> None:
-        """Leave no trace of a corpus of which nothing could be prepared, so that other settings can be tried."""
-        if (self.out / PREVIOUS).is_file():
-            (self.out / PREVIOUS).replace(self.out / MANIFEST)
-        forget(self.out, self.corpus)
+        entries = [entry for entry in map(json.loads, lines) if entry["corpus"] != self.corpus]
+        entries += [{"corpus": self.corpus, "source": source, "reason": why} for source, why in self.bad.items()]
+        entries.sort(key=lambda entry: (entry["corpus"], entry["source"]))
+        _write_lines(file, [json.dumps(entry) + "\n" for entry in entries])
 
     def _notes(self, rows: Sequence[Row], gone: Sequence[Row]) -> Iterator[str]:
         counted = Counter(note for row in self.rows.values() for note in row.notes)
@@ -353,8 +357,12 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _write_if_new(path: Path, text: str) -> None:
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    """Make a file of these lines; none where there are no lines."""
+    text = "".join(lines)
+    if not text:
+        path.unlink(missing_ok=True)
+    elif not path.is_file() or path.read_text(encoding="utf-8") != text:
         write_atomic(path, [text.encode()])
 
 
