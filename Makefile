@@ -29,7 +29,7 @@ $(VENV)/created:
 	@'$(PYTHON)' -c '$(ENOUGH)' || { \
 		echo 'neurolm needs Python 3.11 or newer; PYTHON=$(PYTHON) is '"$$('$(PYTHON)' --version 2>&1)."; \
 		echo 'Name another: make demo PYTHON=/path/to/python3.12'; exit 1; } >&2
-	@'$(PYTHON)' -m venv --clear $(VENV) || { \
+	@'$(PYTHON)' -m venv $(VENV) || { \
 		echo 'Python cannot create a virtual environment; on Debian and Ubuntu: apt install python3-venv'; exit 1; } >&2
 	@touch $@
 

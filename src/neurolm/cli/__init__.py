@@ -1,0 +1,102 @@
+"""The command ``neurolm``: a thin shell over the library, which does what ``import neurolm`` can do.
+
+A verb imports what it needs when it runs: ``neurolm --help`` and ``neurolm --version`` load neither torch nor MNE.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+
+from neurolm import __version__
+from neurolm.errors import ConfigError, NeuroLMError
+
+VERBS = {
+    "simulate": ("write a small labelled corpus of simulated EEG as EDF files", "neurolm simulate corpus"),
+    "prepare": ("turn a folder of recordings into a store to train on", "neurolm prepare corpus --out store"),
+    "train": (
+        "run a stage: language, tokenizer, pretrain, instruct",
+        "neurolm train tokenizer --store store --out runs/mine",
+    ),
+    "evaluate": (
+        "answer all tasks on held-out subjects, beside a baseline",
+        "neurolm evaluate --model runs/mine --store store",
+    ),
+    "ask": (
+        "ask a question about a recording",
+        'neurolm ask recording.edf "Is this EEG segment of high workload?" --model runs/mine',
+    ),
+    "report": ("write a run's figures as one HTML page", "neurolm report runs/mine --store store"),
+    "demo": ("everything above in one command", "neurolm demo"),
+}
+"""What each verb does, and an example."""
+FAILED, INTERRUPTED = 2, 130
+"""Exit statuses: what was asked cannot be done; stopped by Ctrl-C."""
+_UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status.
+
+    Parameters
+    ----------
+    arguments
+        Without the program's name; by default those of the process.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if given[0] in ("-V", "--version"):
+        print(f"neurolm {__version__}")
+        return 0
+    _quiet()
+    try:
+        if given[0] not in VERBS:
+            raise ConfigError(f"unknown verb {given[0]!r}: choose one of {', '.join(VERBS)} (see neurolm --help)")
+        import_module("neurolm.cli.verbs").run(given[0], given[1:])
+    except NeuroLMError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe, such as head, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        return _fail(f"{error.filename or 'output'}: {error.strerror}; free space or choose another folder")
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"neurolm: error: {message}", file=sys.stderr)
+    return FAILED
+
+
+def _help() -> str:
+    verbs = "\n".join(f"  {name:<9} {text}\n            {example}" for name, (text, example) in VERBS.items())
+    return f"""\
+neurolm {__version__}: open any EEG recording, ask it a question in English, get an answer with an honest probability.
+
+usage: neurolm VERB ...          neurolm VERB --help shows what a verb takes
+
+{verbs}
+
+Every command that was interrupted goes on where it was when it is given again.
+A file of settings (--config run.yaml) and dotted flags (--tokenizer.steps 800) change a recipe; --print_config shows
+all settings. neurolm --version prints the version."""
+
+
+def _quiet() -> None:
+    """Leave out third-party chatter that no user can act on; warnings come as one line, without a source line."""
+    os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else it warns whenever a process forks
+    warnings.formatwarning = lambda message, *_args, **_kwargs: f"neurolm: warning: {message}\n"
+    # A machine without a usable GPU driver: the device that was chosen is printed anyway.
+    warnings.filterwarnings("ignore", message=r".*(NVML|CUDA initialization).*")

@@ -1,0 +1,220 @@
+"""What each verb takes. Settings come in this order: recipe < YAML file (``--config``) < dotted flags."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
+
+from neurolm.cli import VERBS
+from neurolm.config import STAGES, RunConfig, from_json
+from neurolm.errors import ConfigError
+from neurolm.recipes import recipe
+
+UNITS = ("V", "mV", "uV", "nV")
+POLICIES = ("nearest", "drop", "error")
+"""As in ``api.POLICIES``, which would import torch; a test compares them."""
+
+
+def parse(verb: str, given: Sequence[str]) -> Namespace:
+    """Parse what follows a verb.
+
+    Raises
+    ------
+    ConfigError
+        If a flag or value is not valid; the message names the valid ones.
+    SystemExit
+        After ``--help`` and ``--print_config``.
+    """
+    parser = ArgumentParser(
+        prog=f"neurolm {verb}",
+        description=f"{VERBS[verb][0]}, for example: {VERBS[verb][1]}",
+        exit_on_error=False,
+        default_env=False,
+    )
+    _ADD[verb](parser)
+    if verb in _WITH_RECIPE:
+        _add_recipe(parser, _base(given))
+    _check_flags(parser, verb, given)
+    try:
+        return parser.parse_args(list(given))
+    except (ArgumentError, argparse.ArgumentError) as error:
+        raise ConfigError(f"neurolm {verb}: {' '.join(str(error).split())} (see neurolm {verb} --help)") from error
+
+
+def run_config(arguments: Namespace) -> RunConfig:
+    """Return the configuration among the arguments, validated."""
+    values = {f.name: arguments[f.name] for f in dataclasses.fields(RunConfig)}
+    plain = {name: v.as_dict() if isinstance(v, Namespace) else v for name, v in values.items()}
+    return from_json(RunConfig, json.dumps(plain), source="settings")
+
+
+def begun_config(out: Path) -> RunConfig | None:
+    """Return the configuration that a run folder was begun with, if it was."""
+    path = out / "run.json"
+    if not path.is_file():
+        return None
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))["config"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path}: not the file of a run ({error!r}); choose another --out") from error
+    return from_json(RunConfig, json.dumps(value), source=str(path))
+
+
+def _base(given: Sequence[str]) -> RunConfig:
+    """Return what dotted flags and a YAML file change: the run's own configuration where it has begun."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--recipe")
+    first.add_argument("--out", type=Path)
+    first.add_argument("--config", action="append", default=[], type=Path)
+    try:
+        found, _ = first.parse_known_args([a for a in given if a not in ("-h", "--help")])
+    except SystemExit as stop:  # a flag without its value: argparse has already said which one
+        raise ConfigError("a flag lacks its value") from stop
+    settings: dict[str, Any] = {}
+    for path in found.config:
+        settings |= _read_yaml(path)
+    name, out = found.recipe or settings.get("recipe"), found.out or settings.get("out")
+    begun = begun_config(Path(out)) if out else None
+    if begun is not None and name in (None, begun.recipe):
+        return begun
+    return recipe(str(name or "tiny"))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"--config {path}: cannot be read as YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"--config {path}: expected settings such as 'tokenizer: {{steps: 800}}', found {value!r}")
+    return value
+
+
+def _check_flags(parser: ArgumentParser, verb: str, given: Sequence[str]) -> None:
+    known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
+    for word in given:
+        name = word.split("=")[0]
+        if word.startswith("--") and len(word) > 2 and name not in known:
+            near = difflib.get_close_matches(name, known, n=2, cutoff=0.7)
+            plain = ", ".join(n for n in known if "." not in n and n[2:] not in (*STAGES, "model"))
+            raise ConfigError(
+                f"neurolm {verb}: unknown flag {name}"
+                + (f": did you mean {' or '.join(near)}?" if near else ":")
+                + f" Valid are {plain}"
+                + (", and settings such as --tokenizer.steps (--print_config shows all)" if len(known) > 40 else "")
+            )
+
+
+def _add_recipe(parser: ArgumentParser, base: RunConfig) -> None:
+    parser.add_argument("--config", action=ActionConfigFile, help="YAML file of settings, as of --print_config")
+    parser.add_class_arguments(RunConfig, as_group=True)
+    parser.set_defaults(dict(_flat(dataclasses.asdict(base))))
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _simulate(parser: ArgumentParser) -> None:
+    parser.add_argument("out", type=Path, help="folder for the EDF files and their table of labels")
+    parser.add_argument("--subjects", type=int, default=24, help="how many people")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes")
+    parser.add_argument("--jobs", type=int, default=0, help="worker processes; 0: one per core")
+
+
+def _prepare(parser: ArgumentParser) -> None:
+    parser.add_argument("data", type=Path, help="folder of recordings")
+    parser.add_argument("--out", type=Path | None, help="folder of the store")
+    parser.add_argument("--corpus", type=str, default="auto", help="layout of the folder: auto, table, eegmat, folder")
+    parser.add_argument("--jobs", type=int, default=0, help="worker processes; 0: one per core")
+    parser.add_argument("--unknown", choices=POLICIES, default="error", help="what to do about unknown electrodes")
+    _add_unit_and_mains(parser)
+
+
+def _add_unit_and_mains(parser: ArgumentParser) -> None:
+    parser.add_argument("--unit", choices=UNITS, help="what the files' numbers are, where their headers are wrong")
+    parser.add_argument("--mains", type=float | None, help="mains frequency in Hz; by default found in the spectrum")
+
+
+def _add_device(parser: ArgumentParser) -> None:
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: one per core")
+
+
+def _add_text(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--text", type=Path | None, help="folder of .txt files to learn language from; by default the shipped text"
+    )
+    parser.add_argument(
+        "--gpt2", type=str | None, help="folder or hub id of GPT-2 weights; by default a small one is trained"
+    )
+
+
+def _train(parser: ArgumentParser) -> None:
+    parser.add_argument("stage", choices=STAGES, help="in this order")
+    parser.add_argument("--store", type=Path | None, help="the store that `neurolm prepare` wrote")
+    parser.add_argument("--out", type=Path | None, help="folder of the run, the same for all stages")
+    parser.add_argument("--tasks", type=str | None, help="tasks to learn, as a,b; by default all that the store has")
+    parser.add_argument("--seed", type=int | None, help="seed of all stages")
+    _add_text(parser)
+    _add_device(parser)
+
+
+def _evaluate(parser: ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path | None, help="folder of the run, or of its instruct stage")
+    parser.add_argument("--store", type=Path | None, help="the store the run was trained on")
+    parser.add_argument("--split", choices=("test", "validation"), default="test", help="whose subjects")
+    parser.add_argument("--out", type=Path | None, help="JSON file; by default evaluation.json in the run")
+    _add_device(parser)
+
+
+def _ask(parser: ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, help="recording in any format that MNE reads")
+    parser.add_argument("question", type=str, nargs="?", help="in English")
+    parser.add_argument("--model", type=Path | None, help="folder of a run; else $NEUROLM_MODEL, else newest in runs/")
+    parser.add_argument("--options", type=str | None, help="permitted answers of a question of your own, as a,b")
+    parser.add_argument("--unknown", choices=POLICIES, default="nearest", help="electrodes the model never saw")
+    _add_unit_and_mains(parser)
+    parser.add_argument("--json", action="store_true", help="print the whole answer as JSON")
+    parser.add_argument("--generate", type=str | None, metavar="PROMPT", help="continue this text freely as well")
+    _add_device(parser)
+
+
+def _report(parser: ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, help="folder of the run")
+    parser.add_argument("--store", type=Path | None, help="the store the run was trained on; by default RUN/store")
+    parser.add_argument("--out", type=Path | None, help="HTML file; by default report.html in the run")
+
+
+def _demo(parser: ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for everything")
+    parser.add_argument("--corpus", type=str, default="simulated", help="simulated or eegmat")
+    parser.add_argument("--data", type=Path | None, help="folder of the corpus's recordings (not for simulated)")
+    parser.add_argument("--seeds", type=str, default="0", help="seeds, as 0,1,2: a model each, then mean ± SD")
+    parser.add_argument("--jobs", type=int, default=0, help="worker processes; 0: one per core")
+    _add_text(parser)
+    _add_device(parser)
+
+
+_ADD = {
+    "simulate": _simulate,
+    "prepare": _prepare,
+    "train": _train,
+    "evaluate": _evaluate,
+    "ask": _ask,
+    "report": _report,
+    "demo": _demo,
+}
+_WITH_RECIPE = ("train", "demo")

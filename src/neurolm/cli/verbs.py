@@ -1,0 +1,276 @@
+"""What each verb does: read the arguments, call the library, print what it returned."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from neurolm.cli.arguments import begun_config, parse, run_config
+from neurolm.cli.show import Display, answer_lines, bar_characters
+from neurolm.config import STAGES, RunConfig, to_json
+from neurolm.errors import CheckpointError, ConfigError, QuestionError, RecordingError
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
+
+    from neurolm.api import Model
+
+MODEL_VARIABLE = "NEUROLM_MODEL"
+"""Environment variable that names the model to ask."""
+RUNS = Path("runs")
+"""Where ``ask`` looks for models."""
+
+
+def run(verb: str, given: Sequence[str]) -> None:
+    """Run a verb with what follows it on the command line."""
+    _RUN[verb](parse(verb, given))
+
+
+def _simulate(arguments: Namespace) -> None:
+    from neurolm.data.simulate import simulate
+
+    with Display(Console(stderr=True)) as display:
+        out = simulate(
+            arguments.out,
+            subjects=arguments.subjects,
+            seed=arguments.seed,
+            jobs=arguments.jobs,
+            progress=display.count("simulating recordings"),
+        )
+    print(f"{out}: {len(list(out.glob('*.edf')))} recordings of {arguments.subjects} people")
+    print(f"next: neurolm prepare {out} --out STORE")
+
+
+def _prepare(arguments: Namespace) -> None:
+    from neurolm.data.prepare import prepare
+
+    out = _needed(arguments, "out", "the folder for the store")
+    with Display(Console(stderr=True)) as display:
+        report = prepare(
+            arguments.data,
+            out,
+            corpus=arguments.corpus,
+            jobs=arguments.jobs,
+            unknown=arguments.unknown,
+            unit=arguments.unit,
+            mains=arguments.mains,
+            progress=display.count("preparing recordings"),
+        )
+    print(f"{out}: {report.recordings} recordings, {report.hours:.2f} h of EEG; {report.skipped} were there already")
+    if report.quarantined:
+        print(f"{report.quarantined} could not be read: the reasons are in {out / 'quarantine.jsonl'}")
+    for note in report.notes:
+        print(f"note: {note}")
+    print(f"next: neurolm train language --store {out} --out RUN")
+
+
+def _train(arguments: Namespace) -> None:
+    store = _needed(arguments, "store", "the folder that `neurolm prepare` wrote")
+    out = _needed(arguments, "out", "the folder of the run, the same for all stages")
+    config = run_config(arguments)
+    if arguments.seed is not None:
+        config = _seeded(config, arguments.seed)
+    tasks = _listed(arguments.tasks) or _begun_tasks(out)
+    _set_threads(arguments.threads)
+
+    from neurolm.data.text import read_texts
+    from neurolm.train.instruct import train_instruct
+    from neurolm.train.language import train_language
+    from neurolm.train.pretrain import train_pretrain
+    from neurolm.train.run import is_done, open_run
+    from neurolm.train.tokenizer import train_tokenizer
+
+    opened = open_run(out, config=config, store=store, tasks=tasks, device=arguments.device)
+    texts = read_texts(arguments.text)
+    console = Console(stderr=True)
+    if is_done(opened, arguments.stage):
+        console.print(f"{out / arguments.stage}: this stage is finished", markup=False, soft_wrap=True)
+        return
+    console.print(
+        f"recipe {config.recipe}, tasks {', '.join(t.name for t in opened.tasks)}, device {opened.device}",
+        markup=False,
+        soft_wrap=True,
+    )
+    stages = {"tokenizer": train_tokenizer, "pretrain": train_pretrain, "instruct": train_instruct}
+    with Display(console) as display:
+        if arguments.stage == "language":
+            folder = train_language(opened, texts=texts, gpt2=arguments.gpt2, progress=display.training)
+        else:
+            folder = stages[arguments.stage](opened, texts=texts, progress=display.training)
+    print(folder)
+    left = STAGES[STAGES.index(arguments.stage) + 1 :]
+    following = f"train {left[0]} --store {store} --out {out}" if left else f"evaluate --model {out} --store {store}"
+    print(f"next: neurolm {following}")
+
+
+def _evaluate(arguments: Namespace) -> None:
+    model = _instruct_folder(_needed(arguments, "model", "the folder of the run"))
+    store = _needed(arguments, "store", "the store the run was trained on")
+    _set_threads(arguments.threads)
+
+    from neurolm.report import table
+    from neurolm.train.evaluate import RESULTS, evaluate
+    from neurolm.train.run import choose_device
+
+    run_folder = model.parent if model.name == "instruct" else model
+    name = RESULTS if arguments.split == "test" else f"{arguments.split}-{RESULTS}"
+    out = arguments.out or run_folder / name
+    console = Console(stderr=True)
+    evaluation = evaluate(
+        model,
+        store,
+        split=arguments.split,
+        device=choose_device(arguments.device),
+        out=out,
+        progress=lambda task: console.print(f"evaluating {task}", markup=False),
+    )
+    Console().print(table(evaluation))
+    print(out)
+
+
+def _ask(arguments: Namespace) -> None:
+    if not arguments.file.exists():
+        raise RecordingError(f"{arguments.file}: no such file; give the path of a recording")
+    if arguments.question is None and arguments.generate is None and arguments.options is not None:
+        raise QuestionError("--options are answers to a question: give the question after the file")
+    folder = find_model(arguments.model)
+    _set_threads(arguments.threads)
+
+    from neurolm.api import load
+
+    model = load(folder, device=arguments.device)
+    if arguments.question is None and arguments.generate is None:
+        raise QuestionError(f"what is the question? {folder} knows: {'; '.join(model.questions)}")
+    how = {"unknown": arguments.unknown, "unit": arguments.unit, "mains": arguments.mains}
+    answer = None
+    if arguments.question is not None:
+        answer = model.ask(arguments.file, arguments.question, options=_listed(arguments.options), **how)
+    generated = _generated(model, arguments, how)
+    if arguments.json:
+        values = {} if answer is None else json.loads(to_json(answer))
+        print(json.dumps(values | ({} if generated is None else {"generated": generated}), indent=2))
+        return
+    lines = [] if answer is None else answer_lines(answer, characters=bar_characters(sys.stdout.encoding))
+    if generated is not None:
+        lines += [*([""] if lines else []), f"{arguments.generate.strip()} {generated}"]
+    print("\n".join(lines))
+
+
+def _generated(model: Model, arguments: Namespace, how: dict) -> str | None:
+    return None if arguments.generate is None else model.generate(arguments.file, arguments.generate, **how)
+
+
+def _report(arguments: Namespace) -> None:
+    from neurolm.report import write_report
+
+    run_folder = arguments.run
+    if not run_folder.is_dir():
+        raise CheckpointError(f"{run_folder}: no such folder; give the folder of a run")
+    out = arguments.out or run_folder / "report.html"
+    print(write_report(run_folder, out=out, store=arguments.store))
+
+
+def _demo(arguments: Namespace) -> None:
+    config = run_config(arguments)
+    try:
+        seeds = [int(seed) for seed in _listed(arguments.seeds) or ()]
+    except ValueError as error:
+        raise ConfigError(f"--seeds {arguments.seeds}: give whole numbers, as 0,1,2") from error
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise ConfigError(f"--seeds {arguments.seeds}: give different numbers from 0 on, as 0,1,2")
+    console = Console()
+    if begun_config(arguments.out) is not None:
+        console.print(f"{arguments.out}: going on with what is there", markup=False, soft_wrap=True)
+    _set_threads(arguments.threads)
+
+    from neurolm.demo import demo
+
+    with Display(console) as display:
+        demo(
+            arguments.out,
+            corpus=arguments.corpus,
+            data=arguments.data,
+            config=config,
+            seeds=seeds,
+            text=arguments.text,
+            gpt2=arguments.gpt2,
+            jobs=arguments.jobs,
+            device=arguments.device,
+            console=console,
+            progress=display.training,
+        )
+
+
+def find_model(given: Path | None, *, runs: Path = RUNS) -> Path:
+    """Return the folder of the model to ask: as given, by the environment, or the newest finished run.
+
+    Raises
+    ------
+    CheckpointError
+        If none is given and there is no finished run.
+    """
+    if given is not None:
+        return given
+    if os.environ.get(MODEL_VARIABLE):
+        return Path(os.environ[MODEL_VARIABLE])
+    finished = [*runs.glob("*/instruct/config.json"), *runs.glob("*/*/instruct/config.json")]
+    if not finished:
+        raise CheckpointError(
+            f"no model: give the folder of a run with --model or in ${MODEL_VARIABLE}; there is no finished run in "
+            f"{runs}/ either (`neurolm demo` makes one)"
+        )
+    newest = max(finished, key=lambda file: (file.stat().st_mtime, str(file))).parent.parent
+    print(f"model: {newest}, the newest finished run in {runs}/ (--model chooses another)", file=sys.stderr)
+    return newest
+
+
+def _instruct_folder(folder: Path) -> Path:
+    return folder / "instruct" if (folder / "instruct").is_dir() else folder
+
+
+def _needed(arguments: Namespace, name: str, what: str) -> Path:
+    if arguments[name] is None:
+        raise ConfigError(f"--{name} is missing: give {what}")
+    return arguments[name]
+
+
+def _listed(text: str | None) -> list[str] | None:
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _begun_tasks(out: Path) -> list[str] | None:
+    """Tasks that the run in a folder was begun with, so that later stages need not name them again."""
+    path = out / "run.json"
+    return json.loads(path.read_text(encoding="utf-8")).get("tasks") if path.is_file() else None
+
+
+def _seeded(config: RunConfig, seed: int) -> RunConfig:
+    stages: dict[str, Any] = {name: dataclasses.replace(config.stage(name), seed=seed) for name in STAGES}
+    return dataclasses.replace(config, **stages)
+
+
+def _set_threads(threads: int) -> None:
+    if threads < 0:
+        raise ConfigError(f"--threads {threads}: give the number of CPU threads, or 0 for one per core")
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+_RUN = {
+    "simulate": _simulate,
+    "prepare": _prepare,
+    "train": _train,
+    "evaluate": _evaluate,
+    "ask": _ask,
+    "report": _report,
+    "demo": _demo,
+}
