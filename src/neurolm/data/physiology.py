@@ -116,6 +116,7 @@ class People:
     """How people differ. Spreads are standard deviations, of the natural logarithm where the median is a factor."""
 
     amplitude_spread: float = 0.22  # skull, scalp and hair: all brain activity of a person is larger or smaller
+    amplitude_limits: Range = (0.65, 1.4)  # beyond, amplitude criteria such as the 75 µV of slow waves would mislead
     alpha_hz: float = 10.0  # Klimesch 1999
     alpha_hz_spread: float = 0.9
     alpha_hz_limits: Range = (8.0, 12.0)
@@ -129,11 +130,11 @@ class People:
     spindle_hz_spread: float = 0.6
     electrode_jitter: float = 0.045  # radians, about 4 mm on the scalp
     source_jitter: float = 0.06  # radians: gyri differ
-    tilt: float = 0.16  # tangential share of a source's direction: cortex folds
+    tilt: float = 0.10  # tangential share of a source's direction: cortex folds
     depth_spread: float = 0.03  # of the head's radius: heads and skulls differ in size and thickness
     sensor_noise: Range = (0.3, 0.8)  # µV
     line_noise: float = 1.2  # µV, median over people
-    line_noise_spread: float = 0.7
+    line_noise_spread: float = 0.5
     drift: Range = (4.0, 14.0)  # µV below 0.3 Hz: sweat and electrode potentials
 
 
@@ -253,7 +254,7 @@ SLEEP: dict[str, State] = {
         steep=(4.5, 12.0),
         theta=(3.0, 6.5),
         beta=(0.8, 1.8),
-        slow_waves=(0.0, 0.18),
+        slow_waves=(0.0, 0.12),
         spindles=(3.0, 9.0),
         k_complexes=(1.0, 4.5),
         vertex_waves=(0.0, 1.0),

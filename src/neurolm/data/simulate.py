@@ -11,10 +11,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, time
 from itertools import groupby
@@ -26,6 +24,7 @@ from numpy.typing import NDArray
 from neurolm.data.head import ELECTRODES, SCALP, Head, make_head
 from neurolm.data.physiology import EVENTS, MAINS, NIGHT, SLEEP, WORKLOAD, State
 from neurolm.data.synthesis import Person, make_person, sensors, synthesise
+from neurolm.data.workers import Crash, Workers
 from neurolm.errors import ConfigError, StoreError
 from neurolm.files import write_atomic, write_text
 
@@ -83,7 +82,7 @@ def simulate(
     subjects: int = 24,
     seed: int = 0,
     jobs: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> Path:
     """Write the simulated corpus; files that are already there and whole are kept.
 
@@ -96,9 +95,11 @@ def simulate(
     seed
         The same seed gives the same bytes, whatever the number of jobs and interruptions.
     jobs
-        Processes. With more than one, a script that calls this needs the guard ``if __name__ == "__main__":``.
+        Worker processes; 0: as many as there are cores. With more than one, a script that calls this needs the guard
+        ``if __name__ == "__main__":``.
     progress
-        Called with the number of files done and the number of all files, first for those already there.
+        Called after each file with the number of files done (those of an earlier run included), the number of all
+        files, and the file's name.
 
     Returns
     -------
@@ -108,11 +109,11 @@ def simulate(
     Raises
     ------
     ConfigError
-        If ``subjects`` or ``jobs`` is less than 1, or ``seed`` negative.
+        If ``subjects`` is less than 1, or ``seed`` or ``jobs`` negative.
     StoreError
-        If the folder holds something else, or a corpus of another seed, size or version.
+        If the folder holds something else, or a corpus of another seed, size or version; if a worker dies.
     """
-    for name, value, least in (("subjects", subjects, 1), ("seed", seed, 0), ("jobs", jobs, 1)):
+    for name, value, least in (("subjects", subjects, 1), ("seed", seed, 0), ("jobs", jobs, 0)):
         if value < least:
             raise ConfigError(f"{name}={value}: simulate needs {name} of {least} or more")
     out = Path(out)
@@ -120,13 +121,17 @@ def simulate(
     plan = [_Recording(out, seed, subject, protocol) for subject in range(subjects) for protocol in PROTOCOLS]
     missing = [recording for recording in plan if not recording.is_whole()]
     done = len(plan) - len(missing)
-    if progress:
-        progress(done, len(plan))
-    with _workers(min(jobs, len(missing))) as run:
-        for _ in run(_write, missing):
+    with Workers(min(jobs or _cores(), len(missing))) as workers:
+        for index, result in workers.each(_write, missing):
+            path = missing[index].path
+            if isinstance(result, Crash):
+                raise StoreError(
+                    f"{path}: the worker that simulates it died (exit code {result.exit_code}), perhaps for want of "
+                    "memory; call again with jobs=1 to go on"
+                )
             done += 1
             if progress:
-                progress(done, len(plan))
+                progress(done, len(plan), path.name)
     write_text(out / LABELS, _table(plan))
     return out
 
@@ -222,21 +227,15 @@ def _write(recording: _Recording) -> None:
     write_atomic(recording.path, edf.write)
 
 
-@contextmanager
-def _workers(count: int) -> Iterator[Callable]:
-    """A ``map`` over so many processes; they are spawned, as forking a process with threads is unsafe."""
-    if count <= 1:
-        yield map
-        return
-    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield pool.map
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _claim(out: Path, subjects: int, seed: int) -> None:
     """Say what this folder will hold, or find that it holds the same already."""
     card = {
         "name": "simulated",
-        "licence": "CC0-1.0",
+        "licence": "MIT (simulated by neurolm)",
         "mains": MAINS,
         "citation": "Simulated by neurolm; physiology and its sources in neurolm/data/physiology.py",
         "simulator": {"version": VERSION, "subjects": subjects, "seed": seed},

@@ -42,7 +42,7 @@ def make_person(seed: Sequence[int]) -> Person:
     """Draw a person; the same seed gives the same person."""
     rng = np.random.default_rng(seed)
     return Person(
-        amplitude=float(rng.lognormal(0.0, PEOPLE.amplitude_spread)),
+        amplitude=float(np.clip(rng.lognormal(0.0, PEOPLE.amplitude_spread), *PEOPLE.amplitude_limits)),
         alpha_hz=float(np.clip(rng.normal(PEOPLE.alpha_hz, PEOPLE.alpha_hz_spread), *PEOPLE.alpha_hz_limits)),
         alpha=float(rng.lognormal(np.log(PEOPLE.alpha), PEOPLE.alpha_spread)),
         alpha_width=float(rng.uniform(*PEOPLE.alpha_width)),
@@ -132,9 +132,9 @@ def noise(
 
 
 def _band(low: float, high: float) -> Callable[[Array], Array]:
-    """Spectrum of a broad rhythm: the band with flanks of about a quarter of its width."""
-    centre, width = (low + high) / 2, (high - low) / 2
-    return lambda f: np.exp(-(np.abs((f - centre) / width) ** 4))
+    """Spectrum of a broad rhythm: on a scale of octaves a bell, 4 dB down at the ends of the band."""
+    centre, width = np.log(low * high) / 2, np.log(high / low) / 2
+    return lambda f: np.exp(-0.5 * ((np.log(f) - centre) / width) ** 2)
 
 
 def _peak(centre: float, width: float) -> Callable[[Array], Array]:
@@ -284,7 +284,7 @@ def _sleep_waves(brain: _Sources, state: State, span: tuple[float, float], perso
             brain.add("vertex", size * rng.uniform(0.6, 1.1) * tooth, float(onset) + at)
             at += len(t) / brain.rate
     seconds = span[1] - span[0]
-    for start, stop in stretches(rng, state.slow_waves, seconds, 6.0):
+    for start, stop in stretches(rng, state.slow_waves, seconds, 5.0):
         _slow_waves(brain, span[0] + start, span[0] + stop, person)
 
 
