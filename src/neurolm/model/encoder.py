@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -44,6 +45,13 @@ class RealPatches:
         _, sample, count = key[places].unique(return_inverse=True, return_counts=True)
         return cls(places=places, sample=sample, count=count)
 
+    def by_size(self) -> Iterator[Tensor]:
+        """Indices into the real patches, (samples, patches), for each number of patches that a sample can have."""
+        order, start = self.sample.argsort(stable=True), self.count.cumsum(0) - self.count
+        for size in self.count.unique().tolist():
+            along = torch.arange(size, device=order.device)
+            yield order[start[self.count == size][:, None] + along]
+
     def take(self, packed: Tensor) -> Tensor:
         """(rows, width, …) to the real patches: (patches, …)."""
         return packed.flatten(0, 1).index_select(0, self.places)
@@ -55,80 +63,29 @@ class RealPatches:
         return packed.index_copy(0, self.places, values).unflatten(0, (rows, width))
 
 
-class GroupNorm(nn.Module):
-    """Group normalisation, per patch or with the statistics of the whole sample.
-
-    The official implementation convolves with (samples, channels, patches, times), so its ``GroupNorm`` takes mean
-    and variance over all patches of a sample, padding included. Here they are taken over its real patches, so that a
-    sample's result does not depend on how it is padded or packed; ``weight`` can bring the padding back.
-    """
-
-    def __init__(self, channels: int, *, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.eps = eps
-
-    def forward(self, x: Tensor, sample: Tensor | None, weight: Tensor | None, total: Tensor | None) -> Tensor:
-        """Normalise.
-
-        Parameters
-        ----------
-        x
-            (patches, times, channels).
-        sample, weight, total
-            Sample of each patch, how often it counts, both (patches,), and the sum of the weights of each sample;
-            None normalises every patch by itself.
-        """
-        grouped = x.unflatten(2, (GROUPS, -1))
-        size = grouped.shape[1] * grouped.shape[3]
-        if sample is None or weight is None or total is None:
-            mean = grouped.mean((1, 3), keepdim=True)
-            centred = grouped - mean
-            variance = centred.square().mean((1, 3), keepdim=True)
-        else:
-
-            def average(values: Tensor) -> Tensor:
-                sums = values.new_zeros(len(total), GROUPS).index_add_(0, sample, values.sum((1, 3)) * weight[:, None])
-                return (sums / (size * total[:, None]))[sample][:, None, :, None]
-
-            centred = grouped - average(grouped)
-            variance = average(centred.square())
-        return (centred * (variance + self.eps).rsqrt()).flatten(2) * self.weight + self.bias
-
-
 class TemporalConvolution(nn.Module):
-    """One patch of 200 samples to one vector: three convolutions, each normalised and activated, then a linear layer.
+    """Patches of 200 samples to vectors: three convolutions, each normalised and activated, then a linear layer.
 
-    Works on (patches, times, channels), so that flattening is time-major as in the official model. Convolution
-    weights are (out, in, kernel).
+    Every patch is convolved by itself, but the official group normalisation takes mean and variance over all patches
+    of a sample. So it is here; convolution weights are those of the authors, (out, in, 1, kernel).
     """
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv1d(1, channels, KERNEL, stride=STRIDE, padding=KERNEL // 2)
-        self.norm1 = GroupNorm(channels)
-        self.conv2 = nn.Conv1d(channels, channels, 3, padding=1)
-        self.norm2 = GroupNorm(channels)
-        self.conv3 = nn.Conv1d(channels, channels, 3, padding=1)
-        self.norm3 = GroupNorm(channels)
+        self.conv1 = nn.Conv2d(1, channels, (1, KERNEL), stride=(1, STRIDE), padding=(0, KERNEL // 2))
+        self.norm1 = nn.GroupNorm(GROUPS, channels)
+        self.conv2 = nn.Conv2d(channels, channels, (1, 3), padding=(0, 1))
+        self.norm2 = nn.GroupNorm(GROUPS, channels)
+        self.conv3 = nn.Conv2d(channels, channels, (1, 3), padding=(0, 1))
+        self.norm3 = nn.GroupNorm(GROUPS, channels)
         self.linear = nn.Linear(FRAMES * channels, width)
 
-    def forward(self, samples: Tensor, sample: Tensor | None, weight: Tensor | None, total: Tensor | None) -> Tensor:
-        """(patches, 200) to (patches, width); the rest as in :class:`GroupNorm`."""
-        x = F.pad(samples, (KERNEL // 2, KERNEL // 2)).unfold(1, KERNEL, STRIDE)
-        x = F.linear(x, self.conv1.weight.squeeze(1), self.conv1.bias)
-        x = F.gelu(self.norm1(x, sample, weight, total))
-        x = F.gelu(self.norm2(_convolve3(x, self.conv2), sample, weight, total))
-        x = F.gelu(self.norm3(_convolve3(x, self.conv3), sample, weight, total))
-        return F.gelu(self.linear(x.flatten(1)))
-
-
-def _convolve3(x: Tensor, layer: nn.Conv1d) -> Tensor:
-    """Convolution of kernel 3 over (patches, times, channels) as one matrix product of neighbouring times."""
-    x = F.pad(x, (0, 0, 1, 1))
-    neighbours = torch.cat((x[:, :-2], x[:, 1:-1], x[:, 2:]), 2)
-    return F.linear(neighbours, layer.weight.permute(0, 2, 1).flatten(1), layer.bias)
+    def forward(self, samples: Tensor) -> Tensor:
+        """(samples, patches, 200) to (samples, patches, width)."""
+        x = F.gelu(self.norm1(self.conv1(samples[:, None])))
+        x = F.gelu(self.norm2(self.conv2(x)))
+        x = F.gelu(self.norm3(self.conv3(x)))
+        return F.gelu(self.linear(x.permute(0, 2, 3, 1).flatten(2)))  # time-major
 
 
 class PatchTransformer(nn.Module):
@@ -156,8 +113,9 @@ class PatchTransformer(nn.Module):
 class Encoder(PatchTransformer):
     """Patches to features (paper section 2.2).
 
-    In ``full`` attention the convolution is normalised over the sample, as in the official model; in ``stair-step``
-    over each patch, or else a patch would know its future from the statistics.
+    In ``full`` attention the convolution is normalised over the sample, as in the official model, but over its real
+    patches alone unless ``padded_to`` says otherwise: so neither padding nor batch-mates change a sample's result.
+    In ``stair-step`` it is normalised over each patch, or else a patch would know its future from the statistics.
     """
 
     def __init__(self, config: TokenizerConfig) -> None:
@@ -187,19 +145,16 @@ class Encoder(PatchTransformer):
         return self.contextualise(embedded, patches, self.seen(patches) if seen is None else seen)
 
     def _embed(self, samples: Tensor, real: RealPatches) -> Tensor:
+        """(real patches, 200) to (real patches, encoder width)."""
         if self.causal:
-            return self.convolution(samples, None, None, None)
-        if not self.padded_to:
-            return self.convolution(samples, real.sample, samples.new_ones(len(samples)), real.count.to(samples))
-        # The official padding is patches of zeros that take part in the statistics: one zero patch for each sample
-        # that counts as often as there is padding.
-        samples_count = len(real.count)
-        missing = (self.padded_to - real.count).clamp(min=0).to(samples)
-        silent = samples.new_zeros(samples_count, PATCH)
-        sample = torch.cat((real.sample, torch.arange(samples_count, device=samples.device)))
-        weight = torch.cat((samples.new_ones(len(samples)), missing))
-        total = real.count.to(samples) + missing
-        return self.convolution(torch.cat((samples, silent)), sample, weight, total)[: len(samples)]
+            return self.convolution(samples[:, None])[:, 0]
+        indices, vectors = [], []
+        for index in real.by_size():
+            together = samples[index]
+            padding = max(0, self.padded_to - index.shape[1])
+            vectors.append(self.convolution(F.pad(together, (0, 0, 0, padding)))[:, : index.shape[1]].flatten(0, 1))
+            indices.append(index.flatten())
+        return torch.cat(vectors)[torch.cat(indices).argsort()]
 
 
 class Decoder(PatchTransformer):

@@ -1,0 +1,213 @@
+"""Answers out of the model: the likelihood of given options, or free text, after EEG and a question.
+
+The EEG and the question (the prefix) go through the model once; every option continues from its key-value cache.
+A batch for the engine has one document in each row, from the left; rows may be of different length, the rest is
+padding. A document's answer does not depend on the others in the batch.
+
+>>> likelihood = score_options(model, batch, [tokens_of_yes, tokens_of_no])
+>>> probabilities = likelihood.softmax(-1)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from neurolm.batch import PADDING, Batch
+from neurolm.errors import QuestionError
+from neurolm.model.neurolm import NeuroLM
+from neurolm.model.transformer import Cache
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prefix:
+    """What the model knows after reading EEG and question of each document."""
+
+    cache: Cache
+    """Keys and values of all places."""
+    hidden: Tensor
+    """Hidden state at each document's last place, (documents, model width)."""
+    document: Tensor
+    """int64 (documents, 1), the row's document id."""
+    step: Tensor
+    """int64 (documents, 1), the last step."""
+    position: Tensor
+    """int64 (documents, 1), the last position."""
+
+
+def score_options(model: NeuroLM, batch: Batch, options: Sequence[Sequence[int]]) -> Tensor:
+    """Log-likelihood of each option after each document's EEG and question.
+
+    Parameters
+    ----------
+    model
+        Any mode; it is evaluated without dropout and left as it was.
+    batch
+        One document in each row (see above).
+    options
+        Token ids of each option, the same for all documents; lengths may differ.
+
+    Returns
+    -------
+    Tensor
+        float32 (documents, options): sum over the option's tokens of log p(token | what comes before), where p is
+        normalised over the text tokens, since no answer contains EEG codes.
+
+    Raises
+    ------
+    QuestionError
+        If there are no options, one is empty, or prefix and option together are longer than the model reads.
+    """
+    if not options or not all(options):
+        raise QuestionError(f"options must be non-empty lists of tokens, not {[list(option) for option in options]}")
+    with _evaluating(model):
+        prefix = read_prefix(model, batch, room=max(map(len, options)) - 1)
+        first = _text_log_probabilities(model, prefix.hidden)
+        return torch.stack([_continue(model, prefix, first, option) for option in options], 1)
+
+
+def predict(model: NeuroLM, batch: Batch, options: Sequence[Sequence[int]]) -> Tensor:
+    """Probability of each option, normalised over the options: float32 (documents, options).
+
+    Parameters and errors as in :func:`score_options`.
+    """
+    return score_options(model, batch, options).softmax(-1)
+
+
+def generate(
+    model: NeuroLM,
+    batch: Batch,
+    *,
+    max_tokens: int,
+    temperature: float = 0.0,
+    seed: int = 0,
+) -> list[list[int]]:
+    """Write text after each document.
+
+    Parameters
+    ----------
+    model
+        Any mode; it is evaluated without dropout and left as it was.
+    batch
+        One document in each row (see above).
+    max_tokens
+        Most tokens to write.
+    temperature
+        0 takes the likeliest token each time; else tokens are drawn at this temperature.
+    seed
+        Of the draws; each document has draws of its own, so batch-mates change nothing.
+
+    Returns
+    -------
+    list of list of int
+        Text tokens of each document, up to and without ``<|endoftext|>``.
+
+    Raises
+    ------
+    QuestionError
+        If prefix and text together are longer than the model reads.
+    """
+    end = model.vocabulary.end_of_text
+    with _evaluating(model):
+        prefix = read_prefix(model, batch, room=max_tokens - 1)
+        hidden, written = prefix.hidden, []
+        generators = [torch.Generator().manual_seed(seed) for _ in hidden]
+        ended = torch.zeros(len(hidden), dtype=torch.bool, device=hidden.device)
+        for count in range(1, max_tokens + 1):
+            token = _choose(_text_log_probabilities(model, hidden), temperature, generators)
+            written.append(token)
+            ended |= token == end
+            if ended.all() or count == max_tokens:
+                break
+            hidden = _read_text(model, prefix, prefix.cache, token[:, None], offset=count)[:, -1]
+    texts = torch.stack(written, 1).tolist() if written else [[] for _ in hidden]
+    return [text[: text.index(end)] if end in text else text for text in texts]
+
+
+def read_prefix(model: NeuroLM, batch: Batch, *, room: int = 0) -> Prefix:
+    """Read EEG and question of each document once.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode.
+    batch
+        One document in each row.
+    room
+        Tokens that are to follow.
+
+    Raises
+    ------
+    QuestionError
+        If a document and what is to follow are longer than the model reads.
+    """
+    tokens = batch.tokens
+    assert tokens is not None, "the language model needs tokens"
+    document = tokens.document[:, :1]
+    real = tokens.document != PADDING
+    assert bool((real <= (tokens.document == document)).all()), "the engine takes one document per row"
+    last = real.sum(1, keepdim=True) - 1
+    assert bool((last >= 0).all()) and bool((real.long().diff(dim=1) <= 0).all()), "documents start at the left"
+    position = tokens.position.gather(1, last)
+    longest, limit = int(position.max()) + 1 + room, model.config.language.positions
+    if longest > limit:
+        raise QuestionError(
+            f"EEG, question and answer take {longest} positions, and this model reads {limit}: "
+            "use a shorter window or a shorter question"
+        )
+    cache = Cache()
+    hidden = model(batch, cache=cache)
+    return Prefix(
+        cache=cache,
+        hidden=hidden.gather(1, last[..., None].expand(-1, -1, hidden.shape[2]))[:, 0],
+        document=document,
+        step=tokens.step.gather(1, last),
+        position=position,
+    )
+
+
+def _continue(model: NeuroLM, prefix: Prefix, first: Tensor, option: Sequence[int]) -> Tensor:
+    """Log-likelihood of one option for each document, (documents,)."""
+    total = first[:, option[0]]
+    if len(option) == 1:
+        return total
+    tokens = torch.tensor(option, device=first.device).expand(len(first), -1)
+    hidden = _read_text(model, prefix, prefix.cache.fork(), tokens[:, :-1], offset=1)
+    following = _text_log_probabilities(model, hidden).gather(2, tokens[:, 1:, None])
+    return total + following.sum((1, 2))
+
+
+def _read_text(model: NeuroLM, prefix: Prefix, cache: Cache, tokens: Tensor, *, offset: int) -> Tensor:
+    """Hidden states of text, (documents, tokens, model width), that starts ``offset`` places after the prefix."""
+    along = torch.arange(tokens.shape[1], device=tokens.device) + offset
+    seen = cache.extend(prefix.document.expand_as(tokens), prefix.step + along)
+    return model.language(model.language.embed(tokens, prefix.position + along), seen, cache)
+
+
+def _text_log_probabilities(model: NeuroLM, hidden: Tensor) -> Tensor:
+    return F.linear(hidden, model.text_rows).float().log_softmax(-1)
+
+
+def _choose(log_probabilities: Tensor, temperature: float, generators: Sequence[torch.Generator]) -> Tensor:
+    """One token for each document, int64 (documents,)."""
+    if temperature <= 0:
+        return log_probabilities.argmax(-1)
+    shares = (log_probabilities / temperature).softmax(-1).cpu()
+    drawn = [torch.multinomial(share, 1, generator=g) for share, g in zip(shares, generators, strict=True)]
+    return torch.cat(drawn).to(log_probabilities.device)
+
+
+@contextmanager
+def _evaluating(model: NeuroLM) -> Iterator[None]:
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
