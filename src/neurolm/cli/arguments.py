@@ -16,7 +16,7 @@ from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namesp
 from neurolm.cli import VERBS
 from neurolm.config import STAGES, RunConfig, from_json
 from neurolm.errors import ConfigError
-from neurolm.recipes import recipe
+from neurolm.recipes import RECIPES, recipe
 
 UNITS = ("V", "mV", "uV", "nV")
 POLICIES = ("nearest", "drop", "error")
@@ -35,12 +35,14 @@ def parse(verb: str, given: Sequence[str]) -> Namespace:
     """
     parser = ArgumentParser(
         prog=f"neurolm {verb}",
-        description=f"{VERBS[verb][0]}, for example: {VERBS[verb][1]}",
+        description=f"{VERBS[verb][0]}\n\n  {VERBS[verb][1]}",
         exit_on_error=False,
-        default_env=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _ADD[verb](parser)
-    if verb in _WITH_RECIPE:
+    if verb in _WITH_RECIPE and {"-h", "--help"} & set(given):
+        _describe_recipe(parser)
+    elif verb in _WITH_RECIPE:
         _add_recipe(parser, _base(given))
     _check_flags(parser, verb, given)
     try:
@@ -70,14 +72,14 @@ def begun_config(out: Path) -> RunConfig | None:
 
 def _base(given: Sequence[str]) -> RunConfig:
     """Return what dotted flags and a YAML file change: the run's own configuration where it has begun."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     first.add_argument("--recipe")
     first.add_argument("--out", type=Path)
     first.add_argument("--config", action="append", default=[], type=Path)
     try:
-        found, _ = first.parse_known_args([a for a in given if a not in ("-h", "--help")])
-    except SystemExit as stop:  # a flag without its value: argparse has already said which one
-        raise ConfigError("a flag lacks its value") from stop
+        found, _ = first.parse_known_args(list(given))
+    except argparse.ArgumentError as error:
+        raise ConfigError(str(error)) from error
     settings: dict[str, Any] = {}
     for path in found.config:
         settings |= _read_yaml(path)
@@ -114,9 +116,17 @@ def _check_flags(parser: ArgumentParser, verb: str, given: Sequence[str]) -> Non
 
 
 def _add_recipe(parser: ArgumentParser, base: RunConfig) -> None:
-    parser.add_argument("--config", action=ActionConfigFile, help="YAML file of settings, as of --print_config")
-    parser.add_class_arguments(RunConfig, as_group=True)
+    parser.add_argument("--config", action=ActionConfigFile)
+    parser.add_class_arguments(RunConfig)
     parser.set_defaults(dict(_flat(dataclasses.asdict(base))))
+
+
+def _describe_recipe(parser: ArgumentParser) -> None:
+    """Say how settings are changed, instead of listing the hundred of them."""
+    parser.add_argument("--recipe", help=f"start from one of {', '.join(RECIPES)} (tiny)")
+    parser.add_argument("--config", help="YAML file of settings, as --print_config prints them")
+    parser.add_argument("--print_config", action="store_true", help="print all settings as YAML and stop")
+    parser.add_argument("--STAGE.SETTING", help="change a setting, say --tokenizer.learning_rate 1e-3")
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -129,17 +139,21 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 def _simulate(parser: ArgumentParser) -> None:
     parser.add_argument("out", type=Path, help="folder for the EDF files and their table of labels")
-    parser.add_argument("--subjects", type=int, default=24, help="how many people")
-    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes")
-    parser.add_argument("--jobs", type=int, default=0, help="worker processes; 0: one per core")
+    parser.add_argument("--subjects", type=int, default=24, help="how many people (24)")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes (0)")
+    parser.add_argument("--jobs", type=int, default=0, help="worker processes (one per core)")
 
 
 def _prepare(parser: ArgumentParser) -> None:
     parser.add_argument("data", type=Path, help="folder of recordings")
     parser.add_argument("--out", type=Path | None, help="folder of the store")
-    parser.add_argument("--corpus", type=str, default="auto", help="layout of the folder: auto, table, eegmat, folder")
-    parser.add_argument("--jobs", type=int, default=0, help="worker processes; 0: one per core")
-    parser.add_argument("--unknown", choices=POLICIES, default="error", help="what to do about unknown electrodes")
+    parser.add_argument(
+        "--corpus", type=str, default="auto", help="layout of the folder: table, eegmat, folder (recognised)"
+    )
+    parser.add_argument("--jobs", type=int, default=0, help="worker processes (one per core)")
+    parser.add_argument(
+        "--unknown", choices=POLICIES, default="error", help="what to do about unknown electrodes (error)"
+    )
     _add_unit_and_mains(parser)
 
 
@@ -149,8 +163,8 @@ def _add_unit_and_mains(parser: ArgumentParser) -> None:
 
 
 def _add_device(parser: ArgumentParser) -> None:
-    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: one per core")
+    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda or cuda:N (a GPU where there is one)")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (one per core)")
 
 
 def _add_text(parser: ArgumentParser) -> None:
@@ -175,7 +189,7 @@ def _train(parser: ArgumentParser) -> None:
 def _evaluate(parser: ArgumentParser) -> None:
     parser.add_argument("--model", type=Path | None, help="folder of the run, or of its instruct stage")
     parser.add_argument("--store", type=Path | None, help="the store the run was trained on")
-    parser.add_argument("--split", choices=("test", "validation"), default="test", help="whose subjects")
+    parser.add_argument("--split", choices=("test", "validation"), default="test", help="whose subjects (test)")
     parser.add_argument("--out", type=Path | None, help="JSON file; by default evaluation.json in the run")
     _add_device(parser)
 
@@ -185,7 +199,9 @@ def _ask(parser: ArgumentParser) -> None:
     parser.add_argument("question", type=str, nargs="?", help="in English")
     parser.add_argument("--model", type=Path | None, help="folder of a run; else $NEUROLM_MODEL, else newest in runs/")
     parser.add_argument("--options", type=str | None, help="permitted answers of a question of your own, as a,b")
-    parser.add_argument("--unknown", choices=POLICIES, default="nearest", help="electrodes the model never saw")
+    parser.add_argument(
+        "--unknown", choices=POLICIES, default="nearest", help="electrodes the model never saw (nearest)"
+    )
     _add_unit_and_mains(parser)
     parser.add_argument("--json", action="store_true", help="print the whole answer as JSON")
     parser.add_argument("--generate", type=str | None, metavar="PROMPT", help="continue this text freely as well")
@@ -199,11 +215,11 @@ def _report(parser: ArgumentParser) -> None:
 
 
 def _demo(parser: ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for everything")
-    parser.add_argument("--corpus", type=str, default="simulated", help="simulated or eegmat")
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for everything (runs/demo)")
+    parser.add_argument("--corpus", type=str, default="simulated", help="simulated (default) or eegmat")
     parser.add_argument("--data", type=Path | None, help="folder of the corpus's recordings (not for simulated)")
-    parser.add_argument("--seeds", type=str, default="0", help="seeds, as 0,1,2: a model each, then mean ± SD")
-    parser.add_argument("--jobs", type=int, default=0, help="worker processes; 0: one per core")
+    parser.add_argument("--seeds", type=str, default="0", help="a model for each, then mean ± SD: 0,1,2 (0)")
+    parser.add_argument("--jobs", type=int, default=0, help="worker processes (one per core)")
     _add_text(parser)
     _add_device(parser)
 
