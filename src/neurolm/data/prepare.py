@@ -19,6 +19,8 @@ from pathlib import Path
 import neurolm
 from neurolm.config import from_json, to_json
 from neurolm.data.corpora import AUTO, CORPORA, Source, layout
+from neurolm.data.edf import MICROVOLTS
+from neurolm.data.electrodes import UNKNOWN_POLICIES
 from neurolm.data.ledger import FileState, FileStates, Settings, State, agree, forget, locked
 from neurolm.data.preprocess import preprocess
 from neurolm.data.recording import find_recordings, open_recording
@@ -35,11 +37,14 @@ from neurolm.data.store import (
 )
 from neurolm.data.workers import Crash, Workers
 from neurolm.errors import ConfigError, NeuroLMError, StoreError
+from neurolm.montage import RATE
 
 PREVIOUS = "manifest.previous.jsonl"
 """The manifest while a preparation is under way."""
 SHOWN = 3
 """Examples in a message."""
+KINDS = 8
+"""Kinds of notes in a report."""
 
 Progress = Callable[[int, int, str], None]
 """Called per finished recording with the number finished, the number of all, and the source."""
@@ -131,6 +136,11 @@ def prepare(
     if not data.is_dir():
         what = "is a file; give the folder that holds it" if data.exists() else "no such folder"
         raise StoreError(f"{data}: {what}")
+    for argument, value, valid in (("unknown", unknown, UNKNOWN_POLICIES), ("unit", unit, (None, *MICROVOLTS))):
+        if value not in valid:
+            raise ConfigError(f"{argument} is {value!r}: choose one of {', '.join(map(str, valid))}")
+    if mains is not None and not 0 < mains < RATE / 2:
+        raise ConfigError(f"mains must be a frequency in Hz, 50 or 60, not {mains}")
     if jobs < 0:
         raise ConfigError(f"jobs must be 0 (all cores) or the number of worker processes, not {jobs}")
     settings = Settings(layout(data, corpus), unknown, unit, mains)
@@ -180,7 +190,8 @@ class _Run:
         self.skipped = len(self.rows)
         if not pending:
             return
-        if (self.out / MANIFEST).is_file():
+        bad_before = {entry["source"] for entry in self._quarantined() if entry["corpus"] == self.corpus}
+        if (self.out / MANIFEST).is_file() and any(task.relative not in bad_before for task in pending):
             (self.out / MANIFEST).replace(self.out / PREVIOUS)  # without a manifest, the store counts as unfinished
         labelled = [task for task in pending if callable(task.source.labels)]
         with Workers(min(self.jobs, len(pending))) as workers:
@@ -236,18 +247,18 @@ class _Run:
         _write_lines(self.out / MANIFEST, [row.line() for row in rows])
         (self.out / PREVIOUS).unlink(missing_ok=True)
 
-    def _write_quarantine(self) -> None:
+    def _quarantined(self) -> list[dict[str, str]]:
         file = self.out / QUARANTINE
-        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-        entries = [entry for entry in map(json.loads, lines) if entry["corpus"] != self.corpus]
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+
+    def _write_quarantine(self) -> None:
+        entries = [entry for entry in self._quarantined() if entry["corpus"] != self.corpus]
         entries += [{"corpus": self.corpus, "source": source, "reason": why} for source, why in self.bad.items()]
         entries.sort(key=lambda entry: (entry["corpus"], entry["source"]))
-        _write_lines(file, [json.dumps(entry) + "\n" for entry in entries])
+        _write_lines(self.out / QUARANTINE, [json.dumps(entry) + "\n" for entry in entries])
 
     def _notes(self, rows: Sequence[Row], gone: Sequence[Row]) -> Iterator[str]:
-        counted = Counter(note for row in self.rows.values() for note in row.notes)
-        for note, count in sorted(counted.items(), key=lambda pair: (-pair[1], pair[0])):
-            yield f"{note} ({_recordings(count)})"
+        yield from _summary([row.notes for row in self.rows.values()])
         clipped = [row.recording for row in self.rows.values() if row.clipped]
         if clipped:
             yield f"samples beyond the range of the store were clipped in {_examples(clipped)}"
@@ -297,7 +308,7 @@ def _prepare_one(task: _Task) -> Row | _Bad:
         version=neurolm.__version__,
         licence=task.source.licence,
         labels=labels,
-        notes=tuple(recording.notes),
+        notes=(*recording.notes, *prepared.notes),
     )
     state = State(task.files, task.settings, task.mains, float(recording.seconds), tuple(recording.annotations), row)
     write_atomic(signal_path(task.out, task.recording), [encoded.counts.data.cast("B")])
@@ -366,8 +377,17 @@ def _write_lines(path: Path, lines: Sequence[str]) -> None:
         write_atomic(path, [text.encode()])
 
 
-def _recordings(count: int) -> str:
-    return "1 recording" if count == 1 else f"{count} recordings"
+def _summary(notes: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Sum up the notes of recordings: those that begin alike (up to a colon) count as one, with an example."""
+    kinds: dict[str, Counter[str]] = defaultdict(Counter)
+    for note in (note for of_recording in notes for note in of_recording):
+        kinds[note.partition(":")[0]][note] += 1
+    ordered = sorted(kinds.items(), key=lambda kind: (-kind[1].total(), kind[0]))
+    for _, texts in ordered[:KINDS]:
+        count = "1 recording" if texts.total() == 1 else f"{texts.total()} recordings"
+        yield f"{min(texts, key=lambda text: (-texts[text], text))} ({count}{', alike' if len(texts) > 1 else ''})"
+    if len(ordered) > KINDS:
+        yield f"{len(ordered) - KINDS} other kinds of notes are in the manifest"
 
 
 def _examples(names: Sequence[str]) -> str:
