@@ -86,6 +86,7 @@ def test_interrupted_run_goes_on_to_the_same_bytes(corpus: Path, tmp_path: Path)
     first, second = sorted(tmp_path.glob("*.edf"))
     untouched = first.stat().st_mtime_ns
     second.write_bytes(second.read_bytes()[:-1000])  # as a full disk leaves it
+    (tmp_path / ".S002_sleep.edf.4711.partial").write_bytes(b"")  # as SIGKILL leaves it
     calls: list[tuple[int, int, str]] = []
     simulate(tmp_path, subjects=SUBJECTS, progress=lambda *call: calls.append(call))
     assert contents(tmp_path) == contents(corpus)

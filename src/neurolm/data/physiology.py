@@ -68,7 +68,7 @@ REGIONS: dict[str, Region] = {
     "frontal right": Region(("F4",)),
     "central left": Region(("C3",)),
     "central right": Region(("C4",)),
-    "vertex": Region(("Cz",)),
+    "vertex": Region(("Cz",), 0.48),  # vertex waves reach well to both sides
     "temporal left": Region(("T3",)),
     "temporal right": Region(("T4",)),
     "anterior temporal left": Region(("F7", "T3")),

@@ -26,7 +26,7 @@ from neurolm.data.physiology import EVENTS, MAINS, NIGHT, SLEEP, WORKLOAD, State
 from neurolm.data.synthesis import Person, make_person, sensors, synthesise
 from neurolm.data.workers import Crash, Workers
 from neurolm.errors import ConfigError, StoreError
-from neurolm.files import write_atomic, write_text
+from neurolm.files import PARTIAL, write_atomic, write_text
 
 LABELS = "labels.csv"
 CORPUS = "corpus.json"
@@ -118,6 +118,8 @@ def simulate(
             raise ConfigError(f"{name}={value}: simulate needs {name} of {least} or more")
     out = Path(out)
     _claim(out, subjects, seed)
+    for left_over in out.glob(f".*{PARTIAL}"):  # of a run that was killed
+        left_over.unlink(missing_ok=True)
     plan = [_Recording(out, seed, subject, protocol) for subject in range(subjects) for protocol in PROTOCOLS]
     missing = [recording for recording in plan if not recording.is_whole()]
     done = len(plan) - len(missing)
@@ -250,7 +252,7 @@ def _claim(out: Path, subjects: int, seed: int) -> None:
                 f"version {VERSION}): {' '.join(found.split())[:300]}; choose an empty folder, or delete this one"
             )
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and not (out.is_dir() and all(file.name.endswith(PARTIAL) for file in out.iterdir())):
         raise StoreError(f"{out}: not an empty folder, and no simulated corpus either; choose another folder")
     write_text(path, text)
 

@@ -281,7 +281,9 @@ def _sleep_waves(brain: _Sources, state: State, span: tuple[float, float], perso
         while at < seconds:
             t = brain.clock(1 / rng.uniform(*phys.SAWTOOTH.hz))
             tooth = np.where(t < 0.7, t / 0.7, (1 - t) / 0.3) - 0.5  # slow up, steep down
-            brain.add("vertex", size * rng.uniform(0.6, 1.1) * tooth, float(onset) + at)
+            tooth *= size * rng.uniform(0.6, 1.1)
+            brain.add("vertex", 0.8 * tooth, float(onset) + at)
+            brain.add("frontal midline", 0.4 * tooth, float(onset) + at)
             at += len(t) / brain.rate
     seconds = span[1] - span[0]
     for start, stop in stretches(rng, state.slow_waves, seconds, 5.0):
