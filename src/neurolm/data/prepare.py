@@ -209,7 +209,8 @@ class _Run:
     def _quarantine(self, task: _Task, result: _Bad | Crash) -> None:
         if isinstance(result, Crash):
             result = _Bad(f"reading it crashed the reader (exit code {result.exit_code})")
-        self.bad[task.relative] = result.reason.replace(f"{self.data}{os.sep}", "")
+        reason = result.reason.replace(f"{self.data}{os.sep}", "")
+        self.bad[task.relative] = reason.removeprefix(f"{task.relative}: ")
         for path in (row_path(self.out, task.recording), signal_path(self.out, task.recording)):
             path.unlink(missing_ok=True)  # of an earlier, readable content
 
@@ -378,10 +379,10 @@ def _write_lines(path: Path, lines: Sequence[str]) -> None:
 
 
 def _summary(notes: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    """Sum up the notes of recordings: those that begin alike (up to a colon) count as one, with an example."""
+    """Sum up the notes of recordings: alike up to a colon, but for a number in front, they count as one."""
     kinds: dict[str, Counter[str]] = defaultdict(Counter)
     for note in (note for of_recording in notes for note in of_recording):
-        kinds[note.partition(":")[0]][note] += 1
+        kinds[note.partition(":")[0].lstrip("0123456789.,")][note] += 1
     ordered = sorted(kinds.items(), key=lambda kind: (-kind[1].total(), kind[0]))
     for _, texts in ordered[:KINDS]:
         count = "1 recording" if texts.total() == 1 else f"{texts.total()} recordings"
