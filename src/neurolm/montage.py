@@ -94,7 +94,7 @@ def resolve(name: str) -> str | None:
     for candidate in (label, _MADE_UNIQUE.sub("", label)):
         if candidate in _CANONICAL:
             return _CANONICAL[candidate]
-        electrode, dash, reference = candidate.partition("-")
+        electrode, dash, reference = candidate.rpartition("-")
         if dash and electrode in _CANONICAL and reference in _REFERENCES:
             # The difference of two ears is a derived signal, not an electrode.
             return None if electrode in _EARS and reference in _EARS else _CANONICAL[electrode]

@@ -66,7 +66,9 @@ def examine(
     """
     spreads, lows, highs, missing, looked_at = [], [], [], np.zeros(len(channels), int), 0
     for part in parts:
-        missing += (~np.isfinite(part)).sum(axis=1)
+        bad = ~np.isfinite(part)
+        missing += bad.sum(axis=1)
+        part = np.where(bad, 0.0, part) if bad.any() else part
         looked_at += part.shape[1]
         lows.append(part.min(axis=1))
         highs.append(part.max(axis=1))

@@ -19,6 +19,8 @@ FARTHEST = 30.0
 """Millimetres beyond which an electrode does not stand for another: about the spacing of the 10-10 system."""
 _SAME_PLACE = 1.0  # millimetres: T3 and T7 have one place, so a recording with T7 cannot have a T3 as well
 _ANCHORS = 4  # electrodes of known name needed to move a file's positions onto the template's
+_SPHERE = 16  # positions needed to fit a sphere to them
+_OFF_THE_SPHERE = ("A1", "A2", "M1", "M2")
 _GRID = re.compile(r"[A-I]\d{1,3}")
 _GRID_STRANGERS = 8  # so many contacts that are no electrode cannot be extra channels of a 10-20 cap
 
@@ -177,12 +179,17 @@ def _onto_template(
     """Move a file's positions to where the template has the electrodes of known name.
 
     Files put their origin in the middle of a sphere, between the ears, or elsewhere, and heads differ in size: the
-    similarity transform (Kabsch 1976, Umeyama 1991) that fits the known electrodes is applied to all.
+    similarity transform (Kabsch 1976, Umeyama 1991) that fits the known electrodes is applied to all. Nets without
+    known electrodes are moved by fitting a sphere to them and to the template instead.
     """
     template = positions()
     pairs = [(place, template[e]) for e, place in anchors.items() if place is not None and e in template]
-    if len(pairs) < _ANCHORS or not places:
-        return {i: np.array(place) for i, place in places.items()}
+    if len(pairs) < _ANCHORS:
+        if len(places) < _SPHERE:
+            return {i: np.array(place) for i, place in places.items()}
+        middle, radius = _sphere(np.array(list(places.values())))
+        their_middle, their_radius = _sphere(np.array([p for e, p in template.items() if e not in _OFF_THE_SPHERE]))
+        return {i: (np.array(p) - middle) * their_radius / radius + their_middle for i, p in places.items()}
     own, theirs = (np.array(side, float) for side in zip(*pairs, strict=True))
     own_middle, their_middle = own.mean(axis=0), theirs.mean(axis=0)
     left, sizes, right = np.linalg.svd((theirs - their_middle).T @ (own - own_middle))
@@ -190,6 +197,12 @@ def _onto_template(
     rotation = left @ np.diag(handed) @ right
     scale = (sizes * handed).sum() / ((own - own_middle) ** 2).sum()
     return {i: scale * rotation @ (np.array(place) - own_middle) + their_middle for i, place in places.items()}
+
+
+def _sphere(places: np.ndarray) -> tuple[np.ndarray, float]:
+    """Middle and radius of the sphere that fits places of shape (n, 3), by linear least squares."""
+    solution = np.linalg.lstsq(np.c_[2 * places, np.ones(len(places))], (places**2).sum(axis=1), rcond=None)[0]
+    return solution[:3], float(np.sqrt(solution[3] + solution[:3] @ solution[:3]))
 
 
 def _nearest_free(places: Mapping[int, np.ndarray], present: Sequence[str]) -> dict[int, tuple[str, float]]:

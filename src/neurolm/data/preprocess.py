@@ -1,6 +1,8 @@
 """From a recording to what the model sees: 0.1–75 Hz, no mains hum, 200 samples per second, µV (paper section 2.1).
 
-``preprocess`` is the only door. It applies MNE's zero-phase FIR filters and MNE's resampling.
+``preprocess`` is the only door. It applies MNE's zero-phase FIR filters and MNE's resampling, as the official
+preparation does. That resampling may move the signal by up to half a sample (2.5 ms), at 250 and 500 Hz for example,
+because it pads with a number of samples that is not a whole number at the new rate (measured with MNE 1.13.2).
 """
 
 from __future__ import annotations

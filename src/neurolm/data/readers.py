@@ -33,6 +33,10 @@ _MNE_READERS = {
     ".eeg": "read_raw_nihon", ".lay": "read_raw_persyst", ".data": "read_raw_nicolet", ".cdt": "read_raw_curry",
     ".dap": "read_raw_curry", ".nxe": "read_raw_eximia", ".mefd": "read_raw_mef", ".nedf": "read_raw_nedf",
 }  # fmt: skip
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "read_raw_egi": {"events_as_annotations": True},
+    "read_raw_nicolet": {"ch_type": "eeg"},
+}
 _EDF_READERS = {".edf": "read_raw_edf", ".rec": "read_raw_edf", ".bdf": "read_raw_bdf"}
 _FOLDERS = (".mff", ".mefd")
 RECORDING_SUFFIXES = (*_EDF_READERS, *_MNE_READERS, ".cnt", ".xdf", ".xdfz")
@@ -48,7 +52,7 @@ _NOT_RAW_FIF = re.compile(
 _NO_BEARING = re.compile(
     r"filter|[Hh]ighpass|[Ll]owpass|encoding|meas_date|measurement date|naming conv|not conform|not unique"
 )
-"""Warnings of readers that do not concern us: filters of the amplifier, dates, names of files; duplicates are noted elsewhere."""
+"""Warnings of readers that do not concern us: amplifiers' filters, dates, file names, duplicates (noted later)."""
 _MNE_TYPES = {"eeg": "eeg", "stim": "stimulus", "eog": "eog", "ecg": "ecg", "emg": "emg", "ref_meg": "reference"}
 
 
@@ -243,12 +247,7 @@ def _open_xdf(path: Path) -> Source:
 
 def _open_with_mne(path: Path, reader: str) -> Source:
     notes: list[str] = []
-    options: dict[str, Any] = {}
-    if reader == "read_raw_egi":
-        options["events_as_annotations"] = True
-    if reader == "read_raw_fif":
-        options["allow_maxshield"] = "yes"
-    source = open_mne(_call(path, reader, notes, **options), path)
+    source = open_mne(_call(path, reader, notes, **_OPTIONS.get(reader, {})), path)
     source.notes.extend(notes)
     return source
 
@@ -259,7 +258,7 @@ def _call(path: Path, reader: str, notes: list[str], **options: Any) -> mne.io.B
 
     read = partial(getattr(mne.io, reader), path, preload=False, verbose="warning", **options)
     try:
-        with listening() as heard:
+        with listening() as heard, mne.utils.use_log_level("warning"):
             try:
                 raw = read()
             except Exception as error:

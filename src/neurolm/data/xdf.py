@@ -5,6 +5,7 @@ The numbers are kept as the stream has them; their unit stands beside them. Form
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,9 @@ def read(path: Path) -> Contents:
     import pyxdf
 
     try:
-        streams, _header = pyxdf.load_xdf(str(path), verbose=False)
+        # pyxdf leaves a file open that it refuses, so open it here.
+        with gzip.open(path) if path.suffix.lower() == ".xdfz" else path.open("rb") as file:
+            streams, _header = pyxdf.load_xdf(file, verbose=False)
     except Exception as error:  # damaged files fail in every way there is
         what = " ".join(str(error).split()) or type(error).__name__
         raise RecordingError(f"{path}: pyxdf cannot read it: {what[:300]}; copy or export it again") from error
