@@ -143,6 +143,31 @@ class Quantizer(nn.Module):
         share = counts / counts.sum()
         return CodebookUse(used=(counts > 0).sum(), perplexity=torch.special.entr(share).sum().exp())
 
+    @torch.no_grad()
+    def revive(self, vectors: Tensor, *, threshold: float) -> Tensor:
+        """Move codes that hardly anybody uses onto vectors of the batch, so that the codebook does not collapse.
+
+        Not in the paper, whose corpus keeps 8192 codes busy; Moshi's codec (Défossez et al. 2024) does the same.
+
+        Parameters
+        ----------
+        vectors
+            Unit vectors, (vectors, code width): ``Quantized.vectors``.
+        threshold
+            Codes used less than this share of the mean are moved, and count as used as much as the mean.
+
+        Returns
+        -------
+        Tensor
+            How many were moved, int64 ().
+        """
+        mean = self.usage.mean()
+        idle = self.usage < threshold * mean
+        chosen = torch.randint(len(vectors), (len(self.codebook),), device=vectors.device)
+        self.codebook.copy_(torch.where(idle[:, None], vectors[chosen], self.codebook))
+        self.usage.copy_(torch.where(idle, mean, self.usage))
+        return idle.sum()
+
 
 def nearest(vectors: Tensor, codes: Tensor) -> Tensor:
     """Return the index of the code of largest cosine for each unit vector, int64 (vectors,)."""

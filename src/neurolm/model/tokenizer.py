@@ -145,7 +145,7 @@ class NeuralTokenizer(nn.Module):
         Raises
         ------
         CheckpointError
-            If the codebook is not initialised yet: see :meth:`initialise_codebook`.
+            If the codebook is not initialised yet: see ``Quantizer.initialise``.
         """
         real, seen = RealPatches.of(patches), self.encoder.seen(patches)
         features = self.encoder(patches, real, seen)
@@ -168,12 +168,6 @@ class NeuralTokenizer(nn.Module):
             codes=found.codes,
             vectors=found.vectors,
         )
-
-    @torch.no_grad()
-    def initialise_codebook(self, patches: Patches, generator: torch.Generator | None = None) -> None:
-        """Start the codes at the cluster centres of these patches' vectors (official: of the first batch)."""
-        real = RealPatches.of(patches)
-        self.quantizer.initialise(self.code_vectors(real.take(self.encoder(patches, real))), generator)
 
     def _domain_loss(self, vectors: Tensor, domain: int) -> Tensor:
         logits = self.domain_classifier(vectors)
