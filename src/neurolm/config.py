@@ -51,6 +51,10 @@ class TokenizerConfig:
     code_width: int = 128
     decay: float = 0.99
     commitment: float = 1.0
+    revive: float = 0.0
+    """Codes used less than this share of the mean are moved onto the data while training; 0: never, as in the paper."""
+    quantise_from: float = 0.0
+    """Share of the steps after which the codebook starts; until then vectors pass as they are. 0 in the paper."""
     convolution_channels: int = 16
     channels: int = 256
     """Rows of the channel embedding."""

@@ -92,6 +92,12 @@ class Quantizer(nn.Module):
             quantized = unit + (chosen - unit).detach()
         return Quantized(codes=codes, quantized=quantized, commitment=commitment, vectors=unit.detach())
 
+    def bypass(self, vectors: Tensor) -> Quantized:
+        """Return the unit vectors as if each were a code of its own (0), at no commitment."""
+        unit = F.normalize(vectors.float(), dim=-1)
+        codes = torch.zeros(len(unit), dtype=torch.int64, device=unit.device)
+        return Quantized(codes=codes, quantized=unit, commitment=unit.new_zeros(()), vectors=unit.detach())
+
     @torch.no_grad()
     def initialise(self, vectors: Tensor, generator: torch.Generator | None = None) -> None:
         """Put the codes at the cluster centres of vectors: spherical k-means, 10 iterations.

@@ -130,7 +130,9 @@ class NeuralTokenizer(nn.Module):
             waveform=self.waveform_head(self.waveform_decoder(quantized, patches, seen)),
         )
 
-    def loss(self, patches: Patches, text_embeddings: Tensor, reversal: float) -> TokenizerLosses:
+    def loss(
+        self, patches: Patches, text_embeddings: Tensor, reversal: float, *, quantise: bool = True
+    ) -> TokenizerLosses:
         """All losses of a batch.
 
         Parameters
@@ -141,6 +143,8 @@ class NeuralTokenizer(nn.Module):
             Word embeddings of real text, (tokens, encoder width), frozen.
         reversal
             Strength of the gradient reversal between encoder and domain classifier.
+        quantise
+            False decodes the vectors themselves, with no commitment: for the steps before the codebook starts.
 
         Raises
         ------
@@ -150,7 +154,8 @@ class NeuralTokenizer(nn.Module):
         real, seen = RealPatches.of(patches), self.encoder.seen(patches)
         features = self.encoder(patches, real, seen)
         real_features = real.take(features)
-        found = self.quantizer(self.code_vectors(real_features))
+        vectors = self.code_vectors(real_features)
+        found = self.quantizer(vectors) if quantise else self.quantizer.bypass(vectors)
         decoded = self.decode(real.put(found.quantized, patches.document), patches, seen)
         spectrum, waveform = targets(real.take(patches.samples), real)
         commitment = self.config.commitment * found.commitment

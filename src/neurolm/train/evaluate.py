@@ -50,8 +50,8 @@ class TaskResult:
     options: tuple[str, ...]
     subjects: int
     scores: Scores
-    interval: Interval
-    """95 % bootstrap interval over subjects of the balanced accuracy."""
+    interval: Interval | None
+    """95 % bootstrap interval over subjects of the balanced accuracy; None with a single subject."""
     baseline: Scores
     """Log band power + logistic regression on the same split."""
     chance: float
@@ -140,7 +140,7 @@ def _result(store: Store, task: Task, splits: Split, split: str, predictions: Pr
         options=task.labels,
         subjects=len(set(predictions.subjects)),
         scores=score(labels, probability, options=options),
-        interval=bootstrap(labels, probability, predictions.subjects, options=options),
+        interval=bootstrap(labels, probability, predictions.subjects, options=options)["balanced_accuracy"],
         baseline=score(baseline.labels, baseline.probabilities, options=options),
         chance=1 / options,
         predictions=predictions,

@@ -139,7 +139,8 @@ def run_stage(
         seen += losses.tokens
         done, elapsed = step + 1 - first, time.perf_counter() - began
         parts = {name: float(value) for name, value in losses.parts.items()}
-        parts |= {"loss": float(losses.total.detach()), "gradient_norm": float(norm), "lr": optimizer.param_groups[0]["lr"]}
+        parts |= {"loss": float(losses.total.detach()), "gradient_norm": float(norm)}
+        parts["lr"] = learning_rate(config, step, steps)
         log.write(step, "training", parts)
         if progress:
             progress(
@@ -208,7 +209,7 @@ def _require_finite(value: Tensor, what: str, stage: str, step: int, sources: tu
     if not torch.isfinite(value):
         batch = f" The batch held {', '.join(sources)}." if sources else ""
         raise TrainingStopped(
-            f"{stage}, step {step}: the {what} is {float(value.detach())}; stopped before the weights were changed.{batch} "
+            f"{stage}, step {step}: the {what} is {float(value.detach())}; stopped before a weight was changed.{batch} "
             "Inspect those recordings or lower the learning rate; the same command goes on from the last saved step"
         )
 

@@ -100,13 +100,14 @@ class TokenizerStage:
 
     def losses(self, step: int) -> Losses:
         """Commitment, frequency, raw and both domain losses of a step's batch."""
-        if not self.module.quantizer.initialised:
+        quantise = step >= self.module.config.quantise_from * self.steps
+        if quantise and not self.module.quantizer.initialised:
             self._start_codebook()
         samples = self.windows.step(step)
         patches = build_patches(samples)[0].to(self.device)
         words = self.words[torch.from_numpy(self.text.step(step)).to(self.device).flatten()]
-        out = self.module.loss(patches, words, reversal(step, self.steps))
-        self.moved = (out.vectors, out.codes)
+        out = self.module.loss(patches, words, reversal(step, self.steps), quantise=quantise)
+        self.moved = (out.vectors, out.codes) if quantise else None
         parts = {n: getattr(out, n).detach() for n in ("commitment", "frequency", "raw", "domain_eeg", "domain_text")}
         parts["codes_used"] = torch.tensor(float(out.codes.unique().numel()))
         return Losses(
@@ -115,8 +116,12 @@ class TokenizerStage:
 
     def after_step(self) -> None:
         """Move the codebook: only training steps do."""
-        assert self.moved is not None, "losses() comes first"
-        self.module.quantizer.update(*self.moved)
+        if self.moved is None:
+            return
+        vectors, codes = self.moved
+        self.module.quantizer.update(vectors, codes)
+        if self.module.config.revive:
+            self.module.quantizer.revive(vectors, threshold=self.module.config.revive)
 
     def validate(self) -> dict[str, float]:
         """Losses and codebook use on the validation subjects."""
@@ -124,7 +129,7 @@ class TokenizerStage:
         codes, places = [], 0
         for samples in in_batches(self.validation, self.config.eeg_batch):
             patches = build_patches(samples)[0].to(self.device)
-            out = self.module.loss(patches, self.words[:1], 0.0)
+            out = self.module.loss(patches, self.words[:1], 0.0, quantise=bool(self.module.quantizer.initialised))
             count = int((patches.document != PADDING).sum())
             for name in ("commitment", "frequency", "raw"):
                 sums[name] = sums.get(name, 0.0) + float(getattr(out, name)) * count
