@@ -126,7 +126,7 @@ def _describe_recipe(parser: ArgumentParser) -> None:
     parser.add_argument("--recipe", help=f"start from one of {', '.join(RECIPES)} (tiny)")
     parser.add_argument("--config", help="YAML file of settings, as --print_config prints them")
     parser.add_argument("--print_config", action="store_true", help="print all settings as YAML and stop")
-    parser.add_argument("--STAGE.SETTING", help="change a setting, say --tokenizer.learning_rate 1e-3")
+    parser.add_argument("--STAGE.SETTING", metavar="VALUE", help="change a setting, say --tokenizer.learning_rate 1e-3")
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

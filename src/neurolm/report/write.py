@@ -1,0 +1,334 @@
+"""The report of a run: one HTML file with its figures inside, readable without a network for years.
+
+    neurolm report RUN
+
+What a run has not reached yet is left out.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import statistics
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neurolm.config import STAGES, from_json
+from neurolm.errors import CheckpointError
+from neurolm.files import write_text
+from neurolm.report import figures
+from neurolm.report.page import CSS, PAGE, html_table, picture
+from neurolm.report.table import COLUMNS, result_rows
+
+if TYPE_CHECKING:
+    from neurolm.api import Answer
+    from neurolm.checkpoint import Card
+    from neurolm.data.loader import Sample
+    from neurolm.data.store import Store
+    from neurolm.model.tokenizer import NeuralTokenizer
+    from neurolm.train.evaluate import Evaluation, TaskResult
+
+ANSWER, EVALUATION, STORE = "answer.json", "evaluation.json", "store"
+"""What the demo calls its files in a run's folder."""
+TRACES = 3
+"""Tasks of which a reconstructed window is shown."""
+CODE_WINDOWS = 64
+"""Held-out windows over which the use of codes is counted."""
+
+
+def write_report(
+    run: Path, *, out: Path, store: Path | None = None, answer: Answer | None = None, generated: str | None = None
+) -> Path:
+    """Write the report of a run.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    out
+        HTML file to write.
+    store
+        The store the run was trained on; by default ``store`` in the run's folder.
+    answer
+        Answer about a recording, for the timeline; by default the one in the run's ``answer.json``.
+    generated
+        A text that the model continued freely after EEG.
+
+    Returns
+    -------
+    Path
+        ``out``.
+
+    Raises
+    ------
+    CheckpointError
+        If the folder holds no run.
+    """
+    from neurolm.data.store import Store
+
+    if not any((run / stage / "log.jsonl").is_file() for stage in STAGES):
+        raise CheckpointError(f"{run}: no run here (none of its stages has a log.jsonl); give the folder of a run")
+    folder = store or run / STORE
+    opened = Store(folder) if store is not None or folder.is_dir() else None
+    evaluation = _evaluation(run)
+    if answer is None:
+        answer = _answer(run)
+    sections = [
+        _header(run, opened),
+        _results(run, evaluation),
+        _answered(answer, opened),
+        _generated(generated),
+        _quality(evaluation),
+        _curves(run),
+        _tokenizer(run, opened, evaluation),
+    ]
+    body = "\n".join(section for section in sections if section)
+    write_text(out, PAGE.format(title=f"neurolm: {html.escape(run.name)}", style=CSS, body=body))
+    return out
+
+
+def _evaluation(run: Path) -> Evaluation | None:
+    from neurolm.train.evaluate import load_evaluation
+
+    return load_evaluation(run / EVALUATION) if (run / EVALUATION).is_file() else None
+
+
+def _answer(run: Path) -> Answer | None:
+    from neurolm.api import Answer
+
+    path = run / ANSWER
+    return from_json(Answer, path.read_text(encoding="utf-8"), source=str(path)) if path.is_file() else None
+
+
+def _header(run: Path, store: Store | None) -> str:
+    from neurolm.checkpoint import load_card
+
+    finished = [stage for stage in STAGES[1:] if (run / stage / "config.json").is_file()]
+    facts = [("run", run.name)]
+    if finished:
+        card: Card = load_card(run / finished[-1])
+        made = datetime.fromtimestamp((run / finished[-1] / "config.json").stat().st_mtime, UTC)
+        facts += [
+            ("made", f"{made:%Y-%m-%d}, neurolm {card.version}"),
+            ("recipe", f"{card.run.recipe}, seed {card.run.instruct.seed}"),
+            ("finished stages", ", ".join(["language", *finished])),
+            ("parameters", parameters(run / finished[-1] / "model.safetensors")),
+            ("questions", "; ".join(dict.fromkeys(task.question for task in card.tasks)) or "none yet"),
+        ]
+    if store is not None:
+        facts += [("data", line) for line in corpora(store)]
+    rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in facts)
+    return f"<h1>neurolm: {html.escape(run.name)}</h1>\n<table class='facts'>{rows}</table>"
+
+
+def parameters(weights: Path) -> str:
+    """Count the parameters in a file of weights, and those of the frozen tokenizer among them."""
+    from safetensors import safe_open
+
+    with safe_open(weights, framework="numpy") as file:
+        sizes = {name: int(np.prod(file.get_slice(name).get_shape())) for name in file.keys()}  # noqa: SIM118
+    tokenizer = sum(size for name, size in sizes.items() if name.startswith("tokenizer."))
+    total = sum(sizes.values())
+    return f"{total:,}" + (f", of which {tokenizer:,} in the frozen neural tokenizer" if 0 < tokenizer < total else "")
+
+
+def corpora(store: Store) -> list[str]:
+    """Describe each corpus of a store in a line: recordings, subjects, hours, licence."""
+    lines = []
+    for corpus in sorted({row.corpus for row in store.rows}):
+        rows = [row for row in store.rows if row.corpus == corpus]
+        hours = sum(row.seconds for row in rows) / 3600
+        licences = ", ".join(sorted({row.licence for row in rows}))
+        subjects = len({row.subject for row in rows})
+        lines.append(f"{corpus}: {len(rows)} recordings of {subjects} subjects, {hours:.1f} h; licence: {licences}")
+    return lines
+
+
+def _results(run: Path, evaluation: Evaluation | None) -> str:
+    if evaluation is None:
+        return ""
+    rows = [row for result in evaluation.results for row in result_rows(result)]
+    text = (
+        f"<h2>Answers on held-out subjects</h2>\n{html_table(COLUMNS, rows, group=3)}\n"
+        f"<p class='caption'>One model on the {evaluation.split} subjects of every task, which it never saw. In brackets the 95 % interval over resampled "
+        "subjects. Band power: logistic regression on log band powers, the same split. Calibration error: how far the "
+        "probability of an answer lies from how often such answers are right; 0 is best.</p>"
+    )
+    seeds = [evaluation, *(e for f in sorted(run.glob("seed-*")) if (e := _evaluation(f)) is not None)]
+    return text + (_seeds(seeds) if len(seeds) > 1 else "")
+
+
+def _seeds(evaluations: Sequence[Evaluation]) -> str:
+    rows = []
+    for results in zip(*(e.results for e in evaluations), strict=True):
+        accuracy, error = ([getattr(r.scores, n) for r in results] for n in ("balanced_accuracy", "ece"))
+        rows.append(
+            (
+                results[0].task,
+                *(f"{statistics.mean(v):.3f} ± {statistics.stdev(v):.3f}" for v in (accuracy, error)),
+                f"{results[0].baseline.balanced_accuracy:.3f}",
+                f"{results[0].chance:.3f}",
+            )
+        )
+    head = ("task", "balanced accuracy", "calibration error", "band power", "guessing")
+    return (
+        f"\n{html_table(head, rows, group=1)}\n<p class='caption'>Mean ± standard deviation over the models of "
+        f"{len(evaluations)} seeds ({', '.join(str(e.seed) for e in evaluations)}), same data and split.</p>"
+    )
+
+
+def _answered(answer: Answer | None, store: Store | None) -> str:
+    if answer is None:
+        return ""
+    arrays = [np.array([getattr(w, name) for w in answer.timeline]) for name in ("start", "stop", "probabilities")]
+    truth = () if store is None else _truth(answer, store)
+    notes = "".join(f"<li>{html.escape(note)}</li>" for note in answer.notes)
+    return (
+        f"<h2>A question about a recording</h2>\n<p class='answer'>{html.escape(answer.question)}<br>"
+        f"<b>{html.escape(answer.answer)}</b>, probability {answer.probability:.2f} "
+        f"<span>({html.escape(Path(answer.recording).name)})</span></p>"
+        + picture(
+            figures.timeline(*arrays, answer.options, truth),
+            "Timeline of the answer",
+            "The height of a colour is the probability of that answer at that time; the answer above is the one with "
+            "the highest mean." + (" The bar at the top shows the true label in the same colours." if truth else ""),
+        )
+        + (f"<ul class='caption'>{notes}</ul>" if notes else "")
+    )
+
+
+def _truth(answer: Answer, store: Store) -> tuple[figures.Stretch, ...]:
+    """Labels of the answered recording, where the store has it and its labels are the question's options."""
+    path = Path(answer.recording).as_posix()
+    rows = [row for row in store.rows if path == row.source or path.endswith(f"/{row.source}")]
+    if len(rows) != 1:
+        return ()
+    labels = [label for label in rows[0].labels if label.label in answer.options]
+    tasks = {label.task for label in labels}
+    if len(tasks) != 1:
+        return ()
+    return tuple(figures.Stretch(start=x.start, stop=x.stop, label=x.label) for x in labels)
+
+
+def _generated(text: str | None) -> str:
+    if not text:
+        return ""
+    return (
+        f"<h2>Free text</h2>\n<blockquote>{html.escape(text)}</blockquote>\n<p class='caption'>What the model writes "
+        "when it may go on freely after EEG. It is not a checked answer: only the options of a question have "
+        "probabilities.</p>"
+    )
+
+
+def _quality(evaluation: Evaluation | None) -> str:
+    if evaluation is None:
+        return ""
+    confusions, reliabilities = [], []
+    for result in evaluation.results:
+        probabilities, labels = np.array(result.predictions.probabilities), np.array(result.predictions.labels)
+        confusions.append(
+            figures.Confusion(title=result.task, options=result.options, counts=np.array(result.scores.confusion))
+        )
+        reliabilities.append(
+            figures.Reliability(
+                title=f"{result.task}: calibration error {result.scores.ece:.3f}",
+                confidence=probabilities.max(axis=1),
+                right=probabilities.argmax(axis=1) == labels,
+                options=len(result.options),
+            )
+        )
+    return (
+        "<h2>Which answers are wrong, and how sure the model was</h2>\n"
+        + picture(
+            figures.confusion_matrices(confusions),
+            "Confusion matrices",
+            "A row is a true label, a column an answer: the percentage of the label's windows that got this answer, "
+            "and their number. A perfect model fills the diagonal.",
+        )
+        + picture(
+            figures.reliability_diagrams(reliabilities),
+            "Reliability diagrams",
+            "Answers sorted by their probability. Dots on the dashed line: an answer given with 80 % is right in 80 % "
+            "of the cases. Dots below it: too sure of itself. The pale bars, and the dots' size, show how many windows "
+            "there are.",
+        )
+    )
+
+
+def _curves(run: Path) -> str:
+    logs = {stage: _log(run / stage / "log.jsonl") for stage in STAGES}
+    logs = {stage: rows for stage, rows in logs.items() if rows}
+    if not logs:
+        return ""
+    return "<h2>Training</h2>\n" + picture(
+        figures.loss_curves(logs),
+        "Losses of every stage",
+        "Lines: training, averaged over neighbouring steps. Dots: validation subjects, or text kept back. Dots that "
+        "rise while the line falls mean that the stage learns its data by heart. commitment, frequency, raw: how well "
+        "codes keep the EEG. domain: how well a classifier tells EEG from text (0.69: not at all). eeg: prediction of "
+        "the next second's codes. text: prediction of the next word piece. answer and the tasks' names: the answers.",
+    )
+
+
+def _log(path: Path) -> list[dict]:
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:  # a row cut off when the process was killed
+            continue
+    return rows
+
+
+def _tokenizer(run: Path, store: Store | None, evaluation: Evaluation | None) -> str:
+    if store is None or evaluation is None or not (run / "tokenizer" / "config.json").is_file():
+        return ""
+    from neurolm.checkpoint import load_tokenizer
+    from neurolm.report.reconstruction import code_counts, held_out
+
+    tokenizer, card = load_tokenizer(run / "tokenizer")
+    limits = (card.run.tokenizer.max_patches, card.run.model.tokenizer.seconds)
+    counts = code_counts(tokenizer, held_out(store, recordings(evaluation.results), limits, most=CODE_WINDOWS))
+    parts = [
+        "<h2>Neural tokenizer</h2>\n",
+        picture(
+            figures.codebook(_log(run / "tokenizer" / "log.jsonl"), counts),
+            "Codebook use",
+            "Left: how many of the codes are used; perplexity is the number of equally frequent codes that would be as "
+            "varied. Few codes in use would mean a collapsed codebook. Right: how even their use is at the end.",
+        ),
+    ]
+    for result in evaluation.results[:TRACES]:
+        samples = held_out(store, recordings([result]), limits, most=1)
+        if samples:
+            parts.append(_trace(tokenizer, samples[0], result.task))
+    return "".join(parts)
+
+
+def recordings(results: Sequence[TaskResult]) -> frozenset[str]:
+    """Recordings that were evaluated."""
+    return frozenset(name for result in results for name in result.predictions.recordings)
+
+
+def _trace(tokenizer: NeuralTokenizer, sample: Sample, task: str) -> str:
+    from neurolm.montage import NAMES, RATE
+    from neurolm.report.reconstruction import decode
+
+    decoded = decode(tokenizer, sample)
+    electrodes = [NAMES[channel] for channel in sample.channel[: decoded.raw.shape[1]]]
+    correlation = np.corrcoef(decoded.raw.ravel(), decoded.waveform.ravel())[0, 1]
+    return picture(
+        figures.reconstruction(
+            decoded.raw, decoded.waveform, electrodes, decoded.spectrum, decoded.decoded_spectrum, rate=RATE
+        ),
+        f"Reconstructed EEG, {task}",
+        f"EEG of a held-out subject ({sample.source}, task {task}) and what the decoders make of it from one code per "
+        f"second and electrode. Correlation over the window: {correlation:.2f}. A code is a word, not a recording: "
+        "expect slow, strong waves and not fine detail. Right: the mean spectrum, decoded from the same codes.",
+    )
