@@ -8,7 +8,7 @@ print(answer.answer, answer.probability)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,6 +122,7 @@ class Model:
         unknown: str = "nearest",
         unit: str | None = None,
         mains: float | None = None,
+        channels: Sequence[str] | Mapping[str, str] | None = None,
     ) -> Answer:
         """Answer a question about a recording, window by window and over all of it.
 
@@ -141,6 +142,9 @@ class Model:
             What the file's numbers are (V, mV, uV, nV) where its header is wrong.
         mains
             Mains frequency in Hz; by default found in the spectrum.
+        channels
+            Channels to use, by default every electrode; or a mapping of the file's own names to electrodes, for files
+            whose names say nothing (``{"E36": "C3"}``).
 
         Raises
         ------
@@ -150,7 +154,7 @@ class Model:
             If the recording cannot be read, is implausible, or has no electrode the model knows.
         """
         task, trained = self._task(question, options)
-        prepared = self._prepare(source, unknown=unknown, unit=unit, mains=mains)
+        prepared = self._prepare(source, unknown=unknown, unit=unit, mains=mains, channels=channels)
         starts, seconds, notes = _windows(len(prepared.signal), task.seconds, task.stride, source)
         prompt = Prompt.of(task, self.text, self.card.run.model.vocabulary.separator)
         parts = []
@@ -190,12 +194,13 @@ class Model:
         unknown: str = "nearest",
         unit: str | None = None,
         mains: float | None = None,
+        channels: Sequence[str] | Mapping[str, str] | None = None,
     ) -> str:
         """Continue a text freely after a window of a recording; temperature 0 takes the likeliest token each time.
 
         The text is what the model says, not a checked answer: ask with options for a probability.
         """
-        prepared = self._prepare(source, unknown=unknown, unit=unit, mains=mains)
+        prepared = self._prepare(source, unknown=unknown, unit=unit, mains=mains, channels=channels)
         first = round(start * RATE)
         if not 0 <= first <= len(prepared.signal) - seconds * RATE:
             raise QuestionError(
@@ -218,9 +223,10 @@ class Model:
         unknown: str = "nearest",
         unit: str | None = None,
         mains: float | None = None,
+        channels: Sequence[str] | Mapping[str, str] | None = None,
     ) -> Embedding:
         """Features and codes of the frozen encoder, for windows of a recording."""
-        prepared = self._prepare(source, unknown=unknown, unit=unit, mains=mains)
+        prepared = self._prepare(source, unknown=unknown, unit=unit, mains=mains, channels=channels)
         starts, seconds, notes = _windows(len(prepared.signal), seconds, stride, source)
         features, codes = [], []
         for start in starts:
@@ -255,10 +261,18 @@ class Model:
             options=tuple(Option(label=o, text=o) for o in options), licence="", citation="",
         ), False  # fmt: skip
 
-    def _prepare(self, source, *, unknown: str, unit: str | None, mains: float | None) -> _Prepared:
+    def _prepare(
+        self,
+        source,
+        *,
+        unknown: str,
+        unit: str | None,
+        mains: float | None,
+        channels: Sequence[str] | Mapping[str, str] | None,
+    ) -> _Prepared:
         if unknown not in POLICIES:
             raise QuestionError(f"unknown={unknown!r}: choose one of {', '.join(POLICIES)}")
-        recording = open_recording(source, unknown=unknown, unit=unit)
+        recording = open_recording(source, unknown=unknown, unit=unit, channels=channels)
         kept, notes = self._fit_electrodes(recording, unknown, _name(source))
         ready = preprocess(recording, mains=mains)
         columns = [column for column, _ in kept]
@@ -272,7 +286,7 @@ class Model:
             signal=ready.signal[:, columns],
             channels=np.array([channel_id(name) for name in names]),
             electrodes=names,
-            notes=(*recording.notes, *notes),
+            notes=(*recording.notes, *ready.notes, *notes),
         )
 
     def _fit_electrodes(
@@ -302,8 +316,8 @@ class Model:
             notes.append(f"never seen in training and dropped: {', '.join(dropped)}")
         if not kept:
             raise RecordingError(
-                f"{name}: none of its electrodes ({', '.join(recording.channels)}) is or lies within {REACH:g} mm of one the "
-                f"model was trained on ({', '.join(sorted(seen))}); use a model trained on such a montage"
+                f"{name}: none of its electrodes ({', '.join(recording.channels)}) is, or lies within {REACH:g} mm of, "
+                f"one the model was trained on ({', '.join(sorted(seen))}); use a model trained on such a montage"
             )
         if len(kept) < len(seen):
             notes.append(f"the answer rests on {len(kept)} of the {len(seen)} electrodes seen in training")

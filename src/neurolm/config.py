@@ -8,7 +8,7 @@ import types
 import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from neurolm.errors import ConfigError
 from neurolm.vocab import Vocabulary
@@ -123,7 +123,7 @@ class StageConfig:
     dropout: float = 0.0
     augment: float = 0.0
     """Strength of the training augmentations of EEG, 0 (none, as in the paper) to 1."""
-    softmax: str = "range"
+    softmax: Literal["range", "joint"] = "range"
     """``range``: over the outputs of the target's own modality; ``joint``: over text and EEG, as in the paper."""
     balance: bool = False
     """Draw tasks and labels equally often (instruct stage); otherwise every window once an epoch, as in the paper."""

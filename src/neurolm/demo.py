@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from neurolm.api import Answer, load
-from neurolm.config import RunConfig, from_json, to_json
+from neurolm.config import STAGES, RunConfig, from_json, to_json
 from neurolm.data.prepare import prepare
 from neurolm.data.simulate import simulate
 from neurolm.data.store import Store
@@ -124,7 +125,7 @@ def _one_seed(
 
 
 def _seeded(config: RunConfig, seed: int) -> RunConfig:
-    stages = {name: replace(config.stage(name), seed=seed) for name in ("language", "tokenizer", "pretrain", "instruct")}
+    stages: dict[str, Any] = {name: replace(config.stage(name), seed=seed) for name in STAGES}
     return replace(config, **stages)
 
 

@@ -140,7 +140,8 @@ class InstructStage:
     def losses(self, step: int) -> Losses:
         """Answer loss and text loss of a step's batch."""
         rng = np.random.default_rng([self.config.seed, 4, step])
-        samples, documents = [], []
+        samples: list[Sample] = []
+        documents = []
         for index in self.sampler.step(step):
             example = self.examples[index]
             window = example.window
@@ -170,7 +171,8 @@ class InstructStage:
 
     def validate(self) -> dict[str, float]:
         """Negative log-likelihood and accuracy of the answers, per task; ``score`` is the mean over the tasks."""
-        figures, scores = {}, []
+        figures: dict[str, float] = {}
+        scores = []
         for task, prompt, (samples, labels) in zip(self.run.tasks, self.prompts, self.validation, strict=True):
             if not samples:
                 continue

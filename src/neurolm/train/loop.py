@@ -42,8 +42,10 @@ class Stage(Protocol):
     """What the loop trains."""
 
     name: str
-    module: nn.Module
-    """Its trainable parameters are trained; its whole state is saved."""
+
+    @property
+    def module(self) -> nn.Module:
+        """Its trainable parameters are trained; its whole state is saved."""
 
     def losses(self, step: int) -> Losses:
         """Run the model on the batch of a step."""
