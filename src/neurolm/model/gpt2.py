@@ -115,8 +115,8 @@ def load_gpt2(source: str | Path) -> tuple[LanguageConfig, dict[str, Tensor]]:
     except (KeyError, ConfigError) as error:
         raise CheckpointError(f"{folder}: not a GPT-2: {error} is missing or wrong") from error
     with torch.device("meta"):
-        expected = {key: value.shape for key, value in GPT2(config).state_dict().items()}
-    found = {key: value.shape for key, value in state.items()}
+        expected = {key: tuple(value.shape) for key, value in GPT2(config).state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in state.items()}
     wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
     if wrong:
         raise CheckpointError(

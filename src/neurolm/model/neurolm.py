@@ -89,18 +89,19 @@ class NeuroLM(nn.Module):
         CheckpointError
             If it is of other sizes.
         """
-        expected = self.language.state_dict()
+        own = self.language.state_dict()
         rows = self.config.language.text_tokens
-        for key, value in expected.items():
-            found = state[key].shape if key in state else None
+        for key, value in own.items():
+            found = tuple(state[key].shape) if key in state else None
             fits = found == value.shape
             if key == "wte.weight" and found is not None:
                 fits = rows <= found[0] <= len(value) and found[1:] == value.shape[1:]
             if not fits:
                 raise CheckpointError(
-                    f"the GPT-2 weights do not fit this recipe: {key} has shape {found and tuple(found)}, "
-                    f"and the model {tuple(value.shape)}. Choose the recipe for this GPT-2, or the other way round."
+                    f"the GPT-2 weights do not fit this recipe: {key} has shape {found}, and the model "
+                    f"{tuple(value.shape)}. Choose the recipe for this GPT-2, or the other way round."
                 )
+        for key, value in own.items():
             value[: len(state[key])] = state[key]
         self.head.weight[:rows] = state["wte.weight"][:rows]
 

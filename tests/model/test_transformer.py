@@ -1,0 +1,87 @@
+"""Blocks: cache, dropout, initial weights."""
+
+import math
+
+import pytest
+import torch
+
+from neurolm.batch import PADDING
+from neurolm.config import TransformerConfig
+from neurolm.model.attention import visibility
+from neurolm.model.transformer import Cache, Transformer, initialise, set_dropout
+
+CONFIG = TransformerConfig(layers=3, heads=2, width=16, bias=True)
+
+
+@pytest.fixture
+def transformer() -> Transformer:
+    torch.manual_seed(0)
+    return Transformer(CONFIG).eval()
+
+
+def test_block_equals_its_definition(transformer: Transformer) -> None:
+    """Against PyTorch's own pre-norm encoder layer with exact GELU."""
+    block = transformer.blocks[0]
+    layer = torch.nn.TransformerEncoderLayer(16, 2, 64, 0.0, "gelu", batch_first=True, norm_first=True)
+    pairs = {
+        "self_attn.in_proj_": "attn.c_attn.",
+        "self_attn.out_proj.": "attn.c_proj.",
+        "linear1.": "mlp.c_fc.",
+        "linear2.": "mlp.c_proj.",
+        "norm1.": "ln_1.",
+        "norm2.": "ln_2.",
+    }
+    ours = block.state_dict()
+    layer.load_state_dict(
+        {theirs + kind: ours[name + kind] for theirs, name in pairs.items() for kind in ("weight", "bias")}
+    )
+    x = torch.randn(2, 5, 16)
+    step = torch.arange(5).expand(2, -1)
+    mask = torch.ones(5, 5, dtype=torch.bool).triu(1)
+    torch.testing.assert_close(block(x, visibility(torch.zeros_like(step), step)), layer(x, src_mask=mask))
+
+
+def test_cached_equals_uncached(transformer: Transformer) -> None:
+    """Also with padding in the prefix, several places at once, and two continuations of one cache."""
+    x = torch.randn(2, 9, 16)
+    document = torch.tensor([[0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, PADDING, PADDING, 0, 0, 0, 0]])
+    step = torch.tensor([[0, 0, 1, 1, 2, 3, 4, 5, 6], [0, 1, 1, 0, 0, 2, 3, 4, 5]])
+    whole = transformer(x, visibility(document, step))
+    cache = Cache()
+    prefix = transformer(x[:, :5], cache.extend(document[:, :5], step[:, :5]), cache)
+    torch.testing.assert_close(prefix[document[:, :5] == 0], whole[:, :5][document[:, :5] == 0])
+    for parts in ([4], [1, 1, 1, 1], [2, 2]):
+        branch, at = cache.fork(), 5
+        for size in parts:
+            span = slice(at, at + size)
+            found = transformer(x[:, span], branch.extend(document[:, span], step[:, span]), branch)
+            torch.testing.assert_close(found, whole[:, span])
+            at += size
+    assert cache.document is not None and cache.document.shape == (2, 5)
+    assert cache.keys[0].shape[2] == 5
+
+
+def test_dropout_in_training_only(transformer: Transformer) -> None:
+    x, place = torch.randn(1, 4, 16), torch.zeros(1, 4, dtype=torch.long)
+    seen = visibility(place, place)
+    quiet = transformer(x, seen)
+    set_dropout(transformer, 0.5)
+    assert torch.equal(transformer(x, seen), quiet)
+    transformer.train()
+    assert not torch.allclose(transformer(x, seen), quiet)
+    set_dropout(transformer, 0.0)
+    assert torch.equal(transformer(x, seen), quiet)
+
+
+@pytest.mark.parametrize("by_depth", [True, False])
+def test_initial_weights(by_depth: bool) -> None:
+    torch.manual_seed(0)
+    transformer = Transformer(TransformerConfig(layers=3, heads=2, width=128, bias=True))
+    initialise(transformer, truncated=by_depth)
+    transformer.scale_residuals(by_depth=by_depth)
+    for number, block in enumerate(transformer.blocks, start=1):
+        expected = 0.02 / math.sqrt(2 * (number if by_depth else 3))
+        assert float(block.attn.c_proj.weight.detach().std()) == pytest.approx(expected, rel=0.05)
+        assert float(block.mlp.c_proj.weight.detach().std()) == pytest.approx(expected, rel=0.05)
+        assert float(block.mlp.c_fc.weight.detach().std()) == pytest.approx(0.02, rel=0.05)
+        assert not block.mlp.c_fc.bias.detach().any()
