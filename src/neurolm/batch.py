@@ -84,8 +84,9 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same on another device."""
-        move = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "sources"}
-        return replace(self, **{k: None if v is None else v.to(device) for k, v in move.items()})
+        patches = None if self.patches is None else self.patches.to(device)
+        tokens = None if self.tokens is None else self.tokens.to(device)
+        return Batch(patches=patches, tokens=tokens, sources=self.sources)
 
 
 def _to(packed, device):

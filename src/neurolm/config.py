@@ -195,7 +195,7 @@ def load_json(kind: type[T], path: Path) -> T:
 
 def _build(kind: Any, value: Any, where: str) -> Any:
     origin = typing.get_origin(kind)
-    if dataclasses.is_dataclass(kind):
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         _require(isinstance(value, dict), f"{where}: expected the fields of {kind.__name__}, found {value!r}")
         known = {f.name: f for f in dataclasses.fields(kind)}
         unknown = sorted(set(value) - set(known))

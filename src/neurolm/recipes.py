@@ -58,12 +58,12 @@ def _paper(
     name: str, *, layers: int, heads: int, width: int, instruct_rate: float, instruct_epochs: float
 ) -> RunConfig:
     """Return the paper's run, on 8 GPUs: batch sizes here are those of one GPU."""
-    neural = {"heads": 12, "width": 768}
     return RunConfig(
         recipe=name,
         model=ModelConfig(
             tokenizer=TokenizerConfig(
-                encoder=TransformerConfig(layers=12, **neural), decoder=TransformerConfig(layers=4, **neural)
+                encoder=TransformerConfig(layers=12, heads=12, width=768),
+                decoder=TransformerConfig(layers=4, heads=12, width=768),
             ),
             language=LanguageConfig(
                 transformer=TransformerConfig(layers=layers, heads=heads, width=width, bias=True)

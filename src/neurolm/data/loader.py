@@ -221,7 +221,7 @@ class TextSampler:
     def __init__(self, stream: np.ndarray, *, batch: int, length: int, seed: int) -> None:
         if len(stream) <= length:
             raise ConfigError(
-                f"the text has {len(stream)} tokens, too few for text_length {length}: give more text or a smaller length"
+                f"the text has {len(stream)} tokens, too few for text_length {length}: give more text or a smaller one"
             )
         self.stream, self.batch, self.length, self.seed = stream, batch, length, seed
 

@@ -178,6 +178,11 @@ class Store:
         self._open: dict[int, _Descriptor] = {}
         self._lock = Lock()
 
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the manifest: the same for the same recordings prepared in the same way."""
+        return hashlib.sha256("".join(row.line() for row in self.rows).encode()).hexdigest()
+
     def __len__(self) -> int:
         return len(self.rows)
 

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -98,29 +99,35 @@ def run_stage(
     module = stage.module.to(device)
     optimizer = make_optimizer(module, config, device)
     average = {name: p.detach().clone() for name, p in _trainable(module)} if config.average else {}
-    state = {"step": 0, "best": math.inf}
+    first, best = 0, math.inf
     if (folder / STATE).exists():
         saved = torch.load(folder / STATE, weights_only=True, map_location=device)
         module.load_state_dict(saved["module"])
         optimizer.load_state_dict(saved["optimizer"])
-        average, state = saved["average"], {"step": saved["step"], "best": saved["best"]}
-    log = _Log(folder / LOG, first=state["step"])
-    first, seen, began = state["step"], 0, time.perf_counter()
+        average, first, best = saved["average"], saved["step"], saved["best"]
+    log = _Log(folder / LOG, first=first)
+    seen, began = 0, time.perf_counter()
 
     for step in range(first, steps + 1):
         last = step == steps
         if last or (step % config.evaluate_every == 0 and step > 0):
             with _averaged(module, average):
                 figures = _evaluate(stage, module)
-                if figures.get("score", math.inf) < state["best"]:
-                    state["best"] = figures["score"]
-                    write_atomic(folder / BEST, lambda path: torch.save(module.state_dict(), path))
+                if figures.get("score", math.inf) < best:
+                    best = figures["score"]
+                    write_atomic(folder / BEST, partial(torch.save, module.state_dict()))
             log.write(step, "validation", figures)
         if last:
             break
-        if step % config.save_every == 0 and step > state["step"]:
-            state["step"] = step
-            _save(folder / STATE, module, optimizer, average, state)
+        if step % config.save_every == 0 and step > first:
+            resume = {
+                "step": step,
+                "best": best,
+                "module": module.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "average": average,
+            }
+            write_atomic(folder / STATE, partial(torch.save, resume))
 
         torch.manual_seed(config.seed * 1_000_003 + step)  # dropout is a function of (seed, step) too
         for group in optimizer.param_groups:
@@ -156,7 +163,7 @@ def run_stage(
                 )
             )
 
-    if math.isfinite(state["best"]):
+    if math.isfinite(best):
         module.load_state_dict(torch.load(folder / BEST, weights_only=True, map_location=device))
     elif average:
         module.load_state_dict(average, strict=False)
@@ -184,7 +191,8 @@ class _averaged:
     """The module with the averaged weights inside the block, its own outside."""
 
     def __init__(self, module: nn.Module, average: dict[str, Tensor]) -> None:
-        self.module, self.average, self.own = module, average, {}
+        self.module, self.average = module, average
+        self.own: dict[str, Tensor] = {}
 
     def __enter__(self) -> None:
         if self.average:
@@ -194,17 +202,6 @@ class _averaged:
     def __exit__(self, *error: object) -> None:
         if self.average:
             self.module.load_state_dict(self.own, strict=False)
-
-
-def _save(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, average: dict, state: dict) -> None:
-    resume = {
-        "module": module.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "average": average,
-        "step": state["step"],
-        "best": state["best"],
-    }
-    write_atomic(path, lambda temporary: torch.save(resume, temporary))
 
 
 def _require_finite(value: Tensor, what: str, stage: str, step: int, sources: tuple[str, ...]) -> None:
@@ -223,7 +220,7 @@ class _Log:
         self.path = path
         rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [row for row in rows if _row_step(row) is not None and (_row_step(row) or 0) < first]
-        write_atomic(path, lambda temporary: temporary.write_text("".join(f"{row}\n" for row in kept)) and None)
+        write_atomic(path, lambda temporary: temporary.write_text("".join(f"{row}\n" for row in kept)))
 
     def write(self, step: int, kind: str, figures: Mapping[str, float]) -> None:
         with self.path.open("a", encoding="utf-8") as file:
