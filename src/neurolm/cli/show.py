@@ -93,7 +93,10 @@ class Display:
 
 def losses(parts: Mapping[str, float]) -> str:
     """Write the losses of a step in a few words."""
-    return "  ".join(f"{name} {value:.3g}" for name, value in parts.items() if name not in NOT_LOSSES)
+    shown = {name: value for name, value in parts.items() if name not in NOT_LOSSES}
+    if len(shown) == 2:  # the sum of one loss says nothing new
+        shown.pop("loss", None)
+    return "  ".join(f"{name} {value:.3g}" for name, value in shown.items())
 
 
 def duration(seconds: float) -> str:

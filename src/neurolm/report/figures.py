@@ -63,7 +63,7 @@ def _styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 def _figure(height: float) -> Figure:
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(WIDTH, height))
+    return Figure(figsize=(WIDTH, height), dpi=DPI)
 
 
 def png(figure: Figure) -> str:
@@ -71,7 +71,7 @@ def png(figure: Figure) -> str:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None}, pil_kwargs={"dpi": (DPI, DPI)})
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
@@ -96,7 +96,6 @@ def loss_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
 def _losses(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     names = dict.fromkeys(n for row in rows for n in row if n not in STEP_FIGURES and _is_loss(n))
     colour = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
-    largest, smallest = 0.0, math.inf
     for name in names:
         for kind, style in (("training", _LINE), ("validation", _DOTS)):
             points = [(r["step"], r[name]) for r in rows if r["kind"] == kind and math.isfinite(r.get(name, math.nan))]
@@ -108,9 +107,7 @@ def _losses(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
             only = kind == "validation" and not any(r["kind"] == "training" and name in r for r in rows)
             label = name.removesuffix("/nll") if kind == "training" or only else None
             axes.plot(steps, values, color=colour[name], label=label, **style)
-            largest, smallest = max(largest, values.max()), min(smallest, values[values > 0].min(initial=math.inf))
-    if largest > 20 * smallest:
-        axes.set_yscale("log")
+    axes.locator_params(axis="x", integer=True)
     if names:
         axes.legend(ncols=2, fontsize=8)
 
@@ -183,7 +180,8 @@ def reconstruction(
     figure = _figure(0.6 * len(chosen) + 1.1)
     left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
     seconds = np.arange(count) / rate
-    gap = 1.1 * max(np.ptp(raw[:count, c]) for c in chosen)
+    low, high = np.percentile(raw[:count, chosen], (0.5, 99.5), axis=0)
+    gap = 1.2 * float((high - low).max())
     for place, column in enumerate(chosen):
         centre = raw[:count, column].mean() + gap * place
         left.plot(seconds, raw[:count, column] - centre, color=GREY, linewidth=0.8, label="EEG")
@@ -258,11 +256,11 @@ def reliability_diagrams(tasks: Sequence[Reliability]) -> Figure:
         axes.bar(edges[:-1], share, width=1 / BINS, align="edge", color="#d9e7f2", label="share of windows")
         axes.plot((0, 1), (0, 1), color=GREY, linestyle="--", linewidth=1)
         some = count > 0
-        axes.plot(confidence[some], accuracy[some], color=BLUE, linewidth=1)
-        axes.scatter(confidence[some], accuracy[some], s=10 + 90 * share[some], color=BLUE, zorder=3, label="right")
+        size = 10 + 90 * share[some]
+        axes.scatter(confidence[some], accuracy[some], size, BLUE, zorder=3, clip_on=False, label="right")
         axes.axvline(1 / task.options, color=ORANGE, linewidth=1, linestyle=":", label="guessing")
         axes.set(title=task.title, xlabel="probability of the answer", ylabel="share that was right")
-        axes.set(xlim=(0, 1), ylim=(0, 1.02), aspect="equal")
+        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
         if place == 0:
             axes.legend(fontsize=8, loc="upper left")
     return figure
@@ -321,7 +319,7 @@ def timeline(
     figure.legend(*bottom.get_legend_handles_labels(), loc="outside right center", fontsize=8, title="answer")
     if truth:
         for stretch in truth:
-            axes[0].axvspan(stretch.start, stretch.stop, color=colour.get(stretch.label, GREY), linewidth=0)
+            axes[0].axvspan(stretch.start, stretch.stop, color=colour.get(stretch.label, GREY), alpha=0.75, linewidth=0)
         axes[0].set_yticks([0.5], ["label"])
         axes[0].tick_params(bottom=False, left=False)
         axes[0].grid(visible=False)

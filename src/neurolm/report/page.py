@@ -20,14 +20,15 @@ def picture(figure: Figure, alt: str, caption: str) -> str:
     )
 
 
-def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, group: int) -> str:
-    """Return an HTML table, the first row of every group of rows in bold."""
-    cells = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-    lines = [
-        f"<tr{' class=first' if number % group == 0 else ''}>{''.join(f'<td>{html.escape(c)}</td>' for c in row)}</tr>"
-        for number, row in enumerate(rows)
-    ]
-    return f"<table class='results'><tr>{cells}</tr>{''.join(lines)}</table>"
+def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: int, group: int) -> str:
+    """Return an HTML table: numbers to the right, the first row of every group of rows in bold."""
+
+    def cells(tag: str, row: Sequence[str]) -> str:
+        kinds = ["" if number < text_columns else " class=number" for number in range(len(row))]
+        return "".join(f"<{tag}{kind}>{html.escape(c)}</{tag}>" for kind, c in zip(kinds, row, strict=True))
+
+    lines = [f"<tr{' class=first' if i % group == 0 else ''}>{cells('td', row)}</tr>" for i, row in enumerate(rows)]
+    return f"<table class='results'><tr>{cells('th', head)}</tr>{''.join(lines)}</table>"
 
 
 CSS = """\
@@ -36,8 +37,8 @@ body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; background: #fff; c
 h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin: 2.2rem 0 .6rem; }
 table { border-collapse: collapse; margin: .6rem 0; } th, td { padding: .15rem .8rem .15rem 0; text-align: left; }
 .facts th { font-weight: normal; color: #666; vertical-align: top; white-space: nowrap; }
-.results th { border-bottom: 1px solid #999; font-weight: 600; } .results td { white-space: pre; }
-.results td:nth-child(n+3), .results th:nth-child(n+3) { text-align: right; font-variant-numeric: tabular-nums; }
+.results th { border-bottom: 1px solid #999; font-weight: 600; }
+.results .number { text-align: right; font-variant-numeric: tabular-nums; }
 .results .first td { border-top: 1px solid #ddd; font-weight: 600; }
 figure { margin: 1rem 0 1.6rem; } img { max-width: 100%; height: auto; }
 figcaption, .caption { color: #555; font-size: .9rem; max-width: 54rem; }

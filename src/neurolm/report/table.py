@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 if TYPE_CHECKING:
     from neurolm.metrics import Scores
     from neurolm.train.evaluate import Evaluation, TaskResult
 
-COLUMNS = ("task", "", "balanced accuracy", "AUROC", "kappa", "weighted F1", "calibration error")
+COLUMNS = ("task", "", "balanced accuracy", "95 % interval", "AUROC", "kappa", "weighted F1", "calibration error")
+"""``result_rows`` gives them, the model, the baseline and guessing in a row each."""
+TEXT_COLUMNS = 2
+"""The first columns hold words, the others numbers."""
 
 
 def table(evaluation: Evaluation) -> Table:
     """Return an evaluation as a table for the terminal."""
-    rows = Table(
-        title=f"{evaluation.split} subjects, recipe {evaluation.recipe}, seed {evaluation.seed}", title_justify="left"
-    )
+    title = f"{evaluation.split} subjects, recipe {evaluation.recipe}, seed {evaluation.seed}"
+    rows = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in COLUMNS:
-        rows.add_column(name, justify="left" if name in COLUMNS[:2] else "right", no_wrap=name != "task")
+        justify: Literal["left", "right"] = "left" if name in COLUMNS[:TEXT_COLUMNS] else "right"
+        # Broken and shortened headings keep the table within the 80 columns of a plain terminal.
+        rows.add_column(
+            name.replace("calibration", "calib.").replace(" ", "\n").replace("95\n", "95 "),
+            justify=justify,
+            no_wrap=True,
+        )
     for result in evaluation.results:
         for row in result_rows(result):
             rows.add_row(*row)
@@ -30,25 +39,19 @@ def table(evaluation: Evaluation) -> Table:
 def result_rows(result: TaskResult) -> list[tuple[str, ...]]:
     """Return a task's figures as text, in the columns of ``COLUMNS``: the model, the baseline, guessing."""
     interval = result.interval
-    span = f" [{interval.low:.2f}, {interval.high:.2f}]" if interval is not None else ""
-    binary = len(result.options) == 2
+    span = "–" if interval is None else f"{interval.low:.2f}–{interval.high:.2f}"
+    subjects = f"{result.subjects} subject{'s' if result.subjects != 1 else ''}"
+    auroc = "0.500" if len(result.options) == 2 else "–"
     return [
-        (result.task, "neurolm", f"{result.scores.balanced_accuracy:.3f}{span}", *_scores(result.scores)),
+        (result.task, "neurolm", f"{result.scores.balanced_accuracy:.3f}", span, *_scores(result.scores)),
         (
             f"{result.scores.n} windows",
             "band power",
-            f"{result.baseline.balanced_accuracy:.3f}{' ' * len(span)}",
+            f"{result.baseline.balanced_accuracy:.3f}",
+            "",
             *_scores(result.baseline),
         ),
-        (
-            f"{result.subjects} subjects",
-            "guessing",
-            f"{result.chance:.3f}{' ' * len(span)}",
-            "0.500" if binary else "–",
-            "0.000",
-            "–",
-            "–",
-        ),
+        (subjects, "guessing", f"{result.chance:.3f}", "", auroc, "0.000", "–", "–"),
     ]
 
 

@@ -22,7 +22,7 @@ from neurolm.errors import CheckpointError
 from neurolm.files import write_text
 from neurolm.report import figures
 from neurolm.report.page import CSS, PAGE, html_table, picture
-from neurolm.report.table import COLUMNS, result_rows
+from neurolm.report.table import COLUMNS, TEXT_COLUMNS, result_rows
 
 if TYPE_CHECKING:
     from neurolm.api import Answer
@@ -117,8 +117,8 @@ def _header(run: Path, store: Store | None) -> str:
             ("recipe", f"{card.run.recipe}, seed {card.run.instruct.seed}"),
             ("finished stages", ", ".join(["language", *finished])),
             ("parameters", parameters(run / finished[-1] / "model.safetensors")),
-            ("questions", "; ".join(dict.fromkeys(task.question for task in card.tasks)) or "none yet"),
         ]
+        facts += [("question", question) for question in dict.fromkeys(task.question for task in card.tasks)]
     if store is not None:
         facts += [("data", line) for line in corpora(store)]
     rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in facts)
@@ -153,10 +153,11 @@ def _results(run: Path, evaluation: Evaluation | None) -> str:
         return ""
     rows = [row for result in evaluation.results for row in result_rows(result)]
     text = (
-        f"<h2>Answers on held-out subjects</h2>\n{html_table(COLUMNS, rows, group=3)}\n"
-        f"<p class='caption'>One model on the {evaluation.split} subjects of every task, which it never saw. In brackets the 95 % interval over resampled "
-        "subjects. Band power: logistic regression on log band powers, the same split. Calibration error: how far the "
-        "probability of an answer lies from how often such answers are right; 0 is best.</p>"
+        f"<h2>Answers on held-out subjects</h2>\n{html_table(COLUMNS, rows, text_columns=TEXT_COLUMNS, group=3)}\n"
+        f"<p class='caption'>One model on the {evaluation.split} subjects of every task, whom it never saw. The "
+        "interval is over resampled subjects. Band power: logistic regression on log band powers, on "
+        "the same split. Calibration error: how far the probability of an answer lies from how often such answers "
+        "are right; 0 is best.</p>"
     )
     seeds = [evaluation, *(e for f in sorted(run.glob("seed-*")) if (e := _evaluation(f)) is not None)]
     return text + (_seeds(seeds) if len(seeds) > 1 else "")
@@ -176,8 +177,8 @@ def _seeds(evaluations: Sequence[Evaluation]) -> str:
         )
     head = ("task", "balanced accuracy", "calibration error", "band power", "guessing")
     return (
-        f"\n{html_table(head, rows, group=1)}\n<p class='caption'>Mean ± standard deviation over the models of "
-        f"{len(evaluations)} seeds ({', '.join(str(e.seed) for e in evaluations)}), same data and split.</p>"
+        f"\n{html_table(head, rows, text_columns=1, group=1)}\n"
+        f"<p class='caption'>Mean ± standard deviation over the models of {len(evaluations)} seeds ({', '.join(str(e.seed) for e in evaluations)}), same data and split.</p>"
     )
 
 
