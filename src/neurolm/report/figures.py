@@ -37,7 +37,9 @@ _STYLE: Any = {
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
     "legend.frameon": False,
+    "axes.titlepad": 9,
     "figure.constrained_layout.use": True,
+    "figure.constrained_layout.h_pad": 0.08,
 }
 SMOOTHED = 0.03
 """Share of the steps over which a training curve is averaged."""

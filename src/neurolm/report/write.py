@@ -176,9 +176,10 @@ def _seeds(evaluations: Sequence[Evaluation]) -> str:
             )
         )
     head = ("task", "balanced accuracy", "calibration error", "band power", "guessing")
+    seeds = ", ".join(str(e.seed) for e in evaluations)
     return (
-        f"\n{html_table(head, rows, text_columns=1, group=1)}\n"
-        f"<p class='caption'>Mean ± standard deviation over the models of {len(evaluations)} seeds ({', '.join(str(e.seed) for e in evaluations)}), same data and split.</p>"
+        f"\n{html_table(head, rows, text_columns=1, group=1)}\n<p class='caption'>Mean ± standard deviation over "
+        f"models trained with the seeds {seeds}, on the same data and split.</p>"
     )
 
 
