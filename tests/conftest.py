@@ -1,9 +1,23 @@
 """Fixtures shared by all tests."""
 
 import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from neurolm.config import (
+    LanguageConfig,
+    ModelConfig,
+    RunConfig,
+    StageConfig,
+    TokenizerConfig,
+    TransformerConfig,
+)
+from neurolm.data.store import MANIFEST, Label, Row, encode, signal_path, write_atomic
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +29,130 @@ def shared() -> Path:
             pytest.fail(f"{folder} is missing, and CI must run every test")
         pytest.skip(f"{folder} is missing")
     return folder
+
+
+def _micro_config() -> RunConfig:
+    block = TransformerConfig(layers=1, heads=2, width=16)
+    stage = {"learning_rate": 3e-3, "final_learning_rate": 1e-3, "weight_decay": 0.1, "betas": (0.9, 0.95)}
+    stage |= {"steps": 6, "text_length": 32, "evaluate_every": 3, "save_every": 2, "clip": 1.0}
+    return RunConfig(
+        recipe="micro",
+        model=ModelConfig(
+            tokenizer=TokenizerConfig(
+                encoder=block, decoder=block, codes=16, code_width=4, classifier_width=8, revive=0.1, quantise_from=0.4
+            ),
+            language=LanguageConfig(
+                transformer=TransformerConfig(layers=1, heads=2, width=16, bias=True), positions=160, text_tokens=280
+            ),
+        ),
+        language=StageConfig(eeg_batch=0, text_batch=4, **stage),
+        tokenizer=StageConfig(eeg_batch=4, text_batch=2, max_patches=24, **stage),
+        pretrain=StageConfig(eeg_batch=4, text_batch=2, max_patches=24, dropout=0.1, average=0.5, **stage),
+        instruct=StageConfig(eeg_batch=6, text_batch=2, augment=0.5, balance=True, **stage),
+    )
+
+
+@pytest.fixture(scope="session")
+def micro_config() -> RunConfig:
+    """Every part of the method at a size that trains six steps in a moment."""
+    return _micro_config()
+
+
+RHYTHMS = {"Yes": 22.0, "No": 10.0, "background": 10.0, "epileptiform": 4.0, "slowing": 2.0}
+"""Hz of the rhythm that stands for a label in the micro store."""
+
+
+def rhythm(label: str | None, seconds: float, channels: int, seed: Sequence[int], rate: int = 200) -> np.ndarray:
+    """Noise of 5 µV and, for a label, a rhythm of 30 µV: float64 (samples, channels)."""
+    rng = np.random.default_rng(list(seed))
+    time = np.arange(round(seconds * rate)) / rate
+    signal = 5 * rng.standard_normal((len(time), channels))
+    if label is not None:
+        signal += 30 * np.sin(2 * np.pi * (RHYTHMS[label] * time[:, None] + rng.random(channels)))
+    return signal
+
+
+def write_store(folder: Path, recordings: Mapping[str, tuple[str, Sequence[str], Sequence[Label], np.ndarray]]) -> Path:
+    """Write a store from recording id → (subject, channels, labels, signal in µV)."""
+    lines = []
+    for name, (subject, channels, labels, signal) in sorted(recordings.items()):
+        encoded = encode(signal)
+        write_atomic(signal_path(folder, name), [encoded.counts.tobytes()])
+        row = Row(
+            recording=name, corpus="micro", source=name, sha256=encoded.sha256, subject=subject,
+            channels=tuple(channels), samples=len(signal), scale=encoded.scale, clipped=encoded.clipped, mains=50.0,
+            band=(0.1, 75.0), unit="uV", version="0", licence="free", labels=tuple(labels), notes=(),
+        )  # fmt: skip
+        lines.append(row.line())
+    (folder / MANIFEST).write_text("".join(lines))
+    return folder
+
+
+WORKLOAD = {"channels": ("C3", "O1"), "labels": ("No", "Yes"), "seconds": 12, "subjects": range(8)}
+EVENTS = {"channels": ("FZ", "C4"), "labels": ("background", "epileptiform", "slowing"), "seconds": 10,
+          "subjects": range(3, 11)}  # fmt: skip
+
+
+def _micro_store(folder: Path) -> Path:
+    recordings = {}
+    for task, plan in (("workload", WORKLOAD), ("events", EVENTS)):
+        for subject in plan["subjects"]:
+            parts, labels = [], []
+            for number, label in enumerate(plan["labels"]):
+                parts.append(rhythm(label, plan["seconds"], 2, (subject, number)))
+                labels.append(Label(task, label, number * plan["seconds"], (number + 1) * plan["seconds"]))
+            recordings[f"{task}-{subject:02}"] = (f"s{subject:02}", plan["channels"], labels, np.concatenate(parts))
+    for subject in (2, 6, 20):  # of no task: of a training subject, of a test subject, of somebody else
+        signal = rhythm(None, 20.5, 3, (subject, 9))
+        recordings[f"unlabelled-{subject:02}"] = (f"s{subject:02}", ("PZ", "CZ", "T3"), (), signal)
+    return write_store(folder, recordings)
+
+
+@pytest.fixture(scope="session")
+def micro_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of two tasks that share subjects: who is held out by one is among the training subjects of the other.
+
+    By the cards' fractions, workload (s00–s07) holds out s05 | s06, s07 and events (s03–s10) s08 | s09, s10.
+    """
+    return _micro_store(tmp_path_factory.mktemp("micro") / "store")
+
+
+@pytest.fixture(scope="session")
+def micro_texts() -> list[str]:
+    """Two documents of the shipped text."""
+    from neurolm.data.text import shipped_text
+
+    return shipped_text()[:2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MicroRun:
+    """A finished micro run; copy what you change."""
+
+    folder: Path
+    store: Path
+    config: RunConfig
+    texts: list[str]
+
+    def copy(self, to: Path, *, without: Sequence[str] = ()) -> Path:
+        """A copy of the folder, without some of its entries."""
+        shutil.copytree(self.folder, to, ignore=lambda *_: without)
+        return to
+
+
+@pytest.fixture(scope="session")
+def micro_run(tmp_path_factory, micro_config, micro_store, micro_texts) -> MicroRun:
+    """All four stages, trained without interruption, and the evaluation."""
+    from neurolm.train.evaluate import RESULTS, evaluate
+    from neurolm.train.instruct import train_instruct
+    from neurolm.train.language import train_language
+    from neurolm.train.pretrain import train_pretrain
+    from neurolm.train.run import open_run
+    from neurolm.train.tokenizer import train_tokenizer
+
+    folder = tmp_path_factory.mktemp("micro") / "run"
+    run = open_run(folder, config=micro_config, store=micro_store, device="cpu")
+    for train in (train_language, train_tokenizer, train_pretrain, train_instruct):
+        train(run, texts=micro_texts)
+    evaluate(folder / "instruct", micro_store, out=folder / RESULTS)
+    return MicroRun(folder=folder, store=micro_store, config=micro_config, texts=micro_texts)
