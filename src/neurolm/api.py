@@ -8,6 +8,7 @@ print(answer.answer, answer.probability)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from neurolm.data.text import END_OF_TEXT, TextTokenizer
 from neurolm.engine import generate
 from neurolm.errors import CheckpointError, QuestionError, RecordingError
 from neurolm.model.neurolm import NeuroLM
-from neurolm.montage import RATE, channel_id, nearest
+from neurolm.montage import RATE, channel_id, positions
 from neurolm.tasks.task import Option, Task, find_questions
 from neurolm.train.instruct import Prompt, answer
 from neurolm.train.run import choose_device
@@ -303,15 +304,13 @@ class Model:
             )
         notes: list[str] = []
         free = sorted(seen - {channel for _, channel in kept})
-        dropped = []
+        matches = _matches([channel for _, channel in unseen], free) if policy == "nearest" else {}
         for column, channel in unseen:
-            match = _near(channel, free) if policy == "nearest" else None
-            if match is None:
-                dropped.append(channel)
-                continue
-            kept.append((column, match[0]))
-            free.remove(match[0])
-            notes.append(f"{channel} was never seen in training and taken for {match[0]}, {match[1]:.0f} mm away")
+            if channel in matches:
+                match, distance = matches[channel]
+                kept.append((column, match))
+                notes.append(f"{channel} was never seen in training and taken for {match}, {distance:.0f} mm away")
+        dropped = [channel for _, channel in unseen if channel not in matches]
         if dropped:
             notes.append(f"never seen in training and dropped: {', '.join(dropped)}")
         if not kept:
@@ -347,14 +346,22 @@ def load(folder: str | Path, *, device: str = "auto") -> Model:
     return Model(module, card, text, choose_device(device))
 
 
-def _near(channel: str, free: list[str]) -> tuple[str, float] | None:
-    if not free:
-        return None
-    try:
-        name, distance = nearest(channel, free)
-    except KeyError:  # an electrode without a standard position
-        return None
-    return (name, distance) if distance <= REACH else None
+def _matches(unseen: Sequence[str], free: Sequence[str]) -> dict[str, tuple[str, float]]:
+    """Give unseen electrodes free ones within reach: the closest pair first, whatever the order in the file."""
+    where = positions()
+    pairs = sorted(
+        (distance, channel, name)
+        for channel in unseen
+        for name in free
+        if channel in where and name in where
+        for distance in [1000 * math.dist(where[channel], where[name])]
+        if distance <= REACH
+    )
+    matches: dict[str, tuple[str, float]] = {}
+    for distance, channel, name in pairs:
+        if channel not in matches and name not in {taken for taken, _ in matches.values()}:
+            matches[channel] = (name, distance)
+    return matches
 
 
 def _windows(samples: int, seconds: int, stride: float, source) -> tuple[list[int], int, tuple[str, ...]]:
