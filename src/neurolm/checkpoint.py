@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from neurolm.config import RunConfig, load_json, to_json
 from neurolm.data.text import TextTokenizer
-from neurolm.errors import CheckpointError
+from neurolm.errors import CheckpointError, ConfigError
 from neurolm.files import write_folder, write_text
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.tokenizer import NeuralTokenizer
@@ -70,7 +70,12 @@ def load_card(folder: Path, *, stage: str | None = None) -> Card:
         raise CheckpointError(
             f"{folder}: no complete checkpoint here ({CONFIG} is missing); train one, or give its folder"
         )
-    card = load_json(Card, path)
+    try:
+        card = load_json(Card, path)
+    except ConfigError as error:
+        raise CheckpointError(
+            f"{error}; not a checkpoint that this version reads: give the folder of a stage"
+        ) from error
     if card.format != FORMAT:
         raise CheckpointError(f"{path}: format {card.format}, this version reads {FORMAT}: use neurolm {card.version}")
     if stage is not None and card.stage != stage:

@@ -71,6 +71,8 @@ class TokenizerConfig:
         _require(self.attention in ATTENTION, f"attention must be one of {ATTENTION}, not {self.attention!r}")
         _require(0 < self.decay < 1, f"decay must be in (0, 1), not {self.decay}")
         _require(self.codes > 1, f"codes must be at least 2, not {self.codes}")
+        _require(0 <= self.quantise_from < 1, f"quantise_from must be in [0, 1), not {self.quantise_from}")
+        _require(0 <= self.revive < 1, f"revive must be in [0, 1), not {self.revive}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +192,11 @@ def from_json(kind: type[T], text: str, *, source: str = "configuration") -> T:
 
 def load_json(kind: type[T], path: Path) -> T:
     """Read a configuration from a file."""
-    return from_json(kind, Path(path).read_text(encoding="utf-8"), source=str(path))
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from error
+    return from_json(kind, text, source=str(path))
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:
