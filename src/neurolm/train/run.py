@@ -15,7 +15,7 @@ import torch
 
 from neurolm import __version__
 from neurolm.checkpoint import CONFIG, Card, save_checkpoint
-from neurolm.config import RunConfig, StageConfig, load_json, to_json
+from neurolm.config import STAGES, RunConfig, StageConfig, load_json, to_json
 from neurolm.data.store import Store
 from neurolm.data.text import TextTokenizer
 from neurolm.data.windows import Split, subjects_of
@@ -114,7 +114,7 @@ def open_run(
     Raises
     ------
     ConfigError
-        If the run was begun otherwise, naming what differs, or if no task fits the store.
+        If the run was begun otherwise and a stage has started, naming what differs, or if no task fits the store.
     """
     opened = Store(store)
     present = {label.task for row in opened.rows for label in row.labels}
@@ -129,8 +129,11 @@ def open_run(
     wanted = RunFile(
         config=config, tasks=tuple(t.name for t in chosen), store=opened.fingerprint, threads=torch.get_num_threads()
     )
+    chosen_device = choose_device(device)
     path = folder / RUN
-    if path.exists():
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder}: a file, not a folder; choose another --out")
+    if path.exists() and any((folder / stage).exists() for stage in STAGES):
         threads = _check_same(load_json(RunFile, path), wanted, path)
         torch.set_num_threads(threads)
     else:
@@ -139,7 +142,7 @@ def open_run(
     if not os.access(folder, os.W_OK):
         raise StoreError(f"{folder}: not writable; choose another --out")
     return Run(folder=folder, config=config, store=opened, tasks=tuple(chosen), splits=splits,
-               device=choose_device(device))  # fmt: skip
+               device=chosen_device)  # fmt: skip
 
 
 def _check_same(begun: RunFile, wanted: RunFile, path: Path) -> int:
