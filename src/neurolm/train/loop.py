@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from neurolm.config import StageConfig
 from neurolm.errors import NeuroLMError
-from neurolm.files import write_atomic
+from neurolm.files import remove_partial, write_atomic
 from neurolm.train.optim import learning_rate, make_optimizer
 
 STATE, LOG, BEST = "state.pt", "log.jsonl", "best.pt"
@@ -170,9 +170,10 @@ def run_stage(
 
 
 def clean(folder: Path) -> None:
-    """Remove the resume state of a stage whose checkpoint is complete."""
+    """Remove the resume state of a stage whose checkpoint is complete, and what a killed process left half written."""
     for name in (STATE, BEST):
         (folder / name).unlink(missing_ok=True)
+    remove_partial(folder)
 
 
 def _trainable(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
