@@ -152,7 +152,7 @@ def labelled_windows(
         if subjects is not None and row.subject not in subjects:
             continue
         for label in sorted((x for x in row.labels if x.task == task), key=lambda x: (x.start, x.stop)):
-            first, last = _samples(row, label)
+            first, last = label_samples(row, label)
             windows += [
                 Window(index, start, seconds, label.label, row.subject)
                 for start in range(first, last - seconds * RATE + 1, step)
@@ -160,7 +160,7 @@ def labelled_windows(
     return windows
 
 
-def _samples(row: Row, label: Label) -> tuple[int, int]:
+def label_samples(row: Row, label: Label) -> tuple[int, int]:
     """First sample of a labelled stretch, and the one after its last: boundary samples belong to neither side."""
     first = max(0, math.ceil(label.start * RATE - ROUNDING))
     return first, min(row.samples, math.floor(label.stop * RATE + ROUNDING))

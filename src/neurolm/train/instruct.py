@@ -17,9 +17,9 @@ from neurolm.config import StageConfig
 from neurolm.data.loader import Document, Sample, TextSampler, WindowSampler, build_batch, read_sample
 from neurolm.data.store import Store
 from neurolm.data.text import TextTokenizer, token_stream
-from neurolm.data.windows import Window, labelled_windows
+from neurolm.data.windows import Window, label_samples, labelled_windows
 from neurolm.engine import predict
-from neurolm.errors import ConfigError
+from neurolm.errors import CheckpointError, ConfigError
 from neurolm.model.neurolm import NeuroLM
 from neurolm.montage import RATE
 from neurolm.tasks.task import Task
@@ -96,15 +96,11 @@ def _examples(run: Run) -> list[_Example]:
         subjects = [s for s in run.splits[task.name].train if s not in run.held_out]
         for window in task_windows(run.store, task, subjects):
             assert window.label is not None
-            count = window.seconds * RATE
-            spans = [
-                (round(label.start * RATE), round(label.stop * RATE) - count)
-                for label in run.store.rows[window.recording].labels
-                if label.task == task.name and label.start * RATE <= window.start + 1 <= label.stop * RATE
-            ]
-            first, last = spans[0] if spans else (window.start, window.start)
+            row, count = run.store.rows[window.recording], window.seconds * RATE
+            spans = [label_samples(row, label) for label in row.labels if label.task == task.name]
+            first, stop = next(s for s in spans if s[0] <= window.start and window.start + count <= s[1])
             index = task.index(window.label)
-            examples.append(_Example(window=window, task=number, answer=index, first=first, last=max(first, last)))
+            examples.append(_Example(window=window, task=number, answer=index, first=first, last=stop - count))
     return examples
 
 
@@ -118,6 +114,7 @@ class InstructStage:
         self.run, self.module, self.device = run, module, run.device
         separator = run.config.model.vocabulary.separator
         self.prompts = [Prompt.of(task, text, separator) for task in run.tasks]
+        _require_room(run, self.prompts)
         self.examples = _examples(run)
         groups: dict[tuple[int, int], list[int]] = {}
         for index, example in enumerate(self.examples):
@@ -191,6 +188,18 @@ class InstructStage:
         return [read_sample(self.run.store, w) for w in chosen], labels
 
 
+def _require_room(run: Run, prompts: Sequence[Prompt]) -> None:
+    model = run.config.model
+    for task, prompt in zip(run.tasks, prompts, strict=True):
+        longest = task.seconds + len(prompt.question) + max(map(len, prompt.answers))
+        if task.seconds > model.tokenizer.seconds or longest > model.language.positions:
+            raise ConfigError(
+                f"task {task.name}: windows of {task.seconds} s and {longest} positions with question and answer; this "
+                f"recipe reads {model.tokenizer.seconds} s and {model.language.positions} positions: shorten the task, "
+                "or raise model.tokenizer.seconds or model.language.positions"
+            )
+
+
 def class_means(probability: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Negative log-likelihood and recall, each averaged over the classes that are present."""
     taken = -np.log(np.maximum(probability[np.arange(len(labels)), labels], 1e-12))
@@ -217,7 +226,9 @@ def train_instruct(run: Run, *, texts: list[str], scratch: bool = False, progres
     if scratch:
         module = new_neurolm(run, run.config.instruct, weights)
     else:
-        pretrained, _, _ = load_neurolm(run.folder / "pretrain", stage="pretrain")
+        pretrained, card, _ = load_neurolm(run.folder / "pretrain", stage="pretrain")
+        if card.run.model != run.config.model:
+            raise CheckpointError(f"{run.folder / 'pretrain'}: of another recipe ({card.run.recipe}); train it again")
         module = NeuroLM(with_dropout(run.config.model, run.config.instruct.dropout))
         module.load_state_dict(pretrained.state_dict())
     stage = InstructStage(run, module, text, token_stream(text, texts))
