@@ -27,6 +27,8 @@ from neurolm.train.run import ProgressCallback, Run, is_done
 
 VALIDATION_SHARE = 0.05
 """Last part of the text, on which the language is validated in every stage."""
+VALIDATION_ROWS = 64
+"""Most crops of it, which go through the model at once."""
 
 
 def split_text(stream: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -58,7 +60,7 @@ class LanguageStage:
 
     def validate(self) -> dict[str, float]:
         """Cross-entropy and perplexity on the last part of the text; the best weights are kept."""
-        count = max(1, len(self.validation) // self.length)
+        count = min(VALIDATION_ROWS, max(1, len(self.validation) // self.length))
         loss = float(self._loss(np.resize(self.validation, (count, self.length))))
         return {"text": loss, "text_perplexity": math.exp(min(loss, 20.0)), "score": loss}
 

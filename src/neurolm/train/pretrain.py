@@ -19,7 +19,7 @@ from neurolm.data.loader import Document, Sample, TextSampler, build_batch
 from neurolm.data.text import token_stream
 from neurolm.errors import CheckpointError
 from neurolm.model.neurolm import NeuroLM
-from neurolm.train.language import split_text
+from neurolm.train.language import VALIDATION_ROWS, split_text
 from neurolm.train.loop import Losses, clean
 from neurolm.train.run import ProgressCallback, Run, finish_stage, is_done
 from neurolm.train.tokenizer import EEGWindows, eeg_windows, in_batches, language_of, validation_samples
@@ -65,8 +65,10 @@ class PretrainStage:
                 eeg_count + int(out.eeg_count),
                 correct + float(out.eeg_correct),
             )
-        figures = {"eeg": eeg / eeg_count, "eeg_accuracy": correct / eeg_count}
-        figures["eeg_perplexity"] = math.exp(min(figures["eeg"], 20.0))
+        figures = {}
+        if eeg_count:
+            figures = {"eeg": eeg / eeg_count, "eeg_accuracy": correct / eeg_count}
+            figures["eeg_perplexity"] = math.exp(min(figures["eeg"], 20.0))
         return figures | {"text": text_validation(self.module, self.validation_text, self.config, self.device)}
 
 
@@ -89,7 +91,7 @@ def language_losses(module: NeuroLM, batch: Batch, config: StageConfig) -> Losse
 def text_validation(module: NeuroLM, stream: np.ndarray, config: StageConfig, device: torch.device) -> float:
     """Mean cross-entropy of text kept for validation (nan where there is too little of it)."""
     length = min(config.text_length, len(stream))
-    rows = stream[: len(stream) // length * length].reshape(-1, length)[:64]
+    rows = stream[: len(stream) // length * length].reshape(-1, length)[:VALIDATION_ROWS]
     out = module.loss(_batch([], rows).to(device), softmax=config.softmax)
     return float(out.text / out.text_count)
 

@@ -125,6 +125,8 @@ class TokenizerStage:
 
     def validate(self) -> dict[str, float]:
         """Losses and codebook use on the validation subjects."""
+        if not self.validation:  # each task's validation subjects are test subjects of another
+            return {}
         sums: dict[str, float] = {}
         codes, places = [], 0
         for samples in in_batches(self.validation, self.config.eeg_batch):
