@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c '$(TESTED)' >/dev/null 2>&1 && echo $$p && break; done)
 ENOUGH := import sys; sys.exit(sys.version_info[:2] < (3, 11))
 
-# Constraints hold for everything here, hatchling included: without build isolation it is the pinned one.
+# Constraints hold for everything here; without build isolation, for what builds the package too.
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
@@ -35,7 +35,7 @@ $(VENV)/created:
 
 $(VENV)/installed: $(VENV)/created pyproject.toml constraints.txt
 	@echo 'installing neurolm into $(VENV) (about 1.5 GB with torch)'
-	@$(PIP) hatchling
+	@$(PIP) hatchling editables
 	@$(PIP) --no-build-isolation --editable .
 	@touch $@
 
