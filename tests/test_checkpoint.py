@@ -1,0 +1,145 @@
+"""Checkpoints: what is saved comes back, and whatever does not fit is refused with one message that says what to do."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from neurolm.checkpoint import (
+    CONFIG,
+    WEIGHTS,
+    Card,
+    load_card,
+    load_neurolm,
+    load_tokenizer,
+    load_weights,
+    save_checkpoint,
+)
+from neurolm.config import from_json, to_json
+from neurolm.data.text import TextTokenizer
+from neurolm.errors import CheckpointError, NeuroLMError, TextError
+from neurolm.model.neurolm import NeuroLM
+from neurolm.tasks.task import load_task
+
+
+def test_what_is_saved_comes_back(tmp_path, micro_run, micro_config):
+    torch.manual_seed(5)
+    model = NeuroLM(micro_config.model)
+    text = TextTokenizer.load(micro_run.folder / "language")
+    card = Card(
+        version="1.2", stage="instruct", steps=7, run=micro_config, tasks=(load_task("sleep"), load_task("workload")),
+        electrodes=("C3", "O1"), band=(0.1, 75.0), corpora=("a",), licences=("free µ",),
+    )  # fmt: skip
+    save_checkpoint(tmp_path / "instruct", card, model.state_dict(), text)
+    loaded, loaded_card, loaded_text = load_neurolm(tmp_path / "instruct")
+    assert loaded_card == card
+    assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in model.state_dict().items())
+    assert loaded_text.encode("Question: µV?") == text.encode("Question: µV?")
+    assert not loaded.training
+    assert sorted(p.name for p in (tmp_path / "instruct").iterdir()) == [CONFIG, WEIGHTS, "tokenizer.json"]
+
+
+def test_the_card_of_a_trained_run_says_what_it_learned_from(micro_run):
+    card = load_card(micro_run.folder / "instruct", stage="instruct")
+    assert card.electrodes == ("C3", "C4", "CZ", "FZ", "O1", "PZ", "T3")
+    assert [task.name for task in card.tasks] == ["events", "workload"]
+    assert (card.band, card.corpora, card.licences, card.steps) == ((0.1, 75.0), ("micro",), ("free",), 6)
+    assert card.run == micro_run.config
+    assert load_card(micro_run.folder / "pretrain").tasks == ()
+
+
+@pytest.mark.parametrize(
+    ("folder", "stage", "message"),
+    [
+        ("nowhere", None, r"nowhere: no complete checkpoint here \(config\.json is missing\)"),
+        ("pretrain", "instruct", r"pretrain: made by stage 'pretrain', but 'instruct' is needed here"),
+        ("instruct", "tokenizer", r"instruct: made by stage 'instruct', but 'tokenizer' is needed"),
+        ("language", None, r"language/config\.json: unknown field .*not a checkpoint.*give the folder"),
+    ],
+)
+def test_checkpoints_of_another_kind_are_refused(micro_run, folder, stage, message):
+    with pytest.raises(CheckpointError, match=message):
+        load_card(micro_run.folder / folder, stage=stage)
+
+
+def test_a_tokenizer_is_no_language_model(micro_run):
+    with pytest.raises(CheckpointError, match="has no language model that reads EEG"):
+        load_neurolm(micro_run.folder / "tokenizer")
+    tokenizer, card = load_tokenizer(micro_run.folder / "tokenizer")
+    assert card.stage == "tokenizer" and bool(tokenizer.quantizer.initialised) and not tokenizer.training
+
+
+def test_another_format_names_the_version_that_reads_it(tmp_path, micro_run):
+    folder = micro_run.copy(tmp_path / "run") / "instruct"
+    card = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps(card | {"format": 99, "version": "9.9"}))
+    with pytest.raises(CheckpointError, match=r"format 99, this version reads 1: use neurolm 9\.9"):
+        load_card(folder)
+
+
+@pytest.mark.parametrize("part", ["tokenizer", "language"])
+def test_weights_of_another_recipe_are_refused(tmp_path, micro_run, part):
+    """The card says one size, the weights are of another: half the layers, or another width."""
+    folder = micro_run.copy(tmp_path / "run") / "instruct"
+    card = load_card(folder)
+    model = card.run.model
+    block = model.language.transformer
+    if part == "language":
+        changed = replace(model, language=replace(model.language, transformer=replace(block, layers=2)))
+        message = r"missing language\.transformer\.blocks\.1\..* and \d+ more. Use the recipe it was trained with"
+    else:
+        changed = replace(model, tokenizer=replace(model.tokenizer, codes=32))
+        message = r"tokenizer\.quantizer\.codebook is \(16, 4\), not \(32, 4\)"
+    (folder / CONFIG).write_text(to_json(replace(card, run=replace(card.run, model=changed))))
+    with pytest.raises(CheckpointError, match=rf"model\.safetensors: does not fit this recipe: .*{message}"):
+        load_neurolm(folder)
+
+
+def test_left_over_weights_are_refused(tmp_path, micro_run):
+    folder = micro_run.copy(tmp_path / "run") / "instruct"
+    save_file(load_file(folder / WEIGHTS) | {"extra.weight": torch.zeros(1)}, folder / WEIGHTS)
+    with pytest.raises(CheckpointError, match=r"left over extra\.weight"):
+        load_neurolm(folder)
+
+
+@pytest.mark.parametrize("kept", [0, 7, 100, -10])
+def test_truncated_weights_are_refused(tmp_path, micro_run, kept):
+    folder = micro_run.copy(tmp_path / "run") / "instruct"
+    whole = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(whole[:kept])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: cannot be read .*copy or train"):
+        load_neurolm(folder)
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: cannot be read"):
+        load_neurolm(folder)
+
+
+def test_a_damaged_text_tokenizer_is_refused(tmp_path, micro_run):
+    folder = micro_run.copy(tmp_path / "run") / "instruct"
+    (folder / "tokenizer.json").write_text("{")
+    with pytest.raises(TextError, match=r"tokenizer\.json"):
+        load_neurolm(folder)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"stage": "instruct"}', "\udcff"])
+def test_a_damaged_card_is_refused(tmp_path, micro_run, content):
+    folder = micro_run.copy(tmp_path / "run") / "instruct"
+    (folder / CONFIG).write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(CheckpointError, match=r"config\.json.*give the folder of a stage"):
+        load_card(folder)
+
+
+def test_refused_weights_leave_the_module_as_it_was(micro_run, micro_config):
+    other = replace(micro_config.model, tokenizer=replace(micro_config.model.tokenizer, codes=32))
+    model = NeuroLM(other)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(NeuroLMError):
+        load_weights(micro_run.folder / "instruct", model)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_cards_survive_json(micro_run):
+    card = load_card(micro_run.folder / "instruct")
+    assert from_json(Card, to_json(card)) == card
