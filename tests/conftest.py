@@ -88,6 +88,18 @@ def write_store(folder: Path, recordings: Mapping[str, tuple[str, Sequence[str],
     return folder
 
 
+@pytest.fixture(name="write_store", scope="session")
+def _write_store_fixture():
+    """The function that writes a store of given signals."""
+    return write_store
+
+
+@pytest.fixture(name="rhythm", scope="session")
+def _rhythm_fixture():
+    """The function that makes a signal whose rhythm tells its label."""
+    return rhythm
+
+
 WORKLOAD = {"channels": ("C3", "O1"), "labels": ("No", "Yes"), "seconds": 12, "subjects": range(8)}
 EVENTS = {"channels": ("FZ", "C4"), "labels": ("background", "epileptiform", "slowing"), "seconds": 10,
           "subjects": range(3, 11)}  # fmt: skip

@@ -1,0 +1,216 @@
+"""A run: who is held out, what a folder was begun with, and that killed stages go on to the very same weights."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from neurolm.config import STAGES
+from neurolm.data.store import Label
+from neurolm.errors import CheckpointError, ConfigError, StoreError
+from neurolm.files import PARTIAL
+from neurolm.train.evaluate import RESULTS, evaluate
+from neurolm.train.instruct import train_instruct
+from neurolm.train.language import train_language
+from neurolm.train.loop import STATE, Progress, read_log
+from neurolm.train.pretrain import train_pretrain
+from neurolm.train.run import RUN, choose_device, open_run
+from neurolm.train.tokenizer import train_tokenizer
+
+TRAIN = dict(zip(STAGES, (train_language, train_tokenizer, train_pretrain, train_instruct), strict=True))
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def begin(micro_run, folder: Path, **changes):
+    """Open a run on the micro store."""
+    return open_run(folder, **({"config": micro_run.config, "store": micro_run.store, "device": "cpu"} | changes))
+
+
+def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Content and time of change of every file."""
+    files = [p for p in folder.rglob("*") if p.is_file()]
+    return {str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mtime_ns) for p in files}
+
+
+def later(stage: str) -> list[str]:
+    """A stage and those after it."""
+    return list(STAGES[STAGES.index(stage) :])
+
+
+def test_who_is_held_out_by_one_task_is_in_no_training_data(micro_run):
+    run = begin(micro_run, micro_run.folder)
+    assert [task.name for task in run.tasks] == ["events", "workload"]
+    assert run.splits["workload"].validation == ("s05",) and run.splits["workload"].test == ("s06", "s07")
+    assert run.splits["events"].validation == ("s08",) and run.splits["events"].test == ("s09", "s10")
+    assert {"s05", "s06", "s07"} < set(run.splits["events"].train)  # what makes this store a test
+    assert run.held_out == {"s05", "s06", "s07", "s08", "s09", "s10"}
+    assert run.training_subjects == ["s00", "s01", "s02", "s03", "s04", "s20"]
+    assert run.validation_subjects == ["s05", "s08"]
+
+
+def test_a_subject_tested_by_one_task_does_not_validate_for_another(micro_run):
+    run = begin(micro_run, micro_run.folder)
+    swapped = replace(run.splits["events"], validation=("s06", "s08"))
+    assert replace(run, splits=run.splits | {"events": swapped}).validation_subjects == ["s05", "s08"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("killed_after", [1, 3, 6])
+def test_a_killed_stage_goes_on_to_the_same_weights(tmp_path, micro_run, stage, killed_after):
+    """Killed before the first save, between saves, and after the last step but before the checkpoint."""
+    folder = micro_run.copy(tmp_path / "run", without=(*later(stage), RESULTS))
+
+    def kill(progress: Progress) -> None:
+        if progress.step == killed_after:
+            raise Killed
+
+    with pytest.raises(Killed):
+        TRAIN[stage](begin(micro_run, folder), texts=micro_run.texts, progress=kill)
+    assert not (folder / stage / "config.json").exists()
+    assert (folder / stage / STATE).exists() == (killed_after > 2)
+    (folder / stage / f".{STATE}.1{PARTIAL}").write_text("of a killed process")
+    steps = []
+    TRAIN[stage](begin(micro_run, folder), texts=micro_run.texts, progress=lambda p: steps.append(p.step))
+    assert steps[0] == {1: 1, 3: 3, 6: 5}[killed_after]  # it goes on from the last save, steps 2 and 4
+    whole, resumed = tree(micro_run.folder / stage), tree(folder / stage)
+    assert {n: content for n, (content, _) in resumed.items()} == {n: content for n, (content, _) in whole.items()}
+
+
+def test_a_finished_run_does_nothing_and_changes_no_file(tmp_path, micro_run):
+    folder = micro_run.copy(tmp_path / "run")
+    before = tree(folder)
+    run = begin(micro_run, folder)
+    for train in TRAIN.values():
+        train(run, texts=micro_run.texts, progress=lambda p: pytest.fail(f"trained step {p.step}"))
+    assert tree(folder) == before
+
+
+def test_the_same_run_again_gives_the_same_bytes_and_another_seed_does_not(tmp_path, micro_run):
+    folder = micro_run.copy(tmp_path / "run", without=("instruct", RESULTS))
+    train_instruct(begin(micro_run, folder), texts=micro_run.texts)
+    evaluate(folder / "instruct", micro_run.store, out=folder / RESULTS)
+    assert (folder / RESULTS).read_bytes() == (micro_run.folder / RESULTS).read_bytes()
+    other = micro_run.copy(tmp_path / "other", without=("instruct", RESULTS, RUN))
+    changed = replace(micro_run.config, instruct=replace(micro_run.config.instruct, seed=1))
+    train_instruct(begin(micro_run, other, config=changed), texts=micro_run.texts)
+    weights = "instruct/model.safetensors"
+    assert (other / weights).read_bytes() != (micro_run.folder / weights).read_bytes()
+
+
+def test_the_log_of_every_stage_has_each_step_once(micro_run):
+    for stage in STAGES:
+        rows = read_log(micro_run.folder / stage)
+        assert [row["step"] for row in rows if row["kind"] == "training"] == list(range(6))
+        assert [row["step"] for row in rows if row["kind"] == "validation"] == [3, 6]
+        assert all(np.isfinite([v for v in row.values() if not isinstance(v, str)]).all() for row in rows)
+
+
+def test_a_run_begun_otherwise_names_what_differs(tmp_path, micro_run, micro_config):
+    folder = micro_run.copy(tmp_path / "run")
+    before = tree(folder)
+    changed = replace(micro_config, pretrain=replace(micro_config.pretrain, steps=7))
+    with pytest.raises(ConfigError, match=r"another config \(config\.pretrain\.steps 6 then, 7 now\)"):
+        begin(micro_run, folder, config=changed)
+    with pytest.raises(ConfigError, match=r"another tasks"):
+        begin(micro_run, folder, tasks=["workload"])
+    assert tree(folder) == before
+
+
+def test_a_run_on_another_store_is_refused(tmp_path, micro_run):
+    folder = micro_run.copy(tmp_path / "run")
+    rows = [json.loads(line) for line in (micro_run.store / "manifest.jsonl").read_text().splitlines()]
+    other = tmp_path / "store"
+    other.mkdir()
+    (other / "signals").symlink_to(micro_run.store / "signals")
+    rows[0]["subject"] = "s99"
+    (other / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ConfigError, match="another store"):
+        begin(micro_run, folder, store=other)
+
+
+def test_settings_may_change_until_a_stage_has_started(tmp_path, micro_run, micro_config):
+    """A first try that failed before any work must not bind the folder to its settings."""
+    folder = tmp_path / "run"
+    begin(micro_run, folder)
+    changed = replace(micro_config, pretrain=replace(micro_config.pretrain, steps=7))
+    assert begin(micro_run, folder, config=changed).config == changed
+    (folder / "language").mkdir()
+    with pytest.raises(ConfigError, match="7 then, 6 now"):
+        begin(micro_run, folder)
+
+
+def test_a_resumed_run_keeps_its_number_of_threads(tmp_path, micro_run):
+    folder = micro_run.copy(tmp_path / "run")
+    begun = json.loads((folder / RUN).read_text())
+    threads = torch.get_num_threads()
+    (folder / RUN).write_text(json.dumps(begun | {"threads": threads + 1}))
+    try:
+        begin(micro_run, folder)
+        assert torch.get_num_threads() == threads + 1
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_nothing_is_written_where_the_arguments_are_wrong(tmp_path, micro_run, write_store):
+    folder = tmp_path / "run"
+    with pytest.raises(StoreError, match="no such store"):
+        begin(micro_run, folder, store=tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match=r"labels of the tasks \['events', 'workload'\], not of \['sleep'\]"):
+        begin(micro_run, folder, tasks=["sleep"])
+    with pytest.raises(ConfigError, match="no such task card"):
+        begin(micro_run, folder, tasks=["slep"])
+    with pytest.raises(ConfigError, match="device='tpu': choose auto, cpu or cuda"):
+        begin(micro_run, folder, device="tpu")
+    unlabelled = write_store(
+        tmp_path / "store", {"a": ("s", ("C3",), (), np.random.default_rng(0).normal(size=(900, 1)))}
+    )
+    with pytest.raises(ConfigError, match="labels of the tasks none"):
+        begin(micro_run, folder, store=unlabelled)
+    labels = [Label("workload", "Yes", 0, 4)]
+    small = write_store(tmp_path / "small", {"a": ("s", ("C3",), labels, np.ones((900, 1)))})
+    with pytest.raises(ConfigError, match="only 1"):
+        begin(micro_run, folder, store=small)
+    assert not folder.exists()
+
+
+def test_a_file_is_no_run_folder(tmp_path, micro_run):
+    (tmp_path / "run").write_text("a file")
+    with pytest.raises(StoreError, match=r"run: a file, not a folder; choose another --out"):
+        begin(micro_run, tmp_path / "run")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_named():
+    assert choose_device("auto").type == "cpu"
+    with pytest.raises(ConfigError, match="'cuda': torch sees no CUDA device"):
+        choose_device("cuda")
+
+
+@pytest.mark.parametrize("stage", STAGES[1:])
+def test_a_stage_says_which_stage_it_needs(tmp_path, micro_run, stage):
+    before = STAGES[STAGES.index(stage) - 1]
+    folder = micro_run.copy(tmp_path / "run", without=(*later(before), RESULTS))
+    with pytest.raises(CheckpointError, match=before):
+        TRAIN[stage](begin(micro_run, folder), texts=micro_run.texts)
+    assert not (folder / stage).exists()
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "instruct"])
+def test_a_checkpoint_of_another_recipe_is_refused(tmp_path, micro_run, micro_config, stage):
+    """The previous stage's folder comes from a run of another size."""
+    wider = replace(micro_config.model.tokenizer, codes=32)
+    other = replace(micro_config, recipe="other", model=replace(micro_config.model, tokenizer=wider))
+    run = begin(micro_run, tmp_path / "run", config=other)
+    for earlier in STAGES[: STAGES.index(stage)]:
+        shutil.copytree(micro_run.folder / earlier, run.folder / earlier)
+    before = tree(run.folder)
+    with pytest.raises(CheckpointError, match=r"of another recipe \(micro\); train it again"):
+        TRAIN[stage](run, texts=micro_run.texts)
+    assert tree(run.folder) == before
