@@ -1,0 +1,484 @@
+"""The four stages: what they read, what they change, what they leave alone, and that they learn."""
+
+import hashlib
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from neurolm.batch import NO_PATCH, NO_TARGET, NO_TEXT
+from neurolm.checkpoint import load_neurolm, load_tokenizer
+from neurolm.config import STAGES
+from neurolm.data.loader import Document, build_batch, build_patches, sample_from
+from neurolm.data.store import Label, Store
+from neurolm.data.text import TextTokenizer, token_stream
+from neurolm.errors import CheckpointError, ConfigError, TextError
+from neurolm.model.gpt2 import load_gpt2
+from neurolm.model.neurolm import NeuroLM
+from neurolm.tasks.task import load_task
+from neurolm.train.evaluate import RESULTS
+from neurolm.train.instruct import VALIDATION_WINDOWS, InstructStage, Prompt, answer, class_means, train_instruct
+from neurolm.train.language import VALIDATION_ROWS, LanguageStage, split_text, train_language
+from neurolm.train.loop import read_log, run_stage
+from neurolm.train.pretrain import PretrainStage, language_losses, new_neurolm, train_pretrain
+from neurolm.train.run import RUN, open_run
+from neurolm.train.tokenizer import TokenizerStage, code_use, language_of, reversal, train_tokenizer
+
+TRAIN = dict(zip(STAGES, (train_language, train_tokenizer, train_pretrain, train_instruct), strict=True))
+TRAINING, VALIDATION, TEST = {"s00", "s01", "s02", "s03", "s04", "s20"}, {"s05", "s08"}, {"s06", "s07", "s09", "s10"}
+
+
+def digest(module: torch.nn.Module) -> str:
+    """Hash of all weights and buffers."""
+    hashed = hashlib.sha256()
+    for name, value in module.state_dict().items():
+        hashed.update(name.encode() + value.numpy().tobytes())
+    return hashed.hexdigest()
+
+
+@pytest.fixture
+def run(micro_run):
+    """The finished micro run, opened."""
+    return open_run(micro_run.folder, config=micro_run.config, store=micro_run.store, device="cpu")
+
+
+@pytest.fixture
+def stages(run, micro_texts):
+    """Makes a stage of the finished run anew, as its training began."""
+    text, weights = language_of(run)
+    stream = token_stream(text, micro_texts)
+
+    def make(name: str):
+        if name == "language":
+            return LanguageStage(run.config.language, run.config.model.language, stream, run.device)
+        if name == "tokenizer":
+            return TokenizerStage(run, weights["wte.weight"], stream)
+        module = new_neurolm(run, run.config.pretrain, weights)
+        return PretrainStage(run, module, stream) if name == "pretrain" else InstructStage(run, module, text, stream)
+
+    return make
+
+
+# --- what is read ---
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_training_reads_its_own_subjects_and_no_test_recording(tmp_path, micro_run, monkeypatch, stage):
+    """Every read of the store during a stage is recorded, and whether it was for a step or for validation."""
+    later = STAGES[STAGES.index(stage) :]
+    run = open_run(
+        micro_run.copy(tmp_path / "run", without=(*later, RESULTS)),
+        config=micro_run.config,
+        store=micro_run.store,
+        device="cpu",
+    )
+    reads, now = {"set-up": set(), "step": set()}, ["set-up"]
+    real_read = Store.read
+
+    def read(store, index, start, count):
+        reads[now[0]].add(store.rows[index].subject)
+        return real_read(store, index, start, count)
+
+    monkeypatch.setattr(Store, "read", read)
+    for kind in (TokenizerStage, PretrainStage, InstructStage):
+        real = kind.losses
+
+        def losses(self, step, real=real):
+            now[0] = "step"
+            out = real(self, step)
+            now[0] = "set-up"
+            return out
+
+        monkeypatch.setattr(kind, "losses", losses)
+    TRAIN[stage](run, texts=micro_run.texts)
+    if stage == "language":
+        assert reads == {"set-up": set(), "step": set()}
+        return
+    assert reads["step"] <= TRAINING and len(reads["step"]) >= 3
+    assert reads["set-up"] == VALIDATION
+    assert not (reads["step"] | reads["set-up"]) & TEST
+
+
+@pytest.mark.parametrize("stage", ["tokenizer", "pretrain"])
+def test_every_unlabelled_window_is_of_a_training_subject_and_inside_its_recording(stages, stage):
+    made = stages(stage)
+    rows = made.windows.store.rows
+    assert {window.subject for window in made.windows.windows} == TRAINING
+    sources = {}
+    for step in range(40):
+        for sample in made.windows.step(step):
+            recording, _, start = sample.source.partition("@")
+            row = next(row for row in rows if row.recording == recording)
+            assert row.subject in TRAINING
+            assert 0 <= float(start.removesuffix("s")) <= row.seconds - sample.seconds
+            assert len(sample.second) <= made.config.max_patches
+            sources.setdefault(recording, set()).add(start)
+    assert set(sources) == {row.recording for row in rows if row.subject in TRAINING}
+    assert min(map(len, sources.values())) > 3  # shifted starts, not the same few cuts again
+
+
+def test_every_labelled_window_lies_within_its_label(stages, run):
+    stage = stages("instruct")
+    seen = set()
+    for step in range(30):
+        batch, answers = instruct_batch(stage, step)
+        for source, (task, label) in zip(batch.sources, answers, strict=True):
+            recording, _, start = source.partition("@")
+            row = next(row for row in run.store.rows if row.recording == recording)
+            first = float(start.removesuffix("s"))
+            inside = [x for x in row.labels if x.task == task and x.start <= first and first + 0.1 < x.stop]
+            assert [x.label for x in inside] == [label]
+            assert first + load_task(task).seconds <= inside[0].stop
+            assert row.subject in TRAINING & set(run.splits[task].train)
+            seen.add((task, label, row.subject))
+    wanted = {("workload", x, f"s0{s}") for x in ("Yes", "No") for s in range(5)}
+    wanted |= {("events", x, s) for x in ("background", "epileptiform", "slowing") for s in ("s03", "s04")}
+    assert seen == wanted
+
+
+def instruct_batch(stage: InstructStage, step: int):
+    """The EEG batch of a step, caught on its way into the model, and each sample's (task, label)."""
+    caught = []
+
+    class Caught(Exception):
+        pass
+
+    def catch(batch, **_):
+        caught.append(batch)
+        raise Caught
+
+    real = stage.module.loss
+    stage.module.loss = catch  # type: ignore[method-assign]
+    try:
+        with pytest.raises(Caught):
+            stage.losses(step)
+    finally:
+        stage.module.loss = real  # type: ignore[method-assign]
+    chosen = [stage.examples[i] for i in stage.sampler.step(step)]
+    tasks = [stage.run.tasks[e.task] for e in chosen]
+    return caught[0], [(task.name, task.labels[e.answer]) for task, e in zip(tasks, chosen, strict=True)]
+
+
+def test_shifted_windows_keep_to_labels_that_start_between_samples(tmp_path, micro_run, write_store, rhythm):
+    """Labels at fractions of a sample and up to the end: an augmented window may never reach over either."""
+    labels = [Label("workload", "No", 0.0, 8.0021), Label("workload", "Yes", 8.0021, 16.0)]
+    signal = np.concatenate([rhythm("No", 8, 2, (0,)), rhythm("Yes", 8, 2, (1,))])
+    store = write_store(tmp_path / "s", {f"r{i}": (f"s{i}", ("C3", "O1"), labels, signal) for i in range(4)})
+    run = open_run(tmp_path / "run", config=micro_run.config, store=store, device="cpu")
+    text, weights = language_of(replace(run, folder=micro_run.folder))
+    module = NeuroLM(run.config.model)
+    module.initialise_language(weights)
+    stage = InstructStage(run, module, text, token_stream(text, micro_run.texts))
+    by_label = {stage.run.tasks[0].labels[e.answer]: (e.first, e.last) for e in stage.examples}
+    assert by_label == {"No": (0, 1600 - 800), "Yes": (1601, 3200 - 800)}
+
+
+# --- the language stage ---
+
+
+def test_language_is_validated_on_text_that_is_not_learned_from(stages, micro_texts, run):
+    stage = stages("language")
+    stream = token_stream(TextTokenizer.load(run.folder / "language"), micro_texts)
+    training, validation = split_text(stream)
+    assert np.array_equal(np.concatenate([training, validation]), stream)
+    assert 0.04 < len(validation) / len(stream) < 0.06
+    assert np.array_equal(stage.validation, validation)
+    for step in range(20):
+        for row in stage.sampler.step(step):
+            assert row.tobytes() in training.astype(np.int64).tobytes()
+
+
+def test_language_validation_is_bounded(run, micro_texts):
+    """However long the text is: all crops go through the model at once."""
+    stream = np.tile(np.arange(250, dtype=np.int32), 1000)
+    stage = LanguageStage(run.config.language, run.config.model.language, stream, run.device)
+    rows = []
+    real = stage._loss
+    stage._loss = lambda crops: rows.append(len(crops)) or real(crops)  # type: ignore[method-assign]
+    with torch.no_grad():
+        assert math.isfinite(stage.validate()["score"])
+    assert rows == [VALIDATION_ROWS]
+
+
+def test_the_language_model_learns(tmp_path, run):
+    stream = np.tile(np.arange(7, dtype=np.int32), 200)
+    config = replace(run.config.language, steps=150, learning_rate=2e-2, evaluate_every=150)
+    stage = LanguageStage(config, run.config.model.language, stream, run.device)
+    run_stage(stage, config, tmp_path, steps=150, device=run.device)
+    assert read_log(tmp_path)[0]["text"] == pytest.approx(math.log(280), rel=0.05)
+    assert read_log(tmp_path)[-1]["text"] < 0.1  # seven tokens in turn: nothing is left to guess
+
+
+def test_given_gpt2_weights_are_taken_as_they_are(tmp_path, micro_run, micro_config):
+    folder = micro_run.folder / "language"
+    run = open_run(tmp_path / "run", config=micro_config, store=micro_run.store, device="cpu")
+    train_language(run, texts=[], gpt2=str(folder))
+    given, taken = load_gpt2(folder)[1], load_gpt2(run.folder / "language")[1]
+    assert all(torch.equal(value, taken[name]) for name, value in given.items())
+    assert (run.folder / "language" / "tokenizer.json").read_bytes() == (folder / "tokenizer.json").read_bytes()
+
+
+def test_gpt2_weights_of_another_size_say_which_and_the_remedy_works(tmp_path, micro_run, micro_config):
+    def with_language(**changes):
+        language = replace(micro_config.model.language, **changes)
+        return replace(micro_config, model=replace(micro_config.model, language=language))
+
+    folder = tmp_path / "run"
+    given = str(micro_run.folder / "language")
+    layers = replace(micro_config.model.language.transformer, layers=2)
+    for changes, message in (
+        ({"text_tokens": 290}, "280 text tokens, the recipe wants 290: set --model.language.text_tokens 280"),
+        ({"transformer": layers}, "a GPT-2 of 1 layers, 2 heads, width 16; the recipe wants 2, 2, 16"),
+    ):
+        run = open_run(folder, config=with_language(**changes), store=micro_run.store, device="cpu")
+        with pytest.raises(ConfigError, match=message):
+            train_language(run, texts=[], gpt2=given)
+        assert [p.name for p in folder.iterdir()] == [RUN]
+    train_language(open_run(folder, config=micro_config, store=micro_run.store), texts=[], gpt2=given)
+
+
+def test_too_little_text_is_refused_with_the_size_that_fits(tmp_path, micro_run, micro_config):
+    run = open_run(tmp_path / "run", config=micro_config, store=micro_run.store, device="cpu")
+    with pytest.raises(TextError, match="give more text"):
+        train_language(run, texts=["a few words"])
+    assert not (run.folder / "language").exists()
+
+
+# --- the tokenizer stage ---
+
+
+def test_gradient_reversal_follows_the_papers_schedule():
+    assert reversal(0, 100) == 0.0
+    assert reversal(50, 100) == pytest.approx(0.98661, abs=1e-5)
+    assert reversal(100, 100) == pytest.approx(2 / (1 + math.exp(-10)) - 1)
+    values = [reversal(step, 100) for step in range(101)]
+    assert values == sorted(values)
+
+
+def test_the_codebook_starts_by_k_means_where_the_recipe_says_and_only_steps_move_it(stages):
+    """quantise_from is 0.4 of 6 steps: the codebook starts with step 3."""
+    stage = stages("tokenizer")
+    quantizer = stage.module.quantizer
+    random = quantizer.codebook.clone()
+    for step in (0, 1, 2):
+        losses = stage.losses(step)
+        assert losses.parts["commitment"] == 0 and not quantizer.initialised
+        stage.after_step()
+        assert torch.equal(quantizer.codebook, random)
+    losses = stage.losses(3)
+    started = quantizer.codebook.clone()
+    assert quantizer.initialised and not torch.equal(started, random)
+    torch.testing.assert_close(started.norm(dim=1), torch.ones(16))
+    torch.testing.assert_close(quantizer.usage.sum(), torch.tensor(float(round(quantizer.usage.sum().item()))))
+    assert quantizer.usage.sum() >= 8 * 16  # eight vectors for every code
+    assert losses.parts["commitment"] > 0
+    stage.losses(3)
+    assert torch.equal(quantizer.codebook, started)  # a forward pass changes nothing
+    stage.after_step()
+    assert not torch.equal(quantizer.codebook, started)
+
+
+@pytest.mark.parametrize("quantised", [False, True])
+def test_validation_changes_no_state(stages, quantised):
+    stage = stages("tokenizer")
+    stage.losses(3 if quantised else 0)
+    stage.module.eval()
+    before, generator = digest(stage.module), torch.get_rng_state()
+    with torch.no_grad():
+        figures = stage.validate()
+    assert digest(stage.module) == before
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert figures["codes_used"] >= 1 and figures["raw"] > 0
+
+
+def test_code_use_of_known_codes():
+    assert code_use(torch.tensor([3, 3, 3, 3])) == {"codes_used": 1.0, "code_perplexity": 1.0}
+    uniform = code_use(torch.arange(8))
+    assert uniform["codes_used"] == 8 and uniform["code_perplexity"] == pytest.approx(8)
+
+
+def test_words_are_the_language_models_and_stay_as_they_are(run, stages, monkeypatch):
+    stage = stages("tokenizer")
+    words = load_gpt2(run.folder / "language")[1]["wte.weight"]
+    assert torch.equal(stage.words, words)
+    given = []
+    real = stage.module.loss
+    monkeypatch.setattr(stage.module, "loss", lambda p, text, *a, **k: given.append(text) or real(p, text, *a, **k))
+    losses = stage.losses(1)
+    ids = torch.from_numpy(stage.text.step(1)).flatten()
+    assert torch.equal(given[0], words[ids])
+    losses.total.backward()
+    assert not stage.words.requires_grad and stage.words.grad is None
+    assert all(p is not stage.words for p in stage.module.parameters())
+
+
+def test_the_domain_gradient_is_reversed_and_grows(stages):
+    """At strength 0 the classifier's gradient does not reach the encoder at all."""
+    stage = stages("tokenizer")
+    weight = next(stage.module.encoder.parameters())
+    patches = build_patches(stage.windows.step(0))[0]
+    gradients = {}
+    for strength in (0.0, 0.5, 1.0):
+        out = stage.module.loss(patches, stage.words[:5], strength, quantise=False)
+        gradients[strength] = torch.autograd.grad(out.domain_eeg, weight)[0]
+    assert gradients[0.0].abs().max() == 0
+    torch.testing.assert_close(gradients[1.0], 2 * gradients[0.5])
+    features = stage.module.encode(patches)
+    logits = stage.module.domain_classifier(features[patches.document >= 0])
+    loss = torch.nn.functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64))
+    torch.testing.assert_close(gradients[1.0], -torch.autograd.grad(loss, weight)[0])
+
+
+def test_alignment_needs_words_as_wide_as_the_encoder(tmp_path, micro_run, micro_config):
+    wide = replace(micro_config.model.tokenizer.encoder, width=32)
+    changed = replace(micro_config, model=replace(micro_config.model, tokenizer=replace(
+        micro_config.model.tokenizer, encoder=wide)))  # fmt: skip
+    run = open_run(tmp_path / "run", config=changed, store=micro_run.store, device="cpu")
+    micro_run.copy(tmp_path / "whole")
+    (tmp_path / "whole" / "language").rename(run.folder / "language")
+    with pytest.raises(CheckpointError, match="word embeddings are 16 wide and the encoder 32"):
+        train_tokenizer(run, texts=micro_run.texts)
+
+
+# --- pretraining and instruction tuning ---
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "instruct"])
+def test_the_tokenizer_is_frozen_and_all_else_learns(micro_run, stage):
+    tokenizer, _ = load_tokenizer(micro_run.folder / "tokenizer")
+    model, _, _ = load_neurolm(micro_run.folder / stage)
+    assert digest(model.tokenizer) == digest(tokenizer)
+    parts = {name.split(".")[0] for name, p in model.named_parameters() if p.requires_grad}
+    assert parts == {"channel_embedding", "language", "head"}  # the bridge has no weights where the widths agree
+    assert not any(p.requires_grad for p in model.tokenizer.parameters())
+    if stage == "instruct":
+        before = load_neurolm(micro_run.folder / "pretrain")[0].state_dict()
+        moved = [n for n, v in model.state_dict().items() if not torch.equal(v, before[n])]
+        assert {name.split(".")[0] for name in moved} == parts
+
+
+def test_a_bridge_between_different_widths_learns_too(micro_config):
+    wide = replace(micro_config.model.language.transformer, width=24)
+    model = NeuroLM(replace(micro_config.model, language=replace(micro_config.model.language, transformer=wide)))
+    names = {n for n, p in model.named_parameters() if p.requires_grad}
+    assert {n.split(".")[0] for n in names} == {"bridge", "channel_embedding", "language", "head"}
+
+
+def test_language_starts_from_the_language_stage(run, stages):
+    words = load_gpt2(run.folder / "language")[1]
+    module = stages("pretrain").module
+    assert torch.equal(module.language.state_dict()["wpe.weight"], words["wpe.weight"])
+    assert torch.equal(module.language.wte.weight[:280], words["wte.weight"])
+    assert torch.equal(module.head.weight[:280], words["wte.weight"])
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "instruct"])
+def test_training_keeps_no_gradient_in_the_frozen_encoder(stages, stage):
+    made = stages(stage)
+    made.module.tokenizer.quantizer.initialised.fill_(True)
+    made.losses(0).total.backward()
+    assert all(p.grad is None for p in made.module.tokenizer.parameters())
+    assert made.module.head.weight.grad.abs().sum() > 0
+    assert not made.module.train().tokenizer.training
+
+
+def test_the_loss_is_on_the_answer_tokens_and_nothing_else(run, stages):
+    stage = stages("instruct")
+    text = TextTokenizer.load(run.folder / "language")
+    separator = run.config.model.vocabulary.separator
+    batch, answers = instruct_batch(stage, 2)
+    tokens = batch.tokens
+    found = []
+    for row in range(len(tokens.document)):
+        for document in tokens.document[row].unique():
+            here = tokens.document[row] == document
+            if document < 0:
+                assert (tokens.target[row][here] == NO_TARGET).all()
+                continue
+            ids, targets = tokens.text[row][here], tokens.target[row][here]
+            eeg = ids == NO_TEXT
+            assert (targets[eeg] == NO_TARGET).all() and (tokens.patch[row][here][eeg] != NO_PATCH).all()
+            words, targets = ids[~eeg], targets[~eeg]
+            assert words[0] == separator
+            wanted = targets != NO_TARGET
+            assert torch.equal(targets[wanted], words[1:][wanted[:-1]])  # each predicts the word that follows
+            first = int(wanted.nonzero()[0]) + 1
+            assert wanted[first - 1 : -1].all() and not wanted[-1]
+            found.append((text.decode(words[1:first].tolist()), text.decode(words[first:].tolist())))
+    expected = [(load_task(task).prompt, load_task(task).answer(label)) for task, label in answers]
+    assert sorted(found) == sorted(expected)
+    assert (tokens.target_patch == NO_PATCH).all()
+
+
+def test_joint_and_range_losses_differ_only_by_the_other_modality(stages):
+    stage = stages("pretrain")
+    stage.module.tokenizer.quantizer.initialised.fill_(True)
+    stage.module.eval()
+    samples = stage.windows.step(0)
+    documents = [Document(sample=i, predict_eeg=True) for i in range(len(samples))]
+    batch = build_batch(samples, [*documents, *(Document(text=row) for row in stage.text.step(0))])
+    with torch.no_grad():
+        own = language_losses(stage.module, batch, replace(stage.config, softmax="range"))
+        joint = language_losses(stage.module, batch, replace(stage.config, softmax="joint"))
+    assert set(own.parts) == set(joint.parts) == {"eeg", "text"}
+    assert joint.parts["eeg"] > own.parts["eeg"] and joint.parts["text"] > own.parts["text"]
+    torch.testing.assert_close(own.total, own.parts["eeg"] + own.parts["text"])
+
+
+def test_without_validation_subjects_the_unlabelled_stages_still_report(stages):
+    """Each task's validation subjects may be another task's test subjects: then nothing is left for the curves."""
+    tokenizer, pretrain = stages("tokenizer"), stages("pretrain")
+    tokenizer.validation = pretrain.validation = []
+    with torch.no_grad():
+        assert tokenizer.validate() == {}
+        assert set(pretrain.validate()) == {"text"}
+
+
+def test_tasks_too_long_for_the_recipe_are_refused_before_training(run, stages, monkeypatch):
+    stage = stages("instruct")
+    short = replace(run.config.model.language, positions=60)
+    config = replace(run.config, model=replace(run.config.model, language=short))
+    text = TextTokenizer.load(run.folder / "language")
+    with pytest.raises(ConfigError, match=r"task events: windows of 10 s and \d+ positions.*reads 64 s and 60 pos"):
+        InstructStage(replace(run, config=config), stage.module, text, np.arange(100))
+
+
+def test_selection_weighs_classes_equally():
+    probability = np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.5, 0.5 + 1e-9]])
+    nll, recall = class_means(probability, np.array([0, 0, 0, 1]))
+    assert nll == pytest.approx((-math.log(0.9) - math.log(0.5)) / 2)
+    assert recall == 1.0
+    assert class_means(probability, np.array([1, 0, 0, 0]))[1] == pytest.approx(1 / 3)
+
+
+def test_validation_windows_are_bounded_and_spread(stages, run):
+    stage = stages("instruct")
+    for samples, labels in stage.validation:
+        assert 0 < len(samples) == len(labels) <= VALIDATION_WINDOWS
+        assert len(set(labels.tolist())) >= 2
+
+
+def test_four_windows_of_two_classes_are_learned(run, stages, rhythm):
+    """The whole chain can learn: frozen random encoder, EEG into the language model, question, answer, likelihood."""
+    stage = stages("instruct")
+    module, task = stage.module, load_task("workload")
+    text = TextTokenizer.load(run.folder / "language")
+    prompt = Prompt.of(task, text, run.config.model.vocabulary.separator)
+    labels = [0, 1, 0, 1]
+    samples = [sample_from(rhythm(task.labels[c], 4, 2, (7, i)), [3, 80]) for i, c in enumerate(labels)]
+    before = answer(module, prompt, samples, device=run.device)
+    np.testing.assert_allclose(before.sum(1), 1)
+    assert before[np.arange(4), labels].min() < 0.6
+    optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], lr=1e-2)
+    batch = build_batch(samples, [prompt.document(i, c) for i, c in enumerate(labels)])
+    module.train()
+    for _ in range(150):
+        loss = language_losses(module, batch, stage.config).total
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    after = answer(module, prompt, samples, device=run.device)
+    assert after[np.arange(4), labels].min() > 0.9
+    assert module.training  # answering leaves the mode as it was
