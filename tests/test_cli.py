@@ -1,5 +1,6 @@
 """The command line: quick where nothing is computed, one clear message and status 2 where something is wrong."""
 
+import io
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ from neurolm.api import POLICIES, Answer, WindowAnswer
 from neurolm.cli import FAILED, INTERRUPTED, VERBS, main, verbs
 from neurolm.cli import arguments as cli_arguments
 from neurolm.cli.arguments import parse, run_config
-from neurolm.cli.show import Display, answer_lines, bar_characters, condense, duration
+from neurolm.cli.show import Display, answer_lines, bar_characters, condense, duration, losses
 from neurolm.config import to_json
 from neurolm.errors import CheckpointError, ConfigError
 from neurolm.recipes import recipe
@@ -317,8 +318,23 @@ def test_progress_without_a_terminal_is_a_few_plain_lines(capsys, monkeypatch):
             )
     lines = capsys.readouterr().out.splitlines()
     assert 10 <= len(lines) <= 25
-    assert lines[0] == "pretrain: step 1/200  1,234 tokens/s  1:01 left  eeg 1.5  text 2.5  loss 4"
+    assert lines[0] == "pretrain: step 1/200  1:01 left  1,234 tokens/s  loss 4  eeg 1.5  text 2.5"
     assert lines[-1].startswith("pretrain: step 200/200")
+
+
+def test_one_loss_is_not_shown_twice():
+    assert losses({"text": 2.5, "loss": 2.5, "lr": 1e-3}) == "text 2.5"
+
+
+def test_a_terminal_of_80_columns_has_room_for_what_matters():
+    console = Console(width=80, force_terminal=True, file=io.StringIO())
+    parts = {"commitment": 0.01, "frequency": 1.2, "raw": 1.0, "domain_eeg": 0.7, "domain_text": 0.7, "loss": 3.61}
+    with Display(console) as display:
+        display.training(
+            Progress(stage="tokenizer", step=80, steps=600, tokens_per_second=12345.6, seconds_left=95, parts=parts)
+        )
+        display.bars.refresh()
+    assert "step 80/600  1:35 left  12,346 tokens/s  loss 3.61" in console.file.getvalue()
 
 
 def test_a_count_tells_the_time_left(capsys, monkeypatch):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 
 if TYPE_CHECKING:
     from neurolm.api import Answer
@@ -20,7 +21,7 @@ QUIET_SECONDS, LOG_SHARE = 5.0, 0.05
 """Without a terminal: least seconds between two lines, and share of the elapsed time, so that days are not a flood."""
 TIMELINE_LINES = 40
 BAR = 24
-"""Characters of a bar."""
+"""Characters of a bar of probability."""
 
 
 class Display:
@@ -30,11 +31,12 @@ class Display:
         self.console = console
         self.live = console.is_terminal
         self.bars = Progress(
-            TextColumn("{task.description:<12}"),
-            BarColumn(bar_width=BAR),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.description:<9}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=16),
+            TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
             console=console,
             transient=True,
+            expand=True,
         )
         self.shown: dict[str, TaskID] = {}
         self.begun: dict[str, float] = {}
@@ -52,8 +54,8 @@ class Display:
     def training(self, progress: Training) -> None:
         """Show a training step: step, rate, time left, losses."""
         figures = (
-            f"step {progress.step}/{progress.steps}  {progress.tokens_per_second:,.0f} tokens/s  "
-            f"{duration(progress.seconds_left)} left  {losses(progress.parts)}"
+            f"step {progress.step}/{progress.steps}  {duration(progress.seconds_left)} left  "
+            f"{progress.tokens_per_second:,.0f} tokens/s  {losses(progress.parts)}"
         )
         self._show(progress.stage, progress.step, progress.steps, figures)
 
@@ -92,10 +94,11 @@ class Display:
 
 
 def losses(parts: Mapping[str, float]) -> str:
-    """Write the losses of a step in a few words."""
+    """Write the losses of a step: their sum first, where there are several."""
     shown = {name: value for name, value in parts.items() if name not in NOT_LOSSES}
-    if len(shown) == 2:  # the sum of one loss says nothing new
-        shown.pop("loss", None)
+    total = shown.pop("loss", None)
+    if total is not None and len(shown) != 1:
+        shown = {"loss": total} | shown
     return "  ".join(f"{name} {value:.3g}" for name, value in shown.items())
 
 
