@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from neurolm.api import POLICIES, Answer, WindowAnswer
-from neurolm.cli import FAILED, INTERRUPTED, VERBS, main, verbs
+from neurolm.cli import FAILED, INTERRUPTED, VERBS, as_flags, main, verbs
 from neurolm.cli import arguments as cli_arguments
 from neurolm.cli.arguments import parse, run_config
 from neurolm.cli.show import Display, answer_lines, bar_characters, condense, duration, losses
@@ -144,10 +144,10 @@ def test_bad_value_of_a_setting_is_told_before_any_work(capsys, tmp_path):
         (["report", "nowhere"], ["nowhere"]),
         (["report", "."], ["no run here"]),
         (["demo", "--corpus", "eegmat"], ["--data"]),
-        (["demo", "--corpus", "tuab"], ["'tuab'", "simulated", "eegmat"]),
+        (["demo", "--corpus", "tuab"], ["--corpus tuab", "simulated", "eegmat"]),
         (["demo", "--seeds", "0,one"], ["--seeds", "0,one"]),
         (["demo", "--seeds", "1,1"], ["--seeds", "1,1"]),
-        (["simulate", "corpus", "--subjects", "0"], ["subjects=0"]),
+        (["simulate", "corpus", "--subjects", "0"], ["--subjects 0"]),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else None,
 )
@@ -251,6 +251,39 @@ def test_a_run_that_was_begun_keeps_its_settings(tmp_path):
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(ConfigError, match=r"run\.json"):
         parse("train", later)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (None, None),
+        ("Fp1, Fp2", ["Fp1", "Fp2"]),
+        ("ch 1=Fp1, ch=2=Fp2", {"ch 1": "Fp1", "ch=2": "Fp2"}),
+    ],
+)
+def test_channels(text, read):
+    assert verbs.channels(text) == read
+
+
+def test_channels_are_all_named_or_none():
+    with pytest.raises(ConfigError, match="ch1=Fp1,Fp2"):
+        verbs.channels("ch1=Fp1,Fp2")
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("are really mV, open it with unit='mV' (6.98 µV)", "are really mV, open it with --unit mV (6.98 µV)"),
+        ("choose unknown='nearest' or 'drop'", "choose --unknown nearest or 'drop'"),
+        ("say which with channels={'A1': 'Fp1', …}", "say which with --channels 'A1=Fp1,…'"),
+        ("name the others (channels=), or", "name the others (--channels), or"),
+        ("subjects=0: simulate needs subjects of 1", "--subjects 0: simulate needs subjects of 1"),
+        ("of your own question (options)", "of your own question (--options)"),
+        ("my=unit.edf: the device is unknown", "my=unit.edf: the device is unknown"),
+    ],
+)
+def test_remedies_are_flags(message, shown):
+    assert as_flags(message) == shown
 
 
 def test_policies_are_those_of_the_library():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -36,6 +37,8 @@ VERBS = {
 """What each verb does, and an example."""
 FAILED, INTERRUPTED = 2, 130
 """Exit statuses: what was asked cannot be done; stopped by Ctrl-C."""
+_ARGUMENTS = "channels|corpus|device|jobs|mains|options|seed|subjects|unit|unknown"
+"""Arguments of the library that are flags here."""
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 
@@ -75,8 +78,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str) -> int:
-    print(f"neurolm: error: {message}", file=sys.stderr)
+    print(f"neurolm: error: {as_flags(message)}", file=sys.stderr)
     return FAILED
+
+
+def as_flags(message: str) -> str:
+    """Write the library's arguments in a message as the flags that they are here: ``unit='mV'`` as ``--unit mV``."""
+    message = re.sub(rf"\b({_ARGUMENTS})=\{{'([^']*)': '([^']*)', …\}}", r"--\1 '\2=\3,…'", message)
+    message = re.sub(rf"\b({_ARGUMENTS})='([^']*)'", r"--\1 \2", message)
+    message = re.sub(rf"\b({_ARGUMENTS})=(?=\))", r"--\1", message).replace("(options)", "(--options)")
+    return re.sub(rf"\b({_ARGUMENTS})=(?=\w)", r"--\1 ", message)
 
 
 def _help() -> str:

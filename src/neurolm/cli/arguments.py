@@ -202,6 +202,9 @@ def _ask(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--unknown", choices=POLICIES, default="nearest", help="electrodes the model never saw (nearest)"
     )
+    parser.add_argument(
+        "--channels", type=str | None, help="channels to use, as Fp1,Fp2; or what they are, as ch1=Fp1,ch2=Fp2"
+    )
     _add_unit_and_mains(parser)
     parser.add_argument("--json", action="store_true", help="print the whole answer as JSON")
     parser.add_argument("--generate", type=str | None, metavar="PROMPT", help="continue this text freely as well")

@@ -148,7 +148,8 @@ def _ask(arguments: Namespace) -> None:
     model = load(folder, device=arguments.device)
     if arguments.question is None and arguments.generate is None:
         raise QuestionError(f"what is the question? {folder} knows: {'; '.join(model.questions)}")
-    how = {"unknown": arguments.unknown, "unit": arguments.unit, "mains": arguments.mains}
+    how = {name: arguments[name] for name in ("unknown", "unit", "mains")}
+    how["channels"] = channels(arguments.channels)
     answer = None
     if arguments.question is not None:
         answer = model.ask(arguments.file, arguments.question, options=_listed(arguments.options), **how)
@@ -233,6 +234,22 @@ def find_model(given: Path | None, *, runs: Path = RUNS) -> Path:
 
 def _instruct_folder(folder: Path) -> Path:
     return folder / "instruct" if (folder / "instruct").is_dir() else folder
+
+
+def channels(text: str | None) -> list[str] | dict[str, str] | None:
+    """Read which channels to use (``Fp1,Fp2``), or which electrodes they are (``ch1=Fp1,ch2=Fp2``).
+
+    Raises
+    ------
+    ConfigError
+        If only some are given an electrode.
+    """
+    names = _listed(text)
+    if names is None or not any("=" in name for name in names):
+        return names
+    if not all("=" in name for name in names):
+        raise ConfigError(f"--channels {text}: give an electrode for all of them, as ch1=Fp1,ch2=Fp2, or for none")
+    return {own.strip(): electrode.strip() for own, electrode in (name.rsplit("=", 1) for name in names)}
 
 
 def _needed(arguments: Namespace, name: str, what: str) -> Path:
