@@ -42,6 +42,8 @@ class Card:
     """Electrodes seen in training."""
     band: tuple[float, float] = (0.0, 0.0)
     """Pass band of the training data in Hz."""
+    subjects: tuple[str, ...] = ()
+    """Who it was trained on: not to be tested on, whatever the store."""
     corpora: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
 

@@ -7,14 +7,14 @@ The test split is read here and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from neurolm.checkpoint import load_neurolm
+from neurolm.checkpoint import Card, load_neurolm
 from neurolm.config import load_json, to_json
 from neurolm.data.loader import read_sample
 from neurolm.data.store import Store
@@ -90,7 +90,8 @@ def evaluate(
     Raises
     ------
     CheckpointError
-        If the checkpoint was never instruction-tuned: its answers would be noise.
+        If the checkpoint was never instruction-tuned (its answers would be noise), or was trained on a subject of the
+        split.
     """
     device = device or torch.device("cpu")
     module, card, text = load_neurolm(model, stage="instruct")
@@ -104,12 +105,23 @@ def evaluate(
             progress(task.name)
         prompt = Prompt.of(task, text, card.run.model.vocabulary.separator)
         splits = task.split(subjects_of(opened, task.name))
+        _require_unseen(getattr(splits, split), card, task, store)
         predictions = _predict(module, prompt, opened, task, getattr(splits, split), device)
         results.append(_result(opened, task, splits, split, predictions))
     evaluation = Evaluation(split=split, recipe=card.run.recipe, seed=card.run.instruct.seed, results=tuple(results))
     if out is not None:
         write_text(out, to_json(evaluation))
     return evaluation
+
+
+def _require_unseen(subjects: Sequence[str], card: Card, task: Task, store: Path) -> None:
+    seen = sorted(set(subjects) & set(card.subjects))
+    if seen:
+        raise CheckpointError(
+            f"{store}: the model was trained on {', '.join(seen[:3])}{' …' if seen[3:] else ''}, and the split of task "
+            f"{task.name} in this store evaluates on them: give the store that the run was trained on, or one of other "
+            "subjects"
+        )
 
 
 def load_evaluation(path: Path) -> Evaluation:

@@ -79,6 +79,7 @@ class Run:
             tasks=tasks,
             electrodes=tuple(sorted({name for row in rows for name in row.channels})),
             band=(min(row.band[0] for row in rows), max(row.band[1] for row in rows)),
+            subjects=tuple(self.training_subjects),
             corpora=tuple(sorted({row.corpus for row in rows})),
             licences=tuple(sorted({row.licence for row in rows})),
         )
