@@ -1,0 +1,287 @@
+"""What users import: a file's answer is that of its windows, whatever their company and the order of its channels."""
+
+from dataclasses import replace
+
+import mne
+import numpy as np
+import pytest
+import torch
+from edfio import Edf, EdfSignal
+
+import neurolm
+from neurolm.api import CHUNK, REACH
+from neurolm.checkpoint import load_neurolm, save_checkpoint
+from neurolm.data.loader import read_sample
+from neurolm.data.prepare import prepare
+from neurolm.data.store import Store
+from neurolm.data.windows import labelled_windows
+from neurolm.errors import CheckpointError, QuestionError, RecordingError
+from neurolm.tasks.task import load_task
+from neurolm.train.instruct import Prompt, answer
+
+QUESTION = "Is this EEG segment of high workload?"
+
+
+def write_edf(path, signal: np.ndarray, channels, *, rate: int = 200, unit: str = "uV"):
+    """Write (samples, channels) in µV."""
+    factor = {"uV": 1.0, "mV": 1e-3}[unit]
+    Edf(
+        [
+            EdfSignal(column * factor, rate, label=name, physical_dimension=unit)
+            for column, name in zip(signal.T, channels, strict=True)
+        ],
+        data_record_duration=1,
+    ).write(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def lively(micro_run, tmp_path_factory):
+    """A model with large random weights, whose answers depend on all it is given."""
+    module, card, text = load_neurolm(micro_run.folder / "instruct")
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if parameter.ndim > 1 and "wpe" not in name and "domain" not in name:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.25)
+    folder = tmp_path_factory.mktemp("lively") / "instruct"
+    save_checkpoint(folder, replace(card, electrodes=("C3", "C4", "O1", "O2")), module.state_dict(), text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(lively):
+    return neurolm.load(lively)
+
+
+@pytest.fixture(scope="module")
+def signal(rhythm):
+    """18 s of two channels whose rhythm changes."""
+    return np.concatenate([rhythm("Yes", 8, 2, (1,)), rhythm("No", 10, 2, (2,))]) * np.linspace(0.5, 2, 3600)[:, None]
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory, signal):
+    return write_edf(tmp_path_factory.mktemp("edf") / "a.edf", signal, ("C3", "O1"))
+
+
+def table(found) -> np.ndarray:
+    return np.array([window.probabilities for window in found.timeline])
+
+
+def test_a_files_answer_is_that_of_its_windows_in_a_store(tmp_path, model, file, lively):
+    found = model.ask(file, QUESTION)
+    task = load_task("workload")
+    assert [(w.start, w.stop) for w in found.timeline] == [(s, s + 4) for s in range(0, 15, 2)]
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / file.name).write_bytes(file.read_bytes())
+    (folder / "labels.csv").write_text("file,start,stop,task,label,subject\na.edf,,,workload,Yes,s\n")
+    prepare(folder, tmp_path / "store", jobs=1)
+    store = Store(tmp_path / "store")
+    windows = labelled_windows(store, task="workload", seconds=4, stride=2)
+    module, card, text = load_neurolm(lively)
+    prompt = Prompt.of(task, text, card.run.model.vocabulary.separator)
+    wanted = answer(module, prompt, [read_sample(store, w) for w in windows], device=torch.device("cpu"))
+    # Not equal to the last bit, since a store keeps tenths of a microvolt.
+    np.testing.assert_allclose(table(found), wanted, atol=5e-3)
+    assert np.ptp(wanted[:, 0]) > 0.1  # the windows differ, so that a mix-up would show
+
+
+def test_the_answer_is_the_mean_over_the_windows(model, file):
+    found = model.ask(str(file), QUESTION)
+    rows = table(found)
+    np.testing.assert_allclose(rows.sum(1), 1, atol=1e-6)
+    np.testing.assert_allclose(found.probabilities, rows.mean(0))
+    assert found.options == ("Yes", "No")
+    assert found.answer == found.options[int(rows.mean(0).argmax())]
+    assert found.probability == max(found.probabilities)
+    assert (found.trained, found.recording, found.electrodes) == (True, str(file), ("C3", "O1"))
+    assert "the answer rests on 2 of the 4 electrodes seen in training" in found.notes
+
+
+def test_two_loads_give_identical_answers(lively, file):
+    one, two = (neurolm.load(lively).ask(file, QUESTION) for _ in range(2))
+    assert one == two
+
+
+def test_an_mne_object_answers_as_its_file(model, file):
+    raw = mne.io.read_raw_edf(file, verbose="error")
+    np.testing.assert_allclose(table(model.ask(raw, QUESTION)), table(model.ask(file, QUESTION)), atol=1e-5)
+    made = mne.io.RawArray(
+        mne.io.read_raw_edf(file, preload=True, verbose="error").get_data(), raw.info, verbose="error"
+    )
+    found = model.ask(made, QUESTION)
+    np.testing.assert_allclose(table(found), table(model.ask(file, QUESTION)), atol=1e-5)
+    assert found.recording == "recording"
+
+
+def test_windows_do_not_depend_on_their_company(tmp_path, model, file, signal, monkeypatch):
+    """Answered one at a time, in chunks, or as a recording of their own (unfiltered: the same samples)."""
+    whole = table(model.ask(file, QUESTION))
+    monkeypatch.setattr("neurolm.api.CHUNK", 3)
+    np.testing.assert_allclose(table(model.ask(file, QUESTION)), whole, atol=1e-5)
+    monkeypatch.setattr("neurolm.api.CHUNK", 1)
+    np.testing.assert_allclose(table(model.ask(file, QUESTION)), whole, atol=1e-5)
+    assert CHUNK > 3
+
+
+def test_the_order_of_channels_changes_nothing(tmp_path, model, rhythm):
+    """Also where unseen electrodes compete for one that was seen."""
+    names = ("O1", "CP3", "C3", "PO4", "FC4", "CP4")
+    signal = rhythm("Yes", 10, 6, (5,)) * np.arange(1, 7)
+    one = model.ask(write_edf(tmp_path / "a.edf", signal, names), QUESTION)
+    order = [5, 2, 0, 4, 1, 3]
+    two = model.ask(write_edf(tmp_path / "b.edf", signal[:, order], [names[i] for i in order]), QUESTION)
+    np.testing.assert_allclose(table(one), table(two), atol=1e-5)
+    assert set(one.electrodes) == set(two.electrodes) == {"C3", "C4", "O1", "O2"}
+    assert {note for note in one.notes if "taken for" in note} == {note for note in two.notes if "taken for" in note}
+
+
+def test_unseen_electrodes_follow_the_policy(tmp_path, model, rhythm):
+    signal = rhythm("Yes", 10, 4, (5,)) * np.arange(1, 5)
+    path = write_edf(tmp_path / "a.edf", signal, ("C3", "CP4", "FP1", "FZ"))
+    nearest = model.ask(path, QUESTION)
+    assert nearest.electrodes == ("C3", "C4")
+    (taken,) = [note for note in nearest.notes if "taken for" in note]
+    assert taken.startswith("CP4 was never seen in training and taken for C4, ")
+    assert 0 < float(taken.split(", ")[1].split()[0]) <= REACH
+    assert "never seen in training and dropped: FP1, FZ" in nearest.notes
+    dropped = model.ask(path, QUESTION, unknown="drop")
+    assert dropped.electrodes == ("C3",)
+    assert "never seen in training and dropped: CP4, FP1, FZ" in dropped.notes
+    only = write_edf(tmp_path / "c3.edf", signal[:, :1], ("C3",))
+    np.testing.assert_allclose(table(dropped), table(model.ask(only, QUESTION)), atol=1e-5)
+    with pytest.raises(RecordingError, match=r"a\.edf: electrodes CP4, FP1, FZ were not in.*C3, C4, O1, O2.*unknown="):
+        model.ask(path, QUESTION, unknown="error")
+    with pytest.raises(QuestionError, match="unknown='guess': choose one of nearest, drop, error"):
+        model.ask(path, QUESTION, unknown="guess")
+
+
+def test_nearest_uses_the_columns_of_the_neighbour(tmp_path, model, rhythm):
+    """A signal at CP4 answers as the same signal at C4."""
+    signal = rhythm("Yes", 10, 2, (5,)) * [1, 3]
+    stranger = model.ask(write_edf(tmp_path / "a.edf", signal, ("C3", "CP4")), QUESTION)
+    known = model.ask(write_edf(tmp_path / "b.edf", signal, ("C3", "C4")), QUESTION)
+    np.testing.assert_allclose(table(stranger), table(known), atol=1e-6)
+
+
+def test_a_recording_far_from_all_the_model_knows_is_refused(tmp_path, model, rhythm):
+    path = write_edf(tmp_path / "a.edf", rhythm("Yes", 10, 2, (5,)), ("FP1", "FP2"))
+    with pytest.raises(RecordingError, match=r"a\.edf: none of its electrodes \(FP1, FP2\).*40 mm.*\(C3, C4, O1, O2\)"):
+        model.ask(path, QUESTION)
+
+
+def test_channels_can_be_named_by_the_user(tmp_path, model, rhythm):
+    signal = rhythm("Yes", 10, 2, (5,))
+    named = write_edf(tmp_path / "a.edf", signal, ("C3", "O1"))
+    numbered = write_edf(tmp_path / "b.edf", signal, ("E36", "E70"))
+    given = model.ask(numbered, QUESTION, channels={"E36": "C3", "E70": "O1"})
+    np.testing.assert_allclose(table(given), table(model.ask(named, QUESTION)), atol=1e-6)
+    assert model.ask(named, QUESTION, channels=["O1"]).electrodes == ("O1",)
+
+
+def test_a_unit_can_be_stated(tmp_path, model, rhythm):
+    """A header that says mV for numbers in µV makes 1000 times too much, which is refused and can be corrected."""
+    signal = rhythm("Yes", 10, 2, (5,))
+    right = write_edf(tmp_path / "a.edf", signal, ("C3", "O1"))
+    wrong = write_edf(tmp_path / "b.edf", signal * 1000, ("C3", "O1"), unit="mV")
+    with pytest.raises(RecordingError, match="uV"):
+        model.ask(wrong, QUESTION)
+    np.testing.assert_allclose(
+        table(model.ask(wrong, QUESTION, unit="uV")), table(model.ask(right, QUESTION)), atol=1e-3
+    )
+
+
+def test_unknown_questions_list_the_known_ones(model, file):
+    with pytest.raises(QuestionError, match=r"'Who\?'.*Which type does this.*high workload\?.*options"):
+        model.ask(file, "Who?")
+    assert model.questions == ("Which type does this EEG segment belong to?", QUESTION)
+
+
+@pytest.mark.parametrize(
+    "question", ["is this EEG segment of  high workload", " Is this eeg segment of high workload? "]
+)
+def test_case_spaces_and_the_question_mark_do_not_matter(model, file, question):
+    assert model.ask(file, question) == model.ask(file, QUESTION)
+
+
+def test_questions_of_ones_own_need_options_and_are_no_trained_answers(model, file):
+    found = model.ask(file, "Is the subject asleep?", options=["asleep", "awake", "dead"])
+    assert not found.trained and found.options == ("asleep", "awake", "dead")
+    assert found.answer in found.options and sum(found.probabilities) == pytest.approx(1)
+    assert any("not tuned on this question" in note for note in found.notes)
+    assert model.ask(file, QUESTION, options=["Yes", "No"]).trained
+    swapped = model.ask(file, QUESTION, options=["No", "Yes"])
+    np.testing.assert_allclose(table(swapped)[:, ::-1], table(model.ask(file, QUESTION))[::2], atol=1e-5)
+    for options in ([], ["Yes"], ["Yes", "Yes"]):
+        with pytest.raises(QuestionError, match="at least two different answers"):
+            model.ask(file, "Is the subject asleep?", options=options)
+
+
+def test_a_question_too_long_for_the_model_says_so(model, file):
+    with pytest.raises(QuestionError, match="this model reads 160"):
+        model.ask(file, "Is it? " * 60, options=["Yes", "No"])
+
+
+def test_short_recordings_are_answered_with_a_note_or_refused(tmp_path, model, rhythm):
+    short = model.ask(write_edf(tmp_path / "a.edf", rhythm("Yes", 3, 2, (5,)), ("C3", "O1")), QUESTION)
+    assert [(w.start, w.stop) for w in short.timeline] == [(0, 3)]
+    assert any("shorter than the 4 s window" in note for note in short.notes)
+    with pytest.raises(RecordingError, match=r"0\.5.* s.*at least 1 s"):
+        info = mne.create_info(["C3", "O1"], 200.0, "eeg")
+        model.ask(mne.io.RawArray(rhythm("Yes", 0.5, 2, (5,)).T * 1e-6, info, verbose="error"), QUESTION)
+
+
+def test_files_that_are_missing_are_named(tmp_path, model):
+    with pytest.raises(RecordingError, match=r"nothing\.edf: no such file"):
+        model.ask(tmp_path / "nothing.edf", QUESTION)
+
+
+def test_slow_recordings_are_said_to_lack_frequencies(tmp_path, model, rhythm):
+    path = write_edf(tmp_path / "a.edf", rhythm("No", 12, 2, (5,), rate=128), ("C3", "O1"), rate=128)
+    assert any("the model was trained on 0.1 to 75 Hz" in note for note in model.ask(path, QUESTION).notes)
+
+
+def test_generate_continues_a_text_and_is_repeatable(model, file):
+    one = model.generate(file, "Question: what is it? Answer:", max_tokens=8)
+    assert isinstance(one, str) and one == model.generate(file, "Question: what is it? Answer:", max_tokens=8)
+    drawn = [model.generate(file, "It is", max_tokens=8, temperature=1.0, seed=seed) for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert model.generate(file, "It is", max_tokens=8, temperature=1.0, start=12, seconds=6) != drawn[0]
+    with pytest.raises(QuestionError, match=r"start=16 s with seconds=4 lies outside the recording of 18\.0 s"):
+        model.generate(file, "It is", start=16)
+
+
+def test_embeddings_have_a_row_for_every_window_second_and_electrode(model, file):
+    found = model.embed(file, seconds=4, stride=6)
+    assert found.features.shape == (3, 4, 2, 16) and found.features.dtype == np.float32
+    assert found.codes.shape == (3, 4, 2) and found.codes.dtype == np.int64
+    assert found.starts.tolist() == [0, 6, 12] and found.electrodes == ("C3", "O1")
+    assert found.codes.min() >= 0 and found.codes.max() < 16
+    # The encoder sees a whole window, so the same seconds in the same window give the same features.
+    again = model.embed(file, seconds=4, stride=12)
+    np.testing.assert_allclose(again.features, found.features[::2], atol=1e-6)
+    # The codes are those of the features.
+    with torch.no_grad():
+        codes = model.module.tokenizer.codes(torch.from_numpy(found.features.reshape(-1, 16)))
+    assert codes.numpy().reshape(3, 4, 2).tolist() == found.codes.tolist()
+
+
+def test_a_run_folder_loads_its_tuned_model(micro_run, file):
+    from_run = neurolm.load(micro_run.folder).ask(file, QUESTION)
+    assert from_run == neurolm.load(str(micro_run.folder / "instruct")).ask(file, QUESTION)
+
+
+def test_folders_without_a_tuned_model_are_refused(tmp_path, micro_run):
+    with pytest.raises(CheckpointError, match="nowhere: no such folder"):
+        neurolm.load(tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match=r"no instruction-tuned model here \(finished stages: none\)"):
+        neurolm.load(tmp_path)
+    unfinished = micro_run.copy(tmp_path / "run", without=("instruct",))
+    with pytest.raises(CheckpointError, match=r"finished stages: language, tokenizer, pretrain\).*train instruct"):
+        neurolm.load(unfinished)
+    with pytest.raises(CheckpointError, match="made by stage 'pretrain', but 'instruct' is needed"):
+        neurolm.load(unfinished / "pretrain")
+    with pytest.raises(CheckpointError, match="not a checkpoint that this version reads"):
+        neurolm.load(unfinished / "language")

@@ -1,0 +1,140 @@
+"""Evaluation: the figures are those of the stored predictions, of held-out subjects only, in a stated order."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from neurolm.data.loader import read_sample
+from neurolm.data.store import Store
+from neurolm.data.windows import labelled_windows
+from neurolm.errors import CheckpointError, StoreError
+from neurolm.metrics import bootstrap
+from neurolm.tasks.task import load_task
+from neurolm.train import evaluate as module
+from neurolm.train.baselines import band_power_baseline
+from neurolm.train.evaluate import RESULTS, evaluate, load_evaluation
+from neurolm.train.run import open_run
+
+
+@pytest.fixture(scope="module")
+def evaluation(micro_run):
+    return load_evaluation(micro_run.folder / RESULTS)
+
+
+def test_results_are_read_as_they_were_written(tmp_path, micro_run, evaluation):
+    again = evaluate(micro_run.folder / "instruct", micro_run.store, out=tmp_path / "deep" / "again.json")
+    assert again == evaluation == load_evaluation(tmp_path / "deep" / "again.json")
+    assert (tmp_path / "deep" / "again.json").read_bytes() == (micro_run.folder / RESULTS).read_bytes()
+    assert (evaluation.split, evaluation.recipe, evaluation.seed) == ("test", "micro", 0)
+
+
+def test_predictions_are_every_window_of_the_test_subjects_in_order(micro_run, evaluation):
+    store = Store(micro_run.store)
+    held_out = {"events": ("s09", "s10"), "workload": ("s06", "s07")}
+    assert [result.task for result in evaluation.results] == list(held_out)
+    for result in evaluation.results:
+        task, found = load_task(result.task), result.predictions
+        windows = labelled_windows(
+            store, task=task.name, seconds=task.seconds, stride=task.stride, subjects=held_out[task.name]
+        )
+        assert found.subjects == tuple(w.subject for w in windows)
+        assert found.recordings == tuple(store.rows[w.recording].recording for w in windows)
+        assert found.starts == tuple(w.start / 200 for w in windows)
+        assert [task.labels[label] for label in found.labels] == [w.label for w in windows]
+        assert list(zip(found.recordings, found.starts, strict=True)) == sorted(
+            zip(found.recordings, found.starts, strict=True)
+        )
+        assert (result.question, result.options, result.subjects) == (task.question, task.labels, 2)
+    assert len(evaluation.results[1].predictions.labels) == 2 * 2 * 5  # 12 s in 4 s windows every 2 s, two labels
+
+
+def test_probabilities_are_over_the_options_and_sum_to_one(evaluation):
+    for result in evaluation.results:
+        probabilities = np.array(result.predictions.probabilities)
+        assert probabilities.shape == (len(result.predictions.labels), len(result.options))
+        assert (probabilities > 0).all()
+        np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
+
+
+def test_scores_are_scikit_learns_of_the_stored_predictions(evaluation):
+    for result in evaluation.results:
+        labels, probabilities = np.array(result.predictions.labels), np.array(result.predictions.probabilities)
+        answers = probabilities.argmax(1)
+        scores = result.scores
+        assert scores.balanced_accuracy == pytest.approx(
+            metrics.recall_score(labels, answers, average="macro", zero_division=0)
+        )
+        assert scores.kappa == pytest.approx(metrics.cohen_kappa_score(labels, answers))
+        assert scores.weighted_f1 == pytest.approx(
+            metrics.f1_score(labels, answers, average="weighted", zero_division=0)
+        )
+        assert np.array(scores.confusion).tolist() == metrics.confusion_matrix(labels, answers).tolist()
+        if len(result.options) == 2:
+            assert scores.auroc == pytest.approx(metrics.roc_auc_score(labels == 0, probabilities[:, 0]))
+        else:
+            assert scores.auroc is None
+        wanted = bootstrap(labels, probabilities, result.predictions.subjects, options=len(result.options))
+        assert result.interval == wanted["balanced_accuracy"]
+        assert result.chance == 1 / len(result.options)
+
+
+def test_the_baseline_beside_it_sees_the_same_windows(micro_run, evaluation):
+    run = open_run(micro_run.folder, config=micro_run.config, store=micro_run.store, device="cpu")
+    for task, result in zip(run.tasks, evaluation.results, strict=True):
+        baseline = band_power_baseline(run.store, task, run.splits[task.name]).test
+        assert tuple(baseline.labels.tolist()) == result.predictions.labels
+        assert baseline.subjects == result.predictions.subjects
+        assert result.baseline.n == result.scores.n
+        assert result.baseline.balanced_accuracy > 0.9  # the micro store's rhythms tell the labels
+
+
+def test_a_windows_answer_does_not_depend_on_the_others(micro_run, evaluation):
+    """Each window alone gets the probabilities it got among the others."""
+    from neurolm.checkpoint import load_neurolm
+    from neurolm.train.instruct import Prompt, answer
+
+    model, card, text = load_neurolm(micro_run.folder / "instruct")
+    store = Store(micro_run.store)
+    for task, result in zip(card.tasks, evaluation.results, strict=True):
+        prompt = Prompt.of(task, text, card.run.model.vocabulary.separator)
+        windows = module.task_windows(store, task, ("s06", "s07") if task.name == "workload" else ("s09", "s10"))
+        for place in (0, len(windows) - 1):
+            alone = answer(model, prompt, [read_sample(store, windows[place])], device=next(model.parameters()).device)
+            np.testing.assert_allclose(alone[0], result.predictions.probabilities[place], atol=1e-6)
+
+
+def test_validation_subjects_can_be_evaluated_instead(micro_run):
+    found = evaluate(micro_run.folder / "instruct", micro_run.store, split="validation")
+    assert found.split == "validation"
+    assert {s for r in found.results for s in r.predictions.subjects} == {"s05", "s08"}
+    assert all(result.interval is None for result in found.results)  # one subject has no spread
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "tokenizer"])
+def test_a_model_that_was_never_tuned_is_refused(tmp_path, micro_run, stage):
+    with pytest.raises(CheckpointError, match=f"made by stage '{stage}', but 'instruct' is needed"):
+        evaluate(micro_run.folder / stage, micro_run.store, out=tmp_path / "out.json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_store_that_would_test_on_training_subjects_is_refused(tmp_path, micro_run):
+    """Another store of the same people splits them elsewhere: with less of them, training subjects become test ones."""
+    other = tmp_path / "store"
+    other.mkdir()
+    (other / "signals").symlink_to(micro_run.store / "signals")
+    rows = [json.loads(line) for line in (micro_run.store / "manifest.jsonl").read_text().splitlines()]
+    kept = [row for row in rows if row["subject"] in ("s00", "s01", "s02", "s03", "s04", "s05", "s08")]
+    (other / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
+    with pytest.raises(
+        CheckpointError, match=r"the model was trained on s0.*give the store that the run was trained on"
+    ):
+        evaluate(micro_run.folder / "instruct", other, out=tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_a_store_without_the_task_is_refused(tmp_path, micro_run, write_store):
+    store = write_store(tmp_path / "s", {"a": ("s", ("C3",), (), np.random.default_rng(0).normal(size=(900, 1)))})
+    with pytest.raises(StoreError, match="no recording has labels of the task 'events'"):
+        evaluate(micro_run.folder / "instruct", store)
