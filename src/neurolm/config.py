@@ -33,6 +33,8 @@ class TransformerConfig:
     width: int
     bias: bool = False
     dropout: float = 0.0
+    initial_std: float = 0.02
+    """Standard deviation of the initial weights: .02 in the paper, at width 768; narrower stacks want it wider."""
 
     def __post_init__(self) -> None:
         for name in ("layers", "heads", "width"):

@@ -23,16 +23,18 @@ def tiny() -> RunConfig:
         recipe="tiny",
         model=ModelConfig(
             tokenizer=TokenizerConfig(
-                encoder=TransformerConfig(layers=3, heads=4, width=128),
-                decoder=TransformerConfig(layers=1, heads=4, width=128),
+                encoder=TransformerConfig(layers=3, heads=4, width=128, initial_std=0.05),
+                decoder=TransformerConfig(layers=1, heads=4, width=128, initial_std=0.05),
                 codes=512,
-                code_width=32,
+                code_width=64,
                 classifier_width=64,
+                revive=0.1,
+                quantise_from=0.6,
             ),
             language=LanguageConfig(
-                transformer=TransformerConfig(layers=4, heads=4, width=128, bias=True),
+                transformer=TransformerConfig(layers=4, heads=4, width=128, bias=True, initial_std=0.05),
                 positions=512,
-                text_tokens=2048,
+                text_tokens=1024,
             ),
         ),
         language=StageConfig(
@@ -40,16 +42,16 @@ def tiny() -> RunConfig:
             weight_decay=0.1, betas=(0.9, 0.95), clip=1.0,
         ),
         tokenizer=StageConfig(
-            steps=600, eeg_batch=24, text_batch=8, text_length=64, max_patches=128, learning_rate=1e-3,
+            steps=1000, eeg_batch=8, text_batch=4, text_length=64, max_patches=128, learning_rate=1e-3,
             final_learning_rate=1e-4, weight_decay=1e-4, betas=(0.9, 0.99), clip=3.0,
         ),
         pretrain=StageConfig(
-            steps=300, eeg_batch=24, text_batch=4, text_length=64, max_patches=128, learning_rate=1e-3,
+            steps=400, eeg_batch=8, text_batch=2, text_length=64, max_patches=128, learning_rate=1e-3,
             final_learning_rate=1e-4, weight_decay=0.1, betas=(0.9, 0.95), clip=1.0,
         ),
         instruct=StageConfig(
-            steps=500, eeg_batch=32, text_batch=4, text_length=64, max_patches=256, learning_rate=5e-4,
-            final_learning_rate=5e-5, weight_decay=0.1, betas=(0.9, 0.95), clip=1.0,
+            steps=600, eeg_batch=16, text_batch=2, text_length=64, max_patches=256, learning_rate=1e-3,
+            final_learning_rate=1e-4, weight_decay=0.1, betas=(0.9, 0.95), clip=1.0, balance=True, augment=0.5,
         ),
     )  # fmt: skip
 

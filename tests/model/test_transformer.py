@@ -77,7 +77,7 @@ def test_dropout_in_training_only(transformer: Transformer) -> None:
 def test_initial_weights(by_depth: bool) -> None:
     torch.manual_seed(0)
     transformer = Transformer(TransformerConfig(layers=3, heads=2, width=128, bias=True))
-    initialise(transformer, truncated=by_depth)
+    initialise(transformer, truncated=by_depth, std=0.02)
     transformer.scale_residuals(by_depth=by_depth)
     for number, block in enumerate(transformer.blocks, start=1):
         expected = 0.02 / math.sqrt(2 * (number if by_depth else 3))

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -89,4 +90,4 @@ def test_schedule_warms_up_and_ends_at_the_final_rate():
     assert rates[0] == pytest.approx(1e-3)
     assert max(rates) == rates[10] == pytest.approx(1e-2)
     assert rates[40] == pytest.approx(1e-3)
-    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates[10:]))

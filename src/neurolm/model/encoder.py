@@ -122,7 +122,7 @@ class Encoder(PatchTransformer):
         super().__init__(config, config.encoder)
         self.padded_to = config.padded_to
         self.convolution = TemporalConvolution(config.convolution_channels, config.encoder.width)
-        initialise(self, truncated=True)
+        initialise(self, truncated=True, std=config.encoder.initial_std)
         self.transformer.scale_residuals(by_depth=True)
 
     def forward(self, patches: Patches, real: RealPatches | None = None, seen: Visibility | None = None) -> Tensor:
@@ -163,7 +163,7 @@ class Decoder(PatchTransformer):
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__(config, config.decoder)
         self.input = nn.Linear(config.code_width, config.decoder.width)
-        initialise(self, truncated=True)
+        initialise(self, truncated=True, std=config.decoder.initial_std)
         self.transformer.scale_residuals(by_depth=True)
 
     def forward(self, quantized: Tensor, patches: Patches, seen: Visibility) -> Tensor:

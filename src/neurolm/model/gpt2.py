@@ -50,7 +50,7 @@ class GPT2(nn.Module):
         self.wpe = nn.Embedding(config.positions, width)
         self.transformer = Transformer(config.transformer)
         self.ln_f = LayerNorm(width, bias=bias)
-        initialise(self, truncated=False)
+        initialise(self, truncated=False, std=config.transformer.initial_std)
         self.transformer.scale_residuals(by_depth=False)
 
     def forward(self, embeddings: Tensor, seen: Visibility, cache: Cache | None = None) -> Tensor:

@@ -20,7 +20,7 @@ from neurolm.model.attention import Visibility
 from neurolm.model.gpt2 import GPT2
 from neurolm.model.loss import cross_entropy
 from neurolm.model.tokenizer import NeuralTokenizer
-from neurolm.model.transformer import INITIAL_STD, Cache, initialise
+from neurolm.model.transformer import Cache, initialise
 
 Softmax = Literal["range", "joint"]
 
@@ -58,12 +58,12 @@ class NeuroLM(nn.Module):
         self.bridge: nn.Module = nn.Identity()
         if features != width:
             self.bridge = nn.Sequential(nn.Linear(features, width), nn.GELU())
-            initialise(self.bridge, truncated=True)
+            initialise(self.bridge, truncated=True, std=config.language.transformer.initial_std)
         self.channel_embedding = nn.Embedding(config.tokenizer.channels, width)
         self.language = GPT2(config.language, rows=self.vocabulary.eeg_start)
         self.head = nn.Linear(width, self.vocabulary.size, bias=False)
         for part in (self.channel_embedding, self.head):
-            nn.init.normal_(part.weight, std=INITIAL_STD)
+            nn.init.normal_(part.weight, std=config.language.transformer.initial_std)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> NeuroLM:

@@ -84,16 +84,16 @@ class NeuralTokenizer(nn.Module):
         self.config = config
         width, decoded = config.encoder.width, config.decoder.width
         self.encoder = Encoder(config)
-        self.to_code = _head(width, config.code_width)
+        self.to_code = _head(width, config.code_width, config.encoder.initial_std)
         self.quantizer = Quantizer(config.codes, config.code_width, decay=config.decay)
         self.spectrum_decoder = Decoder(config)
         self.waveform_decoder = Decoder(config)
-        self.spectrum_head = _head(decoded, SPECTRUM)
-        self.waveform_head = _head(decoded, PATCH)
+        self.spectrum_head = _head(decoded, SPECTRUM, config.decoder.initial_std)
+        self.waveform_head = _head(decoded, PATCH, config.decoder.initial_std)
         self.domain_classifier = nn.Sequential(
             nn.Linear(width, config.classifier_width), nn.GELU(), nn.Linear(config.classifier_width, 2)
         )
-        initialise(self.domain_classifier, truncated=True)
+        initialise(self.domain_classifier, truncated=True, std=config.encoder.initial_std)
 
     def encode(self, patches: Patches) -> Tensor:
         """Features of patches, (rows, width, encoder width): what the language model reads."""
@@ -226,7 +226,7 @@ class ReverseGradient(torch.autograd.Function):
         return gradient * -ctx.strength, None
 
 
-def _head(width: int, out: int) -> nn.Sequential:
+def _head(width: int, out: int, std: float) -> nn.Sequential:
     head = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, out))
-    initialise(head, truncated=True)
+    initialise(head, truncated=True, std=std)
     return head

@@ -15,9 +15,6 @@ from torch import Tensor, nn
 from neurolm.config import TransformerConfig
 from neurolm.model.attention import Visibility, attend
 
-INITIAL_STD = 0.02
-"""Standard deviation of initial weights (GPT-2, and the official implementation)."""
-
 
 @dataclass
 class Cache:
@@ -170,14 +167,14 @@ class Transformer(nn.Module):
             block.mlp.c_proj.weight.div_(divisor)
 
 
-def initialise(module: nn.Module, *, truncated: bool) -> None:
+def initialise(module: nn.Module, *, truncated: bool, std: float) -> None:
     """Set the initial weights of every linear layer and embedding in a module: (truncated) normal, biases zero.
 
     The official neural transformer truncates, GPT-2 does not.
     """
     for part in module.modules():
         if isinstance(part, nn.Linear | nn.Embedding):
-            (nn.init.trunc_normal_ if truncated else nn.init.normal_)(part.weight, std=INITIAL_STD)
+            (nn.init.trunc_normal_ if truncated else nn.init.normal_)(part.weight, std=std)
         if isinstance(part, nn.Linear) and part.bias is not None:
             nn.init.zeros_(part.bias)
 
