@@ -16,7 +16,7 @@ from neurolm.tasks.task import load_task
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SOURCES = ("src/neurolm/**/*.py", "benchmarks/**/*.py", "docs/**/*.md")
+SOURCES = ("src/neurolm/**/*.py", "benchmarks/**/*.py", "docs/**/*.py", "docs/**/*.md")
 """Files of which each is in the map. Other files may stand in it as a pattern, empty `__init__.py` may be left out."""
 
 

@@ -25,6 +25,8 @@ from neurolm.report.page import CSS, PAGE, html_table, picture
 from neurolm.report.table import COLUMNS, TEXT_COLUMNS, result_rows
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from neurolm.api import Answer
     from neurolm.checkpoint import Card
     from neurolm.data.loader import Sample
@@ -186,15 +188,14 @@ def _seeds(evaluations: Sequence[Evaluation]) -> str:
 def _answered(answer: Answer | None, store: Store | None) -> str:
     if answer is None:
         return ""
-    arrays = [np.array([getattr(w, name) for w in answer.timeline]) for name in ("start", "stop", "probabilities")]
-    truth = () if store is None else _truth(answer, store)
+    truth = () if store is None else true_labels(answer, store)
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in answer.notes)
     return (
         f"<h2>A question about a recording</h2>\n<p class='answer'>{html.escape(answer.question)}<br>"
         f"<b>{html.escape(answer.answer)}</b>, probability {answer.probability:.2f} "
         f"<span>({html.escape(Path(answer.recording).name)})</span></p>"
         + picture(
-            figures.timeline(*arrays, answer.options, truth),
+            answer_timeline(answer, truth),
             "Timeline of the answer",
             "The height of a colour is the probability of that answer at that time; the answer above is the one with "
             "the highest mean." + (" The bar at the top shows the true label in the same colours." if truth else ""),
@@ -203,8 +204,16 @@ def _answered(answer: Answer | None, store: Store | None) -> str:
     )
 
 
-def _truth(answer: Answer, store: Store) -> tuple[figures.Stretch, ...]:
-    """Labels of the answered recording, where the store has it and its labels are the question's options."""
+def answer_timeline(answer: Answer, truth: Sequence[figures.Stretch] = ()) -> Figure:
+    """Draw the timeline of an answer, with the true labels where they are known."""
+    starts, stops, probabilities = (
+        np.array([getattr(window, name) for window in answer.timeline]) for name in ("start", "stop", "probabilities")
+    )
+    return figures.timeline(starts, stops, probabilities, answer.options, truth)
+
+
+def true_labels(answer: Answer, store: Store) -> tuple[figures.Stretch, ...]:
+    """Return the labels of the answered recording, where the store has it and its labels are the question's options."""
     path = Path(answer.recording).as_posix()
     rows = [row for row in store.rows if path == row.source or path.endswith(f"/{row.source}")]
     if len(rows) != 1:
