@@ -66,10 +66,12 @@ def demo(
     Raises
     ------
     ConfigError
-        If the corpus is unknown or its data is not given.
+        If the corpus is unknown, its data is not given, or ``out`` is a file.
     """
     if corpus not in CORPORA:
         raise ConfigError(f"corpus={corpus!r}: choose one of {', '.join(CORPORA)}")
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out}: a file, not a folder; choose another --out")
     if corpus != "simulated" and data is None:
         raise ConfigError(f"corpus={corpus!r} needs the folder of its recordings: give --data DIR")
     began = time.perf_counter()
