@@ -1,0 +1,182 @@
+"""The whole demo as a process of its own, killed in every part and started again: the same bytes in the end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from edfio import Edf, EdfSignal
+from rich.console import Console
+
+from neurolm.config import STAGES, to_json
+from neurolm.demo import ANSWER, REPORT, demo, load_answer
+from neurolm.errors import ConfigError
+from neurolm.train.evaluate import RESULTS, load_evaluation
+
+SUBJECTS = 36  # as many as EEGMAT has, whose split its card gives in numbers
+SERVER = """
+import importlib, json, os, signal, sys
+import mne, sklearn.linear_model, sklearn.metrics, sklearn.pipeline, sklearn.preprocessing
+import neurolm.cli.verbs, neurolm.demo, neurolm.report.figures
+from neurolm.cli import main
+
+def killing(function, calls):
+    left = iter(range(calls - 1))
+    def wrapped(*args, **kwargs):
+        if next(left, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **kwargs)
+    return wrapped
+
+for line in sys.stdin:
+    arguments, kill, log = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(file, 1), os.dup2(file, 2)
+        for place, calls in kill:
+            module, name = place.split(":")
+            module = importlib.import_module(module)
+            setattr(module, name, killing(getattr(module, name), calls))
+        status = main(arguments)
+        sys.stdout.flush()
+        os._exit(status)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+"""Imports once; then runs every command in a process forked for it, which may kill itself at a call of a function."""
+
+
+class Commands:
+    """Runs the command line in processes of their own."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "MPLBACKEND": "agg"}
+        self.server = subprocess.Popen(
+            [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    def run(self, *arguments: object, kill: list[tuple[str, int]] | None = None) -> int:
+        """Exit status of a command, negative where a signal ended it."""
+        assert self.server.stdin is not None and self.server.stdout is not None
+        self.server.stdin.write(json.dumps([[str(a) for a in arguments], kill or [], str(self.log)]) + "\n")
+        self.server.stdin.flush()
+        return int(self.server.stdout.readline())
+
+    def stop(self) -> None:
+        """End the server."""
+        self.server.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def eegmat(tmp_path_factory, rhythm):
+    """Recordings of the layout and the number of EEGMAT's, but of three channels and six seconds."""
+    folder = tmp_path_factory.mktemp("demo") / "eegmat"
+    folder.mkdir()
+    for subject in range(SUBJECTS):
+        for number, label in (("1", "No"), ("2", "Yes")):
+            signal = rhythm(label, 6, 3, (subject, int(number)))
+            signals = [
+                EdfSignal(column, 200, label=f"EEG {name}", physical_dimension="uV")
+                for column, name in zip(signal.T, ("Fz", "C3", "O1"), strict=True)
+            ]
+            Edf(signals, data_record_duration=1).write(folder / f"Subject{subject:02}_{number}.edf")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def command(eegmat, tmp_path_factory, micro_config, micro_texts):
+    """What is given to ``neurolm``, but for the folder."""
+    folder = tmp_path_factory.mktemp("demo")
+    (folder / "settings.yaml").write_text(to_json(replace(micro_config, recipe="tiny")))  # JSON is YAML too
+    for number, text in enumerate(micro_texts):
+        (folder / f"{number}.txt").write_text(text, encoding="utf-8")
+    return ("demo", "--corpus", "eegmat", "--data", eegmat, "--config", folder / "settings.yaml", "--text", folder,
+            "--jobs", 1, "--device", "cpu")  # fmt: skip
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_killed_in_every_part_and_started_again_it_ends_the_same(tmp_path, command, eegmat):
+    whole, parts = tmp_path / "whole" / "demo", tmp_path / "parts" / "demo"
+    commands = Commands(tmp_path / "log.txt")
+    try:
+        assert commands.run(*command, "--out", whole) == 0, commands.log.read_text()
+        step = "neurolm.train.loop:Progress"  # made once a step; saves are at steps 2 and 4 of 6
+        kills = [
+            ([("neurolm.data.prepare:preprocess", 40)], []),
+            ([(step, 1)], []),  # before the first save
+            ([(step, 4)], []),
+            ([(step, 4 + 5)], ["language"]),
+            ([("neurolm.train.run:save_checkpoint", 1)], ["language"]),  # trained, but not saved
+            ([(step, 2 + 3)], ["language", "tokenizer"]),
+            ([("neurolm.checkpoint:write_text", 1)], ["language", "tokenizer"]),  # weights written, card not
+            ([(step, 2 + 6)], ["language", "tokenizer", "pretrain"]),
+            ([("neurolm.train.evaluate:band_power_baseline", 1)], list(STAGES)),
+            ([("neurolm.demo:write_report", 1)], list(STAGES)),
+        ]
+        for kill, finished in kills:
+            status = commands.run(*command, "--out", parts, kill=kill)
+            assert status == -signal.SIGKILL, commands.log.read_text()
+            assert [stage for stage in STAGES if (parts / stage / "config.json").exists()] == finished, kill
+            assert not (parts / REPORT).exists()
+        assert commands.run(*command, "--out", parts) == 0, commands.log.read_text()
+        left, right = contents(whole), contents(parts)
+        assert sorted(left) == sorted(right)
+        assert left[RESULTS] == right[RESULTS]
+        differing = [name for name in left if left[name] != right[name] and not name.endswith(".lock")]
+        assert differing == []
+        # Given once more, nothing changes.
+        assert commands.run(*command, "--out", parts) == 0, commands.log.read_text()
+        assert contents(parts) == right
+    finally:
+        commands.stop()
+    check_results(whole, eegmat)
+
+
+def check_results(folder: Path, data: Path) -> None:
+    """The answer about the last test recording is what the evaluation says about its windows."""
+    evaluation, answer = load_evaluation(folder / RESULTS), load_answer(folder / ANSWER)
+    (result,) = evaluation.results
+    assert (result.task, result.subjects, result.scores.n) == ("eegmat", 5, 5 * 2 * 2)
+    assert answer.recording == str(data / "Subject35_2.edf")
+    last = [n for n, name in enumerate(result.predictions.recordings) if name.endswith("Subject35_2.edf")]
+    assert [result.predictions.starts[n] for n in last] == [window.start for window in answer.timeline] == [0, 2]
+    for n, window in zip(last, answer.timeline, strict=True):
+        # A store keeps tenths of a microvolt, so not to the last bit.
+        assert window.probabilities == pytest.approx(result.predictions.probabilities[n], abs=1e-3)
+
+
+def test_several_seeds_share_the_store_and_the_split(tmp_path, command, eegmat, micro_config, micro_texts):
+    commands = Commands(tmp_path / "log.txt")
+    out = tmp_path / "demo"
+    try:
+        assert commands.run(*command, "--out", out, "--seeds", "3,4") == 0, commands.log.read_text()
+    finally:
+        commands.stop()
+    assert "over 2 seeds: mean ± SD" in commands.log.read_text()
+    one, two = load_evaluation(out / RESULTS), load_evaluation(out / "seed-4" / RESULTS)
+    assert (one.seed, two.seed) == (3, 4)
+    assert one.results[0].predictions.subjects == two.results[0].predictions.subjects
+    assert one.results[0].predictions.probabilities != two.results[0].predictions.probabilities
+    assert one.results[0].baseline == two.results[0].baseline
+    assert not (out / "seed-4" / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"corpus": "tuab"}, "corpus='tuab': choose one of simulated, eegmat"),
+        ({"corpus": "eegmat"}, "needs the folder of its recordings: give --data DIR"),
+    ],
+)
+def test_a_corpus_that_is_not_there_is_refused_before_any_work(tmp_path, micro_config, arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        demo(tmp_path / "out", config=micro_config, console=Console(quiet=True), **arguments)
+    assert not (tmp_path / "out").exists()
