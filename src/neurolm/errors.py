@@ -16,6 +16,10 @@ class StoreError(NeuroLMError):
     """A store or a folder of recordings that is missing, empty, damaged or of another kind."""
 
 
+class WriteError(StoreError):
+    """A file that cannot be written: no space, no permission. Not the fault of a recording."""
+
+
 class ConfigError(NeuroLMError):
     """A configuration value, recipe or task card that is not valid."""
 

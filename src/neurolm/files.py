@@ -7,21 +7,33 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from neurolm.errors import WriteError
+
 PARTIAL = ".partial"
 """Suffix of what is still being written; left-overs may be deleted."""
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then put it in place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Let ``write`` fill a temporary file beside ``path``, then put it in place.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written (no space, no permission).
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(temporary)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise WriteError(f"{path}: cannot be written ({reason}); free space, or choose another folder") from error
 
 
 def remove_partial(folder: Path) -> None:

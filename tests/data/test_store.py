@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from neurolm.data import store as module
-from neurolm.data.store import MANIFEST, SETTINGS, Label, Row, Store, WriteError, encode, signal_path, write_atomic
-from neurolm.errors import StoreError
+from neurolm.data.store import MANIFEST, SETTINGS, Label, Row, Store, encode, signal_path, write_parts
+from neurolm.errors import StoreError, WriteError
 
 
 def write(folder: Path, signals: dict[str, np.ndarray]) -> Store:
@@ -20,7 +20,7 @@ def write(folder: Path, signals: dict[str, np.ndarray]) -> Store:
     lines = []
     for name, signal in sorted(signals.items()):
         encoded = encode(signal)
-        write_atomic(signal_path(folder, name), [encoded.counts.tobytes()])
+        write_parts(signal_path(folder, name), [encoded.counts.tobytes()])
         row = Row(
             recording=name, corpus="c", source=name, sha256=encoded.sha256, subject="c/s",
             channels=tuple(f"C{n}" for n in range(signal.shape[1])), samples=len(signal), scale=encoded.scale,
@@ -177,13 +177,13 @@ def test_what_is_no_store_says_what_to_do(tmp_path):
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     file = tmp_path / "x"
-    write_atomic(file, [b"old"])
+    write_parts(file, [b"old"])
 
     def parts():
         yield b"new"
         raise OSError(28, "No space left on device")
 
     with pytest.raises(WriteError, match="No space left"):
-        write_atomic(file, parts())
+        write_parts(file, parts())
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
     assert file.read_bytes() == b"old"

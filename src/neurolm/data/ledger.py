@@ -13,8 +13,9 @@ from pathlib import Path
 
 from neurolm.config import from_json
 from neurolm.data.recording import Annotation
-from neurolm.data.store import SETTINGS, Row, WriteError, write_atomic
-from neurolm.errors import ConfigError, StoreError
+from neurolm.data.store import SETTINGS, Row
+from neurolm.errors import ConfigError, StoreError, WriteError
+from neurolm.files import PARTIAL, write_text
 
 FORMAT = 1
 """Of the store. Another number is another arrangement of files or another preprocessing."""
@@ -105,7 +106,7 @@ def locked(out: Path) -> Iterator[None]:
 def agree(out: Path, corpus: str, settings: Settings) -> None:
     """Make sure that the store's recordings of the corpus were prepared with these settings, or note them down."""
     corpora = read_settings(out)
-    for leftover in out.rglob("*.tmp"):
+    for leftover in out.rglob(f".*{PARTIAL}"):
         leftover.unlink(missing_ok=True)
     if corpus not in corpora:
         write_settings(out, {**corpora, corpus: settings})
@@ -142,7 +143,7 @@ def read_settings(out: Path) -> dict[str, Settings]:
     """
     file = out / SETTINGS
     if not file.is_file():
-        if any(path.name != LOCK and path.suffix != ".tmp" for path in out.iterdir()):
+        if any(path.name != LOCK and path.suffix != PARTIAL for path in out.iterdir()):
             raise StoreError(f"{out}: this folder holds other things than a store; choose a new or empty folder")
         return {}
     try:
@@ -158,4 +159,4 @@ def read_settings(out: Path) -> dict[str, Settings]:
 def write_settings(out: Path, corpora: dict[str, Settings]) -> None:
     """Write the settings by corpus."""
     content = {"format": FORMAT, "corpora": {name: asdict(corpora[name]) for name in sorted(corpora)}}
-    write_atomic(out / SETTINGS, [(json.dumps(content, indent=2) + "\n").encode()])
+    write_text(out / SETTINGS, json.dumps(content, indent=2) + "\n")

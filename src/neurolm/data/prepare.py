@@ -33,10 +33,11 @@ from neurolm.data.store import (
     read_manifest,
     row_path,
     signal_path,
-    write_atomic,
+    write_parts,
 )
 from neurolm.data.workers import Crash, Workers
 from neurolm.errors import ConfigError, NeuroLMError, StoreError
+from neurolm.files import write_text
 from neurolm.montage import RATE
 
 PREVIOUS = "manifest.previous.jsonl"
@@ -312,8 +313,8 @@ def _prepare_one(task: _Task) -> Row | _Bad:
         notes=(*recording.notes, *prepared.notes),
     )
     state = State(task.files, task.settings, task.mains, float(recording.seconds), tuple(recording.annotations), row)
-    write_atomic(signal_path(task.out, task.recording), [encoded.counts.data.cast("B")])
-    write_atomic(row_path(task.out, task.recording), [to_json(state).encode()])
+    write_parts(signal_path(task.out, task.recording), [encoded.counts.data.cast("B")])
+    write_text(row_path(task.out, task.recording), to_json(state))
     return row
 
 
@@ -348,7 +349,7 @@ def _resumed(task: _Task) -> Row | None:
         labels=source.labelled(state),
     )
     if row != state.row:
-        write_atomic(file, [to_json(replace(state, row=row)).encode()])
+        write_text(file, to_json(replace(state, row=row)))
     return row
 
 
@@ -375,7 +376,7 @@ def _write_lines(path: Path, lines: Sequence[str]) -> None:
     if not text:
         path.unlink(missing_ok=True)
     elif not path.is_file() or path.read_text(encoding="utf-8") != text:
-        write_atomic(path, [text.encode()])
+        write_text(path, text)
 
 
 def _summary(notes: Sequence[tuple[str, ...]]) -> Iterator[str]:

@@ -26,6 +26,7 @@ import numpy as np
 
 from neurolm.config import from_json
 from neurolm.errors import ConfigError, StoreError
+from neurolm.files import write_atomic
 from neurolm.montage import RATE
 
 MANIFEST = "manifest.jsonl"
@@ -315,30 +316,11 @@ def read_manifest(store: Path, name: str = MANIFEST) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def write_atomic(path: Path, content: Iterable[bytes | memoryview]) -> None:
-    """Write a file so that it is there complete or not at all, whenever the process is killed.
+def write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Write a file of several parts atomically."""
 
-    Raises
-    ------
-    StoreError
-        If the file cannot be written (no space, no permission).
-    """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as stream:
-                for part in content:
-                    stream.write(part)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise WriteError(f"{path}: cannot be written ({reason}); free space, or choose another folder") from error
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as stream:
+            stream.writelines(parts)
 
-
-class WriteError(StoreError):
-    """The store cannot be written: not the fault of a recording."""
+    write_atomic(path, write)
