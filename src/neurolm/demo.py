@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -53,6 +54,7 @@ def demo(
     device: str = "auto",
     console: Console,
     progress: Callable[[Progress], None] | None = None,
+    count: Callable[[str], Callable[[int, int, str], None]] | None = None,
 ) -> list[Evaluation]:
     """Run everything, for one or several seeds; the first seed's run lies in ``out`` itself.
 
@@ -62,6 +64,8 @@ def demo(
         ``simulated``, or ``eegmat`` with the folder of its recordings in ``data``.
     seeds
         Each seed trains a model of its own on the same store and split.
+    progress, count
+        Displays: ``progress`` is told every training step; ``count(what)`` returns what is told every file.
 
     Raises
     ------
@@ -77,9 +81,10 @@ def demo(
     began = time.perf_counter()
     if data is None:
         with _part(console, "simulate recordings"):
-            data = simulate(out / "corpus", jobs=jobs)
+            data = simulate(out / "corpus", jobs=jobs, progress=count and count("simulating recordings"))
     with _part(console, "prepare the store"):
-        prepare(data, out / "store", corpus="table" if corpus == "simulated" else corpus, jobs=jobs)
+        layout = "table" if corpus == "simulated" else corpus
+        prepare(data, out / "store", corpus=layout, jobs=jobs, progress=count and count("preparing recordings"))
     texts = read_texts(text)
     evaluations = []
     for seed in seeds:
@@ -91,12 +96,12 @@ def demo(
         console.print(table(evaluation))
     if len(seeds) > 1:
         console.print(_over_seeds(evaluations))
-    answer = _ask(out, Store(out / "store"), data, evaluations[0], device)
+    answer, generated = _ask(out, Store(out / "store"), data, evaluations[0], device)
     console.print(
         f"[bold]{answer.question}[/bold] {Path(answer.recording).name}: {answer.answer} ({answer.probability:.2f})"
     )
     with _part(console, "write the report"):
-        report = write_report(out, out=out / REPORT, answer=answer)
+        report = write_report(out, out=out / REPORT, answer=answer, generated=generated)
     console.print(f"{report}   all in {time.perf_counter() - began:.0f} s")
     return evaluations
 
@@ -131,13 +136,14 @@ def _seeded(config: RunConfig, seed: int) -> RunConfig:
     return replace(config, **stages)
 
 
-def _ask(out: Path, store: Store, data: Path, evaluation: Evaluation, device: str) -> Answer:
-    """Ask the question of the last task about the last test recording of it."""
+def _ask(out: Path, store: Store, data: Path, evaluation: Evaluation, device: str) -> tuple[Answer, str]:
+    """Ask the question of the last task about the last test recording of it, and let the model write freely."""
     result = evaluation.results[-1]
-    source = next(r.source for r in store.rows if r.recording == result.predictions.recordings[-1])
-    answer = load(out, device=device).ask(data / source, result.question)
+    source = data / next(r.source for r in store.rows if r.recording == result.predictions.recordings[-1])
+    model = load(out, device=device)
+    answer = model.ask(source, result.question)
     write_text(out / ANSWER, to_json(answer))
-    return answer
+    return answer, model.generate(source, f"Question: {result.question} Answer:")
 
 
 def load_answer(path: Path) -> Answer:
@@ -146,7 +152,7 @@ def load_answer(path: Path) -> Answer:
 
 
 def _over_seeds(evaluations: Sequence[Evaluation]) -> Table:
-    rows = Table(title=f"over {len(evaluations)} seeds: mean ± SD")
+    rows = Table(title=f"over {len(evaluations)} seeds: mean ± SD", box=SIMPLE_HEAD)
     for name in ("task", "balanced accuracy", "calibration error", "baseline", "chance"):
         rows.add_column(name)
     for results in zip(*(e.results for e in evaluations), strict=True):

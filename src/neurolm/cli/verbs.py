@@ -206,6 +206,7 @@ def _demo(arguments: Namespace) -> None:
             device=arguments.device,
             console=console,
             progress=display.training,
+            count=display.count,
         )
 
 
