@@ -139,7 +139,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 def _simulate(parser: ArgumentParser) -> None:
     parser.add_argument("out", type=Path, help="folder for the EDF files and their table of labels")
-    parser.add_argument("--subjects", type=int, default=24, help="how many people (24)")
+    parser.add_argument("--subjects", type=int, default=30, help="how many people (30)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes (0)")
     parser.add_argument("--jobs", type=int, default=0, help="worker processes (one per core)")
 

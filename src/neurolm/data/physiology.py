@@ -340,10 +340,10 @@ WORKLOAD: dict[str, State] = {
     # Frontal-midline theta up, posterior alpha down, beta slightly up (Gevins 1997, Klimesch 1999, Mitchell 2008).
     "Yes": State(
         background=(6.0, 9.0),
-        alpha=(0.3, 0.75),
-        alpha_time=(0.3, 0.7),
+        alpha=(0.25, 0.65),
+        alpha_time=(0.25, 0.6),
         theta=(1.5, 3.5),
-        midline_theta=(4.5, 9.0),
+        midline_theta=(5.0, 10.0),
         beta=(1.8, 3.4),
         eyes_open=(0.0, 0.3),
         blinks=(5.0, 18.0),

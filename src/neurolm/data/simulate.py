@@ -31,7 +31,7 @@ from neurolm.files import PARTIAL, write_atomic, write_text
 LABELS = "labels.csv"
 CORPUS = "corpus.json"
 COLUMNS = ("file", "start", "stop", "task", "label", "subject")
-VERSION = 1
+VERSION = 2
 """Goes up whenever the same seed no longer gives the same bytes."""
 MICROVOLTS_PER_COUNT = 0.05
 """Resolution of the files: a sixteen-bit range of ±1638 µV, as clinical amplifiers have."""
@@ -79,7 +79,7 @@ PROTOCOLS = (
 def simulate(
     out: Path | str,
     *,
-    subjects: int = 24,
+    subjects: int = 30,
     seed: int = 0,
     jobs: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
