@@ -7,6 +7,7 @@ import pytest
 
 from neurolm.errors import ConfigError
 from neurolm.tasks.task import Task, all_tasks, find_questions, load_task
+from neurolm.verify.text import LABEL_NUMBERS
 
 CARD = """
 name = "mine"
@@ -29,14 +30,6 @@ label = "closed"
 text = "No"
 label = "open"
 """
-OFFICIAL = {  # option, in the order of the card → number of the label in the official files
-    "TUAB": "10",
-    "TUEV": "012345",
-    "TUSL": "012",
-    "SEED": "012",
-    "HMC": "01234",
-    "EEGMAT": "10",
-}
 
 
 def card(tmp_path: Path, old: str = "", new: str = "") -> Path:
@@ -46,13 +39,13 @@ def card(tmp_path: Path, old: str = "", new: str = "") -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", OFFICIAL)
+@pytest.mark.parametrize("name", LABEL_NUMBERS)
 def test_text_is_the_official_text(name: str, shared: Path) -> None:
     official = json.loads((shared / "official" / "prompts.json").read_text())[name]
     task = load_task(name.lower())
     assert task.prompt == official["prompt"]
     assert len(official["label_texts"]) == len(task.options)
-    for label, number in zip(task.labels, OFFICIAL[name], strict=True):
+    for label, number in zip(task.labels, LABEL_NUMBERS[name], strict=True):
         assert task.prompt + task.answer(label) == official["label_texts"][number]
 
 

@@ -31,12 +31,13 @@ VERBS = {
         "ask a question about a recording",
         'neurolm ask recording.edf "Is this EEG segment of high workload?" --model runs/mine',
     ),
+    "verify": ("compare this implementation with the authors' numbers", "neurolm verify official/golden"),
     "report": ("write a run's figures as one HTML page", "neurolm report runs/mine --store store"),
     "demo": ("everything above in one command", "neurolm demo"),
 }
 """What each verb does, and an example."""
-FAILED, INTERRUPTED = 2, 130
-"""Exit statuses: what was asked cannot be done; stopped by Ctrl-C."""
+DIFFERS, FAILED, INTERRUPTED = 1, 2, 130
+"""Exit statuses: done, with the result that something does not hold; what was asked cannot be done; Ctrl-C."""
 _ARGUMENTS = "channels|corpus|device|jobs|mains|options|seed|subjects|unit|unknown"
 """Arguments of the library that are flags here."""
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given[0] not in VERBS:
             raise ConfigError(f"unknown verb {given[0]!r}: choose one of {', '.join(VERBS)} (see neurolm --help)")
-        import_module("neurolm.cli.verbs").run(given[0], given[1:])
+        holds = import_module("neurolm.cli.verbs").run(given[0], given[1:])
     except NeuroLMError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.errno not in _UNWRITABLE:
             raise
         return _fail(f"{error.filename or 'output'}: {error.strerror}; free space or choose another folder")
-    return 0
+    return 0 if holds else DIFFERS
 
 
 def _fail(message: str) -> int:

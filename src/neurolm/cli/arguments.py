@@ -211,6 +211,14 @@ def _ask(parser: ArgumentParser) -> None:
     _add_device(parser)
 
 
+def _verify(parser: ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="proof data, such as official/golden")
+    parser.add_argument(
+        "--gpt2", type=str | None, help="folder or hub id of GPT-2's text tokenizer; by default gpt2/ beside the folder"
+    )
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (one per core)")
+
+
 def _report(parser: ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="folder of the run")
     parser.add_argument("--store", type=Path | None, help="the store the run was trained on; by default RUN/store")
@@ -233,6 +241,7 @@ _ADD = {
     "train": _train,
     "evaluate": _evaluate,
     "ask": _ask,
+    "verify": _verify,
     "report": _report,
     "demo": _demo,
 }

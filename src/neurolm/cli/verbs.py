@@ -28,9 +28,9 @@ RUNS = Path("runs")
 """Where ``ask`` looks for models."""
 
 
-def run(verb: str, given: Sequence[str]) -> None:
-    """Run a verb with what follows it on the command line."""
-    _RUN[verb](parse(verb, given))
+def run(verb: str, given: Sequence[str]) -> bool:
+    """Run a verb with what follows it on the command line; returns whether what it checks holds."""
+    return _RUN[verb](parse(verb, given)) is not False
 
 
 def _simulate(arguments: Namespace) -> None:
@@ -168,6 +168,21 @@ def _generated(model: Model, arguments: Namespace, how: dict) -> str | None:
     return None if arguments.generate is None else model.generate(arguments.file, arguments.generate, **how)
 
 
+def _verify(arguments: Namespace) -> bool:
+    _set_threads(arguments.threads)
+
+    from neurolm.verify import verify
+
+    lines = verify(arguments.folder, gpt2=arguments.gpt2, progress=lambda line: print(line, flush=True))
+    wrong = [line.name for line in lines if not line.holds]
+    if wrong:
+        print(f"neurolm: {len(wrong)} of {len(lines)} quantities differ: {', '.join(wrong)}", file=sys.stderr)
+    else:
+        largest = max(line.error for line in lines)
+        print(f"all {len(lines)} quantities agree; the largest relative error is {largest:.1e}")
+    return not wrong
+
+
 def _report(arguments: Namespace) -> None:
     from neurolm.report import write_report
 
@@ -289,6 +304,7 @@ _RUN = {
     "train": _train,
     "evaluate": _evaluate,
     "ask": _ask,
+    "verify": _verify,
     "report": _report,
     "demo": _demo,
 }
