@@ -17,7 +17,7 @@ from neurolm.config import (
     TokenizerConfig,
     TransformerConfig,
 )
-from neurolm.data.store import MANIFEST, Label, Row, encode, signal_path, write_atomic
+from neurolm.data.store import MANIFEST, Label, Row, encode, signal_path, write_parts
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +77,7 @@ def write_store(folder: Path, recordings: Mapping[str, tuple[str, Sequence[str],
     lines = []
     for name, (subject, channels, labels, signal) in sorted(recordings.items()):
         encoded = encode(signal)
-        write_atomic(signal_path(folder, name), [encoded.counts.tobytes()])
+        write_parts(signal_path(folder, name), [encoded.counts.tobytes()])
         row = Row(
             recording=name, corpus="micro", source=name, sha256=encoded.sha256, subject=subject,
             channels=tuple(channels), samples=len(signal), scale=encoded.scale, clipped=encoded.clipped, mains=50.0,
