@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,12 +49,30 @@ class Card:
     licences: tuple[str, ...] = ()
 
 
-def save_checkpoint(folder: Path, card: Card, weights: dict[str, torch.Tensor], text: TextTokenizer) -> None:
-    """Write a checkpoint folder, whole or not at all."""
+def save_checkpoint(
+    folder: Path,
+    card: Card,
+    weights: dict[str, torch.Tensor],
+    text: TextTokenizer | None,
+    *,
+    extra: Callable[[Path], object] | None = None,
+) -> None:
+    """Write a checkpoint folder, whole or not at all.
+
+    Parameters
+    ----------
+    text
+        Text tokenizer; None where it is not known, and the folder cannot read text.
+    extra
+        Writes further files into the folder that it is given.
+    """
 
     def fill(temporary: Path) -> None:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, temporary / WEIGHTS)
-        text.save(temporary)
+        if text is not None:
+            text.save(temporary)
+        if extra is not None:
+            extra(temporary)
         write_text(temporary / CONFIG, to_json(card))
 
     write_folder(folder, fill, last=CONFIG)

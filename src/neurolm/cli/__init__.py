@@ -31,6 +31,10 @@ VERBS = {
         "ask a question about a recording",
         'neurolm ask recording.edf "Is this EEG segment of high workload?" --model runs/mine',
     ),
+    "convert": (
+        "turn the authors' weights into a checkpoint folder (official), or one into theirs (to-official)",
+        "neurolm convert official VQ.pt NeuroLM-B.pt --out official-b --gpt2 gpt2",
+    ),
     "verify": ("compare this implementation with the authors' numbers", "neurolm verify official/golden"),
     "report": ("write a run's figures as one HTML page", "neurolm report runs/mine --store store"),
     "demo": ("everything above in one command", "neurolm demo"),
@@ -38,7 +42,7 @@ VERBS = {
 """What each verb does, and an example."""
 DIFFERS, FAILED, INTERRUPTED = 1, 2, 130
 """Exit statuses: done, with the result that something does not hold; what was asked cannot be done; Ctrl-C."""
-_ARGUMENTS = "channels|corpus|device|jobs|mains|options|seed|subjects|unit|unknown"
+_ARGUMENTS = "channels|corpus|device|gpt2|jobs|mains|options|seed|subjects|unit|unknown"
 """Arguments of the library that are flags here."""
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 

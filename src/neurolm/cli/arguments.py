@@ -211,6 +211,25 @@ def _ask(parser: ArgumentParser) -> None:
     _add_device(parser)
 
 
+def _convert(parser: ArgumentParser) -> None:
+    parser.add_argument("direction", choices=("official", "to-official"), help="from the authors' files, or to them")
+    parser.add_argument(
+        "source",
+        type=str,
+        nargs="+",
+        help="VQ.pt and NeuroLM-B.pt (or -L, -XL; hf://Weibang/NeuroLM/VQ.pt); or a folder",
+    )
+    parser.add_argument("--out", type=Path | None, help="folder to write")
+    parser.add_argument("--gpt2", type=str | None, help="folder or hub id of GPT-2's text tokenizer, to keep with them")
+    parser.add_argument(
+        "--padded_to",
+        type=int,
+        default=1024,
+        help="patches to which the encoder takes samples as padded: 1024 as in the authors' pretraining, 276 as in "
+        "their instruction tuning, 0 not at all (1024)",
+    )
+
+
 def _verify(parser: ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="proof data, such as official/golden")
     parser.add_argument(
@@ -241,6 +260,7 @@ _ADD = {
     "train": _train,
     "evaluate": _evaluate,
     "ask": _ask,
+    "convert": _convert,
     "verify": _verify,
     "report": _report,
     "demo": _demo,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from neurolm.cli import as_flags
 from neurolm.cli.arguments import begun_config, parse, run_config
 from neurolm.cli.show import Display, answer_lines, bar_characters
 from neurolm.config import STAGES, RunConfig, to_json
@@ -168,6 +169,24 @@ def _generated(model: Model, arguments: Namespace, how: dict) -> str | None:
     return None if arguments.generate is None else model.generate(arguments.file, arguments.generate, **how)
 
 
+def _convert(arguments: Namespace) -> None:
+    out = _needed(arguments, "out", "the folder to write")
+    official = arguments.direction == "official"
+    if len(arguments.source) != (2 if official else 1):
+        expected = "the two files VQ.pt and NeuroLM-B.pt (or -L, -XL)" if official else "one checkpoint folder"
+        raise ConfigError(f"convert {arguments.direction}: give {expected}, not {' '.join(arguments.source)}")
+
+    from neurolm.convert import from_official, report, to_official
+
+    if official:
+        tokenizer, language = arguments.source
+        done = from_official(tokenizer, language, out, gpt2=arguments.gpt2, padded_to=arguments.padded_to)
+    else:
+        done = to_official(Path(arguments.source[0]), out)
+    print(as_flags("\n".join(report(done))))
+    print(out)
+
+
 def _verify(arguments: Namespace) -> bool:
     _set_threads(arguments.threads)
 
@@ -304,6 +323,7 @@ _RUN = {
     "train": _train,
     "evaluate": _evaluate,
     "ask": _ask,
+    "convert": _convert,
     "verify": _verify,
     "report": _report,
     "demo": _demo,

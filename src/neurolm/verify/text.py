@@ -41,7 +41,7 @@ def find_gpt2(folder: Path) -> Path:
             return place
     raise CheckpointError(
         f"{folder}: GPT-2's vocab.json and merges.txt are not beside it (looked in {', '.join(map(str, places))}): "
-        "give their folder, or a hub id, as gpt2"
+        "give gpt2=FOLDER, or a hub id"
     )
 
 
