@@ -8,14 +8,14 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neurolm.api import Answer, Model, load
+    from neurolm.api import Answer, Model, from_pretrained, load
 
 try:
     __version__ = version("neurolm")
 except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
-__all__ = ["Answer", "Model", "__version__", "load"]
+__all__ = ["Answer", "Model", "__version__", "from_pretrained", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,16 +18,16 @@ import numpy as np
 import torch
 
 from neurolm.batch import PADDING
-from neurolm.checkpoint import CONFIG, Card, load_neurolm
-from neurolm.config import STAGES
+from neurolm.checkpoint import Card, load_neurolm
 from neurolm.data.loader import Document, Sample, build_batch, build_patches, sample_from
 from neurolm.data.preprocess import preprocess
 from neurolm.data.recording import Recording, open_recording
 from neurolm.data.text import END_OF_TEXT, TextTokenizer
 from neurolm.engine import generate
-from neurolm.errors import CheckpointError, QuestionError, RecordingError
+from neurolm.errors import QuestionError, RecordingError
 from neurolm.model.neurolm import NeuroLM
 from neurolm.montage import RATE, channel_id, positions
+from neurolm.publish import find_checkpoint, find_evaluation, push, save
 from neurolm.tasks.task import Option, Task, find_questions
 from neurolm.train.instruct import Prompt, answer
 from neurolm.train.run import choose_device
@@ -106,8 +106,11 @@ class _Prepared:
 class Model:
     """A trained model that answers questions about recordings. Make one with ``neurolm.load``."""
 
-    def __init__(self, module: NeuroLM, card: Card, text: TextTokenizer, device: torch.device) -> None:
+    def __init__(
+        self, module: NeuroLM, card: Card, text: TextTokenizer, device: torch.device, *, folder: Path | None = None
+    ) -> None:
         self.module, self.card, self.text, self.device = module.to(device).eval(), card, text, device
+        self.folder = folder
 
     @property
     def questions(self) -> tuple[str, ...]:
@@ -245,6 +248,30 @@ class Model:
             notes=prepared.notes + notes,
         )
 
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write a folder that ``from_pretrained`` loads, with a model card; returns the folder."""
+        return save(Path(folder), self.module, self.card, self.text, find_evaluation(self.folder, self.card))
+
+    def push_to_hub(self, repository: str, *, private: bool = True) -> str:
+        """Upload the model with its model card to the Hugging Face hub; returns the address.
+
+        The ids of the people it was trained on go with it, so that nobody is tested on them by mistake.
+
+        Parameters
+        ----------
+        repository
+            ``organisation/name``; made if it does not exist.
+        private
+            Whether a new repository can be seen by its owners only.
+
+        Raises
+        ------
+        CheckpointError
+            If the hub does not take it.
+        """
+        evaluation = find_evaluation(self.folder, self.card)
+        return push(repository, self.module, self.card, self.text, evaluation, private=private)
+
     def _task(self, question: str, options: Sequence[str] | None) -> tuple[Task, bool]:
         found = find_questions(question, self.card.tasks)
         if found and (options is None or tuple(options) == found[0].labels):
@@ -324,26 +351,26 @@ class Model:
 
 
 def load(folder: str | Path, *, device: str = "auto") -> Model:
-    """Load a trained model from the folder of a run or of its ``instruct`` checkpoint.
+    """Load a trained model.
+
+    Parameters
+    ----------
+    folder
+        Of a run or of its ``instruct`` checkpoint; or the id of a model on the Hugging Face hub, ``organisation/name``.
+    device
+        ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises
     ------
     CheckpointError
         If there is none, or only one that was never instruction-tuned: its answers would be noise.
     """
-    path = Path(folder)
-    if not path.is_dir():
-        raise CheckpointError(f"{path}: no such folder; give the folder of a run (`neurolm demo` makes runs/demo)")
-    if not (path / CONFIG).is_file():
-        if not (path / "instruct" / CONFIG).is_file():
-            stages = [stage for stage in STAGES if (path / stage / CONFIG).is_file()]
-            raise CheckpointError(
-                f"{path}: no instruction-tuned model here (finished stages: {', '.join(stages) or 'none'}); "
-                "finish the run with `neurolm train instruct`"
-            )
-        path = path / "instruct"
+    path = find_checkpoint(folder)
     module, card, text = load_neurolm(path, stage="instruct")
-    return Model(module, card, text, choose_device(device))
+    return Model(module, card, text, choose_device(device), folder=path)
+
+
+from_pretrained = load
 
 
 def _matches(unseen: Sequence[str], free: Sequence[str]) -> dict[str, tuple[str, float]]:

@@ -1,0 +1,139 @@
+"""Checkpoints to and from folders and the Hugging Face hub, with a model card written from the run.
+
+No pickle is written or read: a repository holds JSON, safetensors and Markdown.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from neurolm.checkpoint import CONFIG, WEIGHTS, Card, save_checkpoint
+from neurolm.config import STAGES, to_json
+from neurolm.data.text import TOKENIZER_FILE, TextTokenizer
+from neurolm.errors import CheckpointError
+from neurolm.files import write_text
+from neurolm.model.neurolm import NeuroLM
+from neurolm.model_card import FILE, model_card
+from neurolm.train.evaluate import RESULTS, Evaluation, Predictions, load_evaluation
+
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+_FILES = [CONFIG, WEIGHTS, TOKENIZER_FILE, FILE, RESULTS]
+
+
+def find_checkpoint(source: str | Path) -> Path:
+    """Return the folder of an instruction-tuned checkpoint.
+
+    Parameters
+    ----------
+    source
+        That folder, that of its run, or the id of a repository on the Hugging Face hub (``organisation/name``), which
+        is downloaded.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none.
+    """
+    path = Path(source)
+    if not path.is_dir():
+        path = _download(str(source))
+    if (path / CONFIG).is_file():
+        return path
+    if not (path / "instruct" / CONFIG).is_file():
+        stages = [stage for stage in STAGES if (path / stage / CONFIG).is_file()]
+        raise CheckpointError(
+            f"{path}: no instruction-tuned model here (finished stages: {', '.join(stages) or 'none'}); "
+            "finish the run with `neurolm train instruct`"
+        )
+    return path / "instruct"
+
+
+def find_evaluation(folder: Path | None, card: Card) -> Evaluation | None:
+    """Return the figures of a checkpoint on the test subjects, if it was evaluated.
+
+    They lie beside its files, or in the folder of its run.
+    """
+    if folder is None:
+        return None
+    places = [folder, folder.parent] if folder.name == "instruct" else [folder]
+    for place in places:
+        if (place / RESULTS).is_file():
+            found = load_evaluation(place / RESULTS)
+            same = (found.recipe, found.seed) == (card.run.recipe, card.run.instruct.seed)
+            return found if same else None
+    return None
+
+
+def save(folder: Path, module: NeuroLM, card: Card, text: TextTokenizer, evaluation: Evaluation | None = None) -> Path:
+    """Write a checkpoint folder with its model card and, where it was evaluated, its figures without the answers."""
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"{folder}: a file, not a folder; choose another")
+
+    def extra(temporary: Path) -> None:
+        write_text(temporary / FILE, model_card(card, evaluation=evaluation))
+        if evaluation is not None:  # answers name recordings and people, so they stay with the run
+            nobody = Predictions(labels=(), probabilities=(), subjects=(), recordings=(), starts=())
+            results = tuple(replace(result, predictions=nobody) for result in evaluation.results)
+            write_text(temporary / RESULTS, to_json(replace(evaluation, results=results)))
+
+    save_checkpoint(folder, card, module.state_dict(), text, extra=extra)
+    return folder
+
+
+def push(
+    repository: str,
+    module: NeuroLM,
+    card: Card,
+    text: TextTokenizer,
+    evaluation: Evaluation | None = None,
+    *,
+    private: bool = True,
+) -> str:
+    """Upload a checkpoint with its model card to the Hugging Face hub, and return the address.
+
+    Raises
+    ------
+    CheckpointError
+        If the id is no id, or the hub does not take it.
+    """
+    if not HUB_ID.fullmatch(repository):
+        raise CheckpointError(f"{repository}: not an id on the Hugging Face hub; give organisation/name")
+    from huggingface_hub import HfApi
+
+    with tempfile.TemporaryDirectory() as folder:
+        save(Path(folder), module, card, text, evaluation)
+        try:
+            hub = HfApi()
+            hub.create_repo(repository, private=private, exist_ok=True)
+            done = hub.upload_folder(
+                repo_id=repository, folder_path=folder, commit_message=f"neurolm {card.version}, {card.stage}"
+            )
+        except Exception as error:  # the hub's client raises errors of several libraries, depending on its version
+            raise CheckpointError(
+                f"{repository}: the Hugging Face hub did not take it ({type(error).__name__}: {_first_line(error)}); "
+                "log in with `hf auth login`, and check that you may write there"
+            ) from error
+    return str(done)
+
+
+def _download(source: str) -> Path:
+    known = f"{source}: no such folder; give the folder of a run (`neurolm demo` makes runs/demo)"
+    if not HUB_ID.fullmatch(source) or Path(source).parent.is_dir():
+        raise CheckpointError(known)
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(source, allow_patterns=_FILES))
+    except Exception as error:  # as above
+        raise CheckpointError(
+            f"{known}, or check the id and the network: the Hugging Face hub did not give it "
+            f"({type(error).__name__}: {_first_line(error)})"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]
