@@ -9,14 +9,19 @@ import pytest
 import torch
 from torch import Tensor
 
+import neurolm
 from neurolm.checkpoint import CONFIG, WEIGHTS, load_card, load_neurolm
 from neurolm.cli import FAILED, main
 from neurolm.config import LanguageConfig, ModelConfig, TokenizerConfig, TransformerConfig, to_json
 from neurolm.convert import KEPT, from_official, read_official, to_official
 from neurolm.errors import CheckpointError, TextError
+from neurolm.model.gpt2 import GPT2, save_gpt2
 from neurolm.model.neurolm import NeuroLM
 from neurolm.official import Heads, neurolm_from_official, official_names, tokenizer_from_official
 from neurolm.recipes import recipe
+from neurolm.train.instruct import train_instruct
+from neurolm.train.language import train_language
+from neurolm.train.run import open_run
 from neurolm.verify.proof import Proof, recipe_weight
 
 CONFIG_OF_SMALL = ModelConfig(
@@ -138,6 +143,24 @@ def test_golden_sizes_round_trip(shared, tmp_path) -> None:
         content = torch.load(tmp_path / name, weights_only=True, mmap=True)
         assert same(content["model"], expected)
     assert content["model_args"]["n_head"] == 12 and content["model_args"]["vocab_size"] == 50_304
+
+
+def test_converted_weights_can_be_tuned(files, micro_config, micro_store, micro_texts, shared, tmp_path) -> None:
+    """As the README says: language, the converted folder in place of pretraining, then instruction tuning."""
+    model = replace(CONFIG_OF_SMALL, tokenizer=replace(CONFIG_OF_SMALL.tokenizer, padded_to=24))
+    config = replace(micro_config, recipe="small", model=model, instruct=replace(micro_config.instruct, steps=2))
+    torch.manual_seed(0)
+    save_gpt2(tmp_path / "gpt2", GPT2(model.language))
+    for name in ("vocab.json", "merges.txt"):
+        (tmp_path / "gpt2" / name).write_bytes((shared / "gpt2" / name).read_bytes())
+    run = open_run(tmp_path / "run", config=config, store=micro_store, tasks=["workload"], device="cpu")
+    train_language(run, texts=micro_texts, gpt2=str(tmp_path / "gpt2"))
+    from_official(*files, run.folder / "pretrain", gpt2=tmp_path / "gpt2", padded_to=24)
+    train_instruct(run, texts=micro_texts)
+    before, after = (load_neurolm(run.folder / stage)[0].state_dict() for stage in ("pretrain", "instruct"))
+    moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"bridge", "channel_embedding", "head", "language"}
+    assert neurolm.load(run.folder).questions == ("Is this EEG segment of high workload?",)
 
 
 def test_models_trained_here_are_written_for_the_authors_code(files, tmp_path) -> None:
