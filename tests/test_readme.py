@@ -22,7 +22,8 @@ SOURCES = ("src/neurolm/**/*.py", "benchmarks/**/*.py", "docs/**/*.py", "docs/**
 
 def blocks(language: str) -> list[str]:
     """Fenced blocks of a language, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+    return [text for found, text in fenced if found == language]
 
 
 def read_map() -> list[str]:
