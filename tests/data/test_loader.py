@@ -78,7 +78,7 @@ def test_text_alone_predicts_every_next_token_and_padding_is_its_own_document():
 
 
 def test_sampler_visits_every_window_once_an_epoch_and_differs_between_epochs():
-    sampler = WindowSampler([range(10)], batch=4, seed=3)
+    sampler = WindowSampler([[range(10)]], batch=4, seed=3)
     drawn = np.concatenate([sampler.step(s) for s in range(5)])
     assert sorted(drawn[:10]) == list(range(10))
     assert sorted(drawn[10:20]) == list(range(10))
@@ -86,10 +86,13 @@ def test_sampler_visits_every_window_once_an_epoch_and_differs_between_epochs():
     assert sampler.step(3).tolist() == drawn[12:16].tolist()
 
 
-def test_balanced_sampler_draws_groups_equally():
-    sampler = WindowSampler([range(100), range(100, 103)], batch=8, seed=0, balance=True)
-    drawn = np.concatenate([sampler.step(s) for s in range(50)])
-    assert (drawn >= 100).sum() == 200
+def test_balanced_sampler_draws_tasks_equally_and_labels_equally_within_a_task():
+    two, three = [range(100), range(100, 103)], [range(200, 210), range(210, 300), range(300, 301)]
+    sampler = WindowSampler([two, three], batch=7, seed=0, balance=True)
+    drawn = np.concatenate([sampler.step(s) for s in range(400)])
+    assert (drawn < 200).sum() == 1400
+    shares = [(drawn < 100).sum(), ((drawn >= 100) & (drawn < 200)).sum(), (drawn >= 300).sum()]
+    np.testing.assert_allclose(shares, [700, 700, 1400 / 3], rtol=0.1)
 
 
 def test_text_sampler_crops_the_stream():
@@ -102,6 +105,6 @@ def test_text_sampler_crops_the_stream():
 
 def test_too_little_is_refused():
     with pytest.raises(ConfigError, match="no training window"):
-        WindowSampler([[]], batch=4, seed=0)
+        WindowSampler([[[]]], batch=4, seed=0)
     with pytest.raises(ConfigError, match="text_length 10"):
         TextSampler(np.arange(10), batch=3, length=10, seed=0)

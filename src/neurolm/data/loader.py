@@ -193,21 +193,34 @@ def build_batch(samples: Sequence[Sample], documents: Sequence[Document], *, pac
 
 
 class WindowSampler:
-    """Which windows a step sees: shuffled epochs without end, or equally from groups; a function of (seed, step)."""
+    """Which windows a step sees, as a function of (seed, step).
 
-    def __init__(self, groups: Sequence[Sequence[int]], *, batch: int, seed: int, balance: bool = False) -> None:
-        self.groups = [np.asarray(group, np.int64) for group in groups if len(group)]
-        if not self.groups:
+    Parameters
+    ----------
+    tasks
+        For each task and each of its labels, the indices of the windows.
+    balance
+        Draw tasks equally, labels equally within a task, and windows equally within a label; else go through shuffled
+        epochs of all windows without end.
+    """
+
+    def __init__(
+        self, tasks: Sequence[Sequence[Sequence[int]]], *, batch: int, seed: int, balance: bool = False
+    ) -> None:
+        labels = [[np.asarray(windows, np.int64) for windows in task if len(windows)] for task in tasks]
+        self.tasks = [task for task in labels if task]
+        if not self.tasks:
             raise ConfigError("no training window: the store has none for the training subjects; prepare more data")
-        self.all = np.concatenate(self.groups)
+        self.all = np.concatenate([windows for task in self.tasks for windows in task])
         self.batch, self.seed, self.balance = batch, seed, balance
 
     def step(self, step: int) -> np.ndarray:
         """Indices of the windows of a step, int64 (batch,)."""
         if self.balance:
             rng = np.random.default_rng([self.seed, 1, step])
-            group = rng.permutation(np.resize(np.arange(len(self.groups)), self.batch))
-            return np.array([self.groups[g][rng.integers(len(self.groups[g]))] for g in group])
+            first = step * self.batch  # counting on from the step before, so that the shares are equal over steps
+            drawn = [self.tasks[(first + i) % len(self.tasks)] for i in range(self.batch)]
+            return np.array([rng.choice(task[rng.integers(len(task))]) for task in drawn])
         first = step * self.batch
         epochs = range(first // len(self.all), (first + self.batch - 1) // len(self.all) + 1)
         order = [np.random.default_rng([self.seed, 0, epoch]).permutation(self.all) for epoch in epochs]

@@ -116,11 +116,11 @@ class InstructStage:
         self.prompts = [Prompt.of(task, text, separator) for task in run.tasks]
         _require_room(run, self.prompts)
         self.examples = _examples(run)
-        groups: dict[tuple[int, int], list[int]] = {}
+        windows: list[list[list[int]]] = [[[] for _ in task.options] for task in run.tasks]
         for index, example in enumerate(self.examples):
-            groups.setdefault((example.task, example.answer), []).append(index)
+            windows[example.task][example.answer].append(index)
         self.sampler = WindowSampler(
-            [groups[key] for key in sorted(groups)],
+            windows,
             batch=self.config.eeg_batch,
             seed=self.config.seed,
             balance=self.config.balance,

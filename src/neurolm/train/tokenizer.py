@@ -40,7 +40,7 @@ class EEGWindows:
 
     def __init__(self, store: Store, windows: list[Window], config: StageConfig) -> None:
         self.store, self.windows, self.config = store, windows, config
-        self.sampler = WindowSampler([range(len(windows))], batch=config.eeg_batch, seed=config.seed)
+        self.sampler = WindowSampler([[range(len(windows))]], batch=config.eeg_batch, seed=config.seed)
 
     def step(self, step: int) -> list[Sample]:
         """Samples of a step, each shifted by up to half a window within its recording."""
