@@ -95,8 +95,9 @@ def tokenizer_from_official(
         If tensors are missing, unknown, or of a wrong shape.
     """
     state = plain_names(state)
-    tokenizer = NeuralTokenizer(tokenizer_config(state, padded_to=padded_to, heads=heads))
-    tokenizer.load_state_dict(weights_from_official(tokenizer, state, source="official tokenizer"))
+    with torch.device("meta"):  # no initial weights, which would be thrown away
+        tokenizer = NeuralTokenizer(tokenizer_config(state, padded_to=padded_to, heads=heads))
+    _fill(tokenizer, weights_from_official(tokenizer, state, source="official tokenizer"))
     return tokenizer
 
 
@@ -142,9 +143,13 @@ def neurolm_from_official(
     CheckpointError
         If tensors are missing, unknown, or of a wrong shape, or the two encoders differ.
     """
-    model = NeuroLM(neurolm_config(state, tokenizer_state, padded_to=padded_to, heads=heads))
+    with torch.device("meta"):
+        model = NeuroLM(neurolm_config(state, tokenizer_state, padded_to=padded_to, heads=heads))
     weights = neurolm_weights(model, state, tokenizer_state)
-    model.load_state_dict(weights, strict=tokenizer_state is not None)
+    if tokenizer_state is None:  # initial weights for codebook and decoders
+        neural = NeuralTokenizer(model.config.tokenizer).state_dict()
+        weights = {f"tokenizer.{name}": value for name, value in neural.items()} | weights
+    _fill(model, weights)
     return model
 
 
@@ -282,6 +287,11 @@ def _replace(name: str, table: Mapping[str, str]) -> str | None:
 def plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Names without the prefix of compiled models."""
     return {key.removeprefix(COMPILED): value for key, value in state.items()}
+
+
+def _fill(module: NeuralTokenizer | NeuroLM, weights: Mapping[str, Tensor]) -> None:
+    """Put copies of weights into a module on the meta device."""
+    module.load_state_dict({name: value.detach().clone() for name, value in weights.items()}, assign=True)
 
 
 def _copied(module: NeuralTokenizer | NeuroLM) -> dict[str, Tensor]:
