@@ -135,7 +135,7 @@ def setting(proof: Proof) -> Setting:
 
 def test_the_command_names_the_line_and_exits_with_1(corrupt, capsys, monkeypatch, golden) -> None:
     proof = corrupt("loader", "Y_raw", (0, 0), 1.0)
-    monkeypatch.setattr("neurolm.verify.check._lines", lambda proof, _: check_loader(proof))
+    monkeypatch.setattr("neurolm.verify.check._lines", lambda *_: check_loader(proof))
     assert main(["verify", str(proof.folder), "--gpt2", "anywhere"]) == DIFFERS
     out, err = capsys.readouterr()
     assert sum(line.startswith("FAIL  loader: raw targets") for line in out.splitlines()) == 1
@@ -224,9 +224,23 @@ def test_files_that_are_no_proof(corrupt, change, message) -> None:
 def test_folders_that_are_no_proof(tmp_path: Path, capsys) -> None:
     with pytest.raises(CheckpointError, match=r"nowhere: no such folder"):
         verify(tmp_path / "nowhere")
-    with pytest.raises(CheckpointError, match=r"channels\.json: cannot be read"):
-        verify(tmp_path, gpt2=tmp_path)
+    with pytest.raises(CheckpointError, match=r"no proof data in it"):
+        verify(tmp_path)
     with pytest.raises(CheckpointError, match=r"GPT-2's vocab\.json and merges\.txt are not beside it"):
         find_gpt2(tmp_path)
     assert main(["verify", str(tmp_path / "nowhere")]) == FAILED
     assert "no such folder" in capsys.readouterr().err
+
+
+def test_what_cannot_be_read_fails_and_the_rest_is_compared(golden: Path, tmp_path: Path) -> None:
+    """A folder with the loader's file alone."""
+    folder = tmp_path / "golden"
+    folder.mkdir()
+    shutil.copyfile(golden / "loader.npz", folder / "loader.npz")
+    (tmp_path / "prompts.json").write_text('{"TUAB": {}}')
+    lines = {line.name: line for line in verify(folder, gpt2=golden.parents[1] / "gpt2")}
+    parts = ("channels", "prompts", "vq", "vq_unpadded", "quantizer_ema", "neurolm")
+    assert {name for name, line in lines.items() if not line.holds} == {f"{part}: cannot be compared" for part in parts}
+    assert sum(line.holds for line in lines.values()) == 8
+    assert "not of the form of proof data (KeyError('prompt'))" in lines["prompts: cannot be compared"].detail
+    assert "channels.json: cannot be read" in lines["channels: cannot be compared"].detail

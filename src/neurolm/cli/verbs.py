@@ -192,7 +192,7 @@ def _verify(arguments: Namespace) -> bool:
 
     from neurolm.verify import verify
 
-    lines = verify(arguments.folder, gpt2=arguments.gpt2, progress=lambda line: print(line, flush=True))
+    lines = verify(arguments.folder, gpt2=arguments.gpt2, progress=lambda line: print(as_flags(str(line)), flush=True))
     wrong = [line.name for line in lines if not line.holds]
     if wrong:
         print(f"neurolm: {len(wrong)} of {len(lines)} quantities differ: {', '.join(wrong)}", file=sys.stderr)

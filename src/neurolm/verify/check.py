@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from neurolm.errors import CheckpointError
-from neurolm.verify.language import Setting, check_eeg, check_instruction, check_text
+from neurolm.errors import CheckpointError, NeuroLMError
+from neurolm.verify.language import check_language
 from neurolm.verify.line import Line
 from neurolm.verify.proof import REMEDY, Proof
 from neurolm.verify.text import check_prompts, find_gpt2
 from neurolm.verify.tokenizer import check_channels, check_codebook, check_loader, check_losses, check_padded
+
+_MALFORMED = (KeyError, IndexError, TypeError, ValueError, RuntimeError)
+"""What comparing raises where the proof's arrays or tables are of other shapes than they should be."""
 
 
 def verify(
@@ -35,28 +39,35 @@ def verify(
     Raises
     ------
     CheckpointError
-        If the folder lacks files, or they cannot be read.
+        If the folder holds no proof data at all. Files that are missing or damaged are lines that do not hold.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; {REMEDY}")
-    proof = Proof(folder=folder)
+    if not list(folder.glob("*.npz")):
+        raise CheckpointError(f"{folder}: no proof data in it (no .npz files); {REMEDY}")
     lines = []
-    for line in _lines(proof, find_gpt2(folder) if gpt2 is None else gpt2):
+    for line in _lines(Proof(folder=folder), gpt2):
         lines.append(line)
         if progress is not None:
             progress(line)
     return tuple(lines)
 
 
-def _lines(proof: Proof, gpt2: Path | str) -> Iterator[Line]:
-    yield from check_channels(proof)
-    yield from check_prompts(proof, gpt2)
-    yield from check_loader(proof)
-    yield from check_padded(proof)
-    yield from check_losses(proof)
-    yield from check_codebook(proof)
-    setting = Setting.of(proof)
-    yield from check_eeg(proof, setting)
-    yield from check_text(setting)
-    yield from check_instruction(setting)
+def _lines(proof: Proof, gpt2: Path | str | None) -> Iterator[Line]:
+    yield from _part("channels", lambda: check_channels(proof))
+    yield from _part("prompts", lambda: check_prompts(proof, find_gpt2(proof.folder) if gpt2 is None else gpt2))
+    yield from _part("loader", lambda: check_loader(proof))
+    yield from _part("vq", lambda: check_padded(proof))
+    yield from _part("vq_unpadded", lambda: check_losses(proof))
+    yield from _part("quantizer_ema", lambda: check_codebook(proof))
+    yield from _part("neurolm", lambda: check_language(proof))
+
+
+def _part(name: str, check: Callable[[], Iterator[Line]]) -> Iterator[Line]:
+    """Lines of a part; where it cannot be read, one that says so, so that the other parts are compared all the same."""
+    try:
+        yield from check()
+    except (NeuroLMError, *_MALFORMED) as error:
+        detail = str(error) if isinstance(error, NeuroLMError) else f"not of the form of proof data ({error!r})"
+        yield Line(name=f"{name}: cannot be compared", exact=False, error=math.inf, detail=detail)

@@ -43,6 +43,14 @@ class Setting:
         return cls(case=case, model=model, packed=packed, columns=case.ids("cols", model.vocabulary.size))
 
 
+def check_language(proof: Proof) -> Iterator[Line]:
+    """All three passes."""
+    setting = Setting.of(proof)
+    yield from check_eeg(proof, setting)
+    yield from check_text(setting)
+    yield from check_instruction(setting)
+
+
 def check_eeg(proof: Proof, setting: Setting) -> Iterator[Line]:
     """The autoregressive pass: each patch predicts the code of its channel's next second."""
     case, model, packed = setting.case, setting.model, setting.packed
