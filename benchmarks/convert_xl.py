@@ -22,9 +22,10 @@ from pathlib import Path
 
 import torch
 
-from neurolm.convert import LANGUAGE_FILES, TENSORS, TOKENIZER_FILE, from_official, to_official
+from neurolm.convert import LANGUAGE_FILES, TOKENIZER_FILE, from_official, to_official
 from neurolm.model.neurolm import NeuroLM
 from neurolm.official import official_names
+from neurolm.official_file import TENSORS
 from neurolm.recipes import recipe
 
 GIB = 2**30

@@ -5,6 +5,7 @@ import pickle
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,11 +14,12 @@ import neurolm
 from neurolm.checkpoint import CONFIG, WEIGHTS, load_card, load_neurolm
 from neurolm.cli import FAILED, main
 from neurolm.config import LanguageConfig, ModelConfig, TokenizerConfig, TransformerConfig, to_json
-from neurolm.convert import KEPT, from_official, read_official, to_official
+from neurolm.convert import KEPT, from_official, to_official
 from neurolm.errors import CheckpointError, TextError
 from neurolm.model.gpt2 import GPT2, save_gpt2
 from neurolm.model.neurolm import NeuroLM
 from neurolm.official import Heads, neurolm_from_official, official_names, tokenizer_from_official
+from neurolm.official_file import read_official
 from neurolm.recipes import recipe
 from neurolm.train.instruct import train_instruct
 from neurolm.train.language import train_language
@@ -66,8 +68,8 @@ def official_contents(config: ModelConfig) -> tuple[dict, dict]:
             "model": neural,
             "encoder_args": arguments(config.tokenizer.encoder, block_size=1024, in_chans=1, out_chans=16),
             "decoder_args": arguments(config.tokenizer.decoder, block_size=1024, in_chans=128),
-            "optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}, "param_groups": []},
-            "iter_num": 77,
+            "optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}, "param_groups": [{"lr": np.float64(5e-5)}]},
+            "iter_num": np.int64(77),
             "epoch": 3,
         },
         {
@@ -106,7 +108,7 @@ def test_round_trip_is_exact_to_the_bit(files, contents, tmp_path, shared, capsy
     assert sorted(f.name for f in ours.iterdir()) == ["README.md", CONFIG, WEIGHTS, KEPT, "tokenizer.json"]
     assert main(["convert", "to-official", str(ours), "--out", str(tmp_path / "back")]) == 0
     for name, content in zip(("VQ.pt", "NeuroLM.pt"), contents, strict=True):
-        back = torch.load(tmp_path / "back" / name, weights_only=True)
+        back = torch.load(tmp_path / "back" / name, weights_only=True)  # plain numbers, no NumPy
         assert same(back.pop("model"), content["model"])
         assert back == {k: v for k, v in content.items() if k not in ("model", "optimizer")}
 
@@ -258,7 +260,7 @@ def test_a_pickle_that_runs_code_is_not_run(tmp_path) -> None:
             return (Path.touch, (tmp_path / "exploded",))
 
     torch.save({"model": {"VQ.x": Bomb()}}, tmp_path / "VQ.pt")
-    with pytest.raises(CheckpointError, match="not a whole PyTorch file of tensors"):
+    with pytest.raises(CheckpointError, match="holds more than tensors and numbers, so it is not loaded"):
         read_official(tmp_path / "VQ.pt", prefix="VQ.")
     assert not (tmp_path / "exploded").exists()
 

@@ -10,7 +10,6 @@ more memory than its weights take.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,12 +35,11 @@ from neurolm.official import (
     Heads,
     neurolm_config,
     neurolm_weights,
-    plain_names,
     weights_to_official,
 )
+from neurolm.official_file import TENSORS, OfficialFile, read_official
 from neurolm.recipes import RECIPES
 
-HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+?)(?:@(?P<revision>[\w./-]+?))?/(?P<file>[\w./-]+\.\w+)")
 TOKENIZER_FILE = "VQ.pt"
 LANGUAGE_FILES = {"base": "NeuroLM-B.pt", "large": "NeuroLM-L.pt", "xl": "NeuroLM-XL.pt"}
 """Names of the authors' files, by the recipe that has their sizes."""
@@ -49,25 +47,8 @@ KEPT = "official.safetensors"
 """What the method does not use of the authors' files, so that they can be written again as they were."""
 PADDED_TO = 1024
 """Patches to which the authors padded every sample in the stages that made their released weights."""
-TENSORS = "model"
-"""Entry of the authors' files that holds the tensors."""
-LEFT_BEHIND = ("optimizer",)
-"""Entries that are of use only to go on with the authors' own training."""
 FIXED = {"code_width": 128, "codes": 8192, "channels": 256, "seconds": 64, "classifier_width": 256}
 """Sizes of the tokenizer that the authors' code has no setting for."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class OfficialFile:
-    """One of the authors' files, read."""
-
-    source: str
-    tensors: dict[str, Tensor]
-    """By their official names; mapped from disk."""
-    settings: dict[str, Any]
-    """Its other entries that are numbers and words: sizes, steps."""
-    left: tuple[str, ...]
-    """Its other entries."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,77 +182,6 @@ def to_official(folder: Path, out: Path) -> Conversion:
         tensors = content[TENSORS]
         matched.append(Matched(file=str(out / name), used=len(tensors), parameters=_count(tensors.values())))
     return Conversion(folder=out, recipe=card.run.recipe, files=tuple(matched), notes=tuple(notes))
-
-
-def read_official(source: str | Path, *, prefix: str) -> OfficialFile:
-    """Read one of the authors' files without running any code that may be in it; tensors stay on disk until used.
-
-    Parameters
-    ----------
-    source
-        Path, or ``hf://ORGANISATION/REPOSITORY/FILE``.
-    prefix
-        Of names that the expected file has: ``VQ.`` or ``GPT2.``.
-
-    Raises
-    ------
-    CheckpointError
-        If it is not there, not readable, or another kind of file.
-    """
-    path = _local(str(source))
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # zip, pickle and torch have errors of their own for damaged and foreign files
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(
-            f"{source}: not a whole PyTorch file of tensors ({reason}); download it again, or give one of the authors' "
-            "files"
-        ) from error
-    tensors = content.get(TENSORS) if isinstance(content, dict) else None
-    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
-        found = ", ".join(map(str, list(content)[:4])) if isinstance(content, dict) else type(content).__name__
-        raise CheckpointError(f"{source}: not a NeuroLM file: expected an entry {TENSORS!r} of tensors, found {found}")
-    tensors = plain_names(tensors)
-    if not any(name.startswith(prefix) for name in tensors):
-        swapped = any(name.startswith(("VQ.", "GPT2.")) for name in tensors)
-        hint = (
-            "give the tokenizer's file (VQ.pt) first, then the language model's" if swapped else "found other tensors"
-        )
-        raise CheckpointError(f"{source}: has no tensors named {prefix}…: {hint}")
-    others = {key: value for key, value in content.items() if key != TENSORS and key not in LEFT_BEHIND}
-    settings = {key: value for key, value in others.items() if _is_plain(value)}
-    left = tuple(key for key in content if key != TENSORS and key not in settings)
-    return OfficialFile(source=str(source), tensors=tensors, settings=settings, left=left)
-
-
-def _local(source: str) -> Path:
-    """Return the path of a file, downloaded first where it is on the hub."""
-    if not source.startswith("hf:"):
-        path = Path(source)
-        if not path.is_file():
-            raise CheckpointError(f"{source}: no such file; give a path, or hf://Weibang/NeuroLM/{TOKENIZER_FILE}")
-        return path
-    match = HUB.fullmatch(source)
-    if match is None:
-        raise CheckpointError(f"{source}: not a file on the hub; write hf://ORGANISATION/REPOSITORY/FILE")
-    from huggingface_hub import hf_hub_download
-
-    try:
-        return Path(hf_hub_download(match["repo"], match["file"], revision=match["revision"]))
-    except Exception as error:  # the hub's client raises errors of several libraries, depending on its version
-        reason = (str(error).splitlines() or [""])[0]
-        raise CheckpointError(
-            f"{source}: not to be had from the Hugging Face hub ({type(error).__name__}: {reason}); check name and "
-            "network, or download it yourself and give its path"
-        ) from error
-
-
-def _is_plain(value: object) -> bool:
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _setting(file: OfficialFile, group: str, name: str) -> int:
