@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"neurolm {__version__}")
         return 0
     _quiet()
-    # Threads that spin while they wait cost a seventh less on an idle machine and up to tenfold on a busy one.
+    # OpenMP's threads spin while they wait: a little faster on an idle machine, many times slower on a busy one.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         if given[0] not in VERBS:
