@@ -211,9 +211,8 @@ def test_questions_of_ones_own_need_options_and_are_no_trained_answers(model, fi
     assert not found.trained and found.options == ("asleep", "awake", "dead")
     assert found.answer in found.options and sum(found.probabilities) == pytest.approx(1)
     assert any("not tuned on this question" in note for note in found.notes)
-    assert model.ask(file, QUESTION, options=["Yes", "No"]).trained
-    swapped = model.ask(file, QUESTION, options=["No", "Yes"])
-    np.testing.assert_allclose(table(swapped)[:, ::-1], table(model.ask(file, QUESTION))[::2], atol=1e-5)
+    assert model.ask(file, QUESTION, options=["No", "Yes"]) == model.ask(file, QUESTION)  # its own options, reordered
+    assert not model.ask(file, QUESTION, options=["No", "Perhaps"]).trained
     for options in ([], ["Yes"], ["Yes", "Yes"]):
         with pytest.raises(QuestionError, match="at least two different answers"):
             model.ask(file, "Is the subject asleep?", options=options)

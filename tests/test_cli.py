@@ -26,8 +26,8 @@ QUESTION = "Is this EEG segment of high workload?"
 
 @pytest.fixture(autouse=True)
 def _restore_warnings_and_environment(monkeypatch):
-    for name in ("MNE_LOGGING_LEVEL", "TOKENIZERS_PARALLELISM"):
-        monkeypatch.setenv(name, os.environ.get(name, "false"))
+    for name, default in (("MNE_LOGGING_LEVEL", "ERROR"), ("TOKENIZERS_PARALLELISM", "false")):
+        monkeypatch.setenv(name, os.environ.get(name, default))
     monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
     with warnings.catch_warnings():
         yield

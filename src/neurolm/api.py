@@ -274,7 +274,7 @@ class Model:
 
     def _task(self, question: str, options: Sequence[str] | None) -> tuple[Task, bool]:
         found = find_questions(question, self.card.tasks)
-        if found and (options is None or tuple(options) == found[0].labels):
+        if found and (options is None or set(options) == set(found[0].labels)):
             return found[0], True
         if options is None:
             known = "; ".join(self.questions)

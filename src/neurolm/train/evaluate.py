@@ -131,8 +131,7 @@ def load_evaluation(path: Path) -> Evaluation:
 
 def _predict(module, prompt: Prompt, store: Store, task: Task, subjects, device) -> Predictions:
     windows = task_windows(store, task, subjects)
-    samples = [read_sample(store, window) for window in windows]
-    probability = answer(module, prompt, samples, device=device)
+    probability = answer(module, prompt, (read_sample(store, window) for window in windows), device=device)
     return Predictions(
         labels=tuple(task.index(str(w.label)) for w in windows),
         probabilities=tuple(tuple(float(p) for p in row) for row in probability),

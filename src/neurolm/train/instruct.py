@@ -5,8 +5,9 @@ neurolm train instruct --store STORE --out RUN
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ class Prompt:
 
 
 def answer(
-    model: NeuroLM, prompt: Prompt, samples: Sequence[Sample], *, device: torch.device, batch: int = 32
+    model: NeuroLM, prompt: Prompt, samples: Iterable[Sample], *, device: torch.device, batch: int = 32
 ) -> np.ndarray:
     """Probability of each permitted answer for each sample.
 
@@ -66,9 +67,8 @@ def answer(
         float64 (samples, options); rows sum to 1.
     """
     options = [list(ids) for ids in prompt.answers]
-    out = []
-    for first in range(0, len(samples), batch):
-        part = list(samples[first : first + batch])
+    out, source = [], iter(samples)
+    while part := list(islice(source, batch)):
         built = build_batch(part, [prompt.document(i) for i in range(len(part))], packed=False).to(device)
         out.append(predict(model, built, options).double().cpu().numpy())
     return np.concatenate(out) if out else np.zeros((0, len(options)))
