@@ -15,7 +15,7 @@ SETTINGS = sorted(set(re.findall(r"(--[a-z_]+(?:\.[a-z_]+)+ [^`\s]+)", PAGE)))
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_every_setting_exists(setting):
-    run_config(parse("train", ["pretrain", "--recipe", "base", *setting.split()]))
+    assert run_config(parse("train", ["pretrain", "--recipe", "base", *setting.split()])).recipe == "base"
 
 
 def test_the_page_names_settings_and_unused_tensors():

@@ -38,11 +38,11 @@ def tiny() -> RunConfig:
             ),
         ),
         language=StageConfig(
-            steps=400, eeg_batch=0, text_batch=32, text_length=64, learning_rate=2e-3, final_learning_rate=2e-4,
+            steps=300, eeg_batch=0, text_batch=32, text_length=64, learning_rate=2e-3, final_learning_rate=2e-4,
             weight_decay=0.1, betas=(0.9, 0.95), clip=1.0,
         ),
         tokenizer=StageConfig(
-            steps=1400, eeg_batch=8, text_batch=4, text_length=64, max_patches=128, learning_rate=1e-3,
+            steps=1200, eeg_batch=8, text_batch=4, text_length=64, max_patches=128, learning_rate=1e-3,
             final_learning_rate=1e-4, weight_decay=1e-4, betas=(0.9, 0.99), clip=3.0,
         ),
         pretrain=StageConfig(
@@ -50,7 +50,7 @@ def tiny() -> RunConfig:
             final_learning_rate=1e-4, weight_decay=0.1, betas=(0.9, 0.95), clip=1.0,
         ),
         instruct=StageConfig(
-            steps=700, eeg_batch=16, text_batch=2, text_length=64, max_patches=256, learning_rate=1e-3,
+            steps=600, eeg_batch=16, text_batch=2, text_length=64, max_patches=256, learning_rate=1e-3,
             final_learning_rate=1e-4, weight_decay=0.1, betas=(0.9, 0.95), clip=1.0, balance=True, augment=0.5,
             average=0.98,
         ),

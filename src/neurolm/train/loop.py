@@ -129,44 +129,42 @@ def run_stage(
             }
             write_atomic(folder / STATE, partial(torch.save, resume))
 
-        torch.manual_seed(config.seed * 1_000_003 + step)  # dropout is a function of (seed, step) too
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, step, steps)
-        losses = stage.losses(step)
-        _require_finite(losses.total, "loss", stage.name, step, losses.sources)
-        optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()
-        norm = nn.utils.clip_grad_norm_(
-            [p for _, p in _trainable(module) if p.grad is not None], config.clip or math.inf
-        )
-        _require_finite(norm, "gradient norm", stage.name, step, losses.sources)
-        optimizer.step()
-        stage.after_step()
+        losses, figures = _step(stage, module, optimizer, config, step, steps)
         for name, parameter in _trainable(module) if average else ():
             average[name].lerp_(parameter.detach(), 1 - min(config.average, (step + 1) / (step + 10)))
-
+        log.write(step, "training", figures)
         seen += losses.tokens
-        done, elapsed = step + 1 - first, time.perf_counter() - began
-        parts = {name: float(value) for name, value in losses.parts.items()}
-        parts |= {"loss": float(losses.total.detach()), "gradient_norm": float(norm)}
-        parts["lr"] = learning_rate(config, step, steps)
-        log.write(step, "training", parts)
         if progress:
-            progress(
-                Progress(
-                    stage=stage.name,
-                    step=step + 1,
-                    steps=steps,
-                    tokens_per_second=seen / elapsed,
-                    seconds_left=(steps - step - 1) * elapsed / done,
-                    parts=parts,
-                )
-            )
+            done, elapsed = step + 1 - first, time.perf_counter() - began
+            rate, left = seen / elapsed, (steps - step - 1) * elapsed / done
+            progress(Progress(stage=stage.name, step=step + 1, steps=steps, tokens_per_second=rate, seconds_left=left,
+                              parts=figures))  # fmt: skip
 
     if math.isfinite(best):
         module.load_state_dict(torch.load(folder / BEST, weights_only=True, map_location=device))
     elif average:
         module.load_state_dict(average, strict=False)
+
+
+def _step(
+    stage: Stage, module: nn.Module, optimizer: torch.optim.Optimizer, config: StageConfig, step: int, steps: int
+) -> tuple[Losses, dict[str, float]]:
+    """One step of the optimizer; returns its losses, and its figures for the log."""
+    torch.manual_seed(config.seed * 1_000_003 + step)  # dropout is a function of (seed, step) too
+    rate = learning_rate(config, step, steps)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    losses = stage.losses(step)
+    _require_finite(losses.total, "loss", stage.name, step, losses.sources)
+    optimizer.zero_grad(set_to_none=True)
+    losses.total.backward()
+    learning = [p for _, p in _trainable(module) if p.grad is not None]
+    norm = nn.utils.clip_grad_norm_(learning, config.clip or math.inf)
+    _require_finite(norm, "gradient norm", stage.name, step, losses.sources)
+    optimizer.step()
+    stage.after_step()
+    figures = {name: float(value) for name, value in losses.parts.items()}
+    return losses, figures | {"loss": float(losses.total.detach()), "gradient_norm": float(norm), "lr": rate}
 
 
 def clean(folder: Path) -> None:
