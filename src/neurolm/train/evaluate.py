@@ -22,6 +22,7 @@ from neurolm.data.windows import Split, subjects_of
 from neurolm.errors import CheckpointError
 from neurolm.files import write_text
 from neurolm.metrics import Interval, Scores, bootstrap, score
+from neurolm.montage import RATE
 from neurolm.tasks.task import Task
 from neurolm.train.baselines import band_power_baseline
 from neurolm.train.instruct import Prompt, answer, task_windows
@@ -137,7 +138,7 @@ def _predict(module, prompt: Prompt, store: Store, task: Task, subjects, device)
         probabilities=tuple(tuple(float(p) for p in row) for row in probability),
         subjects=tuple(w.subject for w in windows),
         recordings=tuple(store.rows[w.recording].recording for w in windows),
-        starts=tuple(w.start / 200 for w in windows),
+        starts=tuple(w.start / RATE for w in windows),
     )
 
 

@@ -21,6 +21,7 @@ from neurolm.data.windows import Window, unlabelled_windows
 from neurolm.errors import CheckpointError
 from neurolm.model.gpt2 import load_gpt2
 from neurolm.model.tokenizer import NeuralTokenizer
+from neurolm.montage import RATE
 from neurolm.train.language import split_text
 from neurolm.train.loop import Losses, clean
 from neurolm.train.run import ProgressCallback, Run, finish_stage, is_done
@@ -49,7 +50,7 @@ class EEGWindows:
         samples = []
         for index, part in zip(chosen, shift, strict=True):
             window = self.windows[index]
-            count = window.seconds * 200
+            count = window.seconds * RATE
             last = self.store.rows[window.recording].samples - count
             start = int(np.clip(window.start + round(part * count), 0, last))
             moved = Window(
