@@ -53,6 +53,8 @@ class Label:
     """Seconds from the start of the recording."""
     stop: float
     """Seconds from the start of the recording, not included."""
+    split: str | None = None
+    """``train``, ``validation`` or ``test`` where the data set itself says so; None: the task's card decides."""
 
 
 @dataclass(frozen=True)
