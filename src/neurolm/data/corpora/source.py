@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from neurolm.data.recording import Recording, open_recording
 from neurolm.data.store import Label
+
+if TYPE_CHECKING:
+    import mne
 
 
 class Extent(Protocol):
@@ -24,6 +28,8 @@ class Extent(Protocol):
 
 Labeller = Callable[[Extent], tuple[Label, ...]]
 """Gives the labels of a recording once it is open. Picklable: it travels to worker processes."""
+Opener = Callable[[Path], "mne.io.BaseRaw"]
+"""Reads a file that no reader knows (a table, MATLAB variables), in volts. Picklable, as a labeller is."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,39 @@ class Source:
     licence: str
     mains: float | None
     """Mains frequency in Hz where the recording was made; None: to be detected."""
+    channels: Mapping[str, str] | None = None
+    """The file's channel names → electrodes, where they cannot be understood or not all are meant."""
+    unit: str | None = None
+    """Unit of the file's numbers where the file does not tell the truth; the user's word goes first."""
+    unknown: str | None = None
+    """Policy for unknown electrodes where the corpus is known to have some; the user's, unless it is ``error``."""
+    open: Opener | None = None
+    """How to read the file where no reader knows the format."""
+
+    def open_recording(self, *, unknown: str = "error", unit: str | None = None, check: bool = True) -> Recording:
+        """Open the recording as its layout says it must be.
+
+        Parameters
+        ----------
+        unknown, unit, check
+            As in ``neurolm.data.recording.open_recording``. ``error`` and None leave the choice to the layout.
+
+        Raises
+        ------
+        RecordingError
+            If the file cannot be read or is no EEG.
+        """
+        source: Path | mne.io.BaseRaw = self.path
+        if self.open is not None:
+            source = self.open(self.path)
+            source.filenames = [self.path]  # messages name the file
+        return open_recording(
+            source,
+            unknown=self.unknown if self.unknown is not None and unknown == "error" else unknown,
+            unit=unit if unit is not None else self.unit,
+            channels=self.channels,
+            check=check,
+        )
 
     def labelled(self, extent: Extent) -> tuple[Label, ...]:
         """Return the recording's labels."""
