@@ -23,7 +23,7 @@ from neurolm.data.edf import MICROVOLTS
 from neurolm.data.electrodes import UNKNOWN_POLICIES
 from neurolm.data.ledger import FileState, FileStates, Settings, State, agree, forget, locked
 from neurolm.data.preprocess import preprocess
-from neurolm.data.recording import find_recordings, open_recording
+from neurolm.data.recording import find_recordings
 from neurolm.data.store import (
     MANIFEST,
     QUARANTINE,
@@ -282,9 +282,8 @@ class _Run:
 
 def _prepare_one(task: _Task) -> Row | _Bad:
     """Prepare one recording; runs in a worker."""
-    path = task.source.path
     try:
-        recording = open_recording(path, unknown=task.settings.unknown, unit=task.settings.unit)
+        recording = task.source.open_recording(unknown=task.settings.unknown, unit=task.settings.unit)
         labels = task.source.labelled(recording)
         prepared = preprocess(recording, mains=task.mains)
         encoded = encode(prepared.signal)
@@ -321,9 +320,7 @@ def _prepare_one(task: _Task) -> Row | _Bad:
 def _check_labels(task: _Task) -> None:
     """Raise the ConfigError of labels that do not fit their recording; runs in a worker."""
     try:
-        recording = open_recording(
-            task.source.path, unknown=task.settings.unknown, unit=task.settings.unit, check=False
-        )
+        recording = task.source.open_recording(unknown=task.settings.unknown, unit=task.settings.unit, check=False)
     except ConfigError:
         raise
     except Exception:  # whatever is wrong with the recording shows again, and is put down, when it is prepared
