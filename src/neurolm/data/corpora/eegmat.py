@@ -11,21 +11,24 @@ import re
 from functools import partial
 from pathlib import Path
 
-from neurolm.data.corpora.source import Extent, Source
+from neurolm.data.corpora.source import Extent, Source, terms
 from neurolm.data.store import Label
 from neurolm.errors import StoreError
 
 NAME = "eegmat"
+TITLE = "EEG during mental arithmetic tasks (EEGMAT), 36 subjects"
 TASK = "eegmat"
 LABELS = {"1": "No", "2": "Yes"}
 """Answer to "is this EEG segment of high workload?" by the number in the file's name."""
 LABELLED_SECONDS = 60.0
 MAINS = 50.0
 """Recorded in Kyiv."""
-LICENCE = (
-    "ODC-By 1.0: EEG During Mental Arithmetic Tasks 1.0.0, PhysioNet; Zyma et al. 2019, Data 4(1):14, "
-    "doi:10.13026/C2JQ1P"
-)
+LICENCE = "ODC-By 1.0: EEG During Mental Arithmetic Tasks 1.0.0, PhysioNet"
+CITATION = "Zyma et al. 2019, Data 4(1):14, doi:10.13026/C2JQ1P"
+URL = "https://physionet.org/content/eegmat/1.0.0/"
+HOURS = 2.4
+COUNTS = {"train": 1508, "validation": 290, "test": 290}
+"""29 windows of each of 72 recordings; subjects 26/5/5."""
 PATTERN = re.compile(r"(Subject\d\d)_([12])\.edf")
 
 
@@ -43,8 +46,9 @@ def sources(root: Path) -> list[Source]:
         If there are none.
     """
     named = [(path, PATTERN.fullmatch(path.name)) for path in sorted(root.iterdir())]
+    licence = terms(LICENCE, CITATION)
     found = [
-        Source(path, NAME, match[1], partial(_last_minute, label=LABELS[match[2]]), LICENCE, MAINS)
+        Source(path, NAME, match[1], partial(_last_minute, label=LABELS[match[2]]), licence, MAINS)
         for path, match in named
         if match
     ]

@@ -12,7 +12,20 @@ from neurolm.data.corpora.source import Source
 from neurolm.data.recording import find_recordings
 from neurolm.errors import StoreError
 
+NAME = "folder"
+TITLE = "any folder of recordings, without labels"
+TASK = None
 LICENCE = "not stated"
+CITATION = ""
+URL = ""
+HOURS = None
+MAINS = None
+COUNTS = None
+
+
+def recognise(root: Path) -> bool:
+    """Whether recordings may lie in a folder: always."""
+    return root.is_dir()
 
 
 def sources(root: Path) -> list[Source]:

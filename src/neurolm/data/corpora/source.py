@@ -32,6 +32,11 @@ Opener = Callable[[Path], "mne.io.BaseRaw"]
 """Reads a file that no reader knows (a table, MATLAB variables), in volts. Picklable, as a labeller is."""
 
 
+def terms(licence: str, citation: str) -> str:
+    """What the row of a recording says about its terms: licence and citation."""
+    return "; ".join(part for part in (licence, citation) if part)
+
+
 @dataclass(frozen=True)
 class Source:
     """A recording as the layout of its corpus knows it."""

@@ -22,6 +22,14 @@ from neurolm.data.corpora.source import Extent, Source
 from neurolm.data.store import Label
 from neurolm.errors import ConfigError, StoreError
 
+NAME = "table"
+TITLE = "any folder of recordings with a table of labels"
+TASK = None
+CITATION = ""
+URL = ""
+HOURS = None
+MAINS = None
+COUNTS = None
 TABLE = "labels.csv"
 ABOUT = "corpus.json"
 COLUMNS = ("file", "start", "stop", "task", "label", "subject")
@@ -70,6 +78,11 @@ def _label(line: Line, seconds: float) -> Label:
             f"which lasts {seconds:g} s; times count in seconds from the start of the recording"
         )
     return Label(line.task, line.label, start, min(stop, seconds))
+
+
+def recognise(root: Path) -> bool:
+    """Whether a folder has a table of labels."""
+    return (root / TABLE).is_file()
 
 
 def sources(root: Path) -> list[Source]:
