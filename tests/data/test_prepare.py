@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from neurolm.data import prepare as module
+from neurolm.data.corpora import source
 from neurolm.data.prepare import prepare
 from neurolm.data.store import MANIFEST, QUARANTINE, Label, Store
 from neurolm.errors import ConfigError, StoreError
@@ -73,7 +74,7 @@ def test_a_store_holds_what_the_table_says(recordings, uninterrupted):
     assert row.labels == (Label("sleep", "Wake", 0.0, 6.0), Label("sleep", "REM", 6.0, 12.0))
     assert (row.channels, row.samples, row.mains, row.licence) == (("FP1", "CZ", "O2"), 2400, 50.0, "CC0")
     assert (row.source, row.unit, row.clipped) == ("night3.edf", "uV", 0)
-    recording = module.open_recording(recordings / "night3.edf")
+    recording = source.open_recording(recordings / "night3.edf")
     expected = module.preprocess(recording, mains=50.0).signal
     np.testing.assert_allclose(opened.microvolts(3, 0, 2400), expected, atol=0.0501)
     (bad,) = [json.loads(line) for line in (uninterrupted / QUARANTINE).read_text().splitlines()]
@@ -115,8 +116,8 @@ def test_notes_alike_are_summed_up():
 def test_a_second_run_does_nothing(recordings, uninterrupted, monkeypatch):
     before = {p: p.stat().st_mtime_ns for p in uninterrupted.rglob("*") if p.is_file() and p.name != ".lock"}
     opened = []
-    real = module.open_recording
-    monkeypatch.setattr(module, "open_recording", lambda path, **kw: opened.append(path.name) or real(path, **kw))
+    real = source.open_recording
+    monkeypatch.setattr(source, "open_recording", lambda path, **kw: opened.append(path.name) or real(path, **kw))
     report = prepare(recordings, uninterrupted, jobs=1)
     assert (report.recordings, report.skipped, report.quarantined) == (5, 5, 1)
     assert set(opened) == {"broken.edf"}  # which may be readable today: a missing reader may have been installed
