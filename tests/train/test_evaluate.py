@@ -1,6 +1,7 @@
 """Evaluation: the figures are those of the stored predictions, of held-out subjects only, in a stated order."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from sklearn import metrics
 from neurolm.data.loader import read_sample
 from neurolm.data.store import Store
 from neurolm.data.windows import labelled_windows
-from neurolm.errors import CheckpointError, StoreError
+from neurolm.errors import CheckpointError, ConfigError, StoreError
 from neurolm.metrics import bootstrap
+from neurolm.report.table import result_rows
+from neurolm.tasks.official_protocol import UNPARSED
 from neurolm.tasks.task import load_task
 from neurolm.train import evaluate as module
 from neurolm.train.baselines import band_power_baseline
@@ -138,3 +141,19 @@ def test_a_store_without_the_task_is_refused(tmp_path, micro_run, write_store):
     store = write_store(tmp_path / "s", {"a": ("s", ("C3",), (), np.random.default_rng(0).normal(size=(900, 1)))})
     with pytest.raises(StoreError, match="no recording has labels of the task 'events'"):
         evaluate(micro_run.folder / "instruct", store)
+
+
+def test_official_protocol_stands_beside_ours(micro_run, tmp_path: Path) -> None:
+    folder = micro_run.folder / "instruct"
+    ours = evaluate(folder, micro_run.store)
+    both = evaluate(folder, micro_run.store, protocol="official", out=tmp_path / "both.json")
+    assert load_evaluation(tmp_path / "both.json") == both
+    for one, other in zip(ours.results, both.results, strict=True):
+        assert one.official is None and other.official is not None
+        assert (one.scores, one.predictions) == (other.scores, other.predictions)
+        assert other.official.n == one.scores.n
+        assert other.official.parse_failures == sum(a == UNPARSED for a in other.official.answers)
+        text = "\n".join(" ".join(row) for row in result_rows(other))
+        assert f"{other.official.parse_failures} unparsed" in text
+    with pytest.raises(ConfigError, match="'paper'"):
+        evaluate(folder, micro_run.store, protocol="paper")

@@ -190,6 +190,12 @@ def _evaluate(parser: ArgumentParser) -> None:
     parser.add_argument("--model", type=Path | None, help="folder of the run, or of its instruct stage")
     parser.add_argument("--store", type=Path | None, help="the store the run was trained on")
     parser.add_argument("--split", choices=("test", "validation"), default="test", help="whose subjects (test)")
+    parser.add_argument(
+        "--protocol",
+        choices=("likelihood", "official"),
+        default="likelihood",
+        help="official: show also what the authors' way of reading answers gives (likelihood)",
+    )
     parser.add_argument("--out", type=Path | None, help="JSON file; by default evaluation.json in the run")
     _add_device(parser)
 

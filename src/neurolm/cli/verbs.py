@@ -128,6 +128,7 @@ def _evaluate(arguments: Namespace) -> None:
         model,
         store,
         split=arguments.split,
+        protocol=arguments.protocol,
         device=choose_device(arguments.device),
         out=out,
         progress=lambda task: console.print(f"evaluating {task}", markup=False),

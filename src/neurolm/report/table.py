@@ -9,6 +9,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from neurolm.metrics import Scores
+    from neurolm.tasks.official_protocol import HardScores
     from neurolm.train.evaluate import Evaluation, TaskResult
 
 COLUMNS = ("task", "", "balanced accuracy", "95 % interval", "AUROC", "kappa", "weighted F1", "calibration error")
@@ -37,13 +38,22 @@ def table(evaluation: Evaluation) -> Table:
 
 
 def result_rows(result: TaskResult) -> list[tuple[str, ...]]:
-    """Return a task's figures as text, in the columns of ``COLUMNS``: the model, the baseline, guessing."""
+    """Return a task's figures as text, in the columns of ``COLUMNS``: the model, by the authors' protocol too where it
+    was asked for, the baseline, guessing."""
     interval = result.interval
     span = "–" if interval is None else f"{interval.low:.2f}–{interval.high:.2f}"
     subjects = f"{result.subjects} subject{'s' if result.subjects != 1 else ''}"
+    official = []
+    if (other := result.official) is not None:
+        failed = f"{other.parse_failures} unparsed"
+        official = [
+            ("", "official protocol", f"{other.scores.balanced_accuracy:.3f}", failed, *_scores(other.scores)),
+            ("", "as its script", f"{other.as_published.balanced_accuracy:.3f}", "", *_scores(other.as_published)),
+        ]
     auroc = "0.500" if len(result.options) == 2 else "–"
     return [
         (result.task, "neurolm", f"{result.scores.balanced_accuracy:.3f}", span, *_scores(result.scores)),
+        *official,
         (
             f"{result.scores.n} windows",
             "band power",
@@ -55,8 +65,8 @@ def result_rows(result: TaskResult) -> list[tuple[str, ...]]:
     ]
 
 
-def _scores(scores: Scores) -> tuple[str, str, str, str]:
+def _scores(scores: Scores | HardScores) -> tuple[str, str, str, str]:
     def text(value: float | None) -> str:
         return "–" if value is None else f"{value:.3f}"
 
-    return text(scores.auroc), text(scores.kappa), text(scores.weighted_f1), text(scores.ece)
+    return text(scores.auroc), text(scores.kappa), text(scores.weighted_f1), text(getattr(scores, "ece", None))

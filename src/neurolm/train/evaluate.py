@@ -8,7 +8,8 @@ The test split is read here and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +17,25 @@ import torch
 
 from neurolm.checkpoint import Card, load_neurolm
 from neurolm.config import load_json, to_json
-from neurolm.data.loader import read_sample
+from neurolm.data.loader import build_batch, read_sample
 from neurolm.data.store import Store
+from neurolm.data.text import TextTokenizer
 from neurolm.data.windows import Split, subjects_of
-from neurolm.errors import CheckpointError
+from neurolm.engine import generate
+from neurolm.errors import CheckpointError, ConfigError
 from neurolm.files import write_text
 from neurolm.metrics import Interval, Scores, bootstrap, score
 from neurolm.montage import RATE
+from neurolm.tasks.official_protocol import WRITTEN_TOKENS, OfficialScores, parse, score_hard, words
 from neurolm.tasks.task import Task
 from neurolm.train.baselines import band_power_baseline
 from neurolm.train.instruct import Prompt, answer, task_windows
 
 RESULTS = "evaluation.json"
+LIKELIHOOD, OFFICIAL = PROTOCOLS = ("likelihood", "official")
+"""How answers are read: the likelihood of every permitted one; and, besides, as the authors do it."""
+BATCH = 32
+"""Windows that are answered at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +66,8 @@ class TaskResult:
     chance: float
     """Balanced accuracy of guessing."""
     predictions: Predictions
+    official: OfficialScores | None = None
+    """What the authors' protocol makes of the same model and windows, where it was asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +85,7 @@ def evaluate(
     store: Path,
     *,
     split: str = "test",
+    protocol: str = LIKELIHOOD,
     device: torch.device | None = None,
     out: Path | None = None,
     progress: Callable[[str], None] | None = None,
@@ -85,15 +96,22 @@ def evaluate(
     ----------
     split
         ``validation`` or ``test``.
+    protocol
+        ``official`` adds what the authors' protocol makes of the same model and windows (see
+        ``tasks.official_protocol``), for comparison with published figures.
     out
         File to write the result to, as JSON.
 
     Raises
     ------
+    ConfigError
+        If there is no such protocol, or the official one cannot tell a task's options apart.
     CheckpointError
         If the checkpoint was never instruction-tuned (its answers would be noise), or was trained on a subject of the
         split.
     """
+    if protocol not in PROTOCOLS:
+        raise ConfigError(f"unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
     device = device or torch.device("cpu")
     module, card, text = load_neurolm(model, stage="instruct")
     if not card.tasks:
@@ -101,6 +119,9 @@ def evaluate(
     module.to(device)
     opened = Store(store)
     results = []
+    if protocol == OFFICIAL:
+        for task in card.tasks:
+            words(task)  # an error comes before the work
     for task in card.tasks:
         if progress:
             progress(task.name)
@@ -108,7 +129,12 @@ def evaluate(
         splits = task.split(subjects_of(opened, task.name))
         _require_unseen(getattr(splits, split), card, task, store)
         predictions = _predict(module, prompt, opened, task, getattr(splits, split), device)
-        results.append(_result(opened, task, splits, split, predictions))
+        result = _result(opened, task, splits, split, predictions)
+        if protocol == OFFICIAL:
+            answers = _written_answers(module, prompt, opened, task, getattr(splits, split), device, text)
+            official = score_hard(predictions.labels, answers, options=len(task.options))
+            result = replace(result, official=official)
+        results.append(result)
     evaluation = Evaluation(split=split, recipe=card.run.recipe, seed=card.run.instruct.seed, results=tuple(results))
     if out is not None:
         write_text(out, to_json(evaluation))
@@ -140,6 +166,21 @@ def _predict(module, prompt: Prompt, store: Store, task: Task, subjects, device)
         recordings=tuple(store.rows[w.recording].recording for w in windows),
         starts=tuple(w.start / RATE for w in windows),
     )
+
+
+def _written_answers(
+    module, prompt: Prompt, store: Store, task: Task, subjects, device, text: TextTokenizer
+) -> list[int]:
+    """Answers by the authors' protocol, in the order of ``_predict``."""
+    answers = []
+    windows = iter(task_windows(store, task, subjects))
+    while part := list(islice(windows, BATCH)):
+        samples = [read_sample(store, window) for window in part]
+        documents = [prompt.document(i) for i in range(len(samples))]
+        batch = build_batch(samples, documents, packed=False).to(device)
+        for ids in generate(module, batch, max_tokens=WRITTEN_TOKENS):
+            answers.append(parse(task, text.decode(ids), ended=len(ids) < WRITTEN_TOKENS))
+    return answers
 
 
 def _result(store: Store, task: Task, splits: Split, split: str, predictions: Predictions) -> TaskResult:
