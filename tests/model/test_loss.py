@@ -15,12 +15,38 @@ def test_parts_equal_pytorch(max_logits: int) -> None:
     target = torch.randint(7, (11,))
     expected = F.cross_entropy(hidden @ weight.T, target, reduction="sum")
     found = cross_entropy(hidden, weight, target, max_logits=max_logits)
-    torch.testing.assert_close(found.sum.double(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found.sum, expected, rtol=1e-12, atol=1e-12)
     assert int(found.correct) == int(((hidden @ weight.T).argmax(-1) == target).sum())
     for ours, theirs in zip(
-        torch.autograd.grad(found.sum, (hidden, weight)), torch.autograd.grad(expected, (hidden, weight)), strict=True
+        torch.autograd.grad(3 * found.sum, (hidden, weight)),
+        torch.autograd.grad(3 * expected, (hidden, weight)),
+        strict=True,
     ):
-        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_half_precision_keeps_loss_and_weight_gradient_in_float32() -> None:
+    torch.manual_seed(0)
+    hidden = torch.randn(50, 16, requires_grad=True)
+    weight = torch.randn(40, 16, requires_grad=True)
+    target = torch.randint(40, (50,))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = cross_entropy(hidden, weight, target, max_logits=400)
+    ours = torch.autograd.grad(found.sum, (hidden, weight))
+    expected = F.cross_entropy(hidden @ weight.T, target, reduction="sum")
+    theirs = torch.autograd.grad(expected, (hidden, weight))
+    assert found.sum.dtype == torch.float32 and ours[1].dtype == torch.float32
+    torch.testing.assert_close(found.sum, expected, rtol=2e-2, atol=0)
+    for one, other in zip(ours, theirs, strict=True):
+        assert float((one - other).norm() / other.norm()) < 2e-2
+
+
+def test_only_the_gradients_that_are_wanted_are_made() -> None:
+    hidden, target = torch.randn(4, 5, requires_grad=True), torch.tensor([0, 1, 2, 3])
+    found = cross_entropy(hidden, torch.randn(7, 5), target)
+    assert torch.autograd.grad(found.sum, hidden)[0].any()
+    with torch.no_grad():
+        assert not cross_entropy(hidden, torch.randn(7, 5, requires_grad=True), target).sum.requires_grad
 
 
 def test_no_targets() -> None:

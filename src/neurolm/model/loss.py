@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-MAX_LOGITS = 2**28
-"""Most logits (targets × outputs) held at once: 1 GiB in float32."""
+MAX_LOGITS = {"cpu": 2**25, "cuda": 2**28}
+"""Most logits (targets × outputs) held at once, in float32: 128 MiB, and 1 GiB where each part costs a pass over the
+weight's gradient that a GPU would notice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +24,12 @@ class CrossEntropy:
     """How many targets have the largest logit, int64 ()."""
 
 
-def cross_entropy(hidden: Tensor, weight: Tensor, target: Tensor, *, max_logits: int = MAX_LOGITS) -> CrossEntropy:
+def cross_entropy(hidden: Tensor, weight: Tensor, target: Tensor, *, max_logits: int | None = None) -> CrossEntropy:
     """Sum of −log softmax(weight · hidden)[target].
 
-    Where the logits would be too many, they are computed in parts, and again in the backward pass.
+    Where there are many logits they are computed in parts, and the gradients with them: nothing is kept for the
+    backward pass but the gradients of ``hidden`` and ``weight`` themselves, and nothing is computed twice. (PyTorch's
+    ``linear_cross_entropy`` does the same from version 2.13 on, but does not say which targets have the largest logit.)
 
     Parameters
     ----------
@@ -36,20 +39,65 @@ def cross_entropy(hidden: Tensor, weight: Tensor, target: Tensor, *, max_logits:
         (outputs, width), no bias.
     target
         int64 (targets,).
+    max_logits
+        Most logits at once; by default ``MAX_LOGITS`` of the device.
     """
-    at_once = max(1, max_logits // len(weight))
-    if len(hidden) <= at_once:
-        loss, correct = _part(hidden, weight, target)
-        return CrossEntropy(sum=loss, correct=correct)
-    parts = [
-        checkpoint(_part, states, weight, wanted, use_reentrant=False)
-        for states, wanted in zip(hidden.split(at_once), target.split(at_once), strict=True)
-    ]
-    return CrossEntropy(
-        sum=torch.stack([part[0] for part in parts]).sum(), correct=torch.stack([part[1] for part in parts]).sum()
-    )
+    at_once = max(1, (max_logits or MAX_LOGITS.get(hidden.device.type, 2**25)) // len(weight))
+    if torch.is_autocast_enabled(hidden.device.type):
+        hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
+    loss, correct = _InParts.apply(hidden, weight, target, at_once, torch.is_grad_enabled())
+    return CrossEntropy(sum=loss, correct=correct)
 
 
-def _part(hidden: Tensor, weight: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    logits = F.linear(hidden, weight).float()
-    return F.cross_entropy(logits, target, reduction="sum"), (logits.detach().argmax(-1) == target).sum()
+class _InParts(torch.autograd.Function):
+    """Loss and number of largest logits; the gradients are made on the way, for a loss whose gradient is 1."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, target: Tensor, at_once: int, differentiable: bool
+    ) -> tuple[Tensor, Tensor]:
+        with torch.autocast(hidden.device.type, enabled=False):
+            rows = weight.to(hidden.dtype)
+            wants_hidden, wants_weight = (differentiable and needed for needed in ctx.needs_input_grad[:2])
+            of_hidden = torch.empty_like(hidden) if wants_hidden else None
+            of_weight = torch.zeros_like(weight) if wants_weight else None
+            exact = torch.float64 if hidden.dtype == torch.float64 else torch.float32
+            loss = torch.zeros((), dtype=exact, device=hidden.device)
+            correct = torch.zeros((), dtype=torch.int64, device=hidden.device)
+            for first in range(0, len(hidden), at_once):
+                part, wanted = hidden[first : first + at_once], target[first : first + at_once]
+                logits = F.linear(part, rows).to(exact)
+                correct += (logits.argmax(-1) == wanted).sum()
+                log_sum, chosen = logits.logsumexp(-1, keepdim=True), logits.gather(1, wanted[:, None])
+                loss += (log_sum - chosen).sum()
+                if of_hidden is None and of_weight is None:
+                    continue
+                slope = logits.sub_(log_sum).exp_()  # softmax, minus one at the target
+                slope.scatter_add_(1, wanted[:, None], -torch.ones_like(chosen))
+                slope = slope.to(hidden.dtype)
+                if of_hidden is not None:
+                    of_hidden[first : first + at_once] = slope @ rows
+                if of_weight is not None:
+                    _accumulate(of_weight, slope, part)
+        ctx.save_for_backward(of_hidden, of_weight)
+        ctx.mark_non_differentiable(correct)
+        return loss, correct
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        of_hidden, of_weight = ctx.saved_tensors
+        return (
+            None if of_hidden is None else of_hidden.mul_(slope.to(of_hidden.dtype)),  # in place: the weight's is large
+            None if of_weight is None else of_weight.mul_(slope.to(of_weight.dtype)),
+            None,
+            None,
+            None,
+        )
+
+
+def _accumulate(total: Tensor, slope: Tensor, hidden: Tensor) -> None:
+    """Add slopeᵀ · hidden to a total of perhaps higher precision."""
+    if total.dtype == slope.dtype:
+        total.addmm_(slope.T, hidden)
+    else:
+        total += slope.T @ hidden
