@@ -75,11 +75,16 @@ class Channel:
 class Signal:
     """Some of a file's channels, ready to be read."""
 
-    raw: mne.io.BaseRaw
-    picks: tuple[int, ...]
-    """Index in ``raw`` of each channel that was asked for."""
+    rate: float
+    """Samples per second."""
+    samples: int
+    """Samples of each channel."""
     volts: tuple[float, ...]
-    """The volts that MNE makes of one unit of the file's own number, for each channel that was asked for."""
+    """What ``read`` makes of one unit of the file's own number, for each channel that was asked for."""
+    marks: tuple[tuple[float, float, str], ...]
+    """Annotations: seconds from the first sample, seconds, text."""
+    read: Callable[[int, int], np.ndarray]
+    """First and last sample (exclusive) → float64 of shape (channels that were asked for, samples)."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +145,7 @@ def open_mne(raw: mne.io.BaseRaw, path: Path | None = None) -> Source:
     )
 
     def load(indices: Sequence[int]) -> Signal:
-        return Signal(raw, tuple(indices), tuple(volts[i] for i in indices))
+        return _mne_signal(raw, indices, [volts[i] for i in indices])
 
     source = Source(path, channels, load)
     if bads := [name for name in raw.info["bads"] if name in raw.ch_names]:
@@ -226,7 +231,7 @@ def _load_edf(path: Path, reader: str, channels: Sequence[Channel], indices: Seq
     assert len(raw.ch_names) == len(included), (raw.ch_names, labels)
     volts = _volts_per_number(raw)
     picks = tuple(included.index(i) for i in indices)
-    return Signal(raw, picks, tuple(volts[i] for i in picks))
+    return _mne_signal(raw, picks, [volts[i] for i in picks])
 
 
 def _open_xdf(path: Path) -> Source:
@@ -240,7 +245,7 @@ def _open_xdf(path: Path) -> Source:
     )
 
     def load(indices: Sequence[int]) -> Signal:
-        return Signal(raw, tuple(indices), (1.0,) * len(indices))  # the numbers were put there as they are
+        return _mne_signal(raw, indices, [1.0] * len(indices))  # the numbers were put there as they are
 
     return Source(path, channels, load, [*contents.notes, *heard])
 
@@ -284,6 +289,32 @@ def _cnt_reader(path: Path) -> str:
     raise RecordingError(
         f"{path}: neither Neuroscan ('Version 3.0') nor ANT ('RIFF') wrote this .cnt file, it begins with "
         f"{magic!r}; convert it to EDF or BrainVision"
+    )
+
+
+def _mne_signal(raw: mne.io.BaseRaw, picks: Sequence[int], volts: Sequence[float]) -> Signal:
+    """Channels of an MNE object, read when they are needed."""
+    order = np.argsort(picks)  # readers want their channels in the order of the file
+    ordered = [picks[i] for i in order]
+
+    def read(first: int, last: int) -> np.ndarray:
+        found = raw.get_data(picks=ordered, start=first, stop=last, verbose="error")
+        numbers = np.empty_like(found, dtype=np.float64)
+        numbers[order] = found
+        return numbers
+
+    marks = raw.annotations
+    # Where the recording has a date, MNE counts from it, not from the first sample that is kept.
+    shift = raw.first_time if marks.orig_time is not None else 0.0
+    return Signal(
+        rate=float(raw.info["sfreq"]),
+        samples=int(raw.n_times),
+        volts=tuple(volts),
+        marks=tuple(
+            (float(onset) - shift, float(duration), str(text))
+            for onset, duration, text in zip(marks.onset, marks.duration, marks.description, strict=True)
+        ),
+        read=read,
     )
 
 

@@ -101,14 +101,10 @@ class Recording:
         return self._read(first, last)
 
     def _read(self, first: int, last: int) -> np.ndarray:
-        order = np.argsort(self._signal.picks)  # readers want their channels in the order of the file
-        picks = [self._signal.picks[i] for i in order]
         try:
-            numbers = self._signal.raw.get_data(picks=picks, start=first, stop=last, verbose="error")
+            microvolts = self._signal.read(first, last)
         except OSError as error:
             raise RecordingError(f"{self.path}: cannot be read any more: {error}; is it still there?") from error
-        microvolts = np.empty_like(numbers, dtype=np.float64)
-        microvolts[order] = numbers
         microvolts *= self._microvolts[:, None]
         return microvolts
 
@@ -189,13 +185,12 @@ def _assemble(opened: Source, chosen: Choice, unit: str | None) -> Recording:
     if unit is None and unstated:
         notes.append(f"no unit given, taken as µV: {', '.join(unstated)}")
     units = [unit or own or _UNSTATED_MEANS for own in declared]
-    raw = signal.raw
     return Recording(
         path=opened.path,
         channels=chosen.electrodes,
-        rate=float(raw.info["sfreq"]),
-        samples=int(raw.n_times),
-        annotations=_annotations(raw),
+        rate=signal.rate,
+        samples=signal.samples,
+        annotations=tuple(Annotation(*mark) for mark in signal.marks),
         notes=tuple(notes),
         unit="/".join(dict.fromkeys(units)),
         _signal=signal,
@@ -217,18 +212,10 @@ def _without(recording: Recording, flat: Sequence[int], source: str, unknown: st
         recording,
         channels=tuple(recording.channels[i] for i in kept),
         notes=(*recording.notes, f"left out, flat: {names}"),
-        _signal=Signal(signal.raw, tuple(signal.picks[i] for i in kept), tuple(signal.volts[i] for i in kept)),
+        _signal=replace(
+            signal, volts=tuple(signal.volts[i] for i in kept), read=lambda first, last: signal.read(first, last)[kept]
+        ),
         _microvolts=recording._microvolts[kept],
-    )
-
-
-def _annotations(raw: mne.io.BaseRaw) -> tuple[Annotation, ...]:
-    marks = raw.annotations
-    # Where the recording has a date, MNE counts from it, not from the first sample that is kept.
-    shift = raw.first_time if marks.orig_time is not None else 0.0
-    return tuple(
-        Annotation(float(onset) - shift, float(duration), str(text))
-        for onset, duration, text in zip(marks.onset, marks.duration, marks.description, strict=True)
     )
 
 
