@@ -11,7 +11,7 @@ import logging
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ import numpy as np
 
 from neurolm.data import edf, xdf
 from neurolm.data.edf import MICROVOLTS
+from neurolm.data.edf_signal import Samples, open_samples
 from neurolm.errors import RecordingError
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class Signal:
     """Annotations: seconds from the first sample, seconds, text."""
     read: Callable[[int, int], np.ndarray]
     """First and last sample (exclusive) → float64 of shape (channels that were asked for, samples)."""
+    direct: Samples | None = None
+    """The file's whole numbers of the same channels, where they can be had without MNE."""
 
 
 @dataclass(frozen=True)
@@ -224,14 +227,23 @@ def _open_edf(path: Path, reader: str) -> Source:
 
 
 def _load_edf(path: Path, reader: str, channels: Sequence[Channel], indices: Sequence[int], notes: list[str]) -> Signal:
-    """Read only the wanted channels: with others there, MNE upsamples all of them to the highest rate of the file."""
+    """Read only the wanted channels: with others there, MNE upsamples all of them to the highest rate of the file.
+
+    MNE reads where the samples do not simply follow one another, and annotations.
+    """
+    direct = open_samples(path, indices)
+    if direct is not None and not direct.annotated:
+        return Signal(direct.rate, direct.samples, (1.0,) * len(indices), (), direct.read, direct)
     labels = {channels[i].name for i in indices}
     included = [i for i, channel in enumerate(channels) if channel.name in labels]
     raw = _call(path, reader, notes, include=sorted(labels), stim_channel=None)
     assert len(raw.ch_names) == len(included), (raw.ch_names, labels)
     volts = _volts_per_number(raw)
     picks = tuple(included.index(i) for i in indices)
-    return _mne_signal(raw, picks, [volts[i] for i in picks])
+    signal = _mne_signal(raw, picks, [volts[i] for i in picks])
+    if direct is None or (direct.rate, direct.samples) != (signal.rate, signal.samples):
+        return signal
+    return replace(signal, volts=(1.0,) * len(indices), read=direct.read, direct=direct)
 
 
 def _open_xdf(path: Path) -> Source:

@@ -213,7 +213,10 @@ def _without(recording: Recording, flat: Sequence[int], source: str, unknown: st
         channels=tuple(recording.channels[i] for i in kept),
         notes=(*recording.notes, f"left out, flat: {names}"),
         _signal=replace(
-            signal, volts=tuple(signal.volts[i] for i in kept), read=lambda first, last: signal.read(first, last)[kept]
+            signal,
+            volts=tuple(signal.volts[i] for i in kept),
+            read=lambda first, last: signal.read(first, last)[kept],
+            direct=signal.direct.only(kept) if signal.direct else None,
         ),
         _microvolts=recording._microvolts[kept],
     )
