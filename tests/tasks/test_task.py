@@ -1,10 +1,15 @@
 """Task cards: the six of the paper against the official prompts, and every way in which a card can be wrong."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from neurolm.config import from_json, to_json
+from neurolm.data.store import Label
 from neurolm.errors import ConfigError
 from neurolm.tasks.task import Task, all_tasks, find_questions, load_task
 from neurolm.verify.text import LABEL_NUMBERS
@@ -89,14 +94,34 @@ def test_own_card_is_loaded_by_its_path(tmp_path: Path) -> None:
         task.answer("shut")
 
 
+def store_of(subjects: Sequence[str], task: str) -> Any:
+    """What a split needs to see of a store."""
+    rows = [SimpleNamespace(recording=s, subject=s, labels=(Label(task, "x", 0, 1),)) for s in subjects]
+    return SimpleNamespace(path="store", rows=rows)
+
+
 def test_split_follows_the_card_and_the_order_of_subjects(tmp_path: Path) -> None:
-    split = load_task(card(tmp_path)).split([f"mine/{n:02d}" for n in reversed(range(10))])
+    split = load_task(card(tmp_path)).split(store_of([f"mine/{n:02d}" for n in reversed(range(10))], "mine"))
     assert split.train == tuple(f"mine/{n:02d}" for n in range(6))
     assert (split.validation, split.test) == (("mine/06", "mine/07"), ("mine/08", "mine/09"))
-    parts = load_task("events").split([f"{n:02d}" for n in range(24)])
+    parts = load_task("events").split(store_of([f"{n:02d}" for n in range(24)], "events"))
     assert (len(parts.train), len(parts.validation), len(parts.test)) == (14, 4, 6)
-    with pytest.raises(ConfigError, match="official evaluation set is the test set"):
-        load_task("tuab").split(["a", "b", "c"])
+
+
+def test_cards_say_where_the_data_set_names_its_test_set(tmp_path: Path) -> None:
+    tasks = all_tasks()
+    ruled = {name: task for name, task in tasks.items() if task.split_rule is not None}
+    assert {name: (t.split_fractions, t.split_by_trial) for name, t in ruled.items()} == {
+        "tuab": ((0.8, 0.2, 0.0), False),
+        "tuev": ((0.8, 0.2, 0.0), False),
+        "seed": (None, True),
+    }
+    for task in ruled.values():
+        with pytest.raises(ConfigError, match=rf"task {task.name}"):
+            task.split(store_of(["a", "b", "c"], task.name))
+    own = load_task(card(tmp_path, "counts = [6, 2, 2]", 'rule = "as published"\nfractions = [0.75, 0.25]'))
+    assert (own.split_rule, own.split_fractions) == ("as published", (0.75, 0.25, 0.0))
+    assert from_json(Task, to_json(own)) == own
 
 
 @pytest.mark.parametrize(
@@ -113,8 +138,18 @@ def test_split_follows_the_card_and_the_order_of_subjects(tmp_path: Path) -> Non
         ('"auroc"', '"accuracy"', r"no metric 'accuracy' for 2 options: choose out of balanced_accuracy"),
         ("counts = [6, 2, 2]", "counts = [6, 2]", r"counts of \[split\] must be three positive numbers"),
         ("counts = [6, 2, 2]", "fractions = [0.6, 0.2, 0.3]", r"must sum to 1, not 1\.1"),
-        ("counts = [6, 2, 2]", "", r"\[split\] must have exactly one of counts, fractions, rule"),
+        ("counts = [6, 2, 2]", "", r"\[split\] must have one of counts, fractions, rule"),
         ("counts = [6, 2, 2]", "count = [6, 2, 2]", r"unknown key 'count' in \[split\]"),
+        ("counts = [6, 2, 2]", 'counts = [6, 2, 2]\nunit = "trial"', r"counts or fractions alone, or a rule"),
+        ("counts = [6, 2, 2]", "counts = [6, 2, 2]\nfractions = [0.6, 0.2, 0.2]", r"counts or fractions alone"),
+        ("counts = [6, 2, 2]", 'counts = [6, 2, 2]\nrule = "x"', r"a rule may have fractions for train and validation"),
+        ("counts = [6, 2, 2]", 'rule = "x"\nfractions = [0.8, 0.2]\nunit = "trial"', r"not fractions of .*'trial'"),
+        (
+            "counts = [6, 2, 2]",
+            'rule = "x"\nfractions = [0.6, 0.2, 0.2]',
+            r"two positive numbers \(train, validation\)",
+        ),
+        ("counts = [6, 2, 2]", 'rule = "x"\nunit = "session"', r"one of subject, trial, not 'session'"),
         ('label = "open"', 'label = "closed"', r"two options have the label 'closed'"),
         ('text = "No"', 'text = "Yes"', r"two options have the text 'Yes'"),
         ('text = "No"', 'text = "No"\nletter = "B"', r"the letters of the 2 options are B: letter them A, B, C"),

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neurolm.data.splits import Split
 from neurolm.data.store import Label, Row
-from neurolm.data.windows import Split
 from neurolm.errors import StoreError
 from neurolm.metrics import score
 from neurolm.montage import RATE

@@ -15,7 +15,6 @@ from neurolm.metrics import bootstrap
 from neurolm.report.table import result_rows
 from neurolm.tasks.official_protocol import UNPARSED
 from neurolm.tasks.task import load_task
-from neurolm.train import evaluate as module
 from neurolm.train.baselines import band_power_baseline
 from neurolm.train.evaluate import RESULTS, evaluate, load_evaluation
 from neurolm.train.run import open_run
@@ -102,7 +101,7 @@ def test_a_windows_answer_does_not_depend_on_the_others(micro_run, evaluation):
     store = Store(micro_run.store)
     for task, result in zip(card.tasks, evaluation.results, strict=True):
         prompt = Prompt.of(task, text, card.run.model.vocabulary.separator)
-        windows = module.task_windows(store, task, ("s06", "s07") if task.name == "workload" else ("s09", "s10"))
+        windows = task.windows(store, task.split(store), "test")
         for place in (0, len(windows) - 1):
             alone = answer(model, prompt, [read_sample(store, windows[place])], device=next(model.parameters()).device)
             np.testing.assert_allclose(alone[0], result.predictions.probabilities[place], atol=1e-6)

@@ -14,12 +14,12 @@ from neurolm.data.store import Label
 from neurolm.errors import CheckpointError, ConfigError, StoreError
 from neurolm.files import PARTIAL
 from neurolm.train.evaluate import RESULTS, evaluate
-from neurolm.train.instruct import train_instruct
+from neurolm.train.instruct import _examples, train_instruct
 from neurolm.train.language import train_language
 from neurolm.train.loop import STATE, Progress, read_log
 from neurolm.train.pretrain import train_pretrain
 from neurolm.train.run import RUN, choose_device, open_run
-from neurolm.train.tokenizer import train_tokenizer
+from neurolm.train.tokenizer import EEGWindows, eeg_windows, train_tokenizer
 
 TRAIN = dict(zip(STAGES, (train_language, train_tokenizer, train_pretrain, train_instruct), strict=True))
 
@@ -59,6 +59,65 @@ def test_a_subject_tested_by_one_task_does_not_validate_for_another(micro_run):
     run = begin(micro_run, micro_run.folder)
     swapped = replace(run.splits["events"], validation=("s06", "s08"))
     assert replace(run, splits=run.splits | {"events": swapped}).validation_subjects == ["s05", "s08"]
+
+
+TRIALS = """
+name = "trials"
+description = "Two rhythms, by trials."
+question = "Is this EEG segment fast?"
+seconds = 4
+stride = 4
+metrics = ["balanced_accuracy"]
+licence = "free"
+citation = "nobody"
+split = { rule = "the labels say it", unit = "trial" }
+options = [{ text = "Yes" }, { text = "No" }]
+"""
+
+
+def test_a_task_split_by_trials_holds_out_trials_instead_of_subjects(tmp_path, micro_config, write_store, rhythm):
+    """Every subject has trials in all parts; what they hold out is in no training data of any task or stage."""
+    recordings = {}
+    parts = {"train": (0, 16), "validation": (16, 24), "test": (28, 40)}
+    for subject in range(5):
+        signal = np.concatenate([rhythm(x, 8, 2, (subject, n)) for n, x in enumerate(["Yes", "No"] * 4)])
+        labels = [
+            Label("trials", x, start + 4 * n, start + 4 * n + 4, part)
+            for part, (start, stop) in parts.items()
+            for n, x in enumerate(["Yes", "No", "Yes"][: (stop - start) // 4])
+        ]
+        labels += [Label("workload", "Yes", 20, 26), Label("workload", "No", 40, 50), Label("workload", "Yes", 50, 60)]
+        recordings[f"r{subject}"] = (f"s{subject}", ("C3", "O1"), labels, signal)
+    (tmp_path / "trials.toml").write_text(TRIALS)
+    store = write_store(tmp_path / "store", recordings)
+    run = open_run(
+        tmp_path / "run", config=micro_config, store=store, tasks=[str(tmp_path / "trials.toml"), "workload"],
+        device="cpu",
+    )  # fmt: skip
+    assert run.splits["trials"].train == run.splits["trials"].test == ("s0", "s1", "s2", "s3", "s4")
+    assert run.held_out == {"s3", "s4"} and run.training_subjects == ["s0", "s1", "s2"]  # by the other task
+    spans = sorted((start / 200, stop / 200) for start, stop in run.held_out_stretches[0])
+    assert spans == [(16, 20), (20, 24), (28, 32), (32, 36), (36, 40)]
+
+    seen = set()
+    for example in _examples(run):
+        window, task = example.window, run.tasks[example.task].name
+        assert window.subject in run.training_subjects
+        seen.add((task, window.start / 200, window.seconds, window.label))
+        assert (example.first, example.last + 4 * 200) == window.span
+    workload = {
+        ("workload", start, 4, x) for first, x in ((40, "No"), (50, "Yes")) for start in range(first, first + 7, 2)
+    }
+    assert seen == workload | {("trials", 0, 4, "Yes"), ("trials", 4, 4, "No"), ("trials", 8, 4, "Yes")}
+
+    windows = EEGWindows(
+        run.store, eeg_windows(run, micro_config.tokenizer, run.training_subjects), micro_config.tokenizer
+    )
+    assert {(w.start / 200, w.seconds) for w in windows.windows} == {(0, 12), (12, 4), (24, 4), (40, 12), (52, 12)}
+    for step in range(20):
+        for sample in windows.step(step):
+            first = float(sample.source.partition("@")[2].removesuffix("s"))
+            assert all(first + sample.seconds <= a or b <= first for a, b in spans)
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -1,23 +1,27 @@
-"""Which seconds of which recordings are a sample: splits by subject first, then windows.
+"""Which seconds of which recordings are a sample.
 
-Splitting comes before windowing, so that no two windows of a subject lie on both sides of a split; a window lies
-inside one labelled stretch, so that its label is true for all of it.
+A window lies inside one labelled stretch, so that its label is true for all of it. Who is in which part of a split is
+decided before, by `neurolm.data.splits`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from neurolm.data.splits import subjects_of
 from neurolm.data.store import Label, Row, Store
-from neurolm.errors import ConfigError, StoreError
+from neurolm.errors import ConfigError
 from neurolm.montage import RATE
 
 SHORTEST = 4
 """Seconds that the rest of a recording must have to become a shorter, last unlabelled window."""
 ROUNDING = 1e-6
 """Samples by which a boundary given in seconds may be off from binary rounding."""
+Spans = Sequence[tuple[int, int]]
+"""Parts of a recording: first sample, and the one after the last."""
 
 
 @dataclass(frozen=True)
@@ -32,86 +36,19 @@ class Window:
     label: str | None
     """None for unlabelled windows."""
     subject: str
-
-
-@dataclass(frozen=True)
-class Split:
-    """Subjects for training, for choosing (validation), and for the final figure (test)."""
-
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
-
-
-def subjects_of(store: Store, task: str) -> list[str]:
-    """Return the sorted subjects that have labels of a task.
-
-    Raises
-    ------
-    StoreError
-        If nobody in the store has.
-    """
-    subjects = {row.subject for row in store.rows if any(label.task == task for label in row.labels)}
-    if not subjects:
-        known = sorted({label.task for row in store.rows for label in row.labels})
-        raise StoreError(
-            f"{store.path}: no recording has labels of the task {task!r}; "
-            + (f"tasks with labels here: {', '.join(known)}" if known else "no recording here has labels")
-        )
-    return sorted(subjects)
-
-
-def split_subjects(
-    subjects: Sequence[str],
-    *,
-    counts: tuple[int, int, int] | None = None,
-    fractions: tuple[float, float, float] | None = None,
-) -> Split:
-    """Split subjects in the order of their ids: train first, then validation, then test.
-
-    Parameters
-    ----------
-    subjects
-        Ids; order and repetitions do not matter.
-    counts
-        Number of subjects in train, validation and test.
-    fractions
-        Shares of train, validation and test, instead of ``counts``. A share above zero gets at least one subject.
-
-    Raises
-    ------
-    ConfigError
-        If the counts do not add up to the number of subjects, the fractions not to one, or there are too few subjects.
-    """
-    ordered = sorted(set(subjects))
-    if (counts is None) == (fractions is None):
-        raise ConfigError("a split needs either counts or fractions")
-    if fractions is not None:
-        counts = _counts(len(ordered), fractions)
-    assert counts is not None
-    if min(counts) < 0 or sum(counts) != len(ordered):
-        raise ConfigError(
-            f"the split {'/'.join(map(str, counts))} is for {sum(counts)} subjects, but there are {len(ordered)}; "
-            "add the missing recordings, or change the split of the task"
-        )
-    train, validation = counts[0], counts[0] + counts[1]
-    return Split(tuple(ordered[:train]), tuple(ordered[train:validation]), tuple(ordered[validation:]))
-
-
-def _counts(subjects: int, fractions: tuple[float, float, float]) -> tuple[int, int, int]:
-    if min(fractions) < 0 or not math.isclose(sum(fractions), 1, abs_tol=1e-6):
-        raise ConfigError(f"the fractions of a split must be positive and add up to 1, not {fractions}")
-    least = [int(fraction > 0) for fraction in fractions]
-    if subjects < sum(least):
-        raise ConfigError(f"a split into {sum(least)} parts needs as many subjects, but there are only {subjects}")
-    validation, test = (max(low, round(f * subjects)) for low, f in zip(least[1:], fractions[1:], strict=True))
-    while subjects - validation - test < least[0]:  # so few subjects that rounding left none to train on
-        validation, test = (validation, test - 1) if test >= validation else (validation - 1, test)
-    return subjects - validation - test, validation, test
+    span: tuple[int, int]
+    """First sample, and the one after the last, between which augmentation may move the window: what its label or its
+    side of the split holds for."""
 
 
 def labelled_windows(
-    store: Store, *, task: str, seconds: int, stride: float, subjects: Collection[str] | None = None
+    store: Store,
+    *,
+    task: str,
+    seconds: int,
+    stride: float,
+    subjects: Collection[str] | None = None,
+    part: str | None = None,
 ) -> list[Window]:
     """Cut windows out of the labelled stretches of a task.
 
@@ -127,6 +64,8 @@ def labelled_windows(
         Seconds from the start of a window to the start of the next within a stretch.
     subjects
         Only of these subjects (None: of all).
+    part
+        Only of stretches whose label says this part of the split (None: of all).
 
     Returns
     -------
@@ -140,24 +79,49 @@ def labelled_windows(
     ConfigError
         If a length is not positive, or the stride is not a whole number of samples.
     """
-    subjects_of(store, task)
     step = round(stride * RATE)
     if seconds < 1 or step < 1 or abs(step - stride * RATE) > ROUNDING:
         raise ConfigError(
             f"windows of {seconds} s every {stride:g} s: both must be positive, the length in whole seconds and the "
             f"stride in whole samples of 1/{RATE} s"
         )
+    wanted = None if subjects is None else frozenset(subjects)
     windows = []
+    found = False
     for index, row in enumerate(store.rows):
-        if subjects is not None and row.subject not in subjects:
+        labels = sorted((x for x in row.labels if x.task == task), key=lambda x: (x.start, x.stop))
+        found = found or bool(labels)
+        if wanted is not None and row.subject not in wanted:
             continue
-        for label in sorted((x for x in row.labels if x.task == task), key=lambda x: (x.start, x.stop)):
+        for label in labels:
+            if part is not None and label.split != part:
+                continue
             first, last = label_samples(row, label)
             windows += [
-                Window(index, start, seconds, label.label, row.subject)
+                Window(index, start, seconds, label.label, row.subject, (first, last))
                 for start in range(first, last - seconds * RATE + 1, step)
             ]
+    if not found:
+        subjects_of(store, task)  # raises, naming what there is
     return windows
+
+
+def stretches(store: Store, *, task: str, parts: Collection[str]) -> dict[int, list[tuple[int, int]]]:
+    """Return the stretches whose labels say that they belong to some parts of a task's split, by recording, in order.
+
+    Samples that they have a share in count, unlike in a window: these are to be passed over.
+    """
+    found: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for index, row in enumerate(store.rows):
+        for label in row.labels:
+            if label.task == task and label.split in parts:
+                found[index].append((max(0, math.floor(label.start * RATE)), math.ceil(label.stop * RATE)))
+    return {index: sorted(spans) for index, spans in found.items()}
+
+
+def overlaps(span: tuple[int, int], others: Spans) -> bool:
+    """Whether a part of a recording shares a sample with one of some others."""
+    return any(first < span[1] and span[0] < last for first, last in others)
 
 
 def label_samples(row: Row, label: Label) -> tuple[int, int]:
@@ -167,7 +131,12 @@ def label_samples(row: Row, label: Label) -> tuple[int, int]:
 
 
 def unlabelled_windows(
-    store: Store, *, max_patches: int, max_seconds: int, subjects: Collection[str] | None = None
+    store: Store,
+    *,
+    max_patches: int,
+    max_seconds: int,
+    subjects: Collection[str] | None = None,
+    without: Mapping[int, Spans] | None = None,
 ) -> list[Window]:
     """Cut recordings into consecutive windows, as long as the number of channels allows.
 
@@ -181,12 +150,14 @@ def unlabelled_windows(
         Longest window.
     subjects
         Only of these subjects (None: of all).
+    without
+        Parts of recordings to pass over, by index in the store's ``rows``.
 
     Returns
     -------
     list of Window
-        By recording, then by time. The rest of a recording becomes a shorter window of whole seconds if it has at
-        least ``SHORTEST`` seconds.
+        By recording, then by time. The rest of a recording, or of what lies between two parts passed over, becomes a
+        shorter window of whole seconds if it has at least ``SHORTEST`` seconds.
 
     Raises
     ------
@@ -195,9 +166,10 @@ def unlabelled_windows(
     """
     if max_patches < 1 or max_seconds < 1:
         raise ConfigError(f"max_patches ({max_patches}) and max_seconds ({max_seconds}) must be positive")
+    wanted = None if subjects is None else frozenset(subjects)
     windows = []
     for index, row in enumerate(store.rows):
-        if subjects is not None and row.subject not in subjects:
+        if wanted is not None and row.subject not in wanted:
             continue
         seconds = min(max_seconds, max_patches // len(row.channels))
         if seconds < 1:
@@ -205,8 +177,21 @@ def unlabelled_windows(
                 f"{row.recording}: one second of its {len(row.channels)} channels is more than max_patches "
                 f"({max_patches}); raise max_patches to at least {len(row.channels)}"
             )
-        whole, rest = divmod(row.samples // RATE, seconds)
-        windows += [Window(index, n * seconds * RATE, seconds, None, row.subject) for n in range(whole)]
-        if rest >= SHORTEST:
-            windows.append(Window(index, whole * seconds * RATE, rest, None, row.subject))
+        for first, last in _between(row.samples, (without or {}).get(index, ())):
+            whole, rest = divmod((last - first) // RATE, seconds)
+            lengths = [seconds] * whole + [rest] * (rest >= SHORTEST)
+            starts = range(first, last, seconds * RATE)
+            windows += [
+                Window(index, start, length, None, row.subject, (first, last))
+                for start, length in zip(starts, lengths, strict=False)
+            ]
     return windows
+
+
+def _between(samples: int, passed_over: Spans) -> list[tuple[int, int]]:
+    """What is left of a recording when some parts, which may overlap, are passed over."""
+    left, begin = [], 0
+    for first, last in sorted(passed_over):
+        left.append((begin, first))
+        begin = max(begin, last)
+    return [(first, last) for first, last in (*left, (begin, samples)) if first < last]

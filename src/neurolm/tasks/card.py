@@ -20,7 +20,9 @@ SUFFIX = ".toml"
 _TEXTS = ("name", "description", "question", "licence", "citation")
 _KEYS = (*_TEXTS, "seconds", "stride", "split", "metrics", "options")
 _OPTION_KEYS = ("letter", "text", "label")
-_SPLIT_KEYS = ("counts", "fractions", "rule")
+_SPLIT_KEYS = ("counts", "fractions", "rule", "unit")
+_UNITS = ("subject", "trial")
+"""What a split keeps in one part."""
 
 
 def shipped_cards() -> list[Path]:
@@ -143,16 +145,39 @@ class _Reader:
         return tuple(names)
 
     def split(self, table: Any) -> dict[str, Any]:
-        if not isinstance(table, dict) or len(table) != 1:
-            self.fail(f"[split] must have exactly one of {', '.join(_SPLIT_KEYS)}, not {table!r}")
-        self.keys(table, _SPLIT_KEYS, (), "[split]")
-        ((key, value),) = table.items()
-        if key == "rule":
-            return {"split_rule": self.text(value, "rule of [split]")}
+        if isinstance(table, dict):
+            self.keys(table, _SPLIT_KEYS, (), "[split]")
+        if not isinstance(table, dict) or not {"counts", "fractions", "rule"} & set(table):
+            self.fail(f"[split] must have one of counts, fractions, rule, not {table!r}")
+        unit = table.get("unit", "subject")
+        if unit not in _UNITS:
+            self.fail(f"unit of [split] must be one of {', '.join(_UNITS)}, not {unit!r}")
+        shares = [key for key in ("counts", "fractions") if key in table]
+        if "rule" not in table:
+            if len(shares) > 1 or unit == "trial":
+                self.fail(
+                    f"[split] must have counts or fractions alone, or a rule by which the labels say the test set, "
+                    f"not {table!r}"
+                )
+            return {f"split_{shares[0]}": self.shares(shares[0], table[shares[0]], 3)}
+        if "counts" in table or (unit == "trial" and shares):
+            self.fail(
+                "[split] with a rule may have fractions for train and validation where the unit is the subject, "
+                f"not {', '.join(shares)} of the unit {unit!r}"
+            )
+        found: dict[str, Any] = {"split_rule": self.text(table["rule"], "rule of [split]")}
+        if shares:
+            found["split_fractions"] = (*self.shares("fractions", table["fractions"], 2), 0.0)
+        return found | {"split_by_trial": unit == "trial"}
+
+    def shares(self, key: str, value: Any, parts: int) -> tuple[float, ...]:
+        """Read counts or fractions: three, or two beside a rule, which names the test set."""
         kinds = (int,) if key == "counts" else (int, float)
-        fits = isinstance(value, list) and len(value) == 3
-        if not fits or not all(type(v) in kinds and v > 0 for v in value):
-            self.fail(f"{key} of [split] must be three positive numbers (train, validation, test), not {value!r}")
+        names = "train, validation, test" if parts == 3 else "train, validation"
+        fits = isinstance(value, list) and len(value) == parts and all(type(v) in kinds and v > 0 for v in value)
+        if not fits:
+            number = {2: "two", 3: "three"}[parts]
+            self.fail(f"{key} of [split] must be {number} positive numbers ({names}), not {value!r}")
         if key == "fractions" and abs(sum(value) - 1) > 1e-6:
             self.fail(f"fractions of [split] must sum to 1, not {sum(value):g}: {value}")
-        return {f"split_{key}": tuple(value)}
+        return tuple(value)

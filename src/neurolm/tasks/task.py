@@ -11,12 +11,14 @@ official implementation)::
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from neurolm.data.splits import Split, split_task
+from neurolm.data.store import Store
 from neurolm.data.text import END_OF_TEXT
-from neurolm.data.windows import Split, split_subjects
+from neurolm.data.windows import Window, labelled_windows
 from neurolm.errors import ConfigError
 
 _SPACES = re.compile(r"\s+")
@@ -52,9 +54,12 @@ class Task:
     split_counts: tuple[int, int, int] | None = None
     """Subjects, in order, that train, validate and test."""
     split_fractions: tuple[float, float, float] | None = None
-    """Shares of the subjects, in order, that train, validate and test."""
+    """Shares of the subjects, in order, that train, validate and test; with a rule, of those whom the data set does not
+    mention, and none of them tests."""
     split_rule: str | None = None
-    """Where the data set itself says what the test set is: its rule, in words."""
+    """Where the data set itself says what the test set is, in the labels of the store: its rule, in words."""
+    split_by_trial: bool = False
+    """Whether a subject's trials train, validate and test, as the labels of the store say."""
     metrics: tuple[str, ...]
     """Fields of ``neurolm.metrics.Scores`` to report, the leading one first."""
     licence: str
@@ -103,20 +108,35 @@ class Task:
         """Return what a user is shown for a label."""
         return self.options[self.index(label)].label
 
-    def split(self, subjects: Sequence[str]) -> Split:
-        """Split subjects into those that train, validate and test, as the card says.
+    def split(self, store: Store) -> Split:
+        """Split the subjects of a store into those that train, validate and test, as the data set and the card say.
 
         Raises
         ------
+        StoreError
+            If the store has no labels of the task.
         ConfigError
-            If the data set itself says what the test set is, so that the names of subjects are not enough.
+            If the store's labels or subjects do not fit the card, or a subject would train and test.
         """
-        if self.split_rule is not None:
-            raise ConfigError(
-                f"task {self.name} cannot be split by the order of its subjects ({self.split_rule}): "
-                "give counts or fractions under [split] in a card of your own"
-            )
-        return split_subjects(subjects, counts=self.split_counts, fractions=self.split_fractions)
+        return split_task(
+            store,
+            self.name,
+            counts=self.split_counts,
+            fractions=self.split_fractions,
+            given=self.split_rule is not None,
+            by_trial=self.split_by_trial,
+        )
+
+    def windows(self, store: Store, split: Split, part: str) -> list[Window]:
+        """Cut the labelled windows of one part (``train``, ``validation`` or ``test``) of a split."""
+        return labelled_windows(
+            store,
+            task=self.name,
+            seconds=self.seconds,
+            stride=self.stride,
+            subjects=getattr(split, part),
+            part=part if split.by_trial else None,
+        )
 
 
 def normalise_question(question: str) -> str:

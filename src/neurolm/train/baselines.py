@@ -6,14 +6,15 @@ units that the model sees.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from neurolm.data.splits import Split
 from neurolm.data.store import Store
-from neurolm.data.windows import Split, Window, labelled_windows
+from neurolm.data.windows import Window
 from neurolm.errors import StoreError
 from neurolm.metrics import score
 from neurolm.montage import RATE
@@ -108,7 +109,7 @@ def band_power_baseline(store: Store, task: Task, split: Split, seed: int = 0) -
         If one of the three parts has no labelled windows, the training windows hold only one class, or a recording's
         channels are not those of the training recordings.
     """
-    train = _windows(store, task, split.train, "training")
+    train = _windows(store, task, split, "train")
     channels = store.rows[train[0].recording].channels
     features, labels = _features(store, train, channels), _classes(task, train)
     found = np.unique(labels)
@@ -117,11 +118,11 @@ def band_power_baseline(store: Store, task: Task, split: Split, seed: int = 0) -
             f"{store.path}: all training windows of task {task.name} are {task.labels[found[0]]!r}: "
             "the baseline needs at least two classes; check the labels or the split"
         )
-    validation = _Part.read(store, task, split.validation, "validation", channels)
+    validation = _Part.read(store, task, split, "validation", channels)
     models = {strength: _fit(features, labels, strength, seed) for strength in STRENGTHS}
     # max keeps the first of equals: the strongest regularisation
     best = max(STRENGTHS, key=lambda strength: _balanced_accuracy(validation.predict(models[strength])))
-    test = _Part.read(store, task, split.test, "test", channels)
+    test = _Part.read(store, task, split, "test", channels)
     return Baseline(
         validation=validation.predict(models[best]),
         test=test.predict(models[best]),
@@ -140,8 +141,8 @@ class _Part:
     options: int
 
     @classmethod
-    def read(cls, store: Store, task: Task, subjects: Collection[str], part: str, channels: Sequence[str]) -> _Part:
-        windows = _windows(store, task, subjects, part)
+    def read(cls, store: Store, task: Task, split: Split, part: str, channels: Sequence[str]) -> _Part:
+        windows = _windows(store, task, split, part)
         return cls(
             features=_features(store, windows, channels),
             labels=_classes(task, windows),
@@ -170,12 +171,13 @@ def _balanced_accuracy(predictions: Predictions) -> float:
     return score(predictions.labels, predictions.probabilities, options=options).balanced_accuracy
 
 
-def _windows(store: Store, task: Task, subjects: Collection[str], part: str) -> list[Window]:
-    windows = labelled_windows(store, task=task.name, seconds=task.seconds, stride=task.stride, subjects=subjects)
+def _windows(store: Store, task: Task, split: Split, part: str) -> list[Window]:
+    windows = task.windows(store, split, part)
     if not windows:
+        subjects = ", ".join(sorted(getattr(split, part))) or "none"
         raise StoreError(
-            f"{store.path}: no labelled windows of task {task.name} in the {part} subjects "
-            f"({', '.join(sorted(subjects)) or 'none'}): check the labels, the window length or the split"
+            f"{store.path}: no labelled windows of task {task.name} in the {part} subjects ({subjects}): check the "
+            "labels, the window length or the split"
         )
     return windows
 

@@ -18,9 +18,10 @@ import torch
 from neurolm.checkpoint import Card, load_neurolm
 from neurolm.config import load_json, to_json
 from neurolm.data.loader import build_batch, read_sample
+from neurolm.data.splits import Split
 from neurolm.data.store import Store
 from neurolm.data.text import TextTokenizer
-from neurolm.data.windows import Split, subjects_of
+from neurolm.data.windows import Window
 from neurolm.engine import generate
 from neurolm.errors import CheckpointError, ConfigError
 from neurolm.files import write_text
@@ -29,7 +30,7 @@ from neurolm.montage import RATE
 from neurolm.tasks.official_protocol import WRITTEN_TOKENS, OfficialScores, parse, score_hard, words
 from neurolm.tasks.task import Task
 from neurolm.train.baselines import band_power_baseline
-from neurolm.train.instruct import Prompt, answer, task_windows
+from neurolm.train.instruct import Prompt, answer
 
 RESULTS = "evaluation.json"
 LIKELIHOOD, OFFICIAL = PROTOCOLS = ("likelihood", "official")
@@ -126,12 +127,14 @@ def evaluate(
         if progress:
             progress(task.name)
         prompt = Prompt.of(task, text, card.run.model.vocabulary.separator)
-        splits = task.split(subjects_of(opened, task.name))
-        _require_unseen(getattr(splits, split), card, task, store)
-        predictions = _predict(module, prompt, opened, task, getattr(splits, split), device)
+        splits = task.split(opened)
+        if not splits.by_trial:  # else every subject is trained on, by other trials
+            _require_unseen(getattr(splits, split), card, task, store)
+        windows = task.windows(opened, splits, split)
+        predictions = _predict(module, prompt, opened, task, windows, device)
         result = _result(opened, task, splits, split, predictions)
         if protocol == OFFICIAL:
-            answers = _written_answers(module, prompt, opened, task, getattr(splits, split), device, text)
+            answers = _written_answers(module, prompt, opened, task, windows, device, text)
             official = score_hard(predictions.labels, answers, options=len(task.options))
             result = replace(result, official=official)
         results.append(result)
@@ -156,8 +159,7 @@ def load_evaluation(path: Path) -> Evaluation:
     return load_json(Evaluation, path)
 
 
-def _predict(module, prompt: Prompt, store: Store, task: Task, subjects, device) -> Predictions:
-    windows = task_windows(store, task, subjects)
+def _predict(module, prompt: Prompt, store: Store, task: Task, windows: Sequence[Window], device) -> Predictions:
     probability = answer(module, prompt, (read_sample(store, window) for window in windows), device=device)
     return Predictions(
         labels=tuple(task.index(str(w.label)) for w in windows),
@@ -169,12 +171,12 @@ def _predict(module, prompt: Prompt, store: Store, task: Task, subjects, device)
 
 
 def _written_answers(
-    module, prompt: Prompt, store: Store, task: Task, subjects, device, text: TextTokenizer
+    module, prompt: Prompt, store: Store, task: Task, windows: Sequence[Window], device, text: TextTokenizer
 ) -> list[int]:
     """Answers by the authors' protocol, in the order of ``_predict``."""
     answers = []
-    windows = iter(task_windows(store, task, subjects))
-    while part := list(islice(windows, BATCH)):
+    waiting = iter(windows)
+    while part := list(islice(waiting, BATCH)):
         samples = [read_sample(store, window) for window in part]
         documents = [prompt.document(i) for i in range(len(samples))]
         batch = build_batch(samples, documents, packed=False).to(device)

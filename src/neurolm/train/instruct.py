@@ -16,9 +16,8 @@ import torch
 from neurolm.checkpoint import load_neurolm
 from neurolm.config import StageConfig
 from neurolm.data.loader import Document, Sample, TextSampler, WindowSampler, build_batch, read_sample
-from neurolm.data.store import Store
 from neurolm.data.text import TextTokenizer, token_stream
-from neurolm.data.windows import Window, label_samples, labelled_windows
+from neurolm.data.windows import Window, overlaps
 from neurolm.engine import predict
 from neurolm.errors import CheckpointError, ConfigError
 from neurolm.model.neurolm import NeuroLM
@@ -74,11 +73,6 @@ def answer(
     return np.concatenate(out) if out else np.zeros((0, len(options)))
 
 
-def task_windows(store: Store, task: Task, subjects: Sequence[str]) -> list[Window]:
-    """Labelled windows of a task, of some subjects, as its card cuts them."""
-    return labelled_windows(store, task=task.name, seconds=task.seconds, stride=task.stride, subjects=subjects)
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Example:
     window: Window
@@ -92,15 +86,16 @@ class _Example:
 
 def _examples(run: Run) -> list[_Example]:
     examples = []
+    held_out, passed_over = run.held_out, run.held_out_stretches
     for number, task in enumerate(run.tasks):
-        subjects = [s for s in run.splits[task.name].train if s not in run.held_out]
-        for window in task_windows(run.store, task, subjects):
+        for window in task.windows(run.store, run.splits[task.name], "train"):
+            if window.subject in held_out or overlaps(window.span, passed_over.get(window.recording, ())):
+                continue
             assert window.label is not None
-            row, count = run.store.rows[window.recording], window.seconds * RATE
-            spans = [label_samples(row, label) for label in row.labels if label.task == task.name]
-            first, stop = next(s for s in spans if s[0] <= window.start and window.start + count <= s[1])
+            first, stop = window.span
+            last = stop - window.seconds * RATE
             index = task.index(window.label)
-            examples.append(_Example(window=window, task=number, answer=index, first=first, last=stop - count))
+            examples.append(_Example(window=window, task=number, answer=index, first=first, last=last))
     return examples
 
 
@@ -181,7 +176,7 @@ class InstructStage:
         return figures | {"score": float(np.mean(scores))}
 
     def _validation(self, task: Task) -> tuple[list[Sample], np.ndarray]:
-        windows = task_windows(self.run.store, task, self.run.splits[task.name].validation)
+        windows = task.windows(self.run.store, self.run.splits[task.name], "validation")
         spread = np.unique(np.linspace(0, len(windows) - 1, min(VALIDATION_WINDOWS, len(windows))).round().astype(int))
         chosen = [windows[i] for i in spread]
         labels = np.array([task.index(str(w.label)) for w in chosen], np.int64)

@@ -1,7 +1,7 @@
 """A run: one folder with a subfolder per stage, the store it learns from, and who is held out.
 
 Splits are made once, by subject and before any window is cut: a subject held out by one task is in no task's
-training data and in no unlabelled window either.
+training data and in no unlabelled window either. Where a task is split by trials, that holds for the trials.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -16,9 +17,10 @@ import torch
 from neurolm import __version__
 from neurolm.checkpoint import CONFIG, Card, save_checkpoint
 from neurolm.config import STAGES, RunConfig, StageConfig, load_json, to_json
+from neurolm.data.splits import Split
 from neurolm.data.store import Store
 from neurolm.data.text import TextTokenizer
-from neurolm.data.windows import Split, subjects_of
+from neurolm.data.windows import stretches
 from neurolm.errors import ConfigError, StoreError
 from neurolm.files import write_text
 from neurolm.tasks.task import Task, all_tasks, load_task
@@ -53,9 +55,23 @@ class Run:
     device: torch.device
 
     @property
+    def _by_subject(self) -> list[Split]:
+        return [split for split in self.splits.values() if not split.by_trial]
+
+    @property
     def held_out(self) -> frozenset[str]:
-        """Subjects in the validation or test data of any task."""
-        return frozenset(s for split in self.splits.values() for s in (*split.validation, *split.test))
+        """Subjects in the validation or test data of any task that is split by subjects."""
+        return frozenset(s for split in self._by_subject for s in (*split.validation, *split.test))
+
+    @cached_property
+    def held_out_stretches(self) -> dict[int, list[tuple[int, int]]]:
+        """Samples in the validation or test data of tasks that are split by trials, by index of the recording."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        for name, split in self.splits.items():
+            if split.by_trial:
+                for index, spans in stretches(self.store, task=name, parts=("validation", "test")).items():
+                    found.setdefault(index, []).extend(spans)
+        return found
 
     @property
     def training_subjects(self) -> list[str]:
@@ -65,8 +81,8 @@ class Run:
     @property
     def validation_subjects(self) -> list[str]:
         """Subjects for the curves of the unlabelled stages: in some task's validation, in no task's test data."""
-        tested = {s for split in self.splits.values() for s in split.test}
-        return sorted({s for split in self.splits.values() for s in split.validation} - tested)
+        tested = {s for split in self._by_subject for s in split.test}
+        return sorted({s for split in self._by_subject for s in split.validation} - tested)
 
     def card(self, stage: str, steps: int, *, tasks: tuple[Task, ...] = ()) -> Card:
         """What a checkpoint of this run says of itself."""
@@ -126,7 +142,7 @@ def open_run(
             f"{store}: has labels of the tasks {sorted(present) or 'none'}, not of {missing or sorted(all_tasks())}: "
             "prepare a corpus with labels of a task that has a card"
         )
-    splits = {task.name: task.split(subjects_of(opened, task.name)) for task in chosen}
+    splits = {task.name: task.split(opened) for task in chosen}
     wanted = RunFile(
         config=config, tasks=tuple(t.name for t in chosen), store=opened.fingerprint, threads=torch.get_num_threads()
     )

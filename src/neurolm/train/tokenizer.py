@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,18 +45,16 @@ class EEGWindows:
         self.sampler = WindowSampler([[range(len(windows))]], batch=config.eeg_batch, seed=config.seed)
 
     def step(self, step: int) -> list[Sample]:
-        """Samples of a step, each shifted by up to half a window within its recording."""
+        """Samples of a step, each shifted by up to half a window within what may be trained on of its recording."""
         chosen = self.sampler.step(step)
         shift = np.random.default_rng([self.config.seed, 3, step]).uniform(-0.5, 0.5, len(chosen))
         samples = []
         for index, part in zip(chosen, shift, strict=True):
             window = self.windows[index]
             count = window.seconds * RATE
-            last = self.store.rows[window.recording].samples - count
-            start = int(np.clip(window.start + round(part * count), 0, last))
-            moved = Window(
-                recording=window.recording, start=start, seconds=window.seconds, label=None, subject=window.subject
-            )
+            first, stop = window.span
+            start = int(np.clip(window.start + round(part * count), first, stop - count))
+            moved = replace(window, start=start)
             samples.append(
                 read_sample(self.store, moved, augment=self.config.augment, seed=(self.config.seed, step, int(index)))
             )
@@ -65,7 +64,11 @@ class EEGWindows:
 def eeg_windows(run: Run, config: StageConfig, subjects: list[str]) -> list[Window]:
     """Unlabelled windows of some subjects, as long as the recipe's patches and seconds allow."""
     return unlabelled_windows(
-        run.store, max_patches=config.max_patches, max_seconds=run.config.model.tokenizer.seconds, subjects=subjects
+        run.store,
+        max_patches=config.max_patches,
+        max_seconds=run.config.model.tokenizer.seconds,
+        subjects=subjects,
+        without=run.held_out_stretches,
     )
 
 
