@@ -34,3 +34,7 @@ class TextError(NeuroLMError):
 
 class QuestionError(NeuroLMError):
     """A question that cannot be put to this model or this recording."""
+
+
+class DownloadError(NeuroLMError):
+    """A data set that cannot be fetched: no network, no access, or files that are not what the site promises."""
