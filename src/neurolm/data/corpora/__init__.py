@@ -11,9 +11,22 @@ from pathlib import Path
 from typing import Protocol
 
 from neurolm.data.corpora import (
+    bcic_iv_1,
     eegmat,
+    eegmmidb,
+    emobrain,
     folder,
+    grasp_and_lift,
+    hmc,
+    inria,
+    raw_eeg,
+    resting_state,
+    seed,
+    siena,
+    sleep_edf,
+    spis,
     table,
+    target_nontarget,
 )
 from neurolm.data.corpora.source import Extent, Source
 from neurolm.errors import ConfigError
@@ -84,6 +97,19 @@ class Layout(Protocol):
 _MODULES: tuple[Layout, ...] = (
     table,  # first: whoever puts a table beside a corpus wants it read
     eegmat,
+    eegmmidb,
+    hmc,
+    sleep_edf,
+    siena,
+    seed,
+    bcic_iv_1,
+    inria,
+    grasp_and_lift,
+    target_nontarget,
+    spis,
+    emobrain,
+    raw_eeg,
+    resting_state,
     folder,  # last: it takes any folder
 )
 """All layouts, in the order in which a folder is tried."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,7 +29,9 @@ class Extent(Protocol):
 Labeller = Callable[[Extent], tuple[Label, ...]]
 """Gives the labels of a recording once it is open. Picklable: it travels to worker processes."""
 Opener = Callable[[Path], "mne.io.BaseRaw"]
-"""Reads a file that no reader knows (a table, MATLAB variables), in volts. Picklable, as a labeller is."""
+"""Reads a file that no reader knows (a table, MATLAB variables), in volts. Picklable, as a labeller is.
+
+What it has to say about the reading stands in ``info["description"]`` and becomes a note of the recording."""
 
 
 def terms(licence: str, citation: str) -> str:
@@ -72,16 +74,19 @@ class Source:
             If the file cannot be read or is no EEG.
         """
         source: Path | mne.io.BaseRaw = self.path
+        said: tuple[str, ...] = ()
         if self.open is not None:
             source = self.open(self.path)
             source.filenames = [self.path]  # messages name the file
-        return open_recording(
+            said = (source.info["description"],) if source.info["description"] else ()
+        recording = open_recording(
             source,
             unknown=self.unknown if self.unknown is not None and unknown == "error" else unknown,
             unit=unit if unit is not None else self.unit,
             channels=self.channels,
             check=check,
         )
+        return replace(recording, notes=(*said, *recording.notes))
 
     def labelled(self, extent: Extent) -> tuple[Label, ...]:
         """Return the recording's labels."""
