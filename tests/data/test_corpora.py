@@ -35,8 +35,8 @@ def test_the_layout_is_recognised(tmp_path):
     touch(tmp_path, "labels.csv")
     assert layout(tmp_path) == "table"
     assert layout(tmp_path, "folder") == "folder"
-    with pytest.raises(ConfigError, match=r"'tuab'.*auto, table, eegmat, folder"):
-        layout(tmp_path, "tuab")
+    with pytest.raises(ConfigError, match=r"'none'.*auto, table, .*eegmat, .*folder"):
+        layout(tmp_path, "none")
 
 
 def test_eegmat(tmp_path):
