@@ -27,6 +27,10 @@ from neurolm.data.corpora import (
     spis,
     table,
     target_nontarget,
+    tuab,
+    tueg,
+    tuev,
+    tusl,
 )
 from neurolm.data.corpora.source import Extent, Source
 from neurolm.errors import ConfigError
@@ -96,12 +100,16 @@ class Layout(Protocol):
 
 _MODULES: tuple[Layout, ...] = (
     table,  # first: whoever puts a table beside a corpus wants it read
+    tueg,
+    tuab,
+    tuev,
+    tusl,
+    seed,
+    hmc,
     eegmat,
     eegmmidb,
-    hmc,
     sleep_edf,
     siena,
-    seed,
     bcic_iv_1,
     inria,
     grasp_and_lift,

@@ -1,10 +1,10 @@
 """TUEV: the TUH EEG Events Corpus: which of six types is an event?
 
 ``edf/train/aaaaaaar/aaaaaaar_00000001.edf`` and ``edf/eval/000/bckg_000_a_.edf``, each with a ``.rec`` beside it: lines
-``channel,start,stop,class``, one second each. As in the paper (and before it in LaBraM and BIOT) every line is a sample:
-the second, two seconds before and two after, of all 23 channels. An event seen on several channels is therefore several
-samples of the same signal, now and then with different classes. At the ends of a recording the official preparation
-goes on at its other end; here the five seconds are moved inside. ``eval`` is the test set.
+``channel,start,stop,class``, one second each. As in the paper (and before it in LaBraM and BIOT) every line is a
+sample: the second, two seconds before and two after, of all 23 channels. An event seen on several channels is therefore
+several samples of the same signal, now and then with different classes. At the ends of a recording the official
+preparation goes on at its other end; here the five seconds are moved inside. ``eval`` is the test set.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ CITATION = (
     f"doi:10.1109/SPMB.2015.7405421; {tuh.CITATION}"
 )
 URL = tuh.URL
-HOURS = 156.0
-"""112,491 samples of 5 s, which overlap."""
+HOURS = None
 MAINS = tuh.MAINS
 COUNTS = {"all": 112_491}
 CLASSES = {

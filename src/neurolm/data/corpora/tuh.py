@@ -2,11 +2,11 @@
 
 A recording is ``<subject>_s<session>_t<token>.edf``. Since the end of 2022 a subject is eight letters
 (``edf/000/aaaaaaaa/s001_2015/01_tcp_ar/aaaaaaaa_s001_t000.edf``), before it was eight digits
-(``edf/01_tcp_ar/027/00002729/s001_2006_04_12/00002729_s001_t000.edf``). Folders tell the reference: average (``01_tcp_ar``,
-without ears ``03_tcp_ar_a``) or linked ears (``02_tcp_le``, ``04_tcp_le_a``), as do the names of the channels
-(``EEG FP1-REF``, ``EEG FP1-LE``). Beside EEG there are channels such as ``PHOTIC-REF``, ``IBI``, ``BURSTS``, ``SUPPR``,
-``EEG EKG1-REF``, ``DC1-DC`` and numbered ones (``EEG 26-REF``). Ferrell et al. 2020, The Temple University Hospital EEG
-Corpus: Electrode Location and Channel Labels.
+(``edf/01_tcp_ar/027/00002729/s001_2006_04_12/00002729_s001_t000.edf``). Folders tell the reference: average
+(``01_tcp_ar``, without ears ``03_tcp_ar_a``) or linked ears (``02_tcp_le``, ``04_tcp_le_a``), as do the names of the
+channels (``EEG FP1-REF``, ``EEG FP1-LE``). Beside EEG there are channels such as ``PHOTIC-REF``, ``IBI``, ``BURSTS``,
+``SUPPR``, ``EEG EKG1-REF``, ``DC1-DC`` and numbered ones (``EEG 26-REF``). Ferrell et al. 2020, The Temple University
+Hospital EEG Corpus: Electrode Location and Channel Labels.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def subject_of(path: Path) -> str:
     above = [part for part in path.parts[:-1] if SUBJECT.fullmatch(part)]
     if above and above[-1] != match["subject"]:
         raise ConfigError(
-            f"{path}: a recording of subject {match['subject']} in the folder of {above[-1]}; restore the tree as it was "
-            "downloaded"
+            f"{path}: a recording of subject {match['subject']} in the folder of {above[-1]}; restore the tree as it "
+            "was downloaded"
         )
     return match["subject"]
 

@@ -2,8 +2,8 @@
 
 ``edf/aaaaaaju/s005_2010/01_tcp_ar/aaaaaaju_s005_t000.edf`` (version 1: ``edf/01_tcp_ar/006/00000675/…``) with a
 ``.tse_agg`` beside it: a line with its version, then lines ``start stop label probability`` for stretches of 10 s. The
-paper's 245 samples are those of recordings with all 23 electrodes against the average reference. It splits recordings in
-the order in which the file system lists them, so a subject may train and be tested; here subjects are split.
+paper's 245 samples are those of recordings with all 23 electrodes against the average reference. It splits recordings
+in the order in which the file system lists them, so a subject may train and be tested; here subjects are split.
 """
 
 from __future__ import annotations
