@@ -17,7 +17,9 @@ from neurolm.config import (
     TokenizerConfig,
     TransformerConfig,
 )
-from neurolm.data.store import MANIFEST, Label, Row, encode, signal_path, write_parts
+from neurolm.data.counts import encode
+from neurolm.data.rows import Label, Row
+from neurolm.data.shards import write_store as write_rows
 
 
 @pytest.fixture(scope="session")
@@ -74,17 +76,16 @@ def rhythm(label: str | None, seconds: float, channels: int, seed: Sequence[int]
 
 def write_store(folder: Path, recordings: Mapping[str, tuple[str, Sequence[str], Sequence[Label], np.ndarray]]) -> Path:
     """Write a store from recording id → (subject, channels, labels, signal in µV)."""
-    lines = []
-    for name, (subject, channels, labels, signal) in sorted(recordings.items()):
-        encoded = encode(signal)
-        write_parts(signal_path(folder, name), [encoded.counts.tobytes()])
+    rows = []
+    for name, (subject, channels, labels, signal) in recordings.items():
+        counts, encoded = encode(signal)
         row = Row(
             recording=name, corpus="micro", source=name, sha256=encoded.sha256, subject=subject,
             channels=tuple(channels), samples=len(signal), scale=encoded.scale, clipped=encoded.clipped, mains=50.0,
             band=(0.1, 75.0), unit="uV", version="0", licence="free", labels=tuple(labels), notes=(),
         )  # fmt: skip
-        lines.append(row.line())
-    (folder / MANIFEST).write_text("".join(lines))
+        rows.append((row, counts))
+    write_rows(folder, rows)
     return folder
 
 

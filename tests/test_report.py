@@ -16,8 +16,10 @@ from safetensors.numpy import save_file
 from neurolm.api import Answer, WindowAnswer
 from neurolm.checkpoint import Card, save_checkpoint
 from neurolm.config import TokenizerConfig, TransformerConfig, to_json
+from neurolm.data.counts import encode
 from neurolm.data.loader import sample_from
-from neurolm.data.store import MANIFEST, Label, Row, Store, encode, signal_path
+from neurolm.data.shards import write_store as write_rows
+from neurolm.data.store import Label, Row, Store
 from neurolm.data.text import TextTokenizer, shipped_text
 from neurolm.errors import CheckpointError
 from neurolm.metrics import Interval, score
@@ -48,18 +50,15 @@ def eeg(seconds: int, seed: int) -> np.ndarray:
 def write_store(folder, *, seconds: int = 40) -> Store:
     rows = []
     for number in range(3):
-        signal = encode(eeg(seconds, number))
+        counts, signal = encode(eeg(seconds, number))
         labels = (Label("workload", "Yes", 0.0, 20.0), Label("workload", "No", 20.0, 40.0))
         row = Row(
             recording=f"c/r{number}.edf", corpus="c", source=f"r{number}.edf", sha256="", subject=f"c/s{number}",
             channels=ELECTRODES, samples=200 * seconds, scale=signal.scale, clipped=0, mains=50.0, band=(0.1, 75.0),
             unit="uV", version="0", licence="CC0", labels=labels, notes=(),
         )  # fmt: skip
-        path = signal_path(folder, row.recording)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(np.ascontiguousarray(signal.counts).tobytes())
-        rows.append(row)
-    (folder / MANIFEST).write_text("".join(row.line() for row in rows))
+        rows.append((row, counts))
+    write_rows(folder, rows)
     return Store(folder)
 
 

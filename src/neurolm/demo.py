@@ -22,6 +22,7 @@ from rich.table import Table
 
 from neurolm.api import Answer, load
 from neurolm.config import STAGES, RunConfig, from_json, to_json
+from neurolm.data.prepare import Progress as Preparation
 from neurolm.data.prepare import prepare
 from neurolm.data.simulate import simulate
 from neurolm.data.store import Store
@@ -84,7 +85,13 @@ def demo(
             data = simulate(out / "corpus", jobs=jobs, progress=count and count("simulating recordings"))
     with _part(console, "prepare the store"):
         layout = "table" if corpus == "simulated" else corpus
-        prepare(data, out / "store", corpus=layout, jobs=jobs, progress=count and count("preparing recordings"))
+        shown = count and count("preparing recordings")
+
+        def told(step: Preparation) -> None:
+            if shown:
+                shown(step.done, step.total, step.source)
+
+        prepare(data, out / "store", corpus=layout, jobs=jobs, progress=told)
     texts = read_texts(text)
     evaluations = []
     for seed in seeds:

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from neurolm.data.corpora import eegmat
-from neurolm.data.store import MANIFEST, Label, Row, Store, signal_path
-from neurolm.data.windows import Window, labelled_windows, split_subjects, subjects_of, unlabelled_windows
+from neurolm.data.shards import write_store
+from neurolm.data.splits import split_subjects, subjects_of
+from neurolm.data.store import Label, Row, Store
+from neurolm.data.windows import Window, labelled_windows, unlabelled_windows
 from neurolm.errors import ConfigError, StoreError
 
 
@@ -19,13 +22,8 @@ def row(recording: str, *, seconds: float, channels: int = 2, subject: str = "c/
 
 
 def store(folder: Path, *rows: Row) -> Store:
-    """A store whose signals are holes in files."""
-    for one in rows:
-        file = signal_path(folder, one.recording)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("wb") as stream:
-            stream.truncate(one.size)
-    (folder / MANIFEST).write_text("".join(one.line() for one in rows))
+    """A store whose signals are zero."""
+    write_store(folder, [(one, np.zeros((one.samples, len(one.channels)), np.int16)) for one in rows])
     return Store(folder)
 
 
@@ -85,9 +83,9 @@ def test_unlabelled_windows_cover_a_recording_once(tmp_path):
     opened = store(tmp_path, row("long", seconds=25.7, channels=3, subject="c/a"), row("short", seconds=3))
     windows = unlabelled_windows(opened, max_patches=32, max_seconds=64, subjects={"c/a"})
     assert windows == [
-        Window(0, 0, 10, None, "c/a"),
-        Window(0, 2000, 10, None, "c/a"),
-        Window(0, 4000, 5, None, "c/a"),
+        Window(0, 0, 10, None, "c/a", (0, 5140)),
+        Window(0, 2000, 10, None, "c/a", (0, 5140)),
+        Window(0, 4000, 5, None, "c/a", (0, 5140)),
     ]
     assert [w.seconds for w in unlabelled_windows(opened, max_patches=32, max_seconds=8, subjects={"c/a"})] == [8, 8, 8]
     assert unlabelled_windows(opened, max_patches=32, max_seconds=8, subjects={"c/s"}) == []  # under SHORTEST

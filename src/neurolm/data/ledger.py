@@ -10,15 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from neurolm.config import from_json
 from neurolm.data.recording import Annotation
-from neurolm.data.store import SETTINGS, Row
+from neurolm.data.rows import Row, row_from
+from neurolm.data.shards import is_shard_of, staged_name, staged_state
+from neurolm.data.store import FORMAT, SETTINGS, SHARDS, SOURCES, require_format
 from neurolm.errors import ConfigError, StoreError, WriteError
 from neurolm.files import PARTIAL, write_text
 
-FORMAT = 1
-"""Of the store. Another number is another arrangement of files or another preprocessing."""
 LOCK = ".lock"
 
 
@@ -44,15 +45,75 @@ class FileState:
 
 @dataclass(frozen=True)
 class State:
-    """What is kept beside a signal, from which a preparation resumes and labels can be made again."""
+    """What is kept about a signal's source, from which a preparation goes on and labels can be made again."""
 
     files: tuple[FileState, ...]
     settings: Settings
+    reading: str
+    """How the layout says that the source is to be read."""
     mains: float | None
     """The frequency asked for; None: detected."""
     seconds: float
     annotations: tuple[Annotation, ...]
     row: Row
+
+    def line(self) -> str:
+        """The state as one line of JSON."""
+        return json.dumps(asdict(self), separators=(",", ":")) + "\n"
+
+
+def parse_state(text: str | bytes, *, source: str) -> State:
+    """Make a state of a line of JSON.
+
+    Raises
+    ------
+    StoreError
+        If it is none.
+    """
+    try:
+        value: dict[str, Any] = json.loads(text)
+        return State(
+            **{
+                **value,
+                "files": tuple(FileState(**one) for one in value["files"]),
+                "settings": Settings(**value["settings"]),
+                "annotations": tuple(Annotation(**one) for one in value["annotations"]),
+                "row": row_from(value["row"], source=source),
+            }
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"{source}: damaged, or written by another version: {error}") from error
+
+
+def packed_states(out: Path, corpus: str) -> dict[str, State]:
+    """Return the states of a corpus's recordings that are in a shard, by recording.
+
+    What cannot be read, or lies in a shard that is missing or of another length, counts as not prepared.
+    """
+    states: dict[str, State] = {}
+    for file in sorted((out / SOURCES).glob("*.jsonl")):
+        if not is_shard_of(corpus, file.name):
+            continue
+        try:
+            found = [parse_state(line, source=str(file)) for line in file.read_text(encoding="utf-8").splitlines()]
+        except StoreError:
+            continue
+        shard = out / SHARDS / file.with_suffix(".i16").name
+        end = max((state.row.offset + state.row.size for state in found), default=0)
+        if shard.is_file() and shard.stat().st_size == end:
+            states |= {state.row.recording: state for state in found if state.row.shard == shard.name}
+    return states
+
+
+def staged(out: Path, recording: str) -> State | None:
+    """Return the state of a recording that waits for its shard; None where it does not."""
+    file = staged_state(out, recording)
+    try:
+        state = parse_state(file.read_bytes(), source=str(file))
+        size = (out / staged_name(recording)).stat().st_size
+    except (FileNotFoundError, NotADirectoryError, StoreError):
+        return None
+    return state if size == state.row.size else None
 
 
 class FileStates:
@@ -147,13 +208,12 @@ def read_settings(out: Path) -> dict[str, Settings]:
             raise StoreError(f"{out}: this folder holds other things than a store; choose a new or empty folder")
         return {}
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        if content["format"] == FORMAT:
-            corpora = content["corpora"].items()
-            return {name: from_json(Settings, json.dumps(value), source=str(file)) for name, value in corpora}
+        text = file.read_bytes()
+        require_format(text, str(file))
+        corpora = json.loads(text)["corpora"].items()
+        return {name: from_json(Settings, json.dumps(value), source=str(file)) for name, value in corpora}
     except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise StoreError(f"{file}: the store is damaged ({error}); prepare into another folder") from error
-    raise StoreError(f"{file}: a store of format {content['format']}, not {FORMAT}; prepare into another folder")
 
 
 def write_settings(out: Path, corpora: dict[str, Settings]) -> None:

@@ -1,54 +1,70 @@
 """Many recordings into a store: ``neurolm prepare RECORDINGS --out STORE``.
 
-Each recording is prepared on its own and its two files (signal, row) are written atomically, so that a preparation can
-be killed at any moment and goes on where it was; the manifest is assembled from the rows at the end. The bytes of the
-store depend on the recordings and the settings alone, not on the number of workers nor on interruptions. A recording
-that cannot be read is put down in ``quarantine.jsonl`` with its reason and never stops the run.
+Each recording is prepared on its own into a staged file; when all of a group are there, they are put into their shard.
+All of it can be killed at any moment and goes on where it was; the manifest is exchanged at the end. The bytes of the
+store depend on the recordings and the settings alone, not on the number of workers, on interruptions, or on the order
+in which recordings were added. A recording that cannot be read is put down in ``quarantine.jsonl`` with its reason and
+never stops the run.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from heapq import merge
+from itertools import zip_longest
 from pathlib import Path
 
-import neurolm
-from neurolm.config import from_json, to_json
+from neurolm.data.access import Local
+from neurolm.data.atomic import write_lines
+from neurolm.data.cluster import Cluster
 from neurolm.data.corpora import AUTO, CORPORA, Source, layout
 from neurolm.data.edf import MICROVOLTS
 from neurolm.data.electrodes import UNKNOWN_POLICIES
-from neurolm.data.ledger import FileState, FileStates, Settings, State, agree, forget, locked
-from neurolm.data.preprocess import preprocess
+from neurolm.data.index import INDEX, MANIFEST, lines, scan, write_index, write_manifest
+from neurolm.data.ledger import FileStates, Settings, State, agree, forget, locked, packed_states, staged
 from neurolm.data.recording import find_recordings
-from neurolm.data.store import (
-    MANIFEST,
-    QUARANTINE,
-    ROWS,
-    Row,
-    encode,
-    read_manifest,
-    row_path,
-    signal_path,
-    write_parts,
-)
+from neurolm.data.rows import Row, parse_row
+from neurolm.data.shards import grouped, is_shard_of, placed, sources_path, staged_name, staged_state
+from neurolm.data.stage import Bad, Pack, Task, check_labels, work
+from neurolm.data.store import QUARANTINE, SHARDS, SOURCES, STAGING
 from neurolm.data.workers import Crash, Workers
 from neurolm.errors import ConfigError, NeuroLMError, StoreError
-from neurolm.files import write_text
 from neurolm.montage import RATE
 
-PREVIOUS = "manifest.previous.jsonl"
-"""The manifest while a preparation is under way."""
 SHOWN = 3
 """Examples in a message."""
 KINDS = 8
 """Kinds of notes in a report."""
 
-Progress = Callable[[int, int, str], None]
-"""Called per finished recording with the number finished, the number of all, and the source."""
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a preparation is."""
+
+    done: int
+    """Recordings that are prepared, were there already, or cannot be read."""
+    total: int
+    source: str
+    """The one that was finished last."""
+    failures: int
+    """Recordings that could not be read so far."""
+    hours: float
+    """Hours of EEG prepared in this run."""
+    seconds: float
+    """Since the work began."""
+    seconds_left: float
+    """Estimated from the bytes of the sources."""
+
+    @property
+    def rate(self) -> float:
+        """Hours of EEG per second."""
+        return self.hours / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True)
@@ -69,36 +85,17 @@ class PrepareReport:
     """What was noticed, each with the number of recordings."""
 
 
-@dataclass(frozen=True)
-class _Task:
-    """A recording to prepare."""
-
-    source: Source
-    recording: str
-    relative: str
-    out: Path
-    files: tuple[FileState, ...]
-    settings: Settings
-    mains: float | None
-
-
-@dataclass(frozen=True)
-class _Bad:
-    """Why a recording could not be prepared."""
-
-    reason: str
-
-
 def prepare(
     data: Path | str,
     out: Path | str,
     *,
     corpus: str = AUTO,
     jobs: int = 0,
+    scheduler: str | None = None,
     unknown: str = "error",
     unit: str | None = None,
     mains: float | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[Progress], object] | None = None,
 ) -> PrepareReport:
     """Prepare a folder of recordings into a store; given again, continue or bring the store up to date.
 
@@ -107,11 +104,14 @@ def prepare(
     data
         Folder of recordings.
     out
-        Folder of the store. It may hold other corpora already.
+        Folder of the store. It may hold other corpora already, and can be read meanwhile: it stays as it was until all
+        is done.
     corpus
         Layout of the folder, a name in ``corpora.CORPORA``; ``auto`` recognises it.
     jobs
         Worker processes; 0: as many as there are cores.
+    scheduler
+        Address of a Dask scheduler, whose workers do the work instead.
     unknown
         What to do about unknown electrodes, as in `open_recording`.
     unit
@@ -130,10 +130,40 @@ def prepare(
     StoreError
         If the folder is missing or has no readable recordings, or the store has other settings or cannot be written.
     ConfigError
-        If an argument or the corpus's table is not valid.
+        If an argument or the corpus's table is not valid, or the scheduler does not answer.
     """
     begun = time.monotonic()
     data, out = Path(data), Path(out)
+    if scheduler is not None:  # other machines have another working directory
+        data, out = data.absolute(), out.absolute()
+    _check_arguments(data, jobs, scheduler, unknown, unit, mains)
+    settings = Settings(layout(data, corpus), unknown, unit, mains)
+    sources = CORPORA[settings.layout](data)
+    name = _corpus_name(sources)
+    states = FileStates()
+    tasks = sorted((_task(s, data, out, settings, states) for s in sources), key=lambda task: task.recording)
+    with locked(out):
+        agree(out, name, settings)
+        run = _Run(data, out, name, tasks, progress)
+        try:
+            run.work(lambda: Cluster(scheduler, (data, out)) if scheduler else Workers(jobs or _cores()))
+            notes = run.finish()
+        except NeuroLMError:
+            run.undo()
+            raise
+    return PrepareReport(
+        recordings=len(run.states),
+        hours=sum(state.row.seconds for state in run.states.values()) / 3600,
+        quarantined=len(run.bad),
+        skipped=run.skipped,
+        seconds=time.monotonic() - begun,
+        notes=notes,
+    )
+
+
+def _check_arguments(
+    data: Path, jobs: int, scheduler: str | None, unknown: str, unit: str | None, mains: float | None
+) -> None:
     if not data.is_dir():
         what = "is a file; give the folder that holds it" if data.exists() else "no such folder"
         raise StoreError(f"{data}: {what}")
@@ -144,132 +174,172 @@ def prepare(
         raise ConfigError(f"mains must be a frequency in Hz, 50 or 60, not {mains}")
     if jobs < 0:
         raise ConfigError(f"jobs must be 0 (all cores) or the number of worker processes, not {jobs}")
-    settings = Settings(layout(data, corpus), unknown, unit, mains)
-    sources = CORPORA[settings.layout](data)
-    name = _corpus_name(sources)
-    tasks = [_task(source, data, out, settings, states) for states in [FileStates()] for source in sources]
-    with locked(out):
-        agree(out, name, settings)
-        run = _Run(data, out, name, tasks, jobs or _cores(), progress)
-        try:
-            run.work()
-            notes = run.finish()
-        except NeuroLMError:
-            run.undo()
-            raise
-    return PrepareReport(
-        recordings=len(run.rows),
-        hours=sum(row.seconds for row in run.rows.values()) / 3600,
-        quarantined=len(run.bad),
-        skipped=run.skipped,
-        seconds=time.monotonic() - begun,
-        notes=notes,
-    )
+    if jobs and scheduler is not None:
+        raise ConfigError(f"jobs={jobs} is for this machine, and scheduler={scheduler!r} for others; give one of them")
 
 
 class _Run:
     """A preparation under way: what is done, what was bad."""
 
     def __init__(
-        self, data: Path, out: Path, corpus: str, tasks: Sequence[_Task], jobs: int, progress: Progress | None
+        self,
+        data: Path,
+        out: Path,
+        corpus: str,
+        tasks: Sequence[Task],
+        progress: Callable[[Progress], object] | None,
     ) -> None:
         self.data, self.out, self.corpus = data, out, corpus
-        self.tasks, self.jobs, self.progress = tasks, jobs, progress
-        self.rows: dict[str, Row] = {}
+        self.tasks, self.progress = tasks, progress
+        self.states: dict[str, State] = {}
         self.bad: dict[str, str] = {}
         self.skipped = 0
+        self.groups = grouped([task.recording for task in tasks], [task.size for task in tasks])
+        self.group_of = {tasks[index].recording: group for group in self.groups for index in group}
+        self.waiting: Counter[range] = Counter()
 
-    def work(self) -> None:
+    def work(self, make_pool: Callable[[], Workers | Cluster]) -> None:
         """Prepare what is not in the store yet."""
+        packed = packed_states(self.out, self.corpus)
         pending = []
         for task in self.tasks:
-            row = _resumed(task)
-            if row is None:
+            state = _resumed(task, packed)
+            if state is None:
                 pending.append(task)
+                self.waiting[self.group_of[task.recording]] += 1
             else:
-                self.rows[task.recording] = row
-        self.skipped = len(self.rows)
-        if not pending:
+                self.states[task.recording] = state
+        self.skipped = len(self.states)
+        complete = [pack for group in self.groups if not self.waiting[group] for pack in self._complete(group)]
+        queue: deque[Task | Pack] = deque([*complete, *pending])
+        if not queue:
             return
-        bad_before = {entry["source"] for entry in self._quarantined() if entry["corpus"] == self.corpus}
-        if (self.out / MANIFEST).is_file() and any(task.relative not in bad_before for task in pending):
-            (self.out / MANIFEST).replace(self.out / PREVIOUS)  # without a manifest, the store counts as unfinished
-        labelled = [task for task in pending if callable(task.source.labels)]
-        with Workers(min(self.jobs, len(pending))) as workers:
-            for _ in workers.each(_check_labels, labelled):  # a wrong table shows now, not after hours of work
+        shown = _Shown(self.progress, pending, len(self.tasks))
+        with make_pool() as pool:
+            labelled = [task for task in pending if callable(task.source.labels)]
+            for _ in pool.each(check_labels, labelled):  # a wrong table shows now, not after hours of work
                 pass
-            for index, result in workers.each(_prepare_one, pending):
-                task = pending[index]
-                if isinstance(result, Row):
-                    self.rows[task.recording] = result
-                else:
-                    self._quarantine(task, result)
-                if self.progress:
-                    self.progress(len(self.rows) + len(self.bad), len(self.tasks), task.relative)
+            for item, result in pool.drain(work, queue):
+                if isinstance(item, Pack):
+                    self._packed(item, result)
+                    continue
+                self._done(item, result)
+                shown.one(item, self.states.get(item.recording), len(self.bad))
+                group = self.group_of[item.recording]
+                self.waiting[group] -= 1
+                if not self.waiting[group]:
+                    queue.extendleft(self._complete(group))
 
-    def _quarantine(self, task: _Task, result: _Bad | Crash) -> None:
+    def _done(self, task: Task, result: object) -> None:
+        if isinstance(result, State):
+            self.states[task.recording] = result
+            return
         if isinstance(result, Crash):
-            result = _Bad(f"reading it crashed the reader (exit code {result.exit_code})")
+            code = "" if result.exit_code is None else f" (exit code {result.exit_code})"
+            result = Bad(f"reading it crashed the reader{code}")
+        assert isinstance(result, Bad)
         reason = result.reason.replace(f"{self.data}{os.sep}", "")
         self.bad[task.relative] = reason.removeprefix(f"{task.relative}: ")
-        for path in (row_path(self.out, task.recording), signal_path(self.out, task.recording)):
-            path.unlink(missing_ok=True)  # of an earlier, readable content
+        self._unstage(task.recording)  # of an earlier, readable content
+
+    def _complete(self, group: range) -> list[Pack]:
+        """Return what is to be packed now that all recordings of a group are prepared or bad."""
+        states = [self.states[r] for r in (self.tasks[i].recording for i in group) if r in self.states]
+        rows = [state.row for state in states]
+        if not rows:
+            return []
+        if rows != placed(self.corpus, rows):
+            return [Pack(self.out, self.corpus, tuple(states))]
+        write_lines(sources_path(self.out, rows[0].shard), [state.line() for state in states])
+        return []
+
+    def _packed(self, item: Pack, result: object) -> None:
+        if isinstance(result, Crash):
+            raise StoreError(
+                f"{self.out}: the worker that puts recordings into their shard died twice (exit code "
+                f"{result.exit_code}); give the same command again"
+            )
+        assert isinstance(result, tuple)
+        for state in result:
+            self.states[state.row.recording] = state
+            self._unstage(state.row.recording)
+
+    def _unstage(self, recording: str) -> None:
+        for path in (staged_state(self.out, recording), self.out / staged_name(recording)):
+            path.unlink(missing_ok=True)
 
     def finish(self) -> tuple[str, ...]:
-        """Write quarantine and manifest, and return the notes of the report."""
-        before = self._before()
-        if not self.rows:
+        """Write quarantine and manifest, remove what is in neither, and return the notes of the report."""
+        if not self.states:
             reasons = [f"\n  {source}: {reason}" for source, reason in sorted(self.bad.items())]
             more = f"\n  and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
             raise StoreError(
                 f"{self.data}: none of the {len(reasons)} recordings could be prepared:{''.join(reasons[:SHOWN])}{more}"
             )
+        notes = tuple(self._notes())
         self._write_quarantine()
-        rows = [*(row for row in before if row.corpus != self.corpus), *self.rows.values()]
-        self._write_manifest(rows)
-        gone = [row for row in before if row.corpus == self.corpus and row.recording not in self.rows]
-        return tuple(self._notes(rows, [row for row in gone if row.source not in self.bad]))
+        self._write_manifest()
+        kept = {state.row.shard for state in self.states.values()}
+        for folder in (SHARDS, SOURCES):  # of groups as they were before, which no manifest names any more
+            for path in (self.out / folder).iterdir():
+                if is_shard_of(self.corpus, path.name) and path.with_suffix(".i16").name not in kept:
+                    path.unlink()
+        self._clean_staging()
+        return notes
 
     def undo(self) -> None:
         """Leave no trace of a corpus of which the store has nothing, so that other settings can be tried."""
-        if any((self.out / ROWS / self.corpus).rglob("*.json")):
+        waiting = (self.out / STAGING / self.corpus).rglob("*.json")
+        if any(waiting) or packed_states(self.out, self.corpus):
             return
-        self.bad = {}
-        self._write_quarantine()
-        self._write_manifest([row for row in self._before() if row.corpus != self.corpus])
+        self._clean_staging()
         forget(self.out, self.corpus)
 
-    def _before(self) -> tuple[Row, ...]:
-        """Return the rows of the manifest that the store had; a finished one is newer than one put aside."""
-        files = [name for name in (MANIFEST, PREVIOUS) if (self.out / name).is_file()]
-        return read_manifest(self.out, files[0]) if files else ()
+    def _clean_staging(self) -> None:
+        shutil.rmtree(self.out / STAGING / self.corpus, ignore_errors=True)
+        if (self.out / STAGING).is_dir() and not any((self.out / STAGING).iterdir()):
+            (self.out / STAGING).rmdir()
 
-    def _write_manifest(self, rows: list[Row]) -> None:
-        rows.sort(key=lambda row: row.recording)
-        _write_lines(self.out / MANIFEST, [row.line() for row in rows])
-        (self.out / PREVIOUS).unlink(missing_ok=True)
+    def _before(self) -> Iterator[Row]:
+        """Yield the rows of the manifest as it is."""
+        file = self.out / MANIFEST
+        for number, line in enumerate(lines(Local(self.out)) if file.is_file() else (), start=1):
+            yield parse_row(line, source=f"{file}, line {number}")
 
-    def _quarantined(self) -> list[dict[str, str]]:
-        file = self.out / QUARANTINE
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+    def _rows(self) -> Iterator[Row]:
+        """Yield the rows of the manifest as it shall be."""
+        others = (row for row in self._before() if row.corpus != self.corpus)
+        own = sorted((state.row for state in self.states.values()), key=lambda row: row.recording)
+        return merge(others, own, key=lambda row: row.recording)
+
+    def _write_manifest(self) -> None:
+        if any(old != new for old, new in zip_longest(self._before(), self._rows())):
+            write_manifest(self.out, self._rows())
+        elif not (self.out / INDEX).is_file():
+            write_index(self.out, scan(Local(self.out), str(self.out)))
 
     def _write_quarantine(self) -> None:
-        entries = [entry for entry in self._quarantined() if entry["corpus"] != self.corpus]
+        file = self.out / QUARANTINE
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        entries = [entry for entry in map(json.loads, text.splitlines()) if entry["corpus"] != self.corpus]
         entries += [{"corpus": self.corpus, "source": source, "reason": why} for source, why in self.bad.items()]
         entries.sort(key=lambda entry: (entry["corpus"], entry["source"]))
-        _write_lines(self.out / QUARANTINE, [json.dumps(entry) + "\n" for entry in entries])
+        write_lines(file, [json.dumps(entry) + "\n" for entry in entries])
 
-    def _notes(self, rows: Sequence[Row], gone: Sequence[Row]) -> Iterator[str]:
-        yield from _summary([row.notes for row in self.rows.values()])
-        clipped = [row.recording for row in self.rows.values() if row.clipped]
+    def _notes(self) -> Iterator[str]:
+        own = [state.row for state in self.states.values()]
+        yield from _summary([row.notes for row in own])
+        clipped = [row.recording for row in own if row.clipped]
         if clipped:
             yield f"samples beyond the range of the store were clipped in {_examples(clipped)}"
         by_content = defaultdict(list)
-        for row in rows:
-            by_content[row.sha256].append(row)
+        for row in self._rows():
+            by_content[row.sha256].append((row.recording, row.subject))
         for same in by_content.values():
-            if len({row.subject for row in same}) > 1:
-                yield f"the same signal under different subjects: {_examples([row.recording for row in same])}"
+            if len({subject for _, subject in same}) > 1:
+                yield f"the same signal under different subjects: {_examples([recording for recording, _ in same])}"
+        gone = [row for row in self._before() if row.corpus == self.corpus and row.recording not in self.states]
+        gone = [row for row in gone if row.source not in self.bad]
         if gone:
             yield f"no longer in {self.data}, taken out of the manifest: {_examples([row.recording for row in gone])}"
         known = {task.source.path for task in self.tasks}
@@ -280,80 +350,47 @@ class _Run:
             yield f"quarantined: {source}: {reason}"
 
 
-def _prepare_one(task: _Task) -> Row | _Bad:
-    """Prepare one recording; runs in a worker."""
-    try:
-        recording = task.source.open_recording(unknown=task.settings.unknown, unit=task.settings.unit)
-        labels = task.source.labelled(recording)
-        prepared = preprocess(recording, mains=task.mains)
-        encoded = encode(prepared.signal)
-    except ConfigError:
-        raise  # an argument or a table of the user's, not the recording
-    except NeuroLMError as error:
-        return _Bad(str(error))
-    except Exception as error:  # a reader may fail in any way on a damaged file, and must not stop the others
-        return _Bad(f"{type(error).__name__}: {error}")
-    row = Row(
-        recording=task.recording,
-        corpus=task.source.corpus,
-        source=task.relative,
-        sha256=encoded.sha256,
-        subject=f"{task.source.corpus}/{task.source.subject}",
-        channels=tuple(recording.channels),
-        samples=len(encoded.counts),
-        scale=encoded.scale,
-        clipped=encoded.clipped,
-        mains=float(prepared.mains),
-        band=(float(prepared.band[0]), float(prepared.band[1])),
-        unit=recording.unit,
-        version=neurolm.__version__,
-        licence=task.source.licence,
-        labels=labels,
-        notes=(*recording.notes, *prepared.notes),
-    )
-    state = State(task.files, task.settings, task.mains, float(recording.seconds), tuple(recording.annotations), row)
-    write_parts(signal_path(task.out, task.recording), [encoded.counts.data.cast("B")])
-    write_text(row_path(task.out, task.recording), to_json(state))
-    return row
+class _Shown:
+    """Counts what is done and tells it."""
+
+    def __init__(self, progress: Callable[[Progress], object] | None, pending: Sequence[Task], total: int) -> None:
+        self.progress, self.total, self.done = progress, total, total - len(pending)
+        self.bytes, self.bytes_done = sum(task.size for task in pending), 0
+        self.hours, self.begun = 0.0, time.monotonic()
+
+    def one(self, task: Task, state: State | None, failures: int) -> None:
+        self.done += 1
+        self.bytes_done += task.size
+        self.hours += 0.0 if state is None else state.row.seconds / 3600
+        if self.progress is None:
+            return
+        seconds = time.monotonic() - self.begun
+        left = seconds * (self.bytes - self.bytes_done) / max(1, self.bytes_done)
+        self.progress(Progress(self.done, self.total, task.relative, failures, self.hours, seconds, left))
 
 
-def _check_labels(task: _Task) -> None:
-    """Raise the ConfigError of labels that do not fit their recording; runs in a worker."""
-    try:
-        recording = task.source.open_recording(unknown=task.settings.unknown, unit=task.settings.unit, check=False)
-    except ConfigError:
-        raise
-    except Exception:  # whatever is wrong with the recording shows again, and is put down, when it is prepared
-        return
-    task.source.labelled(recording)
+def _resumed(task: Task, packed: dict[str, State]) -> State | None:
+    """Return the state of a recording that is in the store and unchanged, with its labels as of now."""
+    for state in (packed.get(task.recording), staged(task.out, task.recording)):
+        if state is None or (state.files, state.settings, state.reading, state.mains) != (
+            task.files, task.settings, task.reading, task.mains
+        ):  # fmt: skip
+            continue
+        source = task.source
+        row = replace(
+            state.row,
+            subject=f"{source.corpus}/{source.subject}",
+            licence=source.licence,
+            labels=source.labelled(state),
+        )
+        return replace(state, row=row)
+    return None
 
 
-def _resumed(task: _Task) -> Row | None:
-    """Return the row of a recording that is in the store and unchanged, with its labels as of now."""
-    file = row_path(task.out, task.recording)
-    try:
-        state = from_json(State, file.read_text(encoding="utf-8"), source=str(file))
-        size = signal_path(task.out, task.recording).stat().st_size
-    except (FileNotFoundError, ConfigError):  # never prepared, or by a version that kept other things
-        return None
-    if (state.files, state.settings, state.mains, size) != (task.files, task.settings, task.mains, state.row.size):
-        return None
-    source = task.source
-    row = replace(
-        state.row,
-        subject=f"{source.corpus}/{source.subject}",
-        licence=source.licence,
-        labels=source.labelled(state),
-    )
-    if row != state.row:
-        write_text(file, to_json(replace(state, row=row)))
-    return row
-
-
-def _task(source: Source, data: Path, out: Path, settings: Settings, states: FileStates) -> _Task:
+def _task(source: Source, data: Path, out: Path, settings: Settings, states: FileStates) -> Task:
     relative = source.path.relative_to(data).as_posix()
     mains = source.mains if settings.mains is None else settings.mains
-    return _Task(source, f"{source.corpus}/{relative}", relative, out, states.of(source.path), settings, mains)
+    return Task(source, f"{source.corpus}/{relative}", relative, out, states.of(source.path), settings, mains)
 
 
 def _corpus_name(sources: Sequence[Source]) -> str:
@@ -365,15 +402,6 @@ def _corpus_name(sources: Sequence[Source]) -> str:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _write_lines(path: Path, lines: Sequence[str]) -> None:
-    """Make a file of these lines; none where there are no lines."""
-    text = "".join(lines)
-    if not text:
-        path.unlink(missing_ok=True)
-    elif not path.is_file() or path.read_text(encoding="utf-8") != text:
-        write_text(path, text)
 
 
 def _summary(notes: Sequence[tuple[str, ...]]) -> Iterator[str]:

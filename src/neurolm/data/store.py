@@ -1,151 +1,45 @@
 """The store: prepared recordings as raw int16, so that a window is one contiguous read.
 
-A store is a folder::
+A store is a folder, on a disk or in object storage::
 
-    manifest.jsonl               a row per recording, sorted by recording id
-    quarantine.jsonl             sources that could not be read, with the reason (only where there are any)
-    settings.json                what the recordings were prepared with
-    signals/<recording>.i16      int16, little-endian, samples × channels at 200 Hz
-    rows/<recording>.json        the recording's row and the state of its source, from which a preparation resumes
+    manifest.jsonl                 a row per recording, sorted by recording id
+    index.npz                      the same as arrays: where everything is, so that opening is quick
+    shards/<corpus>-<hash>.i16     recordings one after the other: int16, little-endian, samples × channels at 200 Hz
+    sources/<corpus>-<hash>.jsonl  what the recordings of a shard were made from, from which a preparation goes on
+    settings.json                  what the recordings were prepared with
+    quarantine.jsonl               sources that could not be read, with the reason (only where there are any)
+    excluded.jsonl                 sources that were left out on demand (only where there are any)
+    staging/                       recordings that wait for their shard (only while a preparation is under way)
 
-Raw files beat HDF5, Zarr, Arrow and memory maps at random windows, cold and warm; int16 halves the bytes of float32
-at a resolution (0.1 µV) far below the noise of an EEG amplifier. `neurolm.data.prepare` writes stores.
+A shard is named by what it holds and never changes, and a new manifest takes the place of the old one at once: whoever
+reads while a preparation runs, reads the store as it was. Raw files beat HDF5, Zarr and Arrow at random windows
+(docs/benchmarks/store.md); int16 halves the bytes of float32 at a resolution (0.1 µV) far below the noise of an EEG
+amplifier. `neurolm.data.prepare` writes stores.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 
-from neurolm.config import from_json
-from neurolm.errors import ConfigError, StoreError
-from neurolm.files import write_atomic
-from neurolm.montage import RATE
+from neurolm.data.access import Access, Local, open_access, read_blocks, read_whole
+from neurolm.data.index import INDEX, MANIFEST, Index, Rows, read_index
+from neurolm.data.rows import SAMPLE, Label, Row
+from neurolm.errors import StoreError
 
-MANIFEST = "manifest.jsonl"
+__all__ = ["INDEX", "MANIFEST", "SAMPLE", "Label", "Row", "Store"]
+
+FORMAT = 2
+"""Of the store. Another number is another arrangement of files or another preprocessing."""
 QUARANTINE = "quarantine.jsonl"
+EXCLUDED = "excluded.jsonl"
 SETTINGS = "settings.json"
-SIGNALS = "signals"
-ROWS = "rows"
-SAMPLE = np.dtype("<i2")
-"""How a sample is stored."""
-SCALES = (0.1, 0.2, 0.5, 1.0)
-"""Microvolts per count to choose from: the finest that holds a channel's range. The coarsest still resolves EEG and
-reaches ±32.8 mV; what lies beyond is an artefact, clipped and counted."""
-HELD_OPEN = 256
-"""Signal files that a store keeps open."""
-
-
-@dataclass(frozen=True)
-class Label:
-    """A labelled stretch of a recording."""
-
-    task: str
-    label: str
-    start: float
-    """Seconds from the start of the recording."""
-    stop: float
-    """Seconds from the start of the recording, not included."""
-    split: str | None = None
-    """``train``, ``validation`` or ``test`` where the data set itself says so; None: the task's card decides."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """What the manifest says about a recording."""
-
-    recording: str
-    """Unique id: the corpus and the path of the source below the data folder."""
-    corpus: str
-    source: str
-    """Path of the source below the data folder."""
-    sha256: str
-    """Hash of the stored signal's bytes, the same wherever the recording lies and whatever it is called."""
-    subject: str
-    """Unique over corpora: ``corpus/subject``."""
-    channels: tuple[str, ...]
-    samples: int
-    """Length at 200 Hz."""
-    scale: tuple[float, ...]
-    """Microvolts per count, per channel."""
-    clipped: int
-    """Samples outside the range of their channel's scale."""
-    mains: float
-    """Mains frequency in Hz that was notched out."""
-    band: tuple[float, float]
-    """Pass band in Hz."""
-    unit: str
-    """Unit of the source's numbers."""
-    version: str
-    """Version of neurolm that prepared the recording."""
-    licence: str
-    labels: tuple[Label, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def seconds(self) -> float:
-        """Length in seconds."""
-        return self.samples / RATE
-
-    @property
-    def size(self) -> int:
-        """Bytes of the signal file."""
-        return self.samples * len(self.channels) * SAMPLE.itemsize
-
-    def line(self) -> str:
-        """The row as one line of the manifest: the same row always gives the same bytes."""
-        return json.dumps(asdict(self), separators=(",", ":")) + "\n"
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A signal as the store keeps it."""
-
-    counts: np.ndarray
-    """int16 (samples, channels)."""
-    scale: tuple[float, ...]
-    """Microvolts per count, per channel."""
-    clipped: int
-    sha256: str
-
-
-def encode(signal: np.ndarray, *, block: int = 1 << 18) -> Encoded:
-    """Turn microvolts into counts, in blocks so that long recordings need no second copy in float.
-
-    Parameters
-    ----------
-    signal
-        Float (samples, channels) in µV.
-    block
-        Samples converted at a time.
-
-    Raises
-    ------
-    StoreError
-        If a value is NaN or infinite.
-    """
-    samples, channels = signal.shape
-    peak = np.zeros(channels)
-    for start in range(0, samples, block):
-        peak = np.maximum(peak, np.abs(signal[start : start + block]).max(axis=0))
-    if not np.isfinite(peak).all():
-        raise StoreError(f"the signal is NaN or infinite in channel {int(np.flatnonzero(~np.isfinite(peak))[0])}")
-    info = np.iinfo(SAMPLE)
-    scale = tuple(next((s for s in SCALES if p <= s * info.max), SCALES[-1]) for p in peak)
-    counts = np.empty((samples, channels), SAMPLE)
-    clipped = 0
-    for start in range(0, samples, block):
-        rounded = np.rint(signal[start : start + block] / np.array(scale))
-        clipped += int(np.count_nonzero(np.abs(rounded) > info.max))
-        counts[start : start + block] = np.clip(rounded, -info.max, info.max)
-    return Encoded(counts=counts, scale=scale, clipped=clipped, sha256=hashlib.sha256(counts.data).hexdigest())
+SHARDS = "shards"
+SOURCES = "sources"
+STAGING = "staging"
 
 
 class Store:
@@ -156,46 +50,60 @@ class Store:
     Parameters
     ----------
     path
-        Folder of the store.
+        Folder of the store, or its URL (``s3://bucket/store``; any kind that fsspec knows).
 
     Raises
     ------
     StoreError
-        If the store is missing, unfinished, empty or damaged.
+        If the store is missing, unfinished, empty, damaged or of an earlier format.
     """
 
-    path: Path
-    rows: tuple[Row, ...]
+    path: Path | str
+    rows: Rows
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
-        self.rows = read_manifest(self.path)
-        if not self.rows:
+        self.path = path if isinstance(path, str) and "://" in path else Path(path)
+        self._access = open_access(path)
+        _require_store(self._access, self.path)
+        self._use(read_index(self._access, str(self.path)))
+        if not len(self):
             raise StoreError(f"{self.path}: the store holds no recordings; prepare a folder of recordings into it")
-        for row in self.rows:
-            file = signal_path(self.path, row.recording)
-            size = file.stat().st_size if file.is_file() else None
-            if size != row.size:
-                found = "is missing" if size is None else f"has {size:,} bytes instead of {row.size:,}"
-                raise StoreError(f"{file}: the store is damaged: this file {found}; prepare the recordings again")
-        self._open: dict[int, _Descriptor] = {}
-        self._lock = Lock()
+        sizes = self._access.sizes(SHARDS)
+        for shard, size in zip(self._index.shards.tolist(), self._index.sizes.tolist(), strict=True):
+            if sizes.get(shard) != size:
+                found = "is missing" if shard not in sizes else f"has {sizes[shard]:,} bytes instead of {size:,}"
+                raise StoreError(
+                    f"{self.path}/{SHARDS}/{shard}: the store is damaged: this file {found}; "
+                    "prepare the recordings again"
+                )
+
+    def _use(self, index: Index) -> None:
+        self._index = index
+        self._shards = [f"{SHARDS}/{name}" for name in index.shards.tolist()]
+        self.rows = Rows(open_access(self.path), index, str(self.path))
 
     @property
     def fingerprint(self) -> str:
         """Hash of the manifest: the same for the same recordings prepared in the same way."""
-        return hashlib.sha256("".join(row.line() for row in self.rows).encode()).hexdigest()
+        return self._index.digest.tobytes().hex()
+
+    @property
+    def samples(self) -> np.ndarray:
+        """Length of each recording at 200 Hz: int64 (recordings,)."""
+        return self._index.entries["samples"].astype(np.int64)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self._index.entries)
 
     def __getstate__(self) -> dict[str, object]:
-        return {"path": self.path, "rows": self.rows}
+        return {"path": self.path, "index": self._index}
 
-    def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update(state, _open={}, _lock=Lock())
+    def __setstate__(self, state: dict) -> None:
+        self.path = state["path"]
+        self._access = open_access(self.path)
+        self._use(state["index"])
 
-    def read(self, index: int, start: int, count: int) -> np.ndarray:
+    def read(self, index: int, start: int, count: int, *, out: np.ndarray | None = None) -> np.ndarray:
         """Read a stretch of a recording in one read.
 
         Parameters
@@ -204,6 +112,8 @@ class Store:
             Of the recording in ``rows``.
         start, count
             First sample and number of samples, at 200 Hz.
+        out
+            Contiguous int16 (count, channels) to fill, for readers of long stretches that have a buffer already.
 
         Returns
         -------
@@ -215,29 +125,40 @@ class Store:
         StoreError
             If the stretch is not inside the recording, or the file ends before it.
         """
-        row = self.rows[index]
-        if start < 0 or count < 0 or start + count > row.samples:
+        entry = self._index.entries[index]
+        samples, channels, shard = int(entry["samples"]), int(entry["channels"]), int(entry["shard"])
+        if start < 0 or count < 0 or start + count > samples:
             raise StoreError(
-                f"{row.recording}: samples {start} to {start + count} were asked for, but the recording has "
-                f"{row.samples} samples ({row.seconds:g} s)"
+                f"{self.rows[index].recording}: samples {start} to {start + count} were asked for, but the recording "
+                f"has {samples} samples ({self.rows[index].seconds:g} s)"
             )
-        counts = np.empty((count, len(row.channels)), SAMPLE)
-        wanted = counts.data.cast("B") if counts.size else memoryview(b"")
-        offset = start * len(row.channels) * SAMPLE.itemsize
-        descriptor = self._descriptor(index)
-        while wanted:
-            got = _read_into(descriptor.number, wanted, offset)
-            if not got:
-                raise StoreError(
-                    f"{signal_path(self.path, row.recording)}: the store is damaged: the file ends at byte {offset:,} "
-                    f"of {row.size:,}; prepare the recordings again"
-                )
-            wanted, offset = wanted[got:], offset + got
+        counts = np.empty((count, channels), SAMPLE) if out is None else out
+        assert counts.shape == (count, channels) and counts.dtype == SAMPLE and counts.flags.c_contiguous
+        if not counts.size:
+            return counts
+        offset = int(entry["offset"]) + start * channels * SAMPLE.itemsize
+        got = self._access.read_into(self._shards[shard], offset, counts.data.cast("B"))
+        if got != counts.nbytes:
+            raise StoreError(
+                f"{self.path}/{self._shards[shard]}: the store is damaged: the file ends at byte {offset + got:,} of "
+                f"{int(self._index.sizes[shard]):,}; prepare the recordings again"
+            )
         return counts
 
     def microvolts(self, index: int, start: int, count: int) -> np.ndarray:
         """Read a stretch of a recording in µV: float32 (count, channels). See `read`."""
-        return self.read(index, start, count) * np.array(self.rows[index].scale, np.float32)
+        counts = self.read(index, start, count)
+        first = int(self._index.entries["first"][index])
+        return counts * self._index.scales[first : first + counts.shape[1]]
+
+    def signal_bytes(self, index: int) -> str:
+        """Return the SHA-256 of a recording's stored bytes, as they are now."""
+        entry = self._index.entries[index]
+        size = int(entry["samples"]) * int(entry["channels"]) * SAMPLE.itemsize
+        digest = hashlib.sha256()
+        for block in read_blocks(self._access, self._shards[entry["shard"]], int(entry["offset"]), size):
+            digest.update(block)
+        return digest.hexdigest()
 
     def verify(self) -> None:
         """Compare every signal with its hash.
@@ -247,82 +168,42 @@ class Store:
         StoreError
             If a signal is not the one that was prepared.
         """
-        for row in self.rows:
-            file = signal_path(self.path, row.recording)
-            with file.open("rb") as stream:
-                if hashlib.file_digest(stream, "sha256").hexdigest() != row.sha256:
-                    raise StoreError(f"{file}: the store is damaged: the content does not match the manifest's hash")
-
-    def _descriptor(self, index: int) -> _Descriptor:
-        with self._lock:
-            descriptor = self._open.pop(index, None)
-            if descriptor is None:
-                descriptor = _Descriptor(signal_path(self.path, self.rows[index].recording))
-                if len(self._open) >= HELD_OPEN:
-                    del self._open[next(iter(self._open))]
-            self._open[index] = descriptor  # last in the dictionary: the most recently used
-            return descriptor
+        for index, row in enumerate(self.rows):
+            if self.signal_bytes(index) != row.sha256:
+                raise StoreError(
+                    f"{self.path}/{SHARDS}/{row.shard}: the store is damaged: the content of {row.recording} does not "
+                    "match the manifest's hash"
+                )
 
 
-class _Descriptor:
-    """An open file that closes when nobody reads from it any more."""
-
-    def __init__(self, path: Path) -> None:
-        self.number = os.open(path, os.O_RDONLY)
-
-    def __del__(self) -> None:
-        if hasattr(self, "number"):
-            os.close(self.number)
-
-
-def _read_into(descriptor: int, target: memoryview, offset: int) -> int:
-    if hasattr(os, "preadv"):
-        return os.preadv(descriptor, [target], offset)
-    data = os.pread(descriptor, len(target), offset)  # older macOS
-    target[: len(data)] = data
-    return len(data)
+def _require_store(access: Access, path: Path | str) -> None:
+    """Refuse what is no finished store of this format."""
+    if isinstance(access, Local) and not access.folder.is_dir():
+        raise StoreError(f"{path}: no such store; make it with: neurolm prepare RECORDINGS --out {path}")
+    has_settings = access.size(SETTINGS) is not None
+    if has_settings:
+        require_format(read_whole(access, SETTINGS), f"{path}/{SETTINGS}")
+    if access.size(MANIFEST) is None:
+        if has_settings:
+            raise StoreError(f"{path}: the preparation of this store was not finished; give the same command again")
+        raise StoreError(f"{path}: not a store (it has no {MANIFEST}); give the folder that `neurolm prepare` wrote")
 
 
-def signal_path(store: Path, recording: str) -> Path:
-    """File of a recording's signal."""
-    return store / SIGNALS / f"{recording}.i16"
-
-
-def row_path(store: Path, recording: str) -> Path:
-    """File of a recording's row and the state of its source."""
-    return store / ROWS / f"{recording}.json"
-
-
-def read_manifest(store: Path, name: str = MANIFEST) -> tuple[Row, ...]:
-    """Read the rows of a store from its manifest, or from one of another name.
+def require_format(settings: bytes, name: str) -> None:
+    """Refuse the settings of a store of another format.
 
     Raises
     ------
     StoreError
-        If there is no finished store there, or its manifest is damaged.
+        If it is another; the message says what to do.
     """
-    file = store / name
-    if not store.is_dir():
-        raise StoreError(f"{store}: no such store; make it with: neurolm prepare RECORDINGS --out {store}")
-    if not file.is_file():
-        if (store / SETTINGS).is_file():
-            raise StoreError(f"{store}: the preparation of this store was not finished; give the same command again")
-        raise StoreError(f"{store}: not a store (it has no {MANIFEST}); give the folder that `neurolm prepare` wrote")
-    rows = []
-    with file.open(encoding="utf-8") as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                rows.append(from_json(Row, line, source="row"))
-            except ConfigError as error:
-                raise StoreError(f"{file}, line {number}: damaged, or written by another version: {error}") from error
-    return tuple(rows)
-
-
-def write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
-    """Write a file of several parts atomically."""
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as stream:
-            stream.writelines(parts)
-
-    write_atomic(path, write)
+    try:
+        content = json.loads(settings)
+        found = content.get("format", FORMAT) if isinstance(content, dict) else None
+    except ValueError as error:
+        raise StoreError(f"{name}: the store is damaged ({error}); prepare into another folder") from error
+    if found != FORMAT:
+        raise StoreError(
+            f"{name}: a store of format {found}, and this version reads format {FORMAT}: prepare the recordings again, "
+            "into a new folder (neurolm prepare RECORDINGS --out NEW)"
+        )

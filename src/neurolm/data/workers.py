@@ -31,6 +31,7 @@ class Crash:
     """Stands for the result of an item on which a worker died, twice."""
 
     exit_code: int | None
+    """None where nobody knows it."""
 
 
 class Workers:
@@ -69,8 +70,26 @@ class Workers:
         Yields
         ------
         tuple of int and result
-            Index of the item and its result, in the order in which they are ready. An item on which a worker died is
-            tried again when nothing else runs (memory may have been short), then is a `Crash`.
+            Index of the item and its result, in the order in which they are ready; see `drain`.
+        """
+        for (index, _), result in self.drain(Second(function), deque(enumerate(items))):
+            yield index, result
+
+    def drain(self, function: Callable[[Item], Result], queue: deque[Item]) -> Iterator[tuple[Item, Result | Crash]]:
+        """Apply a function to the items of a queue until it is empty; meanwhile the caller may put more into it.
+
+        Parameters
+        ----------
+        function
+            Importable, as are the items' types: both travel to spawned processes.
+        queue
+            What to work on, the first first.
+
+        Yields
+        ------
+        tuple of item and result
+            In the order in which they are ready. An item on which a worker died is tried again when nothing else runs
+            (memory may have been short), then is a `Crash`.
 
         Raises
         ------
@@ -79,23 +98,26 @@ class Workers:
         Exception
             What the function raised.
         """
-        if self.jobs == 1 or (len(items) < 2 and not self._all):
-            for index, item in enumerate(items):
-                yield index, function(item)
+        if self.jobs == 1 or (len(queue) < 2 and not self._all):
+            while queue:
+                item = queue.popleft()
+                yield item, function(item)
             return
-        self._all += [_Worker() for _ in range(min(self.jobs, len(items)) - len(self._all))]
         idle = list(self._all)
-        busy: dict[Connection, tuple[_Worker, int]] = {}
-        first, again = deque(range(len(items))), deque[int]()
-        retried: set[int] = set()
-        while first or again or busy:
-            while idle and (first or (again and not busy)):
-                worker, index = idle.pop(), (first or again).popleft()
-                worker.give(function, items[index])
-                busy[worker.connection] = worker, index
+        busy: dict[Connection, tuple[_Worker, Item]] = {}
+        again: deque[Item] = deque()
+        retried: list[Item] = []
+        while queue or again or busy:
+            while len(self._all) < self.jobs and len(idle) < len(queue):
+                self._all.append(_Worker())
+                idle.append(self._all[-1])
+            while idle and (queue or (again and not busy)):
+                worker, item = idle.pop(), (queue or again).popleft()
+                worker.give(function, item)
+                busy[worker.connection] = worker, item
             for connection in wait(list(busy)):
                 assert isinstance(connection, Connection)
-                worker, index = busy.pop(connection)
+                worker, item = busy.pop(connection)
                 try:
                     result = worker.take()
                 except (EOFError, ConnectionResetError):
@@ -103,14 +125,24 @@ class Workers:
                     self._all.remove(worker)
                     worker = _Worker()
                     self._all.append(worker)
-                    if index in retried:
-                        yield index, Crash(code)
+                    if any(item is other for other in retried):
+                        yield item, Crash(code)
                     else:
-                        retried.add(index)
-                        again.append(index)
+                        retried.append(item)
+                        again.append(item)
                 else:
-                    yield index, result
+                    yield item, result
                 idle.append(worker)
+
+
+@dataclass(frozen=True)
+class Second:
+    """A function of the second of a pair."""
+
+    function: Callable
+
+    def __call__(self, pair: tuple[int, Any]) -> Any:
+        return self.function(pair[1])
 
 
 class _Worker:
