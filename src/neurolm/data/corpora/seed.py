@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from neurolm.data.corpora.files import Within, find, no_recordings, one_each, recognised
 from neurolm.data.corpora.source import Source, terms
+from neurolm.data.readers import listening
 from neurolm.data.store import Label
 from neurolm.errors import RecordingError, StoreError
 
@@ -97,8 +98,9 @@ def read_cnt(path: Path) -> mne.io.BaseRaw:
     if magic != b"Version 3":
         raise RecordingError(f"{path}: not a Neuroscan file, it begins with {magic!r}; copy or download it again")
     try:
-        raw = mne.io.read_raw_cnt(path, data_format="int32", verbose="error")
+        with listening() as heard:
+            raw = mne.io.read_raw_cnt(path, data_format="int32", verbose="error")
     except Exception as error:  # the reader checks little, and fails in many ways on damaged headers
         raise RecordingError(f"{path}: damaged Neuroscan file ({error}); copy or download it again") from error
-    raw.info["description"] = None  # the session's label, nothing about the reading
+    raw.info["description"] = "; ".join(heard) or None  # instead of the session's label
     return raw

@@ -92,4 +92,6 @@ def _stages(path: Path) -> tuple[Label, ...]:
             known = ", ".join([*(f"{STAGE}{name}" for name in STAGES), *UNSCORED])
             raise ConfigError(f"{path}: unknown stage {str(text)!r} at {onset:g} s, known: {known}; download it again")
         labels.append(Label(TASK, answer, float(onset), float(onset + duration)))
+    if not labels:
+        raise StoreError(f"{path}: no sleep stages in the hypnogram; download it again")
     return merged(labels)
