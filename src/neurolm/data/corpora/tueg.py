@@ -31,7 +31,7 @@ _MONTAGE = re.compile("|".join(tuh.MONTAGES))
 def recognise(root: Path) -> bool:
     """Whether a folder has TUEG's tree, of version 2 or 1; TUSL's first version differs from it by its side files."""
     edf = tuh.edf_folder(root)
-    if any(tuh.folders(folder, tuh.SUBJECT) for folder in tuh.folders(edf, _NUMBERED)[:1]):
+    if any(tuh.folders(folder, tuh.SUBJECT) for folder in tuh.folders(edf, _NUMBERED)):
         return True
     return any(tuh.folders(folder, _NUMBERED) for folder in first_version(root)) and not has_slowing_labels(root)
 

@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from neurolm.data.corpora.source import Extent
@@ -39,6 +40,7 @@ CHANNELS = {f"EEG {electrode}-REF": electrode for electrode in ELECTRODES}
 """The file's names for them. Recordings against linked ears have none of these, and are left out there, too."""
 MONTAGES = ("01_tcp_ar", "02_tcp_le", "03_tcp_ar_a", "04_tcp_le_a")
 SUBJECT = re.compile(r"[a-z]{8}|\d{8}")
+SESSION = re.compile(r"s\d{3}_\d{4}.*")
 PATTERN = re.compile(r"(?:.+_)?(?P<subject>[a-z]{8}|\d{8})_s\d{3}(?:_[at]\d{2,3})?\.edf")
 _HALF = 0.5 / RATE
 _ROUNDING = 1e-6  # samples
@@ -67,12 +69,12 @@ def subject_of(path: Path) -> str:
         raise ConfigError(
             f"{path}: not the name of a TUH recording (aaaaaaaa_s001_t000.edf); give the tree as it was downloaded"
         )
-    above = [part for part in path.parts[:-1] if SUBJECT.fullmatch(part)]
-    if above and above[-1] != match["subject"]:
-        raise ConfigError(
-            f"{path}: a recording of subject {match['subject']} in the folder of {above[-1]}; restore the tree as it "
-            "was downloaded"
-        )
+    for folder, below in pairwise(path.parts[:-1]):
+        if SESSION.fullmatch(below) and folder != match["subject"]:
+            raise ConfigError(
+                f"{path}: a recording of subject {match['subject']} in the folder of {folder}; restore the tree as it "
+                "was downloaded"
+            )
     return match["subject"]
 
 

@@ -8,7 +8,6 @@ in the order in which the file system lists them, so a subject may train and be 
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from neurolm.data.corpora import tuh
@@ -30,14 +29,13 @@ HOURS = 20.6
 MAINS = tuh.MAINS
 COUNTS = {"all": 245}
 LABELS = {"bckg": "background", "seiz": "seizure", "slow": "slowing"}
-_SESSION = re.compile(r"s\d{3}_.*")
 _VERSION = "version"
 
 
 def recognise(root: Path) -> bool:
     """Whether a folder has TUSL's tree, of version 2 or 1."""
-    for subject in tuh.folders(tuh.edf_folder(root), tuh.SUBJECT)[:1]:
-        return bool(tuh.folders(subject, _SESSION))
+    if any(tuh.folders(subject, tuh.SESSION) for subject in tuh.folders(tuh.edf_folder(root), tuh.SUBJECT)):
+        return True
     return bool(first_version(root)) and has_slowing_labels(root)
 
 
@@ -67,8 +65,8 @@ def sources(root: Path) -> list[Source]:
 def _stretches(path: Path) -> tuh.Shifted:
     side, lines = tuh.side_file(path, ".tse_agg", "the labels")
     if not lines or not lines[0][1].startswith(_VERSION):
-        found = lines[0][1] if lines else "nothing"
-        raise ConfigError(f"{side}, line 1: expected 'version = tse_v1.0.0', found {found!r}; copy the file again")
+        found = repr(lines[0][1]) if lines else "nothing"
+        raise ConfigError(f"{side}, line 1: expected 'version = tse_v1.0.0', found {found}; copy the file again")
     events = []
     for number, line in lines[1:]:
         where = f"{side}, line {number}"
