@@ -7,11 +7,12 @@ because it pads with a number of samples that is not a whole number at the new r
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from neurolm.data import checks
+from neurolm.data import checks, spectral
 from neurolm.data.readers import listening
 from neurolm.data.recording import Recording
 from neurolm.errors import RecordingError
@@ -23,6 +24,11 @@ LOWEST_RATE = 100.0
 """Samples per second below which too little of the model's band would be left."""
 SHORTEST = 1.0
 """Seconds of the shortest recording that can be used: one patch."""
+LONGEST_BLOCK = 600.0
+"""Seconds of a recording that are filtered at a time."""
+SHORTEST_BLOCK = 60.0
+"""Seconds in the shortest block: what the filter needs around it should not be much more than itself."""
+_BLOCK_NUMBERS = 1 << 24  # of a recording that are filtered at a time
 _FULL_BAND_RATE = 160.0  # MNE's filter needs room between 75 Hz and half the rate
 _USABLE = 0.45  # of the sampling rate, where the full band does not fit
 _KERNEL_SECONDS = 33.0  # length of MNE's FIR kernel for a 0.1 Hz edge (3.3 / 0.1)
@@ -45,6 +51,23 @@ class Preprocessed:
     """What was assumed or limited."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class PreprocessedBlocks:
+    """A recording as the model sees it, to be taken block by block; what is said of it is known beforehand."""
+
+    samples: int
+    """Length at 200 Hz."""
+    channels: int
+    mains: float
+    """Mains frequency in Hz, given, detected or assumed."""
+    band: tuple[float, float]
+    """Pass band in Hz; narrower than ``montage.BAND`` where the recording is slow."""
+    notes: tuple[str, ...]
+    """What was assumed or limited."""
+    blocks: Iterator[np.ndarray]
+    """float32 of shape (samples, channels), µV; one after the other they are the whole recording. Only once."""
+
+
 def preprocess(recording: Recording, *, mains: float | None = None) -> Preprocessed:
     """Filter and resample a whole recording.
 
@@ -60,8 +83,59 @@ def preprocess(recording: Recording, *, mains: float | None = None) -> Preproces
     RecordingError
         If the recording is sampled too slowly or is shorter than a second.
     """
-    import mne
+    found = preprocess_blocks(recording, mains=mains)
+    signal = np.empty((found.samples, found.channels), np.float32)
+    start = 0
+    for block in found.blocks:
+        signal[start : start + len(block)] = block
+        start += len(block)
+    assert start == found.samples, (start, found.samples)
+    return Preprocessed(signal=signal, mains=found.mains, band=found.band, notes=found.notes)
 
+
+def preprocess_blocks(
+    recording: Recording, *, mains: float | None = None, block_seconds: float | None = None
+) -> PreprocessedBlocks:
+    """Filter and resample a recording of any length in bounded memory.
+
+    Parameters
+    ----------
+    recording
+        What ``open_recording`` returns. It is read while the blocks are taken.
+    mains
+        Mains frequency in Hz; by default found in the spectrum.
+    block_seconds
+        Longest block; by default ten minutes, or less where there are many channels at a high rate. The result
+        depends on it by the rounding of single precision only, and never on the machine.
+
+    Raises
+    ------
+    RecordingError
+        If the recording is sampled too slowly or is shorter than a second.
+    ValueError
+        If ``block_seconds`` is less than a minute.
+    """
+    if block_seconds is not None and not block_seconds >= SHORTEST_BLOCK:
+        raise ValueError(f"block_seconds={block_seconds}: give at least {SHORTEST_BLOCK:g}, the filter needs 40")
+    notes = _suitable(recording)
+    high = BAND[1] if recording.rate >= _FULL_BAND_RATE else min(BAND[1], _USABLE * recording.rate)
+    if mains is None:
+        mains, found = detect_mains(recording)
+        notes.append(found)
+    notch = mains if _notch_fits(mains, recording.rate) else None
+    design = spectral.Design(recording.rate, RATE, (BAND[0], high), notch)
+    return PreprocessedBlocks(
+        samples=spectral.grid(recording.samples, design).samples,
+        channels=len(recording.channels),
+        mains=mains,
+        band=design.band,
+        notes=tuple(notes),
+        blocks=_blocks(recording, design, block_seconds or _block_seconds(recording)),
+    )
+
+
+def _suitable(recording: Recording) -> list[str]:
+    """Refuse what cannot be used; returns what the user should know."""
     name = str(recording.path or "the recording")
     if recording.rate < LOWEST_RATE:
         raise RecordingError(
@@ -71,8 +145,8 @@ def preprocess(recording: Recording, *, mains: float | None = None) -> Preproces
     if recording.seconds < SHORTEST:
         raise RecordingError(f"{name}: {recording.seconds:.3g} s long; at least {SHORTEST:g} s of EEG is needed")
     notes = []
-    high = BAND[1] if recording.rate >= _FULL_BAND_RATE else min(BAND[1], _USABLE * recording.rate)
-    if high < BAND[1]:
+    if recording.rate < _FULL_BAND_RATE:
+        high = min(BAND[1], _USABLE * recording.rate)
         notes.append(
             f"sampled at {recording.rate:g} Hz: band limited to {high:g} Hz, the model was made for {BAND[1]:g}"
         )
@@ -81,20 +155,28 @@ def preprocess(recording: Recording, *, mains: float | None = None) -> Preproces
             f"{recording.seconds:.3g} s long: shorter than the {_KERNEL_SECONDS:g} s of the {BAND[0]:g} Hz filter, so "
             f"slow waves at the edges are not exact"
         )
-    if mains is None:
-        mains, found = detect_mains(recording)
-        notes.append(found)
-    band = (BAND[0], high)
-    signal = recording.read()
-    with listening():  # MNE's warnings about short signals are said above
-        signal = mne.filter.filter_data(signal, recording.rate, *band, copy=False, verbose="error")
-        if _notch_fits(mains, recording.rate):
-            signal = mne.filter.notch_filter(signal, recording.rate, mains, copy=False, verbose="error")
-        if recording.rate != RATE:
-            signal = mne.filter.resample(signal, up=RATE, down=recording.rate, npad="auto", verbose="error")
-    return Preprocessed(
-        signal=np.ascontiguousarray(signal.T, dtype=np.float32), mains=mains, band=band, notes=tuple(notes)
-    )
+    return notes
+
+
+def _block_seconds(recording: Recording) -> float:
+    """Length of a block: fixed by the recording alone, so that results are the same everywhere."""
+    fitting = _BLOCK_NUMBERS / (len(recording.channels) * recording.rate)
+    return min(max(fitting, SHORTEST_BLOCK), LONGEST_BLOCK)
+
+
+def _blocks(recording: Recording, design: spectral.Design, seconds: float) -> Iterator[np.ndarray]:
+    direct = recording._signal.direct
+    with listening():  # MNE's warnings about its readers were heard when the recording was opened
+        if not spectral.is_long(recording.samples, design):
+            yield spectral.filter_short(recording.read(), design=design)
+            return
+        if direct is None:
+            read, gain = recording._read, np.ones(len(recording.channels))
+        else:  # whole numbers, scaled after filtering: exact in single precision
+            read, gain = direct.digits, direct.gain * recording._microvolts
+        yield from spectral.filter_blocks(
+            read, recording.samples, gain=gain, design=design, block=round(seconds * RATE)
+        )
 
 
 def detect_mains(recording: Recording) -> tuple[float, str]:
