@@ -96,3 +96,9 @@ def extent():
         return SimpleNamespace(seconds=seconds, annotations=annotations)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory) -> Path:
+    """A folder that holds nothing."""
+    return tmp_path_factory.mktemp("empty")

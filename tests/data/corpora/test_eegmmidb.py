@@ -44,7 +44,7 @@ def test_labels_end_with_the_recording(root, extent):
     assert [(label.label, label.stop) for label in labels] == [("rest", 4.2), ("left fist", 8.3), ("right fist", 10.0)]
 
 
-def test_wrong_trees(root, extent):
+def test_wrong_trees(root, extent, empty):
     imagery = eegmmidb.sources(root)[1]
     with pytest.raises(ConfigError, match=r"S001R04\.edf: unknown annotation 'T3' at 4 s, known: T0, T1, T2"):
         imagery.labelled(extent(10.0, (4.0, 1.0, "T3")))
@@ -57,4 +57,4 @@ def test_wrong_trees(root, extent):
     with pytest.raises(StoreError, match=r"S011R01\.edf: a recording of S011 in the folder of S010"):
         eegmmidb.sources(root)
     with pytest.raises(StoreError, match=r"no recordings of EEG Motor.*S001/S001R01\.edf"):
-        eegmmidb.sources(root / "..")
+        eegmmidb.sources(empty)

@@ -53,7 +53,7 @@ def test_the_annotations_say_the_same(root, extent):
     assert len(hmc.sources(root)[1].labelled(extent(90.0))) == 2
 
 
-def test_wrong_trees(root):
+def test_wrong_trees(root, empty):
     text = root / "recordings" / "SN002_sleepscoring.txt"
     text.write_text(HEADER + LINES.replace("Sleep stage N2", "Sleep stage N4"))
     with pytest.raises(
@@ -74,4 +74,4 @@ def test_wrong_trees(root):
     with pytest.raises(StoreError, match=r"SN002_sleepscoring\.txt: no such file, and it holds the sleep stages"):
         hmc.sources(root)
     with pytest.raises(StoreError, match=r"no recordings of Haaglanden.*physionet"):
-        hmc.sources(root / "..")
+        hmc.sources(empty)
