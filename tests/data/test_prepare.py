@@ -14,9 +14,9 @@ import edfio
 import numpy as np
 import pytest
 
-from neurolm.data import prepare as module
 from neurolm.data import stage
 from neurolm.data.corpora import source
+from neurolm.data.notes import summary
 from neurolm.data.prepare import prepare
 from neurolm.data.preprocess import preprocess
 from neurolm.data.store import MANIFEST, QUARANTINE, Label, Store
@@ -113,7 +113,7 @@ def test_many_workers_write_the_same_bytes(recordings, uninterrupted, tmp_path):
 
 def test_notes_alike_are_summed_up():
     notes = [("12 s long: short", "mains 50 Hz: 3 times"), ("7.5 s long: short", "mains 50 Hz: 3 times"), ("other",)]
-    assert list(module._summary(notes)) == [
+    assert list(summary(notes)) == [
         "12 s long: short (2 recordings, alike)",
         "mains 50 Hz: 3 times (2 recordings)",
         "other (1 recording)",
@@ -226,7 +226,7 @@ def test_changed_labels_do_not_cost_the_signals_again(recordings, tmp_path, monk
     table.write_text(
         text.replace("night4.edf,6,12,sleep,REM,s2", "night4.edf,6,11,sleep,NREM-2,s7").replace("s2", "s7")
     )
-    monkeypatch.setattr(stage, "preprocess", None)
+    monkeypatch.setattr(stage, "preprocess_blocks", None)
     report = prepare(data, out, jobs=1)
     assert (report.skipped, report.quarantined) == (5, 0)
     row = Store(out).rows[4]

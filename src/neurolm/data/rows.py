@@ -62,8 +62,6 @@ class Row:
     licence: str
     labels: tuple[Label, ...]
     notes: tuple[str, ...]
-    content: str = ""
-    """Hash of the signal that survives re-encoding in another format; empty where nobody took it."""
     shard: str = ""
     """Name of the file below ``shards/`` that holds the signal; empty where it is in none yet."""
     offset: int = 0
@@ -84,7 +82,7 @@ class Row:
         return json.dumps(asdict(self), separators=(",", ":")) + "\n"
 
 
-_TEXT = {"recording", "corpus", "source", "sha256", "subject", "unit", "version", "licence", "content", "shard"}
+_TEXT = {"recording", "corpus", "source", "sha256", "subject", "unit", "version", "licence", "shard"}
 _WHOLE = {"samples", "clipped", "offset"}
 _NAMES = {field.name for field in fields(Row)}
 _LABEL = {field.name for field in fields(Label)}

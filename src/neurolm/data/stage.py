@@ -15,7 +15,7 @@ from neurolm.data.atomic import AtomicFile, write_parts
 from neurolm.data.corpora import Source
 from neurolm.data.counts import encode_blocks
 from neurolm.data.ledger import FileState, Settings, State
-from neurolm.data.preprocess import preprocess
+from neurolm.data.preprocess import preprocess_blocks
 from neurolm.data.rows import Row
 from neurolm.data.shards import placed, sources_path, staged_name, staged_state, write_shard
 from neurolm.errors import ConfigError, NeuroLMError, WriteError
@@ -84,11 +84,9 @@ def stage(task: Task) -> State | Bad:
     try:
         recording = task.source.open_recording(unknown=task.settings.unknown, unit=task.settings.unit)
         labels = task.source.labelled(recording)
-        prepared = preprocess(recording, mains=task.mains)
+        prepared = preprocess_blocks(recording, mains=task.mains)
         with AtomicFile(task.out / staged_name(task.recording)) as file:
-            encoded = encode_blocks(
-                [prepared.signal], len(recording.channels), write=file.write, folder=file.path.parent
-            )
+            encoded = encode_blocks(prepared.blocks, prepared.channels, write=file.write, folder=file.path.parent)
     except (ConfigError, WriteError):
         raise
     except NeuroLMError as error:
