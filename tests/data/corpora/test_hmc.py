@@ -61,10 +61,13 @@ def test_wrong_trees(root, empty):
     ):
         hmc.sources(root)
     text.write_text(HEADER + LINES.replace("60, 30", "sixty, 30"))
-    with pytest.raises(ConfigError, match=r"line 5: onset and duration must be seconds, not 'sixty'"):
+    with pytest.raises(ConfigError, match=r"line 5: the onset must be seconds from the start .* not 'sixty'"):
         hmc.sources(root)
     text.write_text("onset,stage\n0,W\n")
     with pytest.raises(ConfigError, match=r"line 1: the column Recording onset, Duration, Annotation is missing"):
+        hmc.sources(root)
+    text.write_text(HEADER + LINES.replace("90, 30", "70, 30"))
+    with pytest.raises(ConfigError, match=r"SN002_.*txt: REM from 70 s, where NREM-2 lasts until 90 s"):
         hmc.sources(root)
     text.write_text(HEADER + "\n")
     with pytest.raises(ConfigError, match="no stages of 30 s"):

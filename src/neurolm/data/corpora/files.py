@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 from neurolm.data.corpora.source import Extent
 from neurolm.data.store import Label
-from neurolm.errors import StoreError
+from neurolm.errors import ConfigError, StoreError
 
 _TOUCH = 1e-3
 """Seconds between two labels that count as none: onsets in side files are rounded."""
@@ -71,6 +73,59 @@ def read_side_file(path: Path, holds: str, url: str) -> str:
         return raw.decode("latin-1")
 
 
+def table_rows(path: Path, text: str, columns: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Read columns of a table with a line of names.
+
+    Parameters
+    ----------
+    path
+        Where it is from, for messages.
+    text
+        The table.
+    columns
+        Names of the columns that are needed; blanks around names and values do not matter.
+
+    Yields
+    ------
+    where, values
+        Path and line, for messages; the line's values of the columns, empty where the line is too short.
+
+    Raises
+    ------
+    ConfigError
+        If a column is missing or this is no table.
+    """
+    reader = csv.reader(text.splitlines(), skipinitialspace=True)
+    try:
+        names = [name.strip() for name in next(reader, [])]
+        if missing := [column for column in columns if column not in names]:
+            raise ConfigError(f"{path}, line 1: the column {', '.join(missing)} is missing; download it again")
+        places = [names.index(column) for column in columns]
+        for row in reader:
+            if row:
+                values = tuple(row[place].strip() if place < len(row) else "" for place in places)
+                yield f"{path}, line {reader.line_num}", values
+    except csv.Error as error:
+        raise ConfigError(f"{path}, line {reader.line_num}: not a table ({error}); download it again") from error
+
+
+def seconds_of(where: str, what: str, text: str) -> float:
+    """Read a number of seconds.
+
+    Raises
+    ------
+    ConfigError
+        If it is none, negative or not finite.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise ConfigError(f"{where}: {what} must be seconds from the start of the recording, not {text!r}")
+    return seconds
+
+
 def one_each(recordings: Iterable[tuple[Path, str]]) -> None:
     """Refuse two files that are the same recording by their names.
 
@@ -97,18 +152,31 @@ class Within:
         return tuple(replace(label, stop=min(label.stop, extent.seconds)) for label in inside)
 
 
-def merged(labels: Sequence[Label]) -> tuple[Label, ...]:
+def merged(path: Path, labels: Iterable[Label]) -> tuple[Label, ...]:
     """Make one label of neighbours that say the same, so that a night is not a thousand labels.
+
+    Windows of the neighbours' length are cut at the same places as without merging.
 
     Parameters
     ----------
+    path
+        Where they are from, for messages.
     labels
-        Sorted by time. Windows of the neighbours' length are cut at the same places as without merging.
+        Of one task.
+
+    Raises
+    ------
+    ConfigError
+        If two are for the same time.
     """
-    if not labels:
-        return ()
-    out = [labels[0]]
+    labels = sorted(labels, key=lambda label: (label.start, label.stop))
+    out = labels[:1]
     for before, label in pairwise(labels):
+        if label.start < before.stop - _TOUCH:
+            raise ConfigError(
+                f"{path}: {label.label} from {label.start:g} s, where {before.label} lasts until {before.stop:g} s; "
+                f"download it again"
+            )
         same = (before.task, before.label, before.split) == (label.task, label.label, label.split)
         if same and abs(label.start - before.stop) < _TOUCH:
             out[-1] = replace(out[-1], stop=label.stop)

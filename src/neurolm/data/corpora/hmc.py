@@ -9,12 +9,21 @@ duration than 30 s (lights off, lights on) are no stages.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from neurolm.data.corpora.files import Within, find, merged, no_recordings, one_each, read_side_file, recognised
+from neurolm.data.corpora.files import (
+    Within,
+    find,
+    merged,
+    no_recordings,
+    one_each,
+    read_side_file,
+    recognised,
+    seconds_of,
+    table_rows,
+)
 from neurolm.data.corpora.source import Source, terms
 from neurolm.data.store import Label
 from neurolm.errors import ConfigError, StoreError
@@ -80,23 +89,12 @@ def _stages(path: Path) -> tuple[Label, ...]:
         labels.append(Label(TASK, answer, onset, onset + duration))
     if not labels:
         raise ConfigError(f"{text}: no stages of {SECONDS:g} s in the scoring of {path.name}; download it again")
-    labels.sort(key=lambda label: label.start)
-    return merged(labels)
+    return merged(text, labels)
 
 
 def _text_lines(path: Path, text: str) -> Iterator[tuple[str, float, float, str]]:
-    reader = csv.DictReader(text.splitlines(), skipinitialspace=True)
-    names = [name.strip() for name in reader.fieldnames or ()]
-    if missing := [column for column in COLUMNS if column not in names]:
-        raise ConfigError(f"{path}, line 1: the column {', '.join(missing)} is missing; download it again")
-    reader.fieldnames = names
-    for row in reader:
-        where = f"{path}, line {reader.line_num}"
-        onset, duration, annotation = (row[column] for column in COLUMNS)
-        try:
-            yield where, float(onset or ""), float(duration or ""), annotation or ""
-        except ValueError as error:
-            raise ConfigError(f"{where}: onset and duration must be seconds, not {onset!r}, {duration!r}") from error
+    for where, (onset, duration, annotation) in table_rows(path, text, COLUMNS):
+        yield where, seconds_of(where, "the onset", onset), seconds_of(where, "the duration", duration), annotation
 
 
 def _edf_lines(path: Path) -> Iterator[tuple[str, float, float, str]]:

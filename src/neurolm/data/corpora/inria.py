@@ -11,7 +11,6 @@ public code that reads them.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import defaultdict
 from functools import partial
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurolm.data.corpora.arrays import as_raw, csv_header, csv_numbers
-from neurolm.data.corpora.files import find, no_recordings, one_each, read_side_file, recognised
+from neurolm.data.corpora.files import find, no_recordings, one_each, read_side_file, recognised, table_rows
 from neurolm.data.corpora.source import Extent, Source, terms
 from neurolm.data.store import Label
 from neurolm.errors import ConfigError, RecordingError
@@ -92,16 +91,15 @@ def _answers(table: Path) -> dict[str, list[str]]:
     """Session → answers in the order of its feedback."""
     text = read_side_file(table, "the labels of the training sessions", URL)
     answers: dict[str, list[str]] = defaultdict(list)
-    for number, row in enumerate(csv.DictReader(text.splitlines()), start=2):
-        key, value = row.get("IdFeedBack") or "", (row.get("Prediction") or "").strip()
+    for where, (key, value) in table_rows(table, text, ("IdFeedBack", "Prediction")):
         session, dash, feedback = key.rpartition("_FB")
-        if not dash or not feedback.isdigit() or value not in ANSWERS:
+        if not dash or not feedback.isdecimal() or value not in ANSWERS:
             raise ConfigError(
-                f"{table}, line {number}: expected IdFeedBack,Prediction such as S02_Sess01_FB001,1, found "
-                f"{key!r},{value!r}; download it from {URL}"
+                f"{where}: expected IdFeedBack,Prediction such as S02_Sess01_FB001,1, found {key!r},{value!r}; "
+                f"download it from {URL}"
             )
         if int(feedback) != len(answers[session]) + 1:
-            raise ConfigError(f"{table}, line {number}: {key} is out of order; download it from {URL}")
+            raise ConfigError(f"{where}: {key} is out of order; download it from {URL}")
         answers[session].append(ANSWERS[value])
     return answers
 

@@ -94,4 +94,4 @@ def _stages(path: Path) -> tuple[Label, ...]:
         labels.append(Label(TASK, answer, float(onset), float(onset + duration)))
     if not labels:
         raise StoreError(f"{path}: no sleep stages in the hypnogram; download it again")
-    return merged(labels)
+    return merged(path, labels)
