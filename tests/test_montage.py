@@ -13,7 +13,7 @@ RESOLVED = {
     "EEG Fp1-Ref": "FP1", "Fp1-AVG": "FP1", "FP1-LE": "FP1", "Fc5.": "FC5", "C3..": "C3", "Iz..": "IZ", "T10.": "T10",
     "EEG F4-M1": "F4", "C3-A2": "C3", "POL Fp1": "FP1", "EEGFz": "FZ", "EEG A1-REF": "A1", "M2": "M2", "T3": "T3",
     "T7": "T7", "TPP8H": "TPP8h", "ftt9h": "FTT9h", "FP1-F7": "FP1-F7", "Fp1 - F7": "FP1-F7", "T8-P8-1": "T8-P8",
-    "EEG F1-Ref-0": "F1", "Fp1_REF": "FP1", "CB1": "CB1", "EEG Fp1–Ref": "FP1",
+    "EEG F1-Ref-0": "F1", "Fp1_REF": "FP1", "CB1": "CB1", "F7-T3": "F7-T7", "EEG T5-O1": "P7-O1", "T4-T6": "T8-P8", "EEG Fp1–Ref": "FP1",
 }  # fmt: skip
 KINDS = {
     "EEG A2-A1": "reference", "M1-M2": "reference", "ReRef": "reference", "ECG ECG": "ecg", "EEG EKG1-REF": "ecg",
@@ -21,7 +21,7 @@ KINDS = {
     "Status": "stimulus", "STI 014": "stimulus", "PHOTIC-REF": "stimulus", "TRIGGER": "stimulus",
     "Temperature": "other", "PULSE RATE": "other", "EEG RESP1-REF": "other", "DC1-DC": "other", "SpO2": "other",
     "EXG1": "other", "EEG PG1-REF": "other", "EDF Annotations": "other", "EEG 001": "eeg", "EEG 20-REF": "eeg",
-    "B7": "unknown", "E12": "unknown", "ch1": "unknown", "Fpz-Cz": "unknown", "F7-T3": "unknown", "pad": "unknown",
+    "B7": "unknown", "T3-C3": "unknown", "E12": "unknown", "ch1": "unknown", "Fpz-Cz": "unknown", "pad": "unknown",
 }  # fmt: skip
 
 
@@ -36,6 +36,20 @@ def test_other_names_are_no_electrode_and_are_recognised(name: str, kind: str) -
     assert montage.resolve(name) is None
     assert montage.kind(name) == kind
     assert kind in montage.KINDS
+
+
+def test_stated_references() -> None:
+    names = {"C4-M1": "M1", "EEG Fp1-REF": "REF", "EEG T3-LE": "LE", "Cz": None, "FP1-F7": None, "EEG F1-Ref-0": "REF"}
+    assert {name: montage.reference(name) for name in names} == names
+
+
+def test_the_montage_of_tuh_and_its_official_names() -> None:
+    named = {pair: montage.resolve("-".join(pair)) for pair in montage.TCP}
+    assert len(named) == 22
+    bipolar = [name for name in montage.ELECTRODES if "-" in name]
+    assert sorted(name for name in named.values() if name in bipolar) == sorted(bipolar)
+    # What has no name in the official list is the central chain; T4-A2 is T4 against the ear.
+    assert [pair for pair, name in named.items() if name not in bipolar] == list(montage.TCP[8:14])
 
 
 def test_every_official_name_resolves_to_itself_in_any_case() -> None:

@@ -26,7 +26,7 @@ from neurolm.data.text import END_OF_TEXT, TextTokenizer
 from neurolm.engine import generate
 from neurolm.errors import QuestionError, RecordingError
 from neurolm.model.neurolm import NeuroLM
-from neurolm.montage import RATE, channel_id, positions
+from neurolm.montage import RATE, REACH, channel_id, positions
 from neurolm.publish import find_checkpoint, find_evaluation, push, save
 from neurolm.tasks.task import Option, Task, find_questions
 from neurolm.train.instruct import Prompt, answer
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 POLICIES = ("nearest", "drop", "error")
 """What can be done with electrodes that are unknown, or that the model never saw."""
-REACH = 40.0
-"""Millimetres within which an electrode the model never saw is taken for the nearest one it did see."""
 CHUNK = 64
 """Windows answered at once."""
 FREE_SECONDS = 4

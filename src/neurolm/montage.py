@@ -19,6 +19,10 @@ SCALE = 100.0
 """Microvolts per unit of the model's input."""
 BAND = (0.1, 75.0)
 """Pass band in Hz of everything the model sees."""
+REACH = 40.0
+"""Millimetres within which one electrode stands for another: a step of the 10-10 system. On the template neighbours
+there lie up to 39 mm apart (C1 and C3, FCZ and FZ); the 10-20 system's, which are different electrodes to everybody,
+56 mm and more."""
 
 # fmt: off
 NAMES = (
@@ -53,9 +57,25 @@ def channel_id(name: str) -> int:
     return _IDS[name]
 
 
+TCP = (
+    ("FP1", "F7"), ("F7", "T3"), ("T3", "T5"), ("T5", "O1"), ("FP2", "F8"), ("F8", "T4"), ("T4", "T6"), ("T6", "O2"),
+    ("A1", "T3"), ("T3", "C3"), ("C3", "CZ"), ("CZ", "C4"), ("C4", "T4"), ("T4", "A2"), ("FP1", "F3"), ("F3", "C3"),
+    ("C3", "P3"), ("P3", "O1"), ("FP2", "F4"), ("F4", "C4"), ("C4", "P4"), ("P4", "O2"),
+)  # fmt: skip
+"""The transverse-central-parietal montage of the TUH EEG corpus (``01_tcp_ar``): first electrode minus second.
+
+``03_tcp_ar_a``, for recordings without ears, lacks A1-T3 and T4-A2. The central chain (A1-T3 … T4-A2) has no names in
+``NAMES``, so the model knows 16 of the 22."""
+SAME_PLACE = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
+"""Old 10-20 names → names of the 10-10 system for the same places."""
+
 # How a recording's own channel names become electrodes. Sources: TUH EEG corpus (`EEG FP1-REF`, `EEG T3-LE`), EEGMMIDB
 # (`Fc5.`), EEGMAT (`EEG Fp1`), HMC (`EEG F4-M1`), CHB-MIT (`FP1-F7`), Nihon Kohden exports (`POL Fp1`), BioSemi.
 _CANONICAL = {name.upper(): name for name in ELECTRODES}
+_NEW_TO_OLD = {new: old for old, new in SAME_PLACE.items()}
+_CANONICAL |= {  # the list has bipolar channels by their new names only, so the old ones can mean nothing else
+    "-".join(_NEW_TO_OLD.get(end, end) for end in name.split("-")): name for name in ELECTRODES if "-" in name
+}
 _EARS = {"A1", "A2", "M1", "M2"}
 _REFERENCES = _EARS | {
     "REF", "REFERENCE", "LE", "LER", "AVG", "AV", "AVE", "AVERAGE", "AR", "CAR", "AA", "A1A2", "A1+A2", "A12", "M1M2",
@@ -88,7 +108,8 @@ def resolve(name: str) -> str | None:
 
     Case, the prefixes ``EEG`` and ``POL``, padding dots, a common reference (``Fp1-REF``, ``FP1-LE``, ``C4-M1``,
     ``Fp1-AVG``) and the running number that MNE gives to duplicates (``T8-P8-1``) are ignored. Bipolar names resolve
-    when they are in ``NAMES`` (``Fp1-F7``). Old and new names are kept apart, as in the official list: T3 is not T7.
+    when they are in ``NAMES`` (``Fp1-F7``; ``F7-T3`` is F7-T7). Old and new names of electrodes are kept apart, as in
+    the official list: T3 is not T7.
     """
     label = _label(name)
     for candidate in (label, _MADE_UNIQUE.sub("", label)):
@@ -99,6 +120,15 @@ def resolve(name: str) -> str | None:
             # The difference of two ears is a derived signal, not an electrode.
             return None if electrode in _EARS and reference in _EARS else _CANONICAL[electrode]
     return None
+
+
+def reference(name: str) -> str | None:
+    """Return the common reference that a channel's name states: ``M1`` of ``C4-M1``, None where it states none.
+
+    What means the same (``REF`` and ``LE``, say, in different files) is not made equal.
+    """
+    _, dash, stated = _MADE_UNIQUE.sub("", _label(name)).rpartition("-")
+    return stated if dash and stated in _REFERENCES else None
 
 
 def kind(name: str) -> str:

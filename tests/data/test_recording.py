@@ -190,12 +190,19 @@ def test_a_part_of_a_recording_opens_the_whole(shared: Path) -> None:
     assert open_recording(folder / "test.eeg").path == folder / "test.vhdr"
 
 
-def test_a_net_without_positions_is_refused_and_opens_when_named(shared: Path) -> None:
+def test_a_net_without_positions_takes_those_of_its_cap(shared: Path) -> None:
     path = shared / "eeg" / "formats" / "egi" / "test_egi.raw"
-    for policy in ("error", "drop", "nearest"):
-        with pytest.raises(RecordingError, match="E1"):
-            open_recording(path, unknown=policy)
-    assert open_recording(path, channels={"E36": "C3", "E104": "C4"}).channels == ("C3", "C4")
+    with pytest.raises(RecordingError, match=r"E1, E2.*cap='GSN-HydroCel-256'"):
+        open_recording(path)
+    with pytest.raises(RecordingError, match="no EEG electrode among its"):
+        open_recording(path, unknown="drop")
+    named = open_recording(path, channels={"E59": "C3", "E183": "C4"})
+    assert named.channels == ("C3", "C4")
+    recording = open_recording(path, unknown="nearest", unit="auto")
+    assert len(set(recording.channels)) == len(recording.channels) > 90
+    said = " ".join(recording.notes)
+    assert "count the contacts of GSN-HydroCel-256" in said
+    assert "E59 → C3 (" in said  # Luu & Ferree 2005
 
 
 def test_xdf_finds_the_eeg_stream_and_its_markers(shared: Path, caplog: pytest.LogCaptureFixture) -> None:

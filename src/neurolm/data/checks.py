@@ -1,9 +1,12 @@
-"""Is this EEG? Checks of a recording's signal on a bounded part of it, so that opening a day of EEG stays cheap."""
+"""Is this EEG? Checks of a recording's signal on a bounded part of it, so that opening a day of EEG stays cheap.
+
+``look`` measures and never complains; ``examine`` says what must be refused, and with which remedy.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,17 +19,54 @@ BLOCKS = 6
 """Number of blocks looked at, evenly spread over the recording."""
 BLOCK_SECONDS = 10.0
 """Seconds in a block."""
+SLOW = 150.0
+"""Samples per second below which the model's band (75 Hz) is not all there."""
+CLIPPED = 0.01
+"""Share of a channel's samples at its own limit above which it is said to be clipped."""
+USELESS = 0.5
+"""Share above which a clipped channel is as useless as a flat one."""
 _NORMAL = 0.6745  # the median absolute deviation of a normal distribution of standard deviation 1
 _ENOUGH_RATE = 250.0  # samples per second kept for the amplitude: noise far above the band says nothing about EEG
+_RUN = 3  # samples in a row at the limit: EEG touches its largest value once, an amplifier stays there
+_STEPS = 16  # different values, below which a channel says too little to tell clipping from coarse digits
+_FEW_VALUES = 8  # different values of a trigger channel
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What the checks found."""
+class Look:
+    """What was measured, for each channel."""
 
-    flat: tuple[int, ...]
-    """Channels that are constant wherever they were looked at."""
-    notes: tuple[str, ...]
+    samples: int
+    """Samples of each channel that were looked at."""
+    missing: np.ndarray
+    """int of shape (channels,): values that are no numbers."""
+    flat: np.ndarray
+    """bool: constant wherever it was looked at."""
+    clipped: np.ndarray
+    """float: share of the samples that stay at the channel's largest or smallest value."""
+    values: np.ndarray
+    """int: different values in the first block, up to ``_STEPS``."""
+    amplitude: np.ndarray
+    """float: robust standard deviation in µV."""
+
+    @property
+    def typical(self) -> float:
+        """Median amplitude of the channels that are not flat, in µV; NaN where all are."""
+        return float(np.median(self.amplitude[~self.flat])) if not self.flat.all() else float("nan")
+
+    def scaled(self, unit: str, other: str | None) -> Look:
+        """What would have been measured with the numbers taken as another unit; None is the same one."""
+        factor = MICROVOLTS[other] / MICROVOLTS[unit] if other is not None and other != unit else 1.0
+        return replace(self, amplitude=self.amplitude * factor)
+
+    @property
+    def unusable(self) -> dict[int, str]:
+        """Index → why, for channels that carry no signal."""
+        found = {int(i): "flat" for i in np.flatnonzero(self.flat)}
+        return found | {
+            int(i): f"saturated ({self.clipped[i]:.0%} at its limits)"
+            for i in np.flatnonzero(~self.flat & (self.clipped >= USELESS))
+        }
 
 
 def blocks(samples: int, rate: float) -> list[tuple[int, int]]:
@@ -39,15 +79,52 @@ def blocks(samples: int, rate: float) -> list[tuple[int, int]]:
     return [(start, min(start + length, samples)) for start in starts]
 
 
-def examine(
-    parts: Iterable[np.ndarray], *, source: str, channels: Sequence[str], rate: float, unit: str, given: bool
-) -> Findings:
-    """Check blocks of a recording.
+def look(parts: Iterable[np.ndarray], rate: float) -> Look:
+    """Measure blocks of a recording.
 
     Parameters
     ----------
     parts
-        Arrays of shape (channels, samples), µV; taken one after the other.
+        Arrays of shape (channels, samples), µV; taken one after the other, at least one.
+    rate
+        Samples per second.
+    """
+    spreads, lows, highs, missing, samples = [], [], [], [], 0
+    values: list[list[int]] = []
+    at_low, at_high = [], []
+    for part in parts:
+        bad = ~np.isfinite(part)
+        missing.append(bad.sum(axis=1))
+        part = np.where(bad, 0.0, part) if bad.any() else part
+        samples += part.shape[1]
+        lows.append(part.min(axis=1))
+        highs.append(part.max(axis=1))
+        at_low.append(_staying(part, lows[-1]))
+        at_high.append(_staying(part, highs[-1]))
+        spreads.append(_robust_deviation(part, rate))
+        if not values:
+            values.append([min(_STEPS, len(np.unique(channel))) for channel in part])
+    low, high = np.min(lows, axis=0), np.max(highs, axis=0)
+    # A block counts only where its limit is the limit of them all.
+    stuck = (np.array(at_low) * (lows == low)).sum(axis=0) + (np.array(at_high) * (highs == high)).sum(axis=0)
+    coarse = (np.array(values[0]) > 2) & (np.array(values[0]) < _STEPS)
+    return Look(
+        samples=samples,
+        missing=np.sum(missing, axis=0),
+        flat=low == high,
+        clipped=np.where((low == high) | coarse, 0.0, stuck / max(samples, 1)),
+        values=np.array(values[0]),
+        amplitude=np.median(spreads, axis=0),
+    )
+
+
+def examine(found: Look, *, source: str, channels: Sequence[str], rate: float, unit: str, given: bool) -> list[str]:
+    """Refuse what cannot be EEG; returns notes about what is odd.
+
+    Parameters
+    ----------
+    found
+        What ``look`` measured.
     source
         The recording, for messages.
     channels
@@ -57,46 +134,88 @@ def examine(
     unit
         Unit that the file's numbers were taken to have: a key of ``MICROVOLTS``, or several joined with ``/``.
     given
-        Whether the user stated the unit, or the file did.
+        Whether the user stated the unit.
 
     Raises
     ------
     RecordingError
-        For values that are not numbers, and for amplitudes that cannot be EEG.
+        For values that are not numbers, channels that are all flat, and amplitudes that cannot be EEG.
     """
-    spreads, lows, highs, missing, looked_at = [], [], [], np.zeros(len(channels), int), 0
-    for part in parts:
-        bad = ~np.isfinite(part)
-        missing += bad.sum(axis=1)
-        part = np.where(bad, 0.0, part) if bad.any() else part
-        looked_at += part.shape[1]
-        lows.append(part.min(axis=1))
-        highs.append(part.max(axis=1))
-        spreads.append(_robust_deviation(part, rate))
-    _refuse_non_numbers(missing, looked_at, source, channels)
-    flat = np.max(highs, axis=0) == np.min(lows, axis=0)
-    if flat.all():
+    if found.missing.any():
+        bad = [f"{name} ({count:,})" for name, count in zip(channels, found.missing, strict=True) if count]
+        raise RecordingError(
+            f"{source}: values that are not numbers (NaN or infinite) among {found.samples:,} samples of "
+            f"{', '.join(bad)}; repair or cut them out, or name the channels to read without them (channels=)"
+        )
+    if found.flat.all():
         raise RecordingError(f"{source}: all {len(channels)} channels are flat: nothing was recorded, or it was erased")
-    spread = np.median(spreads, axis=0)
-    typical = float(np.median(spread[~flat]))
-    if not PLAUSIBLE[0] <= typical <= PLAUSIBLE[1]:
-        raise RecordingError(f"{source}: {_implausible(typical, unit, given)}")
+    if not _plausible(found.typical):
+        raise RecordingError(f"{source}: {_implausible(found.typical, unit, given)}")
+    return oddities(found, channels, rate)
+
+
+def oddities(found: Look, channels: Sequence[str], rate: float) -> list[str]:
+    """What is odd about a signal without being wrong for certain, as notes."""
     odd = [
         f"{name} ({_number(value)} µV)"
-        for name, value, is_flat in zip(channels, spread, flat, strict=True)
-        if not is_flat and not PLAUSIBLE[0] <= value <= PLAUSIBLE[1]
+        for name, value, is_flat in zip(channels, found.amplitude, found.flat, strict=True)
+        if not is_flat and not _plausible(value)
     ]
-    notes = (f"amplitude outside {PLAUSIBLE[0]:g}–{PLAUSIBLE[1]:g} µV: {', '.join(odd)}",) if odd else ()
-    return Findings(tuple(int(i) for i in np.flatnonzero(flat)), notes)
-
-
-def _refuse_non_numbers(missing: np.ndarray, looked_at: int, source: str, channels: Sequence[str]) -> None:
-    if missing.any():
-        found = [f"{name} ({count:,})" for name, count in zip(channels, missing, strict=True) if count]
-        raise RecordingError(
-            f"{source}: values that are not numbers (NaN or infinite) among {looked_at:,} samples of "
-            f"{', '.join(found)}; repair or cut them out, or name the channels to read without them (channels=)"
+    notes = [f"amplitude outside {PLAUSIBLE[0]:g}–{PLAUSIBLE[1]:g} µV: {', '.join(odd)}"] if odd else []
+    clipped = [
+        f"{name} ({share:.0%} of its samples at its limits)"
+        for name, share in zip(channels, found.clipped, strict=True)
+        if CLIPPED <= share < USELESS
+    ]
+    if clipped:
+        notes.append(f"clipped by the amplifier or the file's range: {', '.join(clipped)}; leave such channels out")
+    steps = [
+        f"{name} ({count} values)"
+        for name, count, is_flat in zip(channels, found.values, found.flat, strict=True)
+        if not is_flat and count <= _FEW_VALUES
+    ]
+    if steps:
+        notes.append(f"few different values, as a trigger channel or a coarse export has: {', '.join(steps)}")
+    if rate < SLOW:
+        notes.append(
+            f"sampled at {rate:g} Hz, below {SLOW:g}: the band ends below {rate / 2:g} Hz, the model was made for 75; "
+            f"use the original recording if this is a reduced copy"
         )
+    return notes
+
+
+def fitting_unit(typical: float, unit: str) -> str | None:
+    """Return the unit that brings an amplitude to that of EEG, None if there is none.
+
+    Parameters
+    ----------
+    typical
+        Amplitude in µV with the numbers taken as ``unit``.
+    unit
+        A key of ``MICROVOLTS``; several joined with ``/`` fit only as they are.
+    """
+    if _plausible(typical):
+        return unit
+    if unit not in MICROVOLTS:
+        return None
+    worth = {name: typical * factor / MICROVOLTS[unit] for name, factor in MICROVOLTS.items()}
+    return next((name for name, value in worth.items() if _plausible(value)), None)
+
+
+def _plausible(amplitude: float) -> bool:
+    return bool(PLAUSIBLE[0] <= amplitude <= PLAUSIBLE[1])
+
+
+def _staying(part: np.ndarray, limit: np.ndarray) -> np.ndarray:
+    """Samples of each channel that lie at a limit in runs."""
+    at = part == limit[:, None]
+    if part.shape[1] < _RUN:
+        return np.zeros(len(part), int)
+    run = at[:, 2:] & at[:, 1:-1] & at[:, :-2]  # _RUN in a row, counted by their last
+    inside = np.zeros_like(at)
+    for shift in range(_RUN):
+        inside[:, shift : shift + run.shape[1]] |= run
+    return inside.sum(axis=1)
 
 
 def _robust_deviation(part: np.ndarray, rate: float) -> np.ndarray:
@@ -106,6 +225,8 @@ def _robust_deviation(part: np.ndarray, rate: float) -> np.ndarray:
     """
     step = max(1, int(rate / _ENOUGH_RATE))
     usable = part.shape[1] // step * step
+    if not usable:
+        return np.zeros(len(part))
     thin = part[:, :usable].reshape(len(part), -1, step).mean(axis=2)
     time = np.arange(thin.shape[1]) - (thin.shape[1] - 1) / 2
     thin = thin - thin.mean(axis=1, keepdims=True)
@@ -120,16 +241,17 @@ def _implausible(typical: float, unit: str, given: bool) -> str:
         f"{who}, the typical amplitude (robust standard deviation) is {_number(typical)} µV; scalp EEG lies between "
         f"{PLAUSIBLE[0]:g} and {PLAUSIBLE[1]:g} µV"
     )
-    fits = None
-    if unit in MICROVOLTS:
-        worth = {name: typical * factor / MICROVOLTS[unit] for name, factor in MICROVOLTS.items()}
-        fits = next((name for name, value in worth.items() if PLAUSIBLE[0] <= value <= PLAUSIBLE[1]), None)
+    fits = fitting_unit(typical, unit)
     if fits is None:
         return (
             f"{found}, and no other unit would bring it there: this is no scalp EEG, or nothing was connected "
             f"(check=False opens it all the same)"
         )
-    return f"{found}. If the numbers in the file are really {fits}, open it with unit={fits!r} ({worth[fits]:.3g} µV)"
+    worth = typical * MICROVOLTS[fits] / MICROVOLTS[unit]
+    return (
+        f"{found}. If the numbers in the file are really {fits}, open it with unit={fits!r} ({worth:.3g} µV), or leave "
+        f"the choice to unit='auto'"
+    )
 
 
 def _number(value: float) -> str:

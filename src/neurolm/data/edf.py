@@ -46,13 +46,20 @@ class Header:
     notes: tuple[str, ...]
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path, truncated: str = "refuse") -> Header:
     """Read the header of an EDF or BDF file and check the size of the file against it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    truncated
+        ``"accept"`` takes the whole data records of a file that is shorter than its header promises, with a note.
 
     Raises
     ------
     RecordingError
-        If this is no EDF or BDF file, if it is not as long as its header promises, or if it has gaps.
+        If this is no EDF or BDF file, if it is longer or shorter than its header promises, or if it has gaps.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -85,7 +92,7 @@ def read_header(path: Path) -> Header:
     record_bytes = sample_bytes * sum(samples)
     if record_bytes <= 0 or min(samples) < 0:
         raise RecordingError(f"{path}: damaged header: its data records hold no samples; copy or download it again")
-    notes = _check_size(path, size, header_bytes, records, record_bytes)
+    notes = _check_size(path, size, header_bytes, records, record_bytes, truncated)
     annotations = [_text(raw) in ("EDF Annotations", "BDF Annotations") for raw in columns["label"]]
     if reserved[3:5] == "+D" and any(annotations):
         first = sample_bytes * sum(samples[: annotations.index(True)])
@@ -144,7 +151,9 @@ def _cut_short(path: Path, size: int, promised: str) -> RecordingError:
     return RecordingError(f"{path}: truncated: {size:,} bytes where there should be {promised}; copy it again")
 
 
-def _check_size(path: Path, size: int, header_bytes: int, records: int, record_bytes: int) -> tuple[str, ...]:
+def _check_size(
+    path: Path, size: int, header_bytes: int, records: int, record_bytes: int, truncated: str
+) -> tuple[str, ...]:
     """Compare the size of the file with what the header promises."""
     whole = (size - header_bytes) // record_bytes
     if records == _STILL_RECORDING and whole > 0:
@@ -153,9 +162,12 @@ def _check_size(path: Path, size: int, header_bytes: int, records: int, record_b
         raise RecordingError(f"{path}: the header declares {records} data records: there is no signal in this file")
     promised = header_bytes + records * record_bytes
     if size < promised:
+        if truncated == "accept" and whole > 0:
+            return (f"truncated: {whole:,} of {records:,} data records are there and were taken",)
+        more = "; truncated='accept' takes those" if whole > 0 else ""
         raise RecordingError(
             f"{path}: truncated: {size:,} bytes, the header promises {promised:,} ({whole:,} of {records:,} data "
-            f"records are there); copy or download it again"
+            f"records are there); copy or download it again{more}"
         )
     if size > promised:
         if _every_line_feed_follows_return(path):

@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from neurolm.data.readers import Channel
+from neurolm.data import mixing
+from neurolm.data.channels import Channel
+from neurolm.data.coverage import Covered
+from neurolm.data.naming import Draft, listed, name_channels, rename, unknown_names
+from neurolm.data.places import nearest_free, onto_template
 from neurolm.errors import RecordingError
-from neurolm.montage import ELECTRODES, channel_id, kind, positions, resolve
+from neurolm.montage import REACH, positions, resolve
 
-UNKNOWN_POLICIES = ("error", "drop", "nearest")
-"""What can be done with an EEG channel whose name is no known electrode."""
-FARTHEST = 30.0
-"""Millimetres beyond which an electrode does not stand for another: about the spacing of the 10-10 system."""
-_SAME_PLACE = 1.0  # millimetres: T3 and T7 have one place, so a recording with T7 cannot have a T3 as well
-_ANCHORS = 4  # electrodes of known name needed to move a file's positions onto the template's
-_SPHERE = 16  # positions needed to fit a sphere to them
-_OFF_THE_SPHERE = ("A1", "A2", "M1", "M2")
-_GRID = re.compile(r"[A-I]\d{1,3}")
-_GRID_STRANGERS = 8  # so many contacts that are no electrode cannot be extra channels of a 10-20 cap
+UNKNOWN_POLICIES = ("error", "drop", "nearest", "interpolate")
+"""What can be done with an EEG channel whose name is no known electrode, and with flat ones."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen channels of a file."""
+    """The chosen channels of a file and what is made of them."""
 
     indices: tuple[int, ...]
-    """Index of each among the file's channels."""
+    """Index of each channel to read, among the file's channels."""
     electrodes: tuple[str, ...]
-    """Canonical name of each."""
+    """Canonical names of the result."""
+    weights: np.ndarray | None
+    """float64 of shape (electrodes, indices): what is made of the channels; None where they are taken as they are."""
+    coverage: tuple[Covered, ...]
+    """A row for each channel of the file, then one for each electrode that was made from others."""
     notes: tuple[str, ...]
 
 
 def choose(
-    channels: Sequence[Channel], *, source: str, unknown: str, wanted: Sequence[str] | Mapping[str, str] | None
+    channels: Sequence[Channel],
+    *,
+    source: str,
+    unknown: str = "error",
+    wanted: Sequence[str] | Mapping[str, str] | None = None,
+    montage: str | None = None,
+    cap: str | None = None,
+    bad: Mapping[int, str] | None = None,
 ) -> Choice:
     """Choose the EEG channels of a file and name their electrodes.
 
@@ -51,214 +57,287 @@ def choose(
         One of ``UNKNOWN_POLICIES``.
     wanted
         Electrodes to take, in this order; or a mapping from the file's names to electrodes; or None for all.
+    montage
+        One of ``mixing.MONTAGES`` to derive, or None.
+    cap
+        MNE's name of the cap whose contacts the channels are, or None.
+    bad
+        Index → why a channel cannot be used, where its signal was looked at.
 
     Raises
     ------
     RecordingError
         If there is no EEG, an electrode is unknown or wanted but missing, or the rates differ.
     """
+    draft = Draft(channels, source, unknown)
     if isinstance(wanted, Mapping):
-        return _renamed(channels, source, wanted)
-    notes: list[str] = []
-    eeg = _leave_out_other_kinds(channels, notes)
-    grid = _grid_contacts([channels[i].name for i in eeg])
-    named, strange = {}, []
-    repeated = []
-    for i in eeg:
-        electrode = None if channels[i].name in grid else resolve(channels[i].name)
-        if electrode is None:
-            strange.append(i)
-        elif electrode in named:
-            repeated.append(f"{channels[i].name} (a second {electrode})")
-        else:
-            named[electrode] = i
-    if repeated:
-        notes.append(f"left out, duplicates: {', '.join(repeated)}")
-    if wanted is not None:
-        named = _only(named, wanted, source)
-    elif strange:
-        named |= _settle(channels, named, strange, source, unknown, notes, grid)
-    if not named:
-        raise RecordingError(_no_eeg(channels, source, notes))
-    named = _one_rate(channels, named, source, unknown, notes)
-    return Choice(tuple(named.values()), tuple(named), tuple(notes))
+        rename(draft, wanted)
+    else:
+        name_channels(draft, cap)
+    asked = None if wanted is None or isinstance(wanted, Mapping) else _asked(draft, wanted)
+    pairs = _pairs(draft, asked) if montage is not None else []
+    needed: list[str] | None = None
+    if montage is not None:
+        needed = list(dict.fromkeys(end for pair in pairs for end in pair[1:]))
+    elif asked is not None:
+        needed = list(asked)
+    if needed is not None:
+        _seek(draft, needed)
+        if unknown != "interpolate":
+            _only(
+                draft, {e: name for e, name in (asked or {}).items() if montage is None}, [p[0] for p in pairs], needed
+            )
+    elif draft.strange:
+        _settle(draft)
+    _set_bad_aside(draft, bad or {})
+    if not draft.named:
+        raise RecordingError(_no_eeg(draft))
+    _one_rate(draft, needed if needed is not None else list(draft.named) if isinstance(wanted, Mapping) else None)
+    recipes = _recipes(draft, needed, must=asked is not None and montage is None)
+    if montage is not None:
+        recipes = _derive(draft, recipes, pairs, asked is not None)
+    return _choice(draft, recipes)
 
 
-def _leave_out_other_kinds(channels: Sequence[Channel], notes: list[str]) -> list[int]:
-    """Leave out what the file or the name says is no EEG; returns the indices of the rest."""
-    eeg, left_out = [], []
-    for i, channel in enumerate(channels):
-        by_name = kind(channel.name)
-        if channel.kind == "eeg" and by_name in ("eeg", "unknown"):
-            eeg.append(i)
-        else:
-            left_out.append((by_name if by_name not in ("eeg", "unknown") else channel.kind, channel.name))
-    for what in dict.fromkeys(what for what, _ in left_out):
-        notes.append(f"left out, {what}: {', '.join(name for found, name in left_out if found == what)}")
-    return eeg
+def _pairs(draft: Draft, asked: Mapping[str, str] | None) -> list[tuple[str, str, str]]:
+    """The bipolar channels to derive."""
+    pairs = mixing.tcp_pairs(list(draft.named))
+    if asked is None:
+        return pairs
+    names = [name for name, _, _ in pairs]
+    if strange := [name for electrode, name in asked.items() if electrode not in names]:
+        raise RecordingError(
+            f"{draft.source}: channels=: montage='tcp' has no {', '.join(strange)}; it has {', '.join(names)}"
+        )
+    return [pair for pair in pairs if pair[0] in asked]
 
 
-def _grid_contacts(names: Sequence[str]) -> set[str]:
-    """Return the names that count the contacts of a grid, a net or a BioSemi cap (A1–A32, B1–B32 …).
-
-    There, F3 is not the electrode F3. The names that are no electrode in any montage (A7, B3, E12) give it away.
-    """
-    contacts = {name for name in names if _GRID.fullmatch(name.strip().upper())}
-    return contacts if sum(resolve(name) is None for name in contacts) >= _GRID_STRANGERS else set()
-
-
-def _only(named: Mapping[str, int], wanted: Sequence[str], source: str) -> dict[str, int]:
+def _asked(draft: Draft, wanted: Sequence[str]) -> dict[str, str]:
+    """The electrodes that are asked for → the names by which they are."""
     electrodes = {name: resolve(name) for name in wanted}
-    if missing := [name for name, electrode in electrodes.items() if electrode not in named]:
+    if nobody := [name for name, electrode in electrodes.items() if electrode is None]:
+        found = ", ".join(draft.named) or "none"
         raise RecordingError(
-            f"{source}: channels={list(wanted)}: there is no {', '.join(missing)}; found: {', '.join(named) or 'none'}"
+            f"{draft.source}: channels={list(wanted)}: there is no {', '.join(nobody)}, which is no known electrode; "
+            f"found: {found}"
         )
-    return {electrode: named[electrode] for electrode in electrodes.values() if electrode is not None}
+    return {electrode: name for name, electrode in electrodes.items() if electrode is not None}
 
 
-def _renamed(channels: Sequence[Channel], source: str, wanted: Mapping[str, str]) -> Choice:
-    """The user says which channel is which electrode, whatever the file says."""
-    own = {channel.name: i for i, channel in enumerate(channels)}
-    if missing := [name for name in wanted if name not in own]:
-        raise RecordingError(f"{source}: channels=: there is no {', '.join(missing)}; found: {_listed(own)}")
-    if strange := [electrode for electrode in wanted.values() if resolve(electrode) is None]:
-        raise RecordingError(f"{source}: channels=: no known electrode: {', '.join(strange)}; known: {_known()}")
-    electrodes = [resolve(electrode) or "" for electrode in wanted.values()]
-    if twice := [electrode for electrode, count in Counter(electrodes).items() if count > 1]:
-        raise RecordingError(f"{source}: channels=: given more than once: {', '.join(twice)}")
-    if not wanted:
-        raise RecordingError(f"{source}: channels= is empty; found: {_listed(own)}")
-    named = {electrode: own[name] for electrode, name in zip(electrodes, wanted, strict=True)}
-    if no_voltage := [channels[i].name for i in named.values() if channels[i].unit is None]:
-        raise RecordingError(f"{source}: channels=: not a voltage in the file: {', '.join(no_voltage)}")
-    named = _one_rate(channels, named, source, "error", [])
-    rest = [name for name, i in own.items() if i not in named.values()]
-    notes = (f"left out, not named in channels=: {', '.join(rest)}",) if rest else ()
-    return Choice(tuple(named.values()), tuple(named), notes)
+def _seek(draft: Draft, asked: Sequence[str]) -> None:
+    """Look for channels near electrodes that are asked for by name and are not there."""
+    missing = [electrode for electrode in asked if electrode not in draft.named]
+    if draft.unknown == "nearest" and missing:
+        others = {i: e for e, i in draft.named.items() if e not in asked}
+        template = positions()
+        near = _moved(draft) | {i: np.array(template[e]) for i, e in others.items() if e in template}
+        matches = nearest_free(near, (), among=missing)
+        for i, (electrode, distance) in matches.items():
+            draft.named = {e: index for e, index in draft.named.items() if index != i}
+            draft.take(electrode, i, "position", f"{distance:.0f} mm")
+        _say_nearest(draft, matches)
+    for i in draft.strange:
+        if i not in draft.named.values():
+            draft.row(i, "left out", "unknown electrode, not asked for")
 
 
-def _settle(
-    channels: Sequence[Channel],
-    named: Mapping[str, int],
-    strange: Sequence[int],
-    source: str,
-    unknown: str,
-    notes: list[str],
-    grid: set[str],
-) -> dict[str, int]:
+def _only(draft: Draft, asked: Mapping[str, str], bipolar: Sequence[str], needed: Sequence[str]) -> None:
+    """Keep what was asked for, which must be there, or what a montage needs."""
+    if missing := [name for electrode, name in asked.items() if electrode not in draft.named]:
+        raise RecordingError(
+            f"{draft.source}: channels={list(asked.values())}: there is no {', '.join(missing)}; found: "
+            f"{', '.join(draft.named) or 'none'}. unknown='nearest' takes a neighbour, 'interpolate' computes it"
+        )
+    kept = [electrode for electrode in (*needed, *bipolar) if electrode in draft.named]
+    for electrode in [electrode for electrode in draft.named if electrode not in kept]:
+        draft.leave(electrode, "not asked for" if asked else "not part of the montage")
+    draft.named = {electrode: draft.named[electrode] for electrode in kept}
+
+
+def _settle(draft: Draft) -> None:
     """Apply the policy for channels whose names are no known electrodes."""
-    names = [channels[i].name for i in strange]
-    if unknown == "error":
-        lookalikes = [name for name in names if name in grid and resolve(name) is not None]
-        why = f" (its names count contacts, so {lookalikes[0]} is not taken for the electrode)" if lookalikes else ""
-        raise RecordingError(
-            f"{source}: {len(names)} of {len(names) + len(named)} EEG channels are no known electrodes: "
-            f"{_listed(names)}{why}. Choose unknown='drop' to leave them out, unknown='nearest' to take the nearest "
-            f"electrode where the file has positions, or say what they are with channels={{{names[0]!r}: 'Fp1', …}}"
-        )
-    taken: dict[str, int] = {}
-    if unknown == "nearest":
-        placed = {i: place for i in strange if (place := channels[i].position) is not None}
-        moved = _onto_template(placed, {e: channels[i].position for e, i in named.items()})
-        matches = _nearest_free(moved, tuple(named))
-        taken = {electrode: i for i, (electrode, _) in matches.items()}
-        if matches:
-            said = [f"{channels[i].name} → {electrode} ({mm:.0f} mm)" for i, (electrode, mm) in matches.items()]
-            notes.append(f"taken for the nearest electrode: {', '.join(said)}")
-    if dropped := [channels[i].name for i in strange if i not in taken.values()]:
-        why = "unknown electrode"
-        if unknown == "nearest":
-            why += f" with no free electrode within {FARTHEST:g} mm of its position, or without one"
-        notes.append(f"left out, {why}: {', '.join(dropped)}")
-    return taken
+    names = [draft.channels[i].name for i in draft.strange]
+    if draft.unknown == "error":
+        raise RecordingError(unknown_names(draft, names))
+    matches: dict[int, tuple[str, float]] = {}
+    if draft.unknown in ("nearest", "interpolate"):
+        matches = nearest_free(_moved(draft), tuple(draft.named))
+        for i, (electrode, distance) in matches.items():
+            draft.take(electrode, i, "position", f"{distance:.0f} mm")
+        if draft.unknown == "nearest":
+            _say_nearest(draft, matches)
+        else:
+            draft.targets = [electrode for electrode, _ in matches.values()]
+    why = "unknown electrode"
+    if draft.unknown != "drop":
+        why += f" with no free electrode within {REACH:g} mm of its position, or without one"
+    if dropped := [i for i in draft.strange if i not in matches]:
+        for i in dropped:
+            draft.row(i, "left out", why)
+        draft.notes.append(f"left out, {why}: {', '.join(draft.channels[i].name for i in dropped)}")
 
 
-def _onto_template(
-    places: Mapping[int, Sequence[float]], anchors: Mapping[str, Sequence[float] | None]
-) -> dict[int, np.ndarray]:
-    """Move a file's positions to where the template has the electrodes of known name.
-
-    Files put their origin in the middle of a sphere, between the ears, or elsewhere, and heads differ in size: the
-    similarity transform (Kabsch 1976, Umeyama 1991) that fits the known electrodes is applied to all. Nets without
-    known electrodes are moved by fitting a sphere to them and to the template instead.
-    """
-    template = positions()
-    pairs = [(place, template[e]) for e, place in anchors.items() if place is not None and e in template]
-    if len(pairs) < _ANCHORS:
-        if len(places) < _SPHERE:
-            return {i: np.array(place) for i, place in places.items()}
-        middle, radius = _sphere(np.array(list(places.values())))
-        their_middle, their_radius = _sphere(np.array([p for e, p in template.items() if e not in _OFF_THE_SPHERE]))
-        return {i: (np.array(p) - middle) * their_radius / radius + their_middle for i, p in places.items()}
-    own, theirs = (np.array(side, float) for side in zip(*pairs, strict=True))
-    own_middle, their_middle = own.mean(axis=0), theirs.mean(axis=0)
-    left, sizes, right = np.linalg.svd((theirs - their_middle).T @ (own - own_middle))
-    handed = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
-    rotation = left @ np.diag(handed) @ right
-    scale = (sizes * handed).sum() / ((own - own_middle) ** 2).sum()
-    return {i: scale * rotation @ (np.array(place) - own_middle) + their_middle for i, place in places.items()}
+def _moved(draft: Draft) -> dict[int, np.ndarray]:
+    """Places of the strange channels on the template."""
+    return onto_template(draft.places, {e: draft.channels[i].position for e, i in draft.named.items()})
 
 
-def _sphere(places: np.ndarray) -> tuple[np.ndarray, float]:
-    """Middle and radius of the sphere that fits places of shape (n, 3), by linear least squares."""
-    solution = np.linalg.lstsq(np.c_[2 * places, np.ones(len(places))], (places**2).sum(axis=1), rcond=None)[0]
-    return solution[:3], float(np.sqrt(solution[3] + solution[:3] @ solution[:3]))
+def _say_nearest(draft: Draft, matches: Mapping[int, tuple[str, float]]) -> None:
+    if matches:
+        said = [f"{draft.channels[i].name} → {electrode} ({mm:.0f} mm)" for i, (electrode, mm) in matches.items()]
+        draft.notes.append(f"taken for the nearest electrode: {', '.join(said)}")
 
 
-def _nearest_free(places: Mapping[int, np.ndarray], present: Sequence[str]) -> dict[int, tuple[str, float]]:
-    """Give each place the nearest electrode that is free, the closest pairs first: index → (electrode, mm)."""
-    template = positions()
-    occupied = np.array([template[e] for e in present if e in template]).reshape(-1, 3)
-    free = [e for e in ELECTRODES if e in template and e not in present]
-    spots = np.array([template[e] for e in free])
-    to_occupied = 1000 * np.linalg.norm(spots[:, None] - occupied[None], axis=2)
-    usable = ~(to_occupied < _SAME_PLACE).any(axis=1)
-    indices = list(places)
-    if not indices:
-        return {}
-    distance = 1000 * np.linalg.norm(np.array([places[i] for i in indices])[:, None] - spots[None], axis=2)
-    distance[:, ~usable] = np.inf
-    found: dict[int, tuple[str, float]] = {}
-    while distance.min() <= FARTHEST:
-        row, column = np.unravel_index(np.argmin(distance), distance.shape)
-        found[indices[row]] = (free[column], float(distance[row, column]))
-        distance[row] = np.inf
-        distance[:, np.linalg.norm(spots - spots[column], axis=1) * 1000 < _SAME_PLACE] = np.inf
-    return dict(sorted(found.items()))
+def _set_bad_aside(draft: Draft, bad: Mapping[int, str]) -> None:
+    """Mark what cannot be used; under ``interpolate`` also what the file marks as bad."""
+    draft.bad = dict(bad)
+    if draft.unknown == "interpolate":
+        for i, channel in enumerate(draft.channels):
+            if channel.bad:
+                draft.bad.setdefault(i, "marked as bad in the file")
+        return
+    left = {electrode: draft.bad[i] for electrode, i in draft.named.items() if i in draft.bad}
+    for electrode, why in left.items():
+        draft.leave(electrode, why)
+    if kept := [draft.channels[i].name for i in draft.named.values() if draft.channels[i].bad]:
+        draft.notes.append(f"marked as bad in the file, but kept: {', '.join(kept)}")
+    for why in dict.fromkeys(left.values()):
+        draft.notes.append(f"left out, {why}: {', '.join(e for e, found in left.items() if found == why)}")
 
 
-def _one_rate(
-    channels: Sequence[Channel], named: dict[str, int], source: str, unknown: str, notes: list[str]
-) -> dict[str, int]:
+def _one_rate(draft: Draft, needed: Sequence[str] | None) -> None:
     """Keep the channels of one sampling rate: resampling some of them unasked would hide what they lack."""
-    rates = Counter(channels[i].rate for i in named.values())
-    if len(rates) == 1:
-        return named
+    rates = Counter(draft.channels[i].rate for e, i in draft.named.items() if needed is None or e in needed)
+    rates = rates or Counter(draft.channels[i].rate for i in draft.named.values())
     main = max(rates, key=lambda rate: (rates[rate], rate))
-    slow = [f"{e} ({channels[i].rate:g} Hz)" for e, i in named.items() if channels[i].rate != main]
-    if unknown == "error":
+    slow = {e: draft.channels[i].rate for e, i in draft.named.items() if draft.channels[i].rate != main}
+    if not slow:
+        return
+    said = [f"{electrode} ({rate:g} Hz)" for electrode, rate in slow.items()]
+    if draft.unknown == "error" or any(electrode in slow for electrode in needed or ()):
         raise RecordingError(
-            f"{source}: electrodes sampled at different rates: most at {main:g} Hz, but {_listed(slow)}; name those of "
-            f"one rate (channels=), or choose unknown='drop', which keeps those at {main:g} Hz"
+            f"{draft.source}: electrodes sampled at different rates: most at {main:g} Hz, but {listed(said)}; name "
+            f"those of one rate (channels=), or choose unknown='drop', which keeps those at {main:g} Hz"
         )
-    notes.append(f"left out, not sampled at {main:g} Hz: {', '.join(slow)}")
-    return {e: i for e, i in named.items() if channels[i].rate == main}
+    for electrode, rate in slow.items():
+        draft.leave(electrode, f"{rate:g} Hz, not {main:g}")
+    draft.notes.append(f"left out, not sampled at {main:g} Hz: {', '.join(said)}")
 
 
-def _no_eeg(channels: Sequence[Channel], source: str, notes: Sequence[str]) -> str:
-    details = "; ".join(note if len(note) <= 200 else f"{note[:200]} …" for note in notes)
-    first = channels[0].name if channels else "name"
+def _recipes(draft: Draft, needed: Sequence[str] | None, *, must: bool) -> dict[str, dict[int, float]]:
+    """What each electrode is made of: a channel, or splines over others."""
+    wanted = list(draft.named) if needed is None else list(needed)
+    recipes: dict[str, dict[int, float]] = {
+        e: {draft.named[e]: 1.0}
+        for e in wanted
+        if e in draft.named and draft.named[e] not in draft.bad and e not in draft.targets
+    }
+    targets = [e for e in wanted if e not in recipes]
+    if draft.unknown != "interpolate" or not targets:
+        return recipes
+    template = positions()
+    rate = draft.channels[next(iter(draft.named.values()))].rate
+    places = {i: np.array(template[e]) for e, i in draft.named.items() if e in template and e not in draft.targets}
+    sources = {
+        i: place.tolist()
+        for i, place in (_moved(draft) | places).items()
+        if i not in draft.bad and draft.channels[i].rate == rate
+    }
+    mixing.refuse_mixed_references([draft.channels[i].name for i in sources], draft.source, "interpolating")
+    made = mixing.splines(targets, sources)
+    why = {e: draft.bad.get(draft.named.get(e, -1), "no channel there") for e in targets}
+    for electrode in targets:
+        if electrode in made:
+            recipes[electrode], detail = made[electrode]
+            draft.rows[-1 - len(draft.rows)] = Covered(
+                channel="", electrode=electrode, how="interpolated", detail=f"{why[electrode]}; {detail}"
+            )
+    if done := [f"{e} ({why[e]}; {made[e][1]})" for e in targets if e in made]:
+        draft.notes.append(f"interpolated by spherical splines: {', '.join(done)}")
+    if failed := [e for e in targets if e not in made]:
+        if must:
+            raise RecordingError(
+                f"{draft.source}: channels=: there is no {', '.join(failed)}, and too few channels near enough to "
+                f"interpolate it; found: {listed(list(draft.named))}"
+            )
+        said = [f"{electrode} ({why[electrode]})" for electrode in failed]
+        draft.notes.append(f"left out, cannot be interpolated: {', '.join(said)}")
+    return {e: recipes[e] for e in wanted if e in recipes}
+
+
+def _derive(
+    draft: Draft,
+    base: Mapping[str, dict[int, float]],
+    pairs: Sequence[tuple[str, str, str]],
+    asked: bool,
+) -> dict[str, dict[int, float]]:
+    """The bipolar channels of the TCP montage, as differences of electrodes or as the file has them."""
+    recipes: dict[str, dict[int, float]] = {}
+    missing: dict[str, list[str]] = {}
+    mixed: set[int] = set()
+    for name, plus, minus in pairs:
+        own = draft.named.get(name)
+        if own is not None and own not in draft.bad:
+            recipes[name] = {own: 1.0}
+        elif lacking := [end for end in (plus, minus) if end not in base]:
+            missing[name] = lacking
+        else:
+            recipes[name] = mixing.difference(base[plus], base[minus])
+            mixed |= set(recipes[name])
+            draft.rows[-1 - len(draft.rows)] = Covered(
+                channel="", electrode=name, how="derived", detail=f"{plus} minus {minus}"
+            )
+    if not recipes or (missing and (draft.unknown == "error" or asked)):
+        lacking = list(dict.fromkeys(end for ends in missing.values() for end in ends))
+        raise RecordingError(
+            f"{draft.source}: montage='tcp' needs {', '.join(lacking)} for {', '.join(missing)}; found: "
+            f"{listed(list(draft.named))}; unknown='drop' leaves such channels out"
+        )
+    mixing.refuse_mixed_references([draft.channels[i].name for i in mixed], draft.source, "montage='tcp'")
+    if missing:
+        said = [f"{name} ({', '.join(lacking)})" for name, lacking in missing.items()]
+        draft.notes.append(f"left out, electrodes missing: {', '.join(said)}")
+    if mixed:
+        unnamed = mixing.tcp_without_names()
+        draft.notes.append(
+            f"bipolar channels derived: {', '.join(recipes)}; without a name in the official list: {', '.join(unnamed)}"
+        )
+    return recipes
+
+
+def _choice(draft: Draft, recipes: Mapping[str, Mapping[int, float]]) -> Choice:
+    single = all(list(recipe.values()) == [1.0] for recipe in recipes.values())
+    used = list(dict.fromkeys(i for recipe in recipes.values() for i in recipe))
+    weights = None
+    if not single:
+        column = {index: place for place, index in enumerate(used)}
+        weights = np.zeros((len(recipes), len(used)))
+        for row, recipe in enumerate(recipes.values()):
+            weights[row, [column[i] for i in recipe]] = list(recipe.values())
+    for i in range(len(draft.channels)):
+        current = draft.rows.get(i)
+        if current is None:
+            draft.row(i, "left out", "not used")
+        elif current.electrode is not None and recipes.get(current.electrode) != {i: 1.0}:
+            draft.rows[i] = _unlike_itself(draft, i, current, used)
+        elif current.how == "left out" and i in used:
+            draft.rows[i] = replace(current, how="source", detail="")
+    own = [draft.rows[i] for i in range(len(draft.channels))]
+    made = [row for i, row in draft.rows.items() if i < 0]
+    return Choice(tuple(used), tuple(recipes), weights, (*own, *made), tuple(draft.notes))
+
+
+def _unlike_itself(draft: Draft, index: int, row: Covered, used: Sequence[int]) -> Covered:
+    """The row of a channel that is a known electrode, but not one of the recording's."""
+    if index in used:
+        return replace(row, how="source")
+    return replace(row, electrode=None, how="left out", detail=draft.bad.get(index, "not asked for"))
+
+
+def _no_eeg(draft: Draft) -> str:
+    details = "; ".join(note if len(note) <= 200 else f"{note[:200]} …" for note in draft.notes)
+    first = draft.channels[0].name if draft.channels else "name"
     return (
-        f"{source}: no EEG electrode among its {len(channels)} channels ({details}). If some of them are electrodes, "
-        f"say which with channels={{{first!r}: 'Fp1', …}}"
+        f"{draft.source}: no EEG electrode among its {len(draft.channels)} channels ({details}). If some of them are "
+        f"electrodes, say which with channels={{{first!r}: 'Fp1', …}}"
     )
-
-
-def _listed(names: Sequence[str] | Mapping[str, int], most: int = 24) -> str:
-    shown = list(names)
-    rest = f" … and {len(shown) - most} more" if len(shown) > most else ""
-    return ", ".join(shown[:most]) + rest
-
-
-def _known() -> str:
-    return ", ".join(sorted(ELECTRODES, key=channel_id))

@@ -10,8 +10,8 @@ import contextlib
 import logging
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,37 +19,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurolm.data import edf, xdf
+from neurolm.data.channels import Channel, Signal, Source
+from neurolm.data.cnt import inspect_cnt, reader_of
 from neurolm.data.edf import MICROVOLTS
-from neurolm.data.edf_signal import Samples, open_samples
+from neurolm.data.edf_signal import open_samples
+from neurolm.data.isolated import open_isolated
+from neurolm.data.sidecar import described
+from neurolm.data.suffixes import EDF_READERS, FOLDERS, MNE_READERS, RECORDING_SUFFIXES, main_file, suffix_of
+from neurolm.data.wholeness import check_after, check_before
 from neurolm.errors import RecordingError
 
 if TYPE_CHECKING:
     import mne
 
-# Suffix → name of the reader in mne.io. Left out: formats of MEG, NIRS and eye tracking, and those that need arguments.
-# A format whose reader can crash the interpreter belongs into a subprocess of its own: `_open_with_mne` is the place.
-_MNE_READERS = {
-    ".gdf": "read_raw_gdf", ".vhdr": "read_raw_brainvision", ".ahdr": "read_raw_brainvision", ".fif": "read_raw_fif",
-    ".fif.gz": "read_raw_fif", ".set": "read_raw_eeglab", ".mff": "read_raw_egi", ".raw": "read_raw_egi",
-    ".eeg": "read_raw_nihon", ".lay": "read_raw_persyst", ".data": "read_raw_nicolet", ".cdt": "read_raw_curry",
-    ".dap": "read_raw_curry", ".nxe": "read_raw_eximia", ".mefd": "read_raw_mef", ".nedf": "read_raw_nedf",
-}  # fmt: skip
 _OPTIONS: dict[str, dict[str, Any]] = {
     "read_raw_egi": {"events_as_annotations": True},
     "read_raw_nicolet": {"ch_type": "eeg"},
 }
-_EDF_READERS = {".edf": "read_raw_edf", ".rec": "read_raw_edf", ".bdf": "read_raw_bdf"}
-_FOLDERS = (".mff", ".mefd")
-RECORDING_SUFFIXES = (*_EDF_READERS, *_MNE_READERS, ".cnt", ".xdf", ".xdfz")
-"""Suffixes of the recordings that can be opened."""
-
-_COMPANIONS = {".vmrk": ".vhdr", ".eeg": ".vhdr", ".dat": ".vhdr", ".fdt": ".set"}
-"""Parts of a recording that are opened through another file, where that file is there."""
-_NOT_RAW_FIF = re.compile(
-    r"[-_](eve|epo|ave|cov|fwd|inv|trans|src|bem|sol|ica|proj|dig|annot|tfr|psd|csd|montage|stc)(-\d+)?\.fif(\.gz)?$"
-    r"|_split-(?!01)\d+|[-_](raw|eeg|meg|sss)-\d+\.fif(\.gz)?$"
-)
-"""Names of FIF files that hold no recording (MNE's naming conventions), or the later parts of a split one."""
+_ISOLATED = ("read_raw_ant", "read_raw_mef")
+"""Readers in C that a damaged file can crash: they run in a process of their own."""
+_HDF5 = b"\x89HDF"  # EEGLAB files of MATLAB 7.3: HDF5 is such a reader too
+_EXTRAS = {"antio": "formats", "curryreader": "formats", "mffpy": "formats"}
+"""Module that a reader needs → our extra that brings it."""
 _NO_BEARING = re.compile(
     r"filter|[Hh]ighpass|[Ll]owpass|encoding|meas_date|measurement date|naming conv|not conform|not unique"
 )
@@ -57,50 +48,19 @@ _NO_BEARING = re.compile(
 _MNE_TYPES = {"eeg": "eeg", "stim": "stimulus", "eog": "eog", "ecg": "ecg", "emg": "emg", "ref_meg": "reference"}
 
 
-@dataclass(frozen=True)
-class Channel:
-    """A channel as the file describes it."""
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the user may say about how to read a file."""
 
-    name: str
-    kind: str
-    """What the file says it is, in the words of ``montage.kind``; ``eeg`` where the format cannot say."""
-    unit: str | None
-    """Unit of the file's numbers: a key of ``MICROVOLTS``, ``UNSTATED``, or None for one that is no voltage."""
-    rate: float
-    """Samples per second."""
-    position: tuple[float, float, float] | None = None
-    """x, y, z in metres in head coordinates, where the file has them."""
+    stream: str | int | None = None
+    """XDF: name or number of the stream."""
+    data_format: str | None = None
+    """Neuroscan: ``int16`` or ``int32``."""
+    truncated: str = "refuse"
+    """One of ``wholeness.TRUNCATED_POLICIES``."""
 
 
-@dataclass(frozen=True)
-class Signal:
-    """Some of a file's channels, ready to be read."""
-
-    rate: float
-    """Samples per second."""
-    samples: int
-    """Samples of each channel."""
-    volts: tuple[float, ...]
-    """What ``read`` makes of one unit of the file's own number, for each channel that was asked for."""
-    marks: tuple[tuple[float, float, str], ...]
-    """Annotations: seconds from the first sample, seconds, text."""
-    read: Callable[[int, int], np.ndarray]
-    """First and last sample (exclusive) → float64 of shape (channels that were asked for, samples)."""
-    direct: Samples | None = None
-    """The file's whole numbers of the same channels, where they can be had without MNE."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """An opened file: its channels, and how to get at their signal."""
-
-    path: Path | None
-    channels: tuple[Channel, ...]
-    load: Callable[[Sequence[int]], Signal]
-    notes: list[str] = field(default_factory=list)
-
-
-def open_source(path: Path) -> Source:
+def open_source(path: Path, options: Options | None = None) -> Source:
     """Open a file by its suffix, reading its header only.
 
     Raises
@@ -108,11 +68,12 @@ def open_source(path: Path) -> Source:
     RecordingError
         If there is no such file, no reader for it, or the reader cannot read it.
     """
+    options = options or Options()
     if not path.exists():
         raise RecordingError(f"{path}: no such file; check the path")
-    path, notes = _main_file(path)
+    path, notes = main_file(path)
     suffix = suffix_of(path)
-    if path.is_dir() and suffix not in _FOLDERS:
+    if path.is_dir() and suffix not in FOLDERS:
         raise RecordingError(f"{path}: a folder, not a recording; name a recording in it, or prepare the whole folder")
     if suffix is None:
         raise RecordingError(
@@ -120,14 +81,16 @@ def open_source(path: Path) -> Source:
         )
     if path.is_file() and path.stat().st_size == 0:
         raise RecordingError(f"{path}: the file is empty (0 bytes); copy or download it again")
-    if suffix in _EDF_READERS:
-        source = _open_edf(path, _EDF_READERS[suffix])
+    if options.stream is not None and suffix not in (".xdf", ".xdfz"):
+        raise RecordingError(f"{path}: stream= is for XDF files; leave it out")
+    if suffix in EDF_READERS:
+        source = _open_edf(path, EDF_READERS[suffix], options)
     elif suffix in (".xdf", ".xdfz"):
-        source = _open_xdf(path)
+        source = _open_xdf(path, options)
     else:
-        source = _open_with_mne(path, _MNE_READERS.get(suffix) or _cnt_reader(path))
+        source = _open_with_mne(path, suffix, options)
     source.notes[:0] = notes
-    return source
+    return described(source)
 
 
 def open_mne(raw: mne.io.BaseRaw, path: Path | None = None) -> Source:
@@ -136,6 +99,8 @@ def open_mne(raw: mne.io.BaseRaw, path: Path | None = None) -> Source:
     worth = [(_unit_worth(volts), volts) for volts in _volts_per_number(raw)]
     units = [unit or "V" for unit, _ in worth]
     volts = [factor if unit else 1.0 for unit, factor in worth]
+    if _microvolts_as_volts(raw):
+        units = ["uV"] * len(units)
     channels = tuple(
         Channel(
             name=name,
@@ -143,6 +108,7 @@ def open_mne(raw: mne.io.BaseRaw, path: Path | None = None) -> Source:
             unit=units[i],
             rate=float(raw.info["sfreq"]),
             position=_position(raw.info["chs"][i]["loc"]),
+            bad=name in raw.info["bads"],
         )
         for i, name in enumerate(raw.ch_names)
     )
@@ -150,44 +116,7 @@ def open_mne(raw: mne.io.BaseRaw, path: Path | None = None) -> Source:
     def load(indices: Sequence[int]) -> Signal:
         return _mne_signal(raw, indices, [volts[i] for i in indices])
 
-    source = Source(path, channels, load)
-    if bads := [name for name in raw.info["bads"] if name in raw.ch_names]:
-        source.notes.append(f"marked as bad in the file, but kept: {', '.join(bads)}")
-    return source
-
-
-def suffix_of(path: Path) -> str | None:
-    """The suffix of a recording's name in ``RECORDING_SUFFIXES``, None if it has none of them."""
-    name = path.name.lower()
-    return max((s for s in RECORDING_SUFFIXES if name.endswith(s)), key=len, default=None)
-
-
-def find_recordings(folder: Path) -> list[Path]:
-    """Find the recordings in a folder and the folders below it, sorted by path.
-
-    One path for each recording: BrainVision by its header, EEGLAB by its ``.set``, a split FIF by its first part.
-    FIF files that hold something else by their name (``-eve.fif``, ``-epo.fif`` …) and hidden files are passed over.
-
-    Raises
-    ------
-    RecordingError
-        If there is no such folder.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise RecordingError(f"{folder}: no such folder; check the path")
-    found = []
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        hidden = any(part.startswith(".") for part in parts)
-        inside = any(part.lower().endswith(_FOLDERS) for part in parts[:-1])
-        suffix = suffix_of(path)
-        if hidden or inside or suffix is None or path.is_dir() != (suffix in _FOLDERS):
-            continue
-        if _NOT_RAW_FIF.search(path.name) or _main_file(path)[0] != path:
-            continue
-        found.append(path)
-    return found
+    return Source(path, channels, load)
 
 
 @contextlib.contextmanager
@@ -210,16 +139,8 @@ def listening() -> Iterator[list[str]]:
     notes[:] = dict.fromkeys(" ".join(note.split()) for note in notes if not _NO_BEARING.search(note))
 
 
-def _main_file(path: Path) -> tuple[Path, list[str]]:
-    """The file through which a part of a recording is opened."""
-    main = _COMPANIONS.get(path.suffix.lower())
-    if main is not None and (other := path.with_suffix(main)).exists():
-        return other, [f"opened through {other.name}"]
-    return path, []
-
-
-def _open_edf(path: Path, reader: str) -> Source:
-    header = edf.read_header(path)
+def _open_edf(path: Path, reader: str, options: Options) -> Source:
+    header = edf.read_header(path, options.truncated)
     channels = tuple(Channel(s.label, "eeg" if s.unit is not None else "other", s.unit, s.rate) for s in header.signals)
     source = Source(path, channels, load=lambda indices: _load_edf(path, reader, channels, indices, source.notes))
     source.notes.extend(header.notes)
@@ -246,9 +167,9 @@ def _load_edf(path: Path, reader: str, channels: Sequence[Channel], indices: Seq
     return replace(signal, volts=(1.0,) * len(indices), read=direct.read, direct=direct)
 
 
-def _open_xdf(path: Path) -> Source:
+def _open_xdf(path: Path, options: Options) -> Source:
     with listening() as heard:
-        contents = xdf.read(path)
+        contents = xdf.read(path, options.stream)
     raw = contents.raw
     rate = float(raw.info["sfreq"])
     channels = tuple(
@@ -262,11 +183,54 @@ def _open_xdf(path: Path) -> Source:
     return Source(path, channels, load, [*contents.notes, *heard])
 
 
-def _open_with_mne(path: Path, reader: str) -> Source:
+def _open_with_mne(path: Path, suffix: str, options: Options) -> Source:
+    """Open a file by one of MNE's readers, after the checks that it lacks."""
+    samples, notes = check_before(path, suffix, options.truncated) if path.is_file() else (None, [])
+    reader = reader_of(path) if suffix == ".cnt" else MNE_READERS[suffix]
+    arguments = dict(_OPTIONS.get(reader, {}))
+    if reader == "read_raw_cnt":
+        found = inspect_cnt(path, options.data_format)
+        arguments |= {"data_format": found.data_format, "recompute_n_samples": found.recompute}
+        notes += found.notes
+    elif options.data_format is not None:
+        raise RecordingError(f"{path}: data_format= is for Neuroscan's .cnt files; leave it out")
+    if reader in _ISOLATED or (suffix == ".set" and _begins_with(path, _HDF5)):
+        source = open_isolated(path, reader, arguments)
+    else:
+        source = open_here(path, reader, arguments, truncated=options.truncated)
+    source.notes[:0] = notes
+    return source if samples is None else _cut(source, samples)
+
+
+def open_here(path: Path, reader: str, arguments: dict[str, Any], *, truncated: str = "refuse") -> Source:
+    """Open a file by one of MNE's readers in this process.
+
+    Raises
+    ------
+    RecordingError
+        If the reader cannot read it, or if it is truncated and ``truncated`` says refuse.
+    """
     notes: list[str] = []
-    source = open_mne(_call(path, reader, notes, **_OPTIONS.get(reader, {})), path)
-    source.notes.extend(notes)
-    return source
+    raw = _call(path, reader, notes, **arguments)
+    samples, more = check_after(path, raw, truncated)
+    source = open_mne(raw, path)
+    source.notes.extend([*notes, *more])
+    return source if samples is None else _cut(source, samples)
+
+
+def _cut(source: Source, samples: int) -> Source:
+    """The part of a truncated recording that is there."""
+
+    def load(indices: Sequence[int]) -> Signal:
+        signal = source.load(indices)
+        return replace(signal, samples=min(samples, signal.samples))
+
+    return replace(source, load=load)
+
+
+def _begins_with(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
 
 
 def _call(path: Path, reader: str, notes: list[str], **options: Any) -> mne.io.BaseRaw:
@@ -284,24 +248,13 @@ def _call(path: Path, reader: str, notes: list[str], **options: Any) -> mne.io.B
                 raw = read(encoding="latin1")  # EDF+ annotations should be UTF-8; many programs write Latin-1
     except Exception as error:  # readers of damaged files fail in every way there is
         what = " ".join(str(error).split()) or type(error).__name__
-        remedy = "install what it asks for" if isinstance(error, ImportError) else "copy or export it again"
+        remedy = "copy or export it again"
+        if isinstance(error, ImportError):
+            extra = next((extra for module, extra in _EXTRAS.items() if module in what), None)
+            remedy = f"pip install 'neurolm[{extra}]'" if extra else "install what it asks for"
         raise RecordingError(f"{path}: MNE ({reader}) cannot read it: {what[:300]}; {remedy}") from error
     notes.extend(heard)
     return raw
-
-
-def _cnt_reader(path: Path) -> str:
-    """Two formats share the suffix .cnt, and the wrong reader can crash the interpreter: look at the file first."""
-    with path.open("rb") as file:
-        magic = file.read(12)
-    if magic.startswith(b"Version 3"):
-        return "read_raw_cnt"
-    if magic[:4] in (b"RIFF", b"RF64"):
-        return "read_raw_ant"
-    raise RecordingError(
-        f"{path}: neither Neuroscan ('Version 3.0') nor ANT ('RIFF') wrote this .cnt file, it begins with "
-        f"{magic!r}; convert it to EDF or BrainVision"
-    )
 
 
 def _mne_signal(raw: mne.io.BaseRaw, picks: Sequence[int], volts: Sequence[float]) -> Signal:
@@ -346,6 +299,18 @@ def _volts_per_number(raw: mne.io.BaseRaw) -> list[float]:
         known = {name: edf.unit_of(unit) for name, unit in units.items()}
         return [MICROVOLTS.get(known.get(name) or "V", 1e6) * 1e-6 for name in raw.ch_names]
     return [1e-6 if type(raw).__name__ == "RawEEGLAB" else 1.0] * count
+
+
+def _microvolts_as_volts(raw: mne.io.BaseRaw) -> bool:
+    """Whether MNE 1.13 gives a format's microvolts out as volts.
+
+    It does so with eXimia's (0.0763 per digit are ±2,500 over 16 bits), and with EGI's simple binary files that state
+    the amplifier's range, which is in microvolts (EEGLAB's ``readegi`` converts it so).
+    """
+    reader = type(raw).__name__
+    extras = (getattr(raw, "_raw_extras", None) or [None])[0]
+    ranged = isinstance(extras, dict) and bool(extras.get("value_range")) and bool(extras.get("bits"))
+    return reader == "RawEximia" or (reader == "RawEGI" and ranged)
 
 
 def _unit_worth(volts: float) -> str | None:

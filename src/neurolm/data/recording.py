@@ -10,7 +10,7 @@ Opening reads the header and, to check the signal, at most a minute of it. Whate
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,24 +18,33 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurolm.data import checks
+from neurolm.data.channels import Signal, Source
+from neurolm.data.cnt import WIDTHS
+from neurolm.data.coverage import Covered, coverage_table
 from neurolm.data.edf import MICROVOLTS, UNSTATED
 from neurolm.data.electrodes import UNKNOWN_POLICIES, Choice, choose
-from neurolm.data.readers import (
-    RECORDING_SUFFIXES,
-    Signal,
-    Source,
-    find_recordings,
-    open_mne,
-    open_source,
-    suffix_of,
-)
+from neurolm.data.mixing import MONTAGES
+from neurolm.data.readers import Options, open_mne, open_source
+from neurolm.data.suffixes import RECORDING_SUFFIXES, find_recordings, suffix_of
+from neurolm.data.wholeness import TRUNCATED_POLICIES
 from neurolm.errors import RecordingError
 
 if TYPE_CHECKING:
     import mne
 
-__all__ = ["RECORDING_SUFFIXES", "Annotation", "Recording", "find_recordings", "open_recording", "suffix_of"]
+__all__ = [
+    "RECORDING_SUFFIXES",
+    "Annotation",
+    "Covered",
+    "Recording",
+    "coverage_table",
+    "find_recordings",
+    "open_recording",
+    "suffix_of",
+]
 
+AUTO = "auto"
+"""The ``unit`` that is decided from the amplitude."""
 _UNSTATED_MEANS = "uV"  # the unit of EEG files that give none; the amplitude check catches those that mean another
 
 
@@ -66,8 +75,11 @@ class Recording:
     """What was left out, assumed or noticed while opening."""
     unit: str
     """Unit of the numbers in the file: a key of ``edf.MICROVOLTS``, several joined with ``/``."""
+    coverage: tuple[Covered, ...] = field(default=(), repr=False)
+    """How each channel of the file was understood: rows for ``coverage_table``."""
     _signal: Signal = field(repr=False, compare=False)
     _microvolts: np.ndarray = field(repr=False, compare=False)
+    _weights: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     @property
     def seconds(self) -> float:
@@ -100,7 +112,16 @@ class Recording:
             raise ValueError(f"start={start}, stop={stop}: not inside the recording's {self.seconds:g} s")
         return self._read(first, last)
 
+    def look(self) -> checks.Look:
+        """Measure up to a minute of the signal of the channels that are read, before electrodes are made from them."""
+        parts = (self._sources(first, last) for first, last in checks.blocks(self.samples, self.rate))
+        return checks.look(parts, self.rate)
+
     def _read(self, first: int, last: int) -> np.ndarray:
+        microvolts = self._sources(first, last)
+        return microvolts if self._weights is None else self._weights @ microvolts
+
+    def _sources(self, first: int, last: int) -> np.ndarray:
         try:
             microvolts = self._signal.read(first, last)
         except OSError as error:
@@ -116,59 +137,100 @@ def open_recording(
     unit: str | None = None,
     channels: Sequence[str] | Mapping[str, str] | None = None,
     check: bool = True,
+    montage: str | None = None,
+    cap: str | None = None,
+    stream: str | int | None = None,
+    data_format: str | None = None,
+    truncated: str = "refuse",
 ) -> Recording:
     """Open a recording of any format in ``RECORDING_SUFFIXES``.
 
     Parameters
     ----------
     source
-        A file (for EGI's ``.mff`` and MEF a folder), or an object of MNE's.
+        A file (for EGI's ``.mff`` and MEF a folder), or an object of MNE's. Side files of BIDS beside it are used.
     unknown
         What to do with a channel that the file takes for EEG, but whose name is no known electrode: ``"error"``;
-        ``"drop"`` it; or take the ``"nearest"`` official electrode that the recording does not have yet, where the
-        file has positions. With the last two, flat channels are dropped too.
+        ``"drop"`` it; take the ``"nearest"`` official electrode within ``montage.REACH`` that the recording does not
+        have yet, where the file or its cap has positions; or ``"interpolate"``, which computes the signal there by
+        spherical splines. It decides about electrodes in ``channels`` that are missing (nearest, interpolate), and
+        about flat and saturated channels: refused, left out (drop, nearest), or interpolated, as are those that the
+        file marks as bad.
     unit
         What the numbers in the file really are: ``"V"``, ``"mV"``, ``"uV"`` or ``"nV"``. By default the file is
-        believed; one that says nothing is taken to mean µV.
+        believed; one that says nothing is taken to mean µV. ``"auto"`` takes another unit where that brings the
+        amplitude to that of EEG, and says so.
     channels
         Electrodes to read, in this order; by default all that are found. Or a mapping from the file's own channel
         names to electrodes, for files whose names say nothing (``{"ch1": "Fp1"}``).
     check
-        Look at up to a minute of the signal, spread over the recording, for values that are not numbers, flat
-        channels and amplitudes that cannot be EEG.
+        Look at up to a minute of the signal, spread over the recording, for values that are not numbers, flat or
+        saturated channels and amplitudes that cannot be EEG.
+    montage
+        ``"tcp"`` derives the bipolar channels of TUH's montage that have official names (FP1-F7 … P4-O2) from
+        electrodes of one reference.
+    cap
+        MNE's name of the cap (``"GSN-HydroCel-128"``, ``"biosemi64"`` …) whose contacts the channels count.
+    stream
+        XDF: name or number of the stream to read; by default the longest of type EEG.
+    data_format
+        Neuroscan: ``"int16"`` or ``"int32"``; by default decided from the file, and said.
+    truncated
+        ``"refuse"`` a file that is shorter than its header says, or ``"accept"`` what is there.
 
     Raises
     ------
     RecordingError
         If the file is missing, damaged or of no known format, if it holds no EEG, or if it fails a check.
     ValueError
-        For a policy or a unit that does not exist.
+        For a policy, unit, montage or format that does not exist.
     """
-    if unknown not in UNKNOWN_POLICIES:
-        raise ValueError(f"unknown={unknown!r}: choose one of {', '.join(UNKNOWN_POLICIES)}")
-    if unit is not None and unit not in MICROVOLTS:
-        raise ValueError(f"unit={unit!r}: choose one of {', '.join(MICROVOLTS)}")
-    opened = _open(source)
+    _one_of("unknown", unknown, UNKNOWN_POLICIES)
+    _one_of("unit", unit, (*MICROVOLTS, AUTO), optional=True)
+    _one_of("montage", montage, MONTAGES, optional=True)
+    _one_of("data_format", data_format, tuple(WIDTHS), optional=True)
+    _one_of("truncated", truncated, TRUNCATED_POLICIES)
+    opened = _open(source, Options(stream=stream, data_format=data_format, truncated=truncated))
     name = str(opened.path) if opened.path else "the MNE object"
-    chosen = choose(opened.channels, source=name, unknown=unknown, wanted=channels)
-    recording = _assemble(opened, chosen, unit)
-    if not check:
+
+    def chosen(bad: Mapping[int, str] | None = None) -> Choice:
+        return choose(opened.channels, source=name, unknown=unknown, wanted=channels, montage=montage, cap=cap, bad=bad)
+
+    choice = chosen()
+    taken = None if unit == AUTO else unit
+    recording = _assemble(opened, choice, taken)
+    if not check and unit != AUTO:
         return recording
-    findings = checks.examine(
-        _parts(recording),
-        source=name,
-        channels=recording.channels,
-        rate=recording.rate,
-        unit=recording.unit,
-        given=unit is not None,
+    found = recording.look()
+    notes: list[str] = []
+    if unit == AUTO:
+        taken = _decide_unit(found, recording.unit, notes)
+        recording, found = _assemble(opened, choice, taken), found.scaled(recording.unit, taken)
+    amplitudes = dict(zip(choice.indices, found.amplitude.tolist(), strict=True))
+    if check:
+        labels = [choice.coverage[i].electrode or opened.channels[i].name for i in choice.indices]
+        given = unit is not None and unit != AUTO
+        notes += checks.examine(
+            found, source=name, channels=labels, rate=recording.rate, unit=recording.unit, given=given
+        )
+        if found.unusable:
+            _refuse_unusable(name, unknown, {labels[i]: why for i, why in found.unusable.items()})
+            choice = chosen({choice.indices[i]: why for i, why in found.unusable.items()})
+            recording = _assemble(opened, choice, taken)
+    coverage = tuple(
+        replace(row, amplitude=amplitudes.get(i)) if row.channel else row for i, row in enumerate(recording.coverage)
     )
-    recording = replace(recording, notes=(*recording.notes, *findings.notes))
-    return _without(recording, findings.flat, name, unknown) if findings.flat else recording
+    return replace(recording, coverage=coverage, notes=(*recording.notes, *notes))
 
 
-def _open(source: Path | str | mne.io.BaseRaw) -> Source:
+def _one_of(name: str, value: str | None, known: Sequence[str], *, optional: bool = False) -> None:
+    if not (optional and value is None) and value not in known:
+        raise ValueError(f"{name}={value!r}: choose one of {', '.join(known)}")
+
+
+def _open(source: Path | str | mne.io.BaseRaw, options: Options) -> Source:
     if isinstance(source, str | Path):
-        return open_source(Path(source).expanduser())
+        return open_source(Path(source).expanduser(), options)
     import mne
 
     if not isinstance(source, mne.io.BaseRaw):
@@ -179,49 +241,74 @@ def _open(source: Path | str | mne.io.BaseRaw) -> Source:
 
 def _assemble(opened: Source, chosen: Choice, unit: str | None) -> Recording:
     signal = opened.load(chosen.indices)
+    if signal.samples < 1:
+        raise RecordingError(
+            f"{opened.path or 'the MNE object'}: there is not one sample in it; copy or export it again"
+        )
     declared = [opened.channels[i].unit for i in chosen.indices]
-    notes = [*opened.notes, *chosen.notes]
-    unstated = [e for e, own in zip(chosen.electrodes, declared, strict=True) if own == UNSTATED]
+    annotations, more = _annotations(signal)
+    notes = [*opened.notes, *chosen.notes, *more]
+    unstated = [i for i, own in zip(chosen.indices, declared, strict=True) if own == UNSTATED]
     if unit is None and unstated:
-        notes.append(f"no unit given, taken as µV: {', '.join(unstated)}")
+        names = [chosen.coverage[i].electrode or opened.channels[i].name for i in unstated]
+        notes.append(f"no unit given, taken as µV: {', '.join(names)}")
     units = [unit or own or _UNSTATED_MEANS for own in declared]
     return Recording(
         path=opened.path,
         channels=chosen.electrodes,
         rate=signal.rate,
         samples=signal.samples,
-        annotations=tuple(Annotation(*mark) for mark in signal.marks),
+        annotations=annotations,
         notes=tuple(notes),
         unit="/".join(dict.fromkeys(units)),
-        _signal=signal,
+        coverage=chosen.coverage,
+        _signal=signal if chosen.weights is None else replace(signal, direct=None),
         _microvolts=np.array([MICROVOLTS[own] for own in units]) / np.array(signal.volts),
+        _weights=chosen.weights,
     )
 
 
-def _without(recording: Recording, flat: Sequence[int], source: str, unknown: str) -> Recording:
-    """Leave out flat channels, or refuse the recording under the policy ``error``."""
-    names = ", ".join(recording.channels[i] for i in flat)
-    if unknown == "error":
-        raise RecordingError(
-            f"{source}: flat channels: {names}; name the others (channels=), or choose unknown='drop' or 'nearest', "
-            f"which leave flat channels out"
-        )
-    kept = [i for i in range(len(recording.channels)) if i not in flat]
-    signal = recording._signal
-    return replace(
-        recording,
-        channels=tuple(recording.channels[i] for i in kept),
-        notes=(*recording.notes, f"left out, flat: {names}"),
-        _signal=replace(
-            signal,
-            volts=tuple(signal.volts[i] for i in kept),
-            read=lambda first, last: signal.read(first, last)[kept],
-            direct=signal.direct.only(kept) if signal.direct else None,
-        ),
-        _microvolts=recording._microvolts[kept],
+def _decide_unit(found: checks.Look, unit: str, notes: list[str]) -> str | None:
+    """The unit that makes EEG of the numbers; None to believe the file, also where none does."""
+    fits = checks.fitting_unit(found.typical, unit)
+    if fits is None or fits == unit:
+        if fits is not None:
+            notes.append(f"unit='auto': {unit}, as the file says; the typical amplitude is {found.typical:.3g} µV")
+        return None
+    typical = found.scaled(unit, fits).typical
+    notes.append(
+        f"unit='auto': the numbers are taken as {fits}, which makes the typical amplitude {typical:.3g} µV; as {unit} "
+        f"it would be {found.typical:.3g} µV"
+    )
+    return fits
+
+
+def _refuse_unusable(source: str, unknown: str, unusable: Mapping[str, str]) -> None:
+    """Refuse flat and saturated channels under the policy ``error``."""
+    if unknown != "error":
+        return
+    flat = ", ".join(name for name, why in unusable.items() if why == "flat")
+    saturated = ", ".join(f"{name}: {why}" for name, why in unusable.items() if why != "flat")
+    found = "; ".join(part for part in (flat and f"flat channels: {flat}", saturated) if part)
+    raise RecordingError(
+        f"{source}: {found}; name the others (channels=), choose unknown='drop' or 'nearest', which leave them out, or "
+        f"'interpolate', which computes them from the others"
     )
 
 
-def _parts(recording: Recording) -> Iterator[np.ndarray]:
-    for first, last in checks.blocks(recording.samples, recording.rate):
-        yield recording._read(first, last)
+def _annotations(signal: Signal) -> tuple[tuple[Annotation, ...], list[str]]:
+    """The annotations inside the recording; what lies outside is cut off and said."""
+    seconds = signal.samples / signal.rate
+    inside, outside, cut = [], 0, 0
+    for onset, duration, text in signal.marks:
+        first, last = max(onset, 0.0), min(onset + duration, seconds)
+        if last < first or onset > seconds:
+            outside += 1
+            continue
+        whole = (first, last) == (onset, onset + duration)
+        cut += not whole
+        inside.append(Annotation(first, duration if whole else last - first, text))
+    notes = [f"annotations outside the recording's {seconds:g} s left out: {outside}"] if outside else []
+    if cut:
+        notes.append(f"annotations that reach beyond the recording cut off there: {cut}")
+    return tuple(inside), notes

@@ -35,13 +35,20 @@ class Contents:
     notes: tuple[str, ...]
 
 
-def read(path: Path) -> Contents:
+def read(path: Path, stream: str | int | None = None) -> Contents:
     """Read the EEG stream of an XDF file, the longest if there are several, and the markers of all streams.
+
+    Parameters
+    ----------
+    path
+        The file.
+    stream
+        Name of the stream to read, whatever its type, or its place among the streams of the file, from 0.
 
     Raises
     ------
     RecordingError
-        If the file cannot be read or holds no EEG stream.
+        If the file cannot be read, holds no EEG stream, or not the one that is asked for.
     """
     import mne
     import pyxdf
@@ -53,18 +60,18 @@ def read(path: Path) -> Contents:
     except Exception as error:  # damaged files fail in every way there is
         what = " ".join(str(error).split()) or type(error).__name__
         raise RecordingError(f"{path}: pyxdf cannot read it: {what[:300]}; copy or export it again") from error
-    stream, notes = _eeg_stream(path, streams)
-    numbers = np.asarray(stream["time_series"], np.float64).T
-    times = np.asarray(stream["time_stamps"])
-    rate = float(stream["info"]["nominal_srate"][0])
-    measured = float(stream["info"]["effective_srate"])
+    chosen, notes = _eeg_stream(path, streams) if stream is None else (_asked_for(path, streams, stream), [])
+    numbers = np.asarray(chosen["time_series"], np.float64).T
+    times = np.asarray(chosen["time_stamps"])
+    rate = float(chosen["info"]["nominal_srate"][0])
+    measured = float(chosen["info"]["effective_srate"])
     if abs(measured / rate - 1) > _CLOCK_TOLERANCE:
         notes.append(f"taken as {rate:g} Hz, as the stream declares, though {measured:.4g} samples per second arrived")
-    names, kinds, units = _describe(stream, len(numbers))
+    names, kinds, units = _describe(chosen, len(numbers))
     info = mne.create_info(names, rate, "eeg", verbose="error")
     raw = mne.io.RawArray(numbers, info, verbose="error")
-    marks = [mark for other in streams if other is not stream for mark in _markers(other, times, rate)]
-    for first, _last in stream["info"].get("segments", [])[1:]:
+    marks = [mark for other in streams if other is not chosen for mark in _markers(other, times, rate)]
+    for first, _last in chosen["info"].get("segments", [])[1:]:
         marks.append((first / rate, "boundary: the stream was interrupted"))
         notes.append(f"the stream was interrupted at {first / rate:.1f} s; what follows was moved up")
     marks.sort()
@@ -73,19 +80,41 @@ def read(path: Path) -> Contents:
 
 
 def _eeg_stream(path: Path, streams: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
-    found = [
-        s
-        for s in streams
-        if (s["info"]["type"][0] or "").upper() == "EEG"
-        and float(s["info"]["nominal_srate"][0]) > 0
-        and len(s["time_stamps"])
-    ]
+    found = [s for s in streams if (s["info"]["type"][0] or "").upper() == "EEG" and _is_signal(s)]
     if not found:
-        listed = ", ".join(f"{s['info']['name'][0]} ({s['info']['type'][0]})" for s in streams) or "none"
-        raise RecordingError(f"{path}: no stream of type EEG with samples in it; streams found: {listed}")
+        raise RecordingError(
+            f"{path}: no stream of type EEG with samples in it; streams found: {_listed(streams)}; another one can be "
+            f"asked for by its name or number (stream=)"
+        )
     best = max(found, key=lambda s: len(s["time_stamps"]))
     names = [s["info"]["name"][0] for s in found if s is not best]
-    return best, [f"EEG streams left out: {', '.join(names)}"] if names else []
+    return best, [f"EEG streams left out (stream= chooses another): {', '.join(names)}"] if names else []
+
+
+def _asked_for(path: Path, streams: list[dict[str, Any]], stream: str | int) -> dict[str, Any]:
+    if isinstance(stream, int):
+        found = streams[stream : stream + 1] if stream >= 0 else []
+    else:
+        found = [s for s in streams if s["info"]["name"][0] == stream]
+    if len(found) != 1:
+        many = "there are several of this name, give the number" if found else "there is none"
+        raise RecordingError(f"{path}: stream={stream!r}: {many}; streams found: {_listed(streams)}")
+    if not _is_signal(found[0]):
+        raise RecordingError(
+            f"{path}: stream={stream!r} is no signal: it has no samples at a regular rate; streams found: "
+            f"{_listed(streams)}"
+        )
+    return found[0]
+
+
+def _is_signal(stream: dict[str, Any]) -> bool:
+    regular = float(stream["info"]["nominal_srate"][0]) > 0
+    return regular and len(stream["time_stamps"]) > 0 and stream["info"]["channel_format"][0] != "string"
+
+
+def _listed(streams: list[dict[str, Any]]) -> str:
+    named = (f"{i} {s['info']['name'][0]} ({s['info']['type'][0]})" for i, s in enumerate(streams))
+    return ", ".join(named) or "none"
 
 
 def _describe(stream: dict[str, Any], count: int) -> tuple[list[str], list[str], list[str | None]]:
