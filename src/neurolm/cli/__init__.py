@@ -18,7 +18,13 @@ from neurolm.errors import ConfigError, NeuroLMError
 
 VERBS = {
     "simulate": ("write a small labelled corpus of simulated EEG as EDF files", "neurolm simulate corpus"),
+    "download": ("fetch an open data set, with checksums", "neurolm download eegmat recordings"),
+    "plan": ("estimate what preparing recordings takes", "neurolm plan recordings --hours 25000"),
     "prepare": ("turn a folder of recordings into a store to train on", "neurolm prepare corpus --out store"),
+    "overlap": (
+        "look for recordings and people of some stores in another",
+        "neurolm overlap pretraining --against downstream",
+    ),
     "train": (
         "run a stage: language, tokenizer, pretrain, instruct",
         "neurolm train tokenizer --store store --out runs/mine",
@@ -42,7 +48,10 @@ VERBS = {
 """What each verb does, and an example."""
 DIFFERS, FAILED, INTERRUPTED = 1, 2, 130
 """Exit statuses: done, with the result that something does not hold; what was asked cannot be done; Ctrl-C."""
-_ARGUMENTS = "channels|corpus|device|gpt2|jobs|mains|options|seed|subjects|unit|unknown"
+_ARGUMENTS = (
+    "accept_licence|against|base_url|channels|connections|corpus|device|every|gpt2|"
+    "hours|include|jobs|mains|options|rate|samples|seed|split|subjects|unit|unknown"
+)
 """Arguments of the library that are flags here."""
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 

@@ -15,6 +15,7 @@ from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namesp
 
 from neurolm.cli import VERBS
 from neurolm.config import STAGES, RunConfig, from_json
+from neurolm.data.sites import SITES
 from neurolm.errors import ConfigError
 from neurolm.recipes import RECIPES, recipe
 
@@ -157,6 +158,43 @@ def _prepare(parser: ArgumentParser) -> None:
     _add_unit_and_mains(parser)
 
 
+def _download(parser: ArgumentParser) -> None:
+    parser.add_argument("corpus", choices=tuple(SITES), help="which data set")
+    parser.add_argument("dir", type=Path, help="folder for it; what is there already is not fetched again")
+    parser.add_argument("--base_url", type=str | None, metavar="URL", help="the data set's folder of files on a mirror")
+    parser.add_argument("--include", type=str | None, metavar="PATTERNS", help="only these files: S001/*,S002/*")
+    parser.add_argument("--connections", type=int, default=4, help="files fetched at a time (4)")
+    parser.add_argument("--accept_licence", action="store_true", help="go on where the terms are not those known here")
+
+
+def _plan(parser: ArgumentParser) -> None:
+    parser.add_argument("data", type=Path, nargs="*", help="folders of recordings; none: simulated ones")
+    parser.add_argument("--hours", type=float | None, help="plan for so many hours of such recordings")
+    parser.add_argument("--jobs", type=int, default=0, help="worker processes to plan for (one per core)")
+    parser.add_argument("--corpus", type=str, default="auto", help="layout of the folders (recognised)")
+    parser.add_argument(
+        "--unknown", choices=POLICIES, default="error", help="what to do about unknown electrodes (error)"
+    )
+    _add_unit_and_mains(parser)
+    parser.add_argument("--samples", type=int, default=6, help="files to measure, besides the largest (6)")
+    parser.add_argument("--seed", type=int, default=0, help="draws the files (0)")
+    parser.add_argument("--channels", type=int, default=23, help="of simulated recordings (23)")
+    parser.add_argument("--rate", type=int, default=256, help="of simulated recordings, Hz (256)")
+
+
+def _overlap(parser: ArgumentParser) -> None:
+    parser.add_argument("store", type=Path, help="the store that should hold nothing of the others")
+    parser.add_argument("--against", type=Path, nargs="+", metavar="STORE", help="stores that should not be in it")
+    parser.add_argument(
+        "--split", type=str | None, help="only recordings labelled for this split, as test, in --against"
+    )
+    parser.add_argument(
+        "--every", type=float | None, help="seconds between the stretches looked up; by default 10 to 60, as needed"
+    )
+    parser.add_argument("--out", type=Path, default=Path("exclusions.jsonl"), help="list (exclusions.jsonl)")
+    parser.add_argument("--jobs", type=int, default=0, help="worker processes (one per core)")
+
+
 def _add_unit_and_mains(parser: ArgumentParser) -> None:
     parser.add_argument("--unit", choices=UNITS, help="what the files' numbers are, where their headers are wrong")
     parser.add_argument("--mains", type=float | None, help="mains frequency in Hz; by default found in the spectrum")
@@ -262,7 +300,10 @@ def _demo(parser: ArgumentParser) -> None:
 
 _ADD = {
     "simulate": _simulate,
+    "download": _download,
+    "plan": _plan,
     "prepare": _prepare,
+    "overlap": _overlap,
     "train": _train,
     "evaluate": _evaluate,
     "ask": _ask,

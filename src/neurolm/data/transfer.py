@@ -96,7 +96,7 @@ class Transfer:
                     part.unlink()
                     raise DownloadError(
                         f"{url}: fetched twice, and its content (SHA-256 {found[:16]}…) is not the one that the site's "
-                        f"checksums promise ({sha256[:16]}…); tell the site, or try a mirror with base_url="
+                        f"checksums promise ({sha256[:16]}…); tell the site, or name a mirror (base_url=)"
                     )
             part.replace(path)
         except requests.RequestException as error:
@@ -142,7 +142,7 @@ class Transfer:
         if status not in (200, PARTIAL_CONTENT):
             raise DownloadError(
                 f"{response.url}: the server answered {status} {response.reason}; "
-                + ("the file is not there: is base_url= a full mirror?" if status == 404 else "it gives no access")
+                + ("the file is not there: is the mirror complete?" if status == 404 else "it gives no access")
             )
         resumed = status == PARTIAL_CONTENT and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         if status == PARTIAL_CONTENT and not resumed:
