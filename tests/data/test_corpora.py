@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from neurolm.data.corpora import CORPORA, layout
+from neurolm.data.corpora import CORPORA, LAYOUTS, layout
 from neurolm.data.store import Label
 from neurolm.errors import ConfigError, StoreError
+from neurolm.tasks.task import all_tasks
 
 HEADER = "file,start,stop,task,label,subject\n"
 HOUR = SimpleNamespace(seconds=3600.0, annotations=())
@@ -37,6 +38,27 @@ def test_the_layout_is_recognised(tmp_path):
     assert layout(tmp_path, "folder") == "folder"
     with pytest.raises(ConfigError, match=r"'none'.*auto, table, .*eegmat, .*folder"):
         layout(tmp_path, "none")
+
+
+def test_every_layout_says_what_it_is():
+    assert list(LAYOUTS) == list(CORPORA)
+    assert (next(iter(LAYOUTS)), list(LAYOUTS)[-1]) == ("table", "folder")
+    tasks = all_tasks()
+    for name, module in LAYOUTS.items():
+        assert name == module.NAME and module.TITLE and module.LICENCE
+        if name in ("table", "folder", "bids"):
+            assert (module.URL, module.HOURS, module.COUNTS) == ("", None, None)
+            continue
+        assert module.URL.startswith("https://") and module.CITATION
+        assert module.HOURS is None or module.HOURS > 0
+        assert module.MAINS in (50.0, 60.0)
+        if module.COUNTS is not None:
+            assert module.TASK in tasks  # of the paper; other labels wait for a card of one's own
+            assert set(module.COUNTS) in ({"all"}, {"train", "validation", "test"})
+
+
+def test_no_corpus_is_taken_for_an_empty_folder(tmp_path):
+    assert [name for name, module in LAYOUTS.items() if module.recognise(tmp_path)] == ["folder"]
 
 
 def test_eegmat(tmp_path):
@@ -89,6 +111,40 @@ def test_a_table_of_a_spreadsheet_is_read(tmp_path):
     header = "\ufefffile,start,stop,task,label,subject,remark\r\n"  # byte order mark, own column
     (source,) = table(tmp_path, "a.edf, 1 ,2,t,x, s1 ,hm\r\n", header)
     assert source.labelled(HOUR) == (Label("t", "x", 1.0, 2.0),)
+
+
+def test_a_table_says_the_split_and_corpus_json_the_task(tmp_path):
+    (tmp_path / "corpus.json").write_text('{"task": "eyes"}')
+    header = "file,start,stop,label,subject,split\n"
+    one, other = table(tmp_path, "a.edf,0,10,open,s1,test\na.edf,10,20,closed,s1,\nsub/b.edf,,,open,s2,train\n", header)
+    assert one.labelled(HOUR) == (Label("eyes", "open", 0.0, 10.0, "test"), Label("eyes", "closed", 10.0, 20.0))
+    assert other.labelled(HOUR) == (Label("eyes", "open", 0.0, 3600.0, "train"),)
+    (one,) = table(tmp_path, "a.edf,0,10,sleep,Wake,s1\na.edf,0,10,,open,s1\n")  # a line's own task goes first
+    assert [label.task for label in one.labelled(HOUR)] == ["eyes", "sleep"]
+    with pytest.raises(
+        ConfigError, match=r"line 2: split must be one of train, validation, test, or empty, not 'eval'"
+    ):
+        table(tmp_path, "a.edf,0,10,open,s1,eval\n", header)
+    (tmp_path / "corpus.json").unlink()
+    with pytest.raises(ConfigError, match=r"line 1: the column task is missing; .*task may stand in corpus\.json"):
+        table(tmp_path, "a.edf,0,10,open,s1,test\n", header)
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ('{"license": "CC0"}', "unknown key 'license'; known are name, licence, citation, mains, task"),
+        ('{"name": ""}', "name must be text, not ''"),
+        ('{"mains": true}', "mains must be a number, not True"),
+        ('{"seconds": -4}', "seconds must be above 0, not -4"),
+        ('{"labels": {"a": 1}}', "a label must be text, not 1"),
+        ("[1]", "expected an object with name"),
+    ],
+)
+def test_a_wrong_corpus_json_is_refused(tmp_path, about, message):
+    (tmp_path / "corpus.json").write_text(about)
+    with pytest.raises(ConfigError, match=rf"corpus\.json: {message}"):
+        table(tmp_path, "a.edf,0,10,t,x,s1\n")
 
 
 @pytest.mark.parametrize(

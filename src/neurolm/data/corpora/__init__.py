@@ -12,6 +12,7 @@ from typing import Protocol
 
 from neurolm.data.corpora import (
     bcic_iv_1,
+    bids,
     eegmat,
     eegmmidb,
     emobrain,
@@ -118,6 +119,7 @@ _MODULES: tuple[Layout, ...] = (
     emobrain,
     raw_eeg,
     resting_state,
+    bids,
     folder,  # last: it takes any folder
 )
 """All layouts, in the order in which a folder is tried."""

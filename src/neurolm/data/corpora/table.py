@@ -2,23 +2,24 @@
 
 The table has the columns ``file,start,stop,task,label,subject``: a line per labelled stretch, ``file`` relative to the
 folder, ``start`` and ``stop`` in seconds (both empty: the whole recording). A line with empty ``task`` and ``label``
-gives a recording without labels its subject. ``corpus.json`` beside it may state ``name``, ``licence``, ``mains`` (Hz)
-and ``citation``.
+gives a recording without labels its subject. A column ``split`` (``train``, ``validation``, ``test`` or empty) may say
+to which part of the split a stretch belongs. ``corpus.json`` beside it may state ``name``, ``licence``, ``mains`` (Hz),
+``citation``, and the ``task`` of all labels, which then needs no column.
 """
 
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-from neurolm.data.corpora.folder import LICENCE, corpus_name
-from neurolm.data.corpora.source import Extent, Source
+from neurolm.data.corpora.about import About, read_about
+from neurolm.data.corpora.folder import LICENCE
+from neurolm.data.corpora.source import Extent, Source, terms
+from neurolm.data.splits import SPLITS
 from neurolm.data.store import Label
 from neurolm.errors import ConfigError, StoreError
 
@@ -31,8 +32,8 @@ HOURS = None
 MAINS = None
 COUNTS = None
 TABLE = "labels.csv"
-ABOUT = "corpus.json"
 COLUMNS = ("file", "start", "stop", "task", "label", "subject")
+OPTIONAL = ("split",)
 SLACK = 0.01
 """Seconds by which a label may reach over the end of its recording: times in tables are rounded."""
 
@@ -49,6 +50,8 @@ class Line:
     task: str
     label: str
     subject: str
+    split: str | None = None
+    """Part of the split, where the table says so."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def _label(line: Line, seconds: float) -> Label:
             f"{line.where}: the label {line.label!r} ({start:g} to {stop:g} s) is outside of {line.file}, "
             f"which lasts {seconds:g} s; times count in seconds from the start of the recording"
         )
-    return Label(line.task, line.label, start, min(stop, seconds))
+    return Label(line.task, line.label, start, min(stop, seconds), line.split)
 
 
 def recognise(root: Path) -> bool:
@@ -98,9 +101,9 @@ def sources(root: Path) -> list[Source]:
     table = root / TABLE
     if not table.is_file():
         raise StoreError(f"{table}: no such file; a corpus of the layout 'table' needs it ({','.join(COLUMNS)})")
-    about = _about(root)
+    about = read_about(root)
     lines: dict[str, list[Line]] = defaultdict(list)
-    for line in _read(table):
+    for line in _read(table, about):
         path = root / line.file
         if line.file not in lines and not path.exists():
             raise ConfigError(f"{line.where}: no such file {path}; paths are relative to the table's folder")
@@ -113,64 +116,51 @@ def sources(root: Path) -> list[Source]:
         lines[line.file].append(line)
     if not lines:
         raise StoreError(f"{table}: the table names no recordings")
-    licence = "; ".join(part for part in (about.get("licence"), about.get("citation")) if part) or LICENCE
-    name = about.get("name") or corpus_name(root)
+    licence = terms(about.licence or "", about.citation or "") or LICENCE
     return [
-        Source(root / file, name, of_file[0].subject, Stretches(tuple(of_file)), licence, about.get("mains"))
+        Source(root / file, about.name, of_file[0].subject, Stretches(tuple(of_file)), licence, about.mains)
         for file, of_file in sorted(lines.items())
     ]
 
 
-def _about(root: Path) -> dict[str, Any]:
-    path = root / ABOUT
-    if not path.is_file():
-        return {}
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigError(f"{path}: not valid JSON ({error})") from error
-    kinds: dict[str, Any] = {"name": str, "licence": str, "citation": str, "mains": (int, float)}
-    if not isinstance(about, dict):
-        raise ConfigError(f"{path}: expected an object with {', '.join(kinds)}, found {type(about).__name__}")
-    for key, value in about.items():
-        if key in kinds and value is not None and not isinstance(value, kinds[key]):
-            raise ConfigError(f"{path}: {key} must be {'a number' if key == 'mains' else 'text'}, not {value!r}")
-    if about.get("mains") is not None:
-        about["mains"] = float(about["mains"])
-    return about
-
-
-def _read(table: Path) -> list[Line]:
+def _read(table: Path, about: About) -> list[Line]:
     try:
         with table.open(encoding="utf-8-sig", newline="") as stream:  # spreadsheets write a byte order mark
             reader = csv.DictReader(stream, skipinitialspace=True)
-            missing = [c for c in COLUMNS if c not in (reader.fieldnames or ())]
-            if missing:
+            header = reader.fieldnames or ()
+            needed = [column for column in COLUMNS if column != "task" or about.task is None]
+            if missing := [column for column in needed if column not in header]:
+                task = f" (task may stand in {about.path.name} instead)" if "task" in missing else ""
                 raise ConfigError(
                     f"{table}, line 1: the column {', '.join(missing)} is missing; "
-                    f"the first line must be {','.join(COLUMNS)}"
+                    f"the first line must be {','.join(COLUMNS)}{task}"
                 )
-            return [_line(f"{table}, line {reader.line_num}", row) for row in reader]
+            return [_line(f"{table}, line {reader.line_num}", row, len(header), about.task or "") for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{table}: cannot be read as a table in UTF-8 ({error}); save it as CSV UTF-8") from error
 
 
-def _line(where: str, row: dict[str, str | None]) -> Line:
+def _line(where: str, row: dict[str, str | None], columns: int, task: str) -> Line:
     if None in row or None in row.values():
-        raise ConfigError(f"{where}: expected {len(COLUMNS)} values as in the header; quote values that hold a comma")
-    value = {column: (row[column] or "").strip() for column in COLUMNS}
+        raise ConfigError(f"{where}: expected {columns} values as in the header; quote values that hold a comma")
+    value = {column: (row.get(column) or "").strip() for column in (*COLUMNS, *OPTIONAL)}
+    if value["label"] and not value["task"]:
+        value["task"] = task
     for column in ("file", "subject"):
         if not value[column]:
             raise ConfigError(f"{where}: {column} is empty; every line names a recording and its subject")
     if bool(value["task"]) != bool(value["label"]):
         raise ConfigError(f"{where}: give both task and label, or neither for a recording without labels")
+    if value["split"] not in ("", *SPLITS):
+        raise ConfigError(f"{where}: split must be one of {', '.join(SPLITS)}, or empty, not {value['split']!r}")
     start, stop = _seconds(where, "start", value["start"]), _seconds(where, "stop", value["stop"])
     if start is not None and stop is not None and start >= stop:
         raise ConfigError(f"{where}: start ({start:g} s) must be before stop ({stop:g} s)")
     file = Path(value["file"])
     if file.is_absolute() or ".." in file.parts:
         raise ConfigError(f"{where}: {value['file']} must lie in the table's folder, named relative to it")
-    return Line(where, file.as_posix(), start, stop, value["task"], value["label"], value["subject"])
+    split = value["split"] or None
+    return Line(where, file.as_posix(), start, stop, value["task"], value["label"], value["subject"], split)
 
 
 def _seconds(where: str, column: str, text: str) -> float | None:
