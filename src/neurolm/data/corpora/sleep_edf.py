@@ -1,6 +1,6 @@
-"""Sleep-EDF expanded (PhysioNet): 153 nights and days of 78 healthy people (SC), 44 nights of 22 with and without
-temazepam (ST).
+"""Sleep-EDF expanded (PhysioNet): 197 recordings of 100 people with their sleep stages.
 
+153 last a day and a night of 78 healthy people (SC), 44 a night of 22 with and without temazepam (ST).
 ``sleep-cassette/SC4001E0-PSG.edf`` is subject 00, night 1; its stages are in ``SC4001EC-Hypnogram.edf``, whose eighth
 letter is the scorer's. The two EEG channels are derivations along the midline, Fpz-Cz and Pz-Oz. The model knows
 electrodes against a common reference, so that each is taken for its first electrode, Fpz and Pz: the signal remains

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from neurolm.data.recording import Recording, open_recording
 from neurolm.data.store import Label
+from neurolm.errors import ConfigError
 
 if TYPE_CHECKING:
     import mne
@@ -72,10 +73,14 @@ class Source:
         ------
         RecordingError
             If the file cannot be read or is no EEG.
+        ConfigError
+            If a unit is given for a format that the layout itself reads: it knows the unit.
         """
         source: Path | mne.io.BaseRaw = self.path
         said: tuple[str, ...] = ()
         if self.open is not None:
+            if unit is not None:
+                raise ConfigError(f"unit is {unit!r}, but the layout of {self.corpus} knows the unit; leave unit out")
             source = self.open(self.path)
             source.filenames = [self.path]  # messages name the file
             said = (source.info["description"],) if source.info["description"] else ()
