@@ -25,6 +25,7 @@ VERBS = {
         "look for recordings and people of some stores in another",
         "neurolm overlap pretraining --against downstream",
     ),
+    "store": ("check a store, say what is in it, or export its manifest", "neurolm store info store"),
     "train": (
         "run a stage: language, tokenizer, pretrain, instruct",
         "neurolm train tokenizer --store store --out runs/mine",
@@ -49,8 +50,8 @@ VERBS = {
 DIFFERS, FAILED, INTERRUPTED = 1, 2, 130
 """Exit statuses: done, with the result that something does not hold; what was asked cannot be done; Ctrl-C."""
 _ARGUMENTS = (
-    "accept_licence|against|base_url|channels|connections|corpus|device|every|gpt2|"
-    "hours|include|jobs|mains|options|rate|samples|seed|split|subjects|unit|unknown"
+    "accept_licence|against|base_url|channels|connections|corpus|device|every|exclude|gpt2|"
+    "hours|include|jobs|mains|options|rate|samples|scheduler|seed|split|subjects|unit|unknown"
 )
 """Arguments of the library that are flags here."""
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}

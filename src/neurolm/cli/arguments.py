@@ -156,6 +156,22 @@ def _prepare(parser: ArgumentParser) -> None:
         "--unknown", choices=POLICIES, default="error", help="what to do about unknown electrodes (error)"
     )
     _add_unit_and_mains(parser)
+    parser.add_argument(
+        "--scheduler", type=str | None, help="address of a Dask scheduler whose workers do the work (docs/prepare.md)"
+    )
+    parser.add_argument(
+        "--exclude", type=Path | None, help="list of what must not be in the store, as `neurolm overlap` writes it"
+    )
+
+
+def _store(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "action", choices=("check", "info", "export"), help="find damage, say what is in it, or write its manifest"
+    )
+    parser.add_argument("store", type=str, help="folder of the store, or its URL (s3://bucket/store)")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON (check, info)")
+    parser.add_argument("--jobs", type=int, default=0, help="threads that read (check; one per core)")
+    parser.add_argument("--parquet", type=Path | None, metavar="FILE", help="Parquet file to write (export)")
 
 
 def _download(parser: ArgumentParser) -> None:
@@ -303,6 +319,7 @@ _ADD = {
     "download": _download,
     "plan": _plan,
     "prepare": _prepare,
+    "store": _store,
     "overlap": _overlap,
     "train": _train,
     "evaluate": _evaluate,

@@ -13,6 +13,7 @@ from rich.table import Column
 
 if TYPE_CHECKING:
     from neurolm.api import Answer
+    from neurolm.data.progress import Progress as Preparation
     from neurolm.train.loop import Progress as Training
 
 NOT_LOSSES = ("lr", "gradient_norm", "codes_used")
@@ -58,6 +59,15 @@ class Display:
             f"{progress.tokens_per_second:,.0f} tokens/s  {losses(progress.parts)}"
         )
         self._show(progress.stage, progress.step, progress.steps, figures)
+
+    def preparing(self, progress: Preparation) -> None:
+        """Show how far a preparation is: recordings, hours of EEG per second, time left, failures."""
+        failures = f"  {progress.failures} could not be read" if progress.failures else ""
+        figures = (
+            f"{progress.done}/{progress.total}  {duration(progress.seconds_left)} left  "
+            f"{progress.rate:.2g} h of EEG per second{failures}"
+        )
+        self._show("preparing recordings", progress.done, progress.total, figures)
 
     def count(self, what: str) -> Callable[..., None]:
         """Return a callback for the number of things done and of all things."""

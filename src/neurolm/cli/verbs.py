@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from neurolm.cli import as_flags, data
+from neurolm.cli import as_flags, data, store
 from neurolm.cli.arguments import begun_config, parse, run_config
 from neurolm.cli.show import Display, answer_lines, bar_characters
 from neurolm.config import STAGES, RunConfig, to_json
@@ -62,9 +62,13 @@ def _prepare(arguments: Namespace) -> None:
             unknown=arguments.unknown,
             unit=arguments.unit,
             mains=arguments.mains,
-            progress=display.count("preparing recordings"),
+            scheduler=arguments.scheduler,
+            exclude=arguments.exclude,
+            progress=display.preparing,
         )
     print(f"{out}: {report.recordings} recordings, {report.hours:.2f} h of EEG; {report.skipped} were there already")
+    if report.excluded:
+        print(f"{report.excluded} are excluded: {out / 'excluded.jsonl'}")
     if report.quarantined:
         print(f"{report.quarantined} could not be read: the reasons are in {out / 'quarantine.jsonl'}")
     for note in report.notes:
@@ -323,6 +327,7 @@ _RUN = {
     "download": data.download,
     "plan": data.plan,
     "prepare": _prepare,
+    "store": store.store,
     "overlap": data.overlap,
     "train": _train,
     "evaluate": _evaluate,

@@ -64,7 +64,7 @@ class Store:
     def __init__(self, path: Path | str) -> None:
         self.path = path if isinstance(path, str) and "://" in path else Path(path)
         self._access = open_access(path)
-        _require_store(self._access, self.path)
+        require_store(self._access, self.path)
         self._use(read_index(self._access, str(self.path)))
         if not len(self):
             raise StoreError(f"{self.path}: the store holds no recordings; prepare a folder of recordings into it")
@@ -151,15 +151,6 @@ class Store:
         first = int(self._index.entries["first"][index])
         return counts * self._index.scales[first : first + counts.shape[1]]
 
-    def signal_bytes(self, index: int) -> str:
-        """Return the SHA-256 of a recording's stored bytes, as they are now."""
-        entry = self._index.entries[index]
-        size = int(entry["samples"]) * int(entry["channels"]) * SAMPLE.itemsize
-        digest = hashlib.sha256()
-        for block in read_blocks(self._access, self._shards[entry["shard"]], int(entry["offset"]), size):
-            digest.update(block)
-        return digest.hexdigest()
-
     def verify(self) -> None:
         """Compare every signal with its hash.
 
@@ -168,16 +159,30 @@ class Store:
         StoreError
             If a signal is not the one that was prepared.
         """
-        for index, row in enumerate(self.rows):
-            if self.signal_bytes(index) != row.sha256:
+        for row in self.rows:
+            if signal_digest(self._access, row.shard, row.offset, row.size) != row.sha256:
                 raise StoreError(
                     f"{self.path}/{SHARDS}/{row.shard}: the store is damaged: the content of {row.recording} does not "
                     "match the manifest's hash"
                 )
 
 
-def _require_store(access: Access, path: Path | str) -> None:
-    """Refuse what is no finished store of this format."""
+def signal_digest(access: Access, shard: str, offset: int, size: int) -> str:
+    """Return the SHA-256 of a stretch of a shard; of fewer bytes where the file ends before."""
+    digest = hashlib.sha256()
+    for block in read_blocks(access, f"{SHARDS}/{shard}", offset, size):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def require_store(access: Access, path: Path | str) -> None:
+    """Refuse what is no finished store of this format.
+
+    Raises
+    ------
+    StoreError
+        If it is not; the message says what to do.
+    """
     if isinstance(access, Local) and not access.folder.is_dir():
         raise StoreError(f"{path}: no such store; make it with: neurolm prepare RECORDINGS --out {path}")
     has_settings = access.size(SETTINGS) is not None
