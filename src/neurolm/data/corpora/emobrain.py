@@ -21,7 +21,7 @@ TITLE = "eNTERFACE'06 EMOBRAIN, 5 people"
 TASK = None
 LICENCE = "Not stated; made public for research by the eNTERFACE'06 workshop"
 CITATION = "Savran et al. 2006, Emotion detection in the loop from brain signals and facial images, eNTERFACE'06"
-URL = "http://www.enterface.net/results/"
+URL = "https://www.enterface.net/results/"
 HOURS = 5.0
 MAINS = 50.0
 """Recorded in Dubrovnik."""

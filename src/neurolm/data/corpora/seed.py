@@ -15,16 +15,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from neurolm.data.corpora.files import Within, find, no_recordings, one_each, recognised
 from neurolm.data.corpora.source import Source, terms
-from neurolm.data.readers import listening
 from neurolm.data.store import Label
-from neurolm.errors import RecordingError, StoreError
-
-if TYPE_CHECKING:
-    import mne
+from neurolm.errors import StoreError
 
 NAME = "seed"
 TITLE = "SJTU Emotion EEG Dataset (SEED), 15 subjects"
@@ -83,24 +78,7 @@ def sources(root: Path) -> list[Source]:
     return [
         Source(
             path, NAME, f"{int(match[1]):02}", Within(LABELS), terms(LICENCE, CITATION), MAINS,
-            channels=electrodes, open=read_cnt,
+            channels=electrodes, data_format="int32",
         )
         for path, match in named
     ]  # fmt: skip
-
-
-def read_cnt(path: Path) -> mne.io.BaseRaw:
-    """Open a Neuroscan file whose samples are 32 bits wide."""
-    import mne
-
-    with path.open("rb") as file:
-        magic = file.read(9)
-    if magic != b"Version 3":
-        raise RecordingError(f"{path}: not a Neuroscan file, it begins with {magic!r}; copy or download it again")
-    try:
-        with listening() as heard:
-            raw = mne.io.read_raw_cnt(path, data_format="int32", verbose="error")
-    except Exception as error:  # the reader checks little, and fails in many ways on damaged headers
-        raise RecordingError(f"{path}: damaged Neuroscan file ({error}); copy or download it again") from error
-    raw.info["description"] = "; ".join(heard) or None  # instead of the session's label
-    return raw

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from neurolm.data.recording import Recording, open_recording
+from neurolm.data.recording import AUTO, Recording, open_recording
 from neurolm.data.store import Label
 from neurolm.errors import ConfigError
 
@@ -60,6 +60,8 @@ class Source:
     """Policy for unknown electrodes where the corpus is known to have some; the user's, unless it is ``error``."""
     open: Opener | None = None
     """How to read the file where no reader knows the format."""
+    data_format: str | None = None
+    """``int16`` or ``int32`` for Neuroscan files of which the corpus is known to have one."""
 
     def open_recording(self, *, unknown: str = "error", unit: str | None = None, check: bool = True) -> Recording:
         """Open the recording as its layout says it must be.
@@ -79,8 +81,9 @@ class Source:
         source: Path | mne.io.BaseRaw = self.path
         said: tuple[str, ...] = ()
         if self.open is not None:
-            if unit is not None:
+            if unit not in (None, AUTO):
                 raise ConfigError(f"unit is {unit!r}, but the layout of {self.corpus} knows the unit; leave unit out")
+            unit = None
             source = self.open(self.path)
             source.filenames = [self.path]  # messages name the file
             said = (source.info["description"],) if source.info["description"] else ()
@@ -90,6 +93,7 @@ class Source:
             unit=unit if unit is not None else self.unit,
             channels=self.channels,
             check=check,
+            data_format=self.data_format,
         )
         return replace(recording, notes=(*said, *recording.notes))
 
