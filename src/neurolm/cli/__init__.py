@@ -18,6 +18,7 @@ from neurolm.errors import ConfigError, NeuroLMError
 
 VERBS = {
     "simulate": ("write a small labelled corpus of simulated EEG as EDF files", "neurolm simulate corpus"),
+    "corpora": ("list the corpora whose folders are known, or say all of one", "neurolm corpora"),
     "download": ("fetch an open data set, with checksums", "neurolm download eegmat recordings"),
     "plan": ("estimate what preparing recordings takes", "neurolm plan recordings --hours 25000"),
     "prepare": ("turn a folder of recordings into a store to train on", "neurolm prepare corpus --out store"),

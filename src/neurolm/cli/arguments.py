@@ -149,7 +149,7 @@ def _prepare(parser: ArgumentParser) -> None:
     parser.add_argument("data", type=Path, help="folder of recordings")
     parser.add_argument("--out", type=Path | None, help="folder of the store")
     parser.add_argument(
-        "--corpus", type=str, default="auto", help="layout of the folder: table, eegmat, folder (recognised)"
+        "--corpus", type=str, default="auto", help="layout of the folder (recognised); neurolm corpora lists them"
     )
     parser.add_argument("--jobs", type=int, default=0, help="worker processes (one per core)")
     parser.add_argument(
@@ -172,6 +172,10 @@ def _store(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print everything as JSON (check, info)")
     parser.add_argument("--jobs", type=int, default=0, help="threads that read (check; one per core)")
     parser.add_argument("--parquet", type=Path | None, metavar="FILE", help="Parquet file to write (export)")
+
+
+def _corpora(parser: ArgumentParser) -> None:
+    parser.add_argument("name", type=str, nargs="?", help="a corpus, for its terms, its labels and its folder's layout")
 
 
 def _download(parser: ArgumentParser) -> None:
@@ -316,6 +320,7 @@ def _demo(parser: ArgumentParser) -> None:
 
 _ADD = {
     "simulate": _simulate,
+    "corpora": _corpora,
     "download": _download,
     "plan": _plan,
     "prepare": _prepare,

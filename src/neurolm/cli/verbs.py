@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from neurolm.cli import as_flags, data, store
+from neurolm.cli import as_flags, corpora, data, store
 from neurolm.cli.arguments import begun_config, parse, run_config
 from neurolm.cli.show import Display, answer_lines, bar_characters
 from neurolm.config import STAGES, RunConfig, to_json
@@ -324,6 +324,7 @@ def _set_threads(threads: int) -> None:
 
 _RUN = {
     "simulate": _simulate,
+    "corpora": corpora.corpora,
     "download": data.download,
     "plan": data.plan,
     "prepare": _prepare,
