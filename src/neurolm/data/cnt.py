@@ -17,10 +17,11 @@ from neurolm.errors import RecordingError
 WIDTHS = {"int16": 2, "int32": 4}
 """Names of the number formats → bytes."""
 _SETUP, _ELECTRODE, _TABLE_HEAD = 900, 75, 9  # bytes: file header, header of a channel, head of the event table
-_CHANNELS_AT, _RATE_AT, _SAMPLES_AT, _TABLE_AT, _BLOCK_AT = 370, 376, 864, 886, 894
+_CHANNELS_AT, _RATE_AT, _SAMPLES_AT, _TABLE_AT = 370, 376, 864, 886
 _MAX_EVENTS_FILE = 2e9  # bytes; beyond, the 32-bit position of the event table has overflowed
 _SAMPLED = 4096  # samples looked at where sizes do not decide
-_CLEARLY = 3.0  # times smoother that one reading must be
+_SIGNS = 0.9  # share of upper halves that repeat a sign, above which numbers have 32 bits
+_STILL = 0.02  # movement of the upper halves relative to the lower ones, below which they have
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,7 @@ def inspect_cnt(path: Path, data_format: str | None = None) -> CntFormat:
     with path.open("rb") as file:
         head = file.read(_SETUP)
     if len(head) < _SETUP:
-        raise RecordingError(
-            f"{path}: truncated: {size:,} bytes where there should be {_SETUP:,} of header; copy again"
-        )
+        raise RecordingError(f"{path}: truncated: {size:,} bytes where its header has {_SETUP:,}; copy it again")
     channels = _field(head, _CHANNELS_AT, "<u2")
     rate = _field(head, _RATE_AT, "<u2")
     samples = _field(head, _SAMPLES_AT, "<i4")
@@ -106,7 +105,7 @@ def inspect_cnt(path: Path, data_format: str | None = None) -> CntFormat:
     elif exact:
         given, how = exact[0], f"{samples:,} samples × {channels} channels fill the {data:,} bytes of data exactly"
     else:
-        given, how = _by_smoothness(path, first, data, channels, fits, samples, _field(head, _BLOCK_AT, "<i4"))
+        given, how = _by_words(path, first, data, channels, fits, samples)
     count = data // (channels * WIDTHS[given])
     notes = [f"Neuroscan numbers read as {given}: {how}"]
     if samples != count:
@@ -138,30 +137,28 @@ def _check_table(path: Path, size: int, table: int) -> None:
         )
 
 
-def _by_smoothness(
-    path: Path, first: int, data: int, channels: int, fits: list[str], samples: int, block: int
-) -> tuple[str, str]:
-    """Read a piece either way: of the wrong width, EEG jumps from sample to sample."""
+def _by_words(path: Path, first: int, data: int, channels: int, fits: list[str], samples: int) -> tuple[str, str]:
+    """Look at the data as pairs of 16 bits: of a number of 32, the upper half hardly moves, or repeats the sign."""
     why = f"{samples:,} samples in the header do not fit {data:,} bytes of data"
-    if len(fits) == 1 and fits[0] == "int16":
+    if fits == ["int16"]:
         return "int16", f"{why}, which are no whole number of samples of 32 bits"
-    count = min(_SAMPLED, data // (channels * 4))
-    start = first + (data // (channels * 4) - count) // 2 * channels * 4
-    rough: dict[str, float] = {}
-    for name, width in WIDTHS.items():
-        numbers = np.fromfile(path, f"<i{width}", count * 4 // width * channels, offset=start).astype(float)
-        steps = numbers.reshape(-1, channels) if block <= 1 else numbers.reshape(-1, 1)
-        spread = steps.std(axis=0)
-        jumps = np.diff(steps, axis=0).std(axis=0)
-        moving = spread > 0
-        rough[name] = float(np.median(jumps[moving] / spread[moving])) if moving.any() else np.inf
-    better, worse = sorted(fits, key=rough.__getitem__)
-    if not rough[better] * _CLEARLY < rough[worse]:
-        raise RecordingError(
-            f"{path}: {why}, and the data do not tell whether its numbers have 16 or 32 bits; say which with "
-            f"data_format='int16' or 'int32'"
-        )
-    return better, f"{why}, but so read the signal is {rough[worse] / rough[better]:.0f} times smoother"
+    frame = channels * 4
+    count = min(_SAMPLED, data // frame)
+    start = first + (data // frame - count) // 2 * frame
+    words = np.fromfile(path, "<i2", count * channels * 2, offset=start).reshape(count, channels, 2).astype(float)
+    low, high = words[..., 0], words[..., 1]
+    signs = float(np.mean(high == np.where(low < 0, -1, 0)))
+    moves = [np.median(np.abs(half - np.median(half, axis=0)), axis=0) for half in (low, high)]
+    alive = moves[0] > 0
+    ratio = float(np.median(moves[1][alive] / moves[0][alive])) if alive.any() else 1.0
+    if signs > _SIGNS or ratio < _STILL:
+        return "int32", f"{why}, but the upper halves of its numbers hardly move, as those of 32 bits do"
+    if signs < 1 - _SIGNS and ratio > 5 * _STILL:
+        return "int16", f"{why}, but every 16 bits of it move like a channel"
+    raise RecordingError(
+        f"{path}: {why}, and the data do not tell whether its numbers have 16 or 32 bits; say which with "
+        f"data_format='int16' or 'int32'"
+    )
 
 
 def _field(head: bytes, start: int, kind: str) -> int:

@@ -28,6 +28,7 @@ from neurolm.data.sidecar import described
 from neurolm.data.suffixes import EDF_READERS, FOLDERS, MNE_READERS, RECORDING_SUFFIXES, main_file, suffix_of
 from neurolm.data.wholeness import check_after, check_before
 from neurolm.errors import RecordingError
+from neurolm.montage import resolve
 
 if TYPE_CHECKING:
     import mne
@@ -36,15 +37,18 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "read_raw_egi": {"events_as_annotations": True},
     "read_raw_nicolet": {"ch_type": "eeg"},
 }
-_ISOLATED = ("read_raw_ant", "read_raw_mef")
-"""Readers in C that a damaged file can crash: they run in a process of their own."""
+_ISOLATED = ("read_raw_ant", "read_raw_mef", "read_raw_curry")
+"""Readers in C that a damaged file can crash, and one that reads all of a file and sets up logging for everybody: they
+run in a process of their own."""
 _HDF5 = b"\x89HDF"  # EEGLAB files of MATLAB 7.3: HDF5 is such a reader too
 _EXTRAS = {"antio": "formats", "curryreader": "formats", "mffpy": "formats"}
 """Module that a reader needs → our extra that brings it."""
 _NO_BEARING = re.compile(
     r"filter|[Hh]ighpass|[Ll]owpass|encoding|meas_date|measurement date|naming conv|not conform|not unique"
+    r"|encountered in"
 )
-"""Warnings of readers that do not concern us: amplifiers' filters, dates, file names, duplicates (noted later)."""
+"""Warnings of readers that do not concern us: amplifiers' filters, dates, file names, duplicates (noted later),
+arithmetic with positions that are not there."""
 _MNE_TYPES = {"eeg": "eeg", "stim": "stimulus", "eog": "eog", "ecg": "ecg", "emg": "emg", "ref_meg": "reference"}
 
 
@@ -104,7 +108,7 @@ def open_mne(raw: mne.io.BaseRaw, path: Path | None = None) -> Source:
     channels = tuple(
         Channel(
             name=name,
-            kind=_MNE_TYPES.get(types[i], "other"),
+            kind="eeg" if _is_misjudged(raw, name) else _MNE_TYPES.get(types[i], "other"),
             unit=units[i],
             rate=float(raw.info["sfreq"]),
             position=_position(raw.info["chs"][i]["loc"]),
@@ -246,6 +250,8 @@ def _call(path: Path, reader: str, notes: list[str], **options: Any) -> mne.io.B
                 if "encoding=" not in str(error):
                     raise
                 raw = read(encoding="latin1")  # EDF+ annotations should be UTF-8; many programs write Latin-1
+        if not isinstance(raw, mne.io.BaseRaw):
+            raise TypeError("it holds epochs or averages, not a continuous recording")
     except Exception as error:  # readers of damaged files fail in every way there is
         what = " ".join(str(error).split()) or type(error).__name__
         remedy = "copy or export it again"
@@ -299,6 +305,11 @@ def _volts_per_number(raw: mne.io.BaseRaw) -> list[float]:
         known = {name: edf.unit_of(unit) for name, unit in units.items()}
         return [MICROVOLTS.get(known.get(name) or "V", 1e6) * 1e-6 for name in raw.ch_names]
     return [1e-6 if type(raw).__name__ == "RawEEGLAB" else 1.0] * count
+
+
+def _is_misjudged(raw: mne.io.BaseRaw, name: str) -> bool:
+    """Whether this is an electrode of a Nihon Kohden file: for their Z, MNE 1.13 takes FZ, CZ, PZ for miscellaneous."""
+    return type(raw).__name__ == "RawNihon" and resolve(name) is not None
 
 
 def _microvolts_as_volts(raw: mne.io.BaseRaw) -> bool:
