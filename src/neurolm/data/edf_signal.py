@@ -1,7 +1,7 @@
 """The samples of an EDF or BDF file, straight from its data records.
 
 >>> samples = open_samples(Path("night.edf"), [0, 1, 2])
->>> samples.digits(0, 5000)         # float32 (channels, samples), the file's whole numbers
+>>> samples.digits(0, 5000)         # int16 (channels, samples), the file's whole numbers; int32 in BDF
 >>> samples.read(0, 5000)           # float64 (channels, samples), in the file's own units
 
 Only the wanted channels are turned into numbers, by the scaling that MNE uses; no channel is ever upsampled. Memory
@@ -59,7 +59,7 @@ class Samples:
         Returns
         -------
         numpy.ndarray
-            float32 of shape (channels, samples), which holds numbers of 16 and of 24 bits exactly.
+            Shape (channels, samples): int16 of an EDF file, int32 of a BDF file.
 
         Raises
         ------
@@ -67,7 +67,7 @@ class Samples:
             If the file can't be read, or is shorter than it was.
         """
         begin, end = first // self._each, -(-last // self._each)
-        whole = np.empty((len(self._starts), (end - begin) * self._each), np.float32)
+        whole = np.empty((len(self._starts), (end - begin) * self._each), "<i2" if self._width == 2 else "<i4")
         per_piece = max(1, _PIECE // self._record)
         buffer = np.empty((min(per_piece, end - begin), self._record), np.uint8)
         with self.path.open("rb", buffering=0) as file:

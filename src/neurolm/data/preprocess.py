@@ -7,6 +7,7 @@ because it pads with a number of samples that is not a whole number at the new r
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -84,12 +85,13 @@ def preprocess(recording: Recording, *, mains: float | None = None) -> Preproces
         If the recording is sampled too slowly or is shorter than a second.
     """
     found = preprocess_blocks(recording, mains=mains)
-    signal = np.empty((found.samples, found.channels), np.float32)
-    start = 0
-    for block in found.blocks:
-        signal[start : start + len(block)] = block
-        start += len(block)
-    assert start == found.samples, (start, found.samples)
+    signal = next(found.blocks)
+    if len(signal) < found.samples:
+        first, signal = signal, np.empty((found.samples, found.channels), np.float32)
+        start = 0
+        for block in itertools.chain([first], found.blocks):
+            signal[start : start + len(block)] = block
+            start += len(block)
     return Preprocessed(signal=signal, mains=found.mains, band=found.band, notes=found.notes)
 
 
@@ -172,7 +174,7 @@ def _blocks(recording: Recording, design: spectral.Design, seconds: float) -> It
             return
         if direct is None:
             read, gain = recording._read, np.ones(len(recording.channels))
-        else:  # whole numbers, scaled after filtering: exact in single precision
+        else:  # whole numbers, scaled after filtering: half the memory, and exact in single precision
             read, gain = direct.digits, direct.gain * recording._microvolts
         yield from spectral.filter_blocks(
             read, recording.samples, gain=gain, design=design, block=round(seconds * RATE)

@@ -29,7 +29,7 @@ import numpy as np
 Read = Callable[[int, int], np.ndarray]
 """First and last sample (exclusive) → numbers of shape (channels, samples)."""
 
-_CHUNK = 8  # channels transformed at a time: pocketfft works on several rows at once, and they fit the cache
+_CHUNK = 4  # channels transformed at a time: pocketfft works on several rows at once, and they fit the cache
 _MARGIN = 1.0  # seconds beyond half a kernel, in which the interpolation of what lies outside a block fades
 _FLOAT32_DEVIATION = 500.0  # µV beyond which single precision would cost 1e-4 µV
 _THIN = 16  # every so many samples tell a channel's offset and size
@@ -412,7 +412,7 @@ def _reflected(values: np.ndarray, left: int, right: int, size: int, kind: type)
     count = values.shape[1]
     out: np.ndarray = np.zeros((len(values), size), kind)
     inner = out[:, left : left + count]
-    np.subtract(values, _offset(values), out=inner, casting="same_kind")
+    np.subtract(values, _offset(values).astype(kind), out=inner, casting="same_kind")
     near = min(left, count - 1)
     np.subtract(2 * inner[:, :1], inner[:, near:0:-1], out=out[:, left - near : left])
     near, end = min(right, count - 1), left + count
