@@ -9,6 +9,7 @@ import pytest
 from edfio import Edf, EdfSignal
 
 from neurolm.data.corpora import CORPORA, LAYOUTS, layout, tuh
+from neurolm.data.recording import find_recordings
 from neurolm.data.splits import Split
 from neurolm.data.store import Label
 from neurolm.errors import ConfigError, RecordingError, StoreError
@@ -212,6 +213,10 @@ def test_tuev_gives_five_seconds_for_every_line(tmp_path):
         "eye movement", "background", "background", "artifact",
     ]  # fmt: skip
     assert set(task.labels) == {w.label for windows in found.values() for w in windows}
+
+
+def test_tuevs_labels_are_not_taken_for_recordings(tmp_path):
+    assert {path.suffix for path in find_recordings(tuev(tmp_path))} == {".edf"}
 
 
 def test_tuev_opens_with_the_papers_electrodes(tmp_path):

@@ -76,5 +76,7 @@ def find_recordings(folder: Path) -> list[Path]:
             continue
         if _NOT_RAW_FIF.search(path.name) or main_file(path)[0] != path:
             continue
+        if suffix == ".rec" and path.with_suffix(".edf").exists():  # TUEV keeps its labels in a .rec beside the .edf
+            continue
         found.append(path)
     return found
