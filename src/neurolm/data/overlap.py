@@ -36,7 +36,7 @@ FAMILIES = dict.fromkeys(("tueg", "tuab", "tuev", "tusl", "tusz", "tuep", "tuar"
 PROBE_SECONDS = 10
 """Length of a stretch that is looked up."""
 PROBE_TRACES = 8
-"""Traces of a stretch that are looked up; the next stretch takes the next ones, so that all have their turn."""
+"""Traces of a stretch that are looked up, from all over the head; the next stretch takes their neighbours."""
 PROBE_EVERY = (10, 60)
 """Seconds from one stretch to the next, at least and at most: as dense as the shortest recording that is to be found
 needs, so that a copy of any length has a whole stretch in it."""
@@ -281,7 +281,7 @@ def _probes(row: Row, every: float) -> Iterator[tuple[int, int, list[int]]]:
     starts = sorted({*range(0, last, max(1, round(every * RATE))), last})
     all_traces = len(trace_names(row.channels))
     for number, start in enumerate(starts):
-        wanted = {(number * PROBE_TRACES + place) % all_traces for place in range(PROBE_TRACES)}
+        wanted = {(number + place * all_traces // PROBE_TRACES) % all_traces for place in range(PROBE_TRACES)}
         yield start, length, sorted(wanted)
 
 
