@@ -10,7 +10,8 @@ stays bounded, because records are read in pieces. Format: Kemp & Olivan 2003, h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -25,6 +26,8 @@ _COLUMNS = {"label": (0, 16), "physical_minimum": (104, 8), "physical_maximum": 
 _COLUMNS |= {"digital_minimum": (120, 8), "digital_maximum": (128, 8), "samples": (216, 8)}
 _PIECE = 1 << 22  # bytes read at a time: they stay in the cache until they are numbers
 _ANNOTATIONS = (b"EDF Annotations", b"BDF Annotations")
+# A time-stamped list: onset, perhaps a duration, and texts, each closed by 0x14 (EDF+, section 2.2.2).
+_LIST = re.compile(rb"([+-]\d+\.?\d*)(?:\x15(\d+\.?\d*))?(\x14.*?)\x14\x00")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,13 +43,12 @@ class Samples:
     """float64 of shape (channels,): what one step of the file's whole numbers is worth, in the file's own units."""
     offset: np.ndarray
     """float64 of shape (channels,): what the file's zero is worth, in the file's own units."""
-    annotated: bool
-    """Whether the file has annotations, which are not read here."""
     _data: int  # byte where the records begin
     _record: int  # bytes in a record
     _each: int  # samples of a signal in a record
     _width: int  # bytes of a sample
     _starts: tuple[int, ...]  # byte of a record where each signal begins
+    _notes: tuple[tuple[int, int], ...]  # bytes of a record between which annotations are
 
     def digits(self, first: int, last: int) -> np.ndarray:
         """Read the file's own whole numbers.
@@ -94,6 +96,36 @@ class Samples:
         numbers += self.offset[:, None]
         return numbers
 
+    def annotations(self, labels: Collection[str] = ()) -> tuple[tuple[float, float, str], ...]:
+        """Read the annotations of an EDF+ file: only their bytes, however long the recording is.
+
+        Parameters
+        ----------
+        labels
+            Labels of the file's signals: a text that ends in ``@@`` and one of them concerns that signal only, and is
+            returned without.
+
+        Returns
+        -------
+        tuple of (float, float, str)
+            Seconds from the first sample, seconds, text; sorted by time.
+
+        Raises
+        ------
+        OSError
+            If the file can't be read, or is shorter than it was.
+        """
+        lists = bytearray()
+        if self._notes:
+            with self.path.open("rb", buffering=0) as file:
+                for start, stop in self._notes:
+                    part = np.empty(stop - start, np.uint8)
+                    for record in range(self.samples // self._each):
+                        file.seek(self._data + record * self._record + start)
+                        _fill(file, part)
+                        lists += part.tobytes()
+        return _annotations(bytes(lists), labels)
+
     def only(self, kept: Sequence[int]) -> Samples:
         """Some of these channels, by their place among them."""
         return Samples(
@@ -102,12 +134,12 @@ class Samples:
             rate=self.rate,
             gain=self.gain[list(kept)],
             offset=self.offset[list(kept)],
-            annotated=self.annotated,
             _data=self._data,
             _record=self._record,
             _each=self._each,
             _width=self._width,
             _starts=tuple(self._starts[i] for i in kept),
+            _notes=self._notes,
         )
 
 
@@ -155,13 +187,41 @@ def open_samples(path: Path, picks: Sequence[int]) -> Samples | None:
         rate=own / (_number(path, "record length", fixed[244:252]) or 1.0),  # as MNE does where a record has no length
         gain=gain,
         offset=offset,
-        annotated=len(signals) < count,
         _data=data,
         _record=record,
         _each=own,
         _width=width,
         _starts=tuple(int(starts[i]) for i in wanted),
+        _notes=tuple((int(starts[i]), int(starts[i] + width * each[i])) for i in range(count) if i not in signals),
     )
+
+
+def _annotations(lists: bytes, labels: Collection[str]) -> tuple[tuple[float, float, str], ...]:
+    """Parse time-stamped lists of annotations, as MNE does."""
+    found: list[tuple[float, float, str]] = []
+    of_signals = set()  # the same of several signals counts once
+    origin = 0.0
+    for number, (onset, duration, texts) in enumerate(_LIST.findall(lists)):
+        start, length = float(onset) - origin, float(duration or 0)
+        for raw in texts.split(b"\x14")[1:]:
+            if not raw:
+                if number == 0:  # the first record's own time: it begins a fraction of a second after the header's
+                    origin = start
+                continue
+            text, at, signal = _text(raw).partition("@@")
+            if not at or signal not in labels:
+                found.append((start, length, text + at + signal))
+            elif (start, length, text) not in of_signals:
+                found.append((start, length, text))
+                of_signals.add(found[-1])
+    return tuple(sorted(found, key=lambda mark: mark[:2]))
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")  # EDF+ wants UTF-8; many programs write Latin-1
 
 
 def _scaling(path: Path, table: bytes, count: int, wanted: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

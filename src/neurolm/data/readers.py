@@ -154,21 +154,19 @@ def _open_edf(path: Path, reader: str, options: Options) -> Source:
 def _load_edf(path: Path, reader: str, channels: Sequence[Channel], indices: Sequence[int], notes: list[str]) -> Signal:
     """Read only the wanted channels: with others there, MNE upsamples all of them to the highest rate of the file.
 
-    MNE reads where the samples do not simply follow one another, and annotations.
+    MNE reads only where the samples do not simply follow one another.
     """
-    direct = open_samples(path, indices)
-    if direct is not None and not direct.annotated:
-        return Signal(direct.rate, direct.samples, (1.0,) * len(indices), (), direct.read, direct)
     labels = {channels[i].name for i in indices}
+    direct = open_samples(path, indices)
+    if direct is not None:
+        marks = direct.annotations(labels)
+        return Signal(direct.rate, direct.samples, (1.0,) * len(indices), marks, direct.read, direct)
     included = [i for i, channel in enumerate(channels) if channel.name in labels]
     raw = _call(path, reader, notes, include=sorted(labels), stim_channel=None)
     assert len(raw.ch_names) == len(included), (raw.ch_names, labels)
     volts = _volts_per_number(raw)
     picks = tuple(included.index(i) for i in indices)
-    signal = _mne_signal(raw, picks, [volts[i] for i in picks])
-    if direct is None or (direct.rate, direct.samples) != (signal.rate, signal.samples):
-        return signal
-    return replace(signal, volts=(1.0,) * len(indices), read=direct.read, direct=direct)
+    return _mne_signal(raw, picks, [volts[i] for i in picks])
 
 
 def _open_xdf(path: Path, options: Options) -> Source:
