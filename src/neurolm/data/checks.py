@@ -163,12 +163,12 @@ def oddities(found: Look, channels: Sequence[str], rate: float) -> list[str]:
     ]
     notes = [f"amplitude outside {PLAUSIBLE[0]:g}–{PLAUSIBLE[1]:g} µV: {', '.join(odd)}"] if odd else []
     clipped = [
-        f"{name} ({share:.0%} of its samples at its limits)"
+        f"{name} ({share:.0%} of its samples)"
         for name, share in zip(channels, found.clipped, strict=True)
         if CLIPPED <= share < USELESS
     ]
     if clipped:
-        notes.append(f"clipped by the amplifier or the file's range: {', '.join(clipped)}; leave such channels out")
+        notes.append(f"clipped, or held at one value, at its own limits: {', '.join(clipped)}")
     steps = [
         f"{name} ({count} values)"
         for name, count, is_flat in zip(channels, found.values, found.flat, strict=True)

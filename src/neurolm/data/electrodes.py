@@ -274,7 +274,7 @@ def _derive(
     """The bipolar channels of the TCP montage, as differences of electrodes or as the file has them."""
     recipes: dict[str, dict[int, float]] = {}
     missing: dict[str, list[str]] = {}
-    mixed: set[int] = set()
+    derived = False
     for name, plus, minus in pairs:
         own = draft.named.get(name)
         if own is not None and own not in draft.bad:
@@ -283,7 +283,9 @@ def _derive(
             missing[name] = lacking
         else:
             recipes[name] = mixing.difference(base[plus], base[minus])
-            mixed |= set(recipes[name])
+            pair = [draft.channels[i].name for i in recipes[name]]
+            mixing.refuse_mixed_references(pair, draft.source, f"montage='tcp' ({name})")
+            derived = True
             draft.rows[-1 - len(draft.rows)] = Covered(
                 channel="", electrode=name, how="derived", detail=f"{plus} minus {minus}"
             )
@@ -293,11 +295,10 @@ def _derive(
             f"{draft.source}: montage='tcp' needs {', '.join(lacking)} for {', '.join(missing)}; found: "
             f"{listed(list(draft.named))}; unknown='drop' leaves such channels out"
         )
-    mixing.refuse_mixed_references([draft.channels[i].name for i in mixed], draft.source, "montage='tcp'")
     if missing:
         said = [f"{name} ({', '.join(lacking)})" for name, lacking in missing.items()]
         draft.notes.append(f"left out, electrodes missing: {', '.join(said)}")
-    if mixed:
+    if derived:
         unnamed = mixing.tcp_without_names()
         draft.notes.append(
             f"bipolar channels derived: {', '.join(recipes)}; without a name in the official list: {', '.join(unnamed)}"
