@@ -187,7 +187,7 @@ def test_a_run_on_another_store_is_refused(tmp_path, micro_run):
     rows = [json.loads(line) for line in (micro_run.store / "manifest.jsonl").read_text().splitlines()]
     other = tmp_path / "store"
     other.mkdir()
-    (other / "signals").symlink_to(micro_run.store / "signals")
+    (other / "shards").symlink_to(micro_run.store / "shards")
     rows[0]["subject"] = "s99"
     (other / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(ConfigError, match="another store"):
