@@ -220,6 +220,27 @@ def test_xdf_finds_the_eeg_stream_and_its_markers(shared: Path, caplog: pytest.L
     assert recording.read().mean() == pytest.approx(500, rel=0.02)  # the stream holds uniform noise between 0 and 1
 
 
+def test_another_stream_of_an_xdf_file(shared: Path) -> None:
+    path = shared / "eeg" / "formats" / "xdf" / "clock_resets.xdf"
+    named = {"ch1": "Fp1"}
+    by_default = open_recording(path, channels=named, check=False)
+    import pyxdf
+
+    infos = [stream["info"] for stream in pyxdf.load_xdf(path, verbose=False)[0]]
+    (eeg,) = [i for i, info in enumerate(infos) if info["type"][0] == "EEG"]
+    for stream in (eeg, infos[eeg]["name"][0]):
+        chosen = open_recording(path, channels=named, check=False, stream=stream)
+        np.testing.assert_array_equal(chosen.read(), by_default.read())
+    with pytest.raises(RecordingError, match=r"stream='none': there is none; streams found: 0 "):
+        open_recording(path, stream="none")
+    with pytest.raises(RecordingError, match=r"stream=9: there is none; streams found"):
+        open_recording(path, stream=9)
+    with pytest.raises(RecordingError, match=r"is no signal: it has no samples at a regular rate"):
+        open_recording(path, stream=next(i for i in range(len(infos)) if i != eeg))
+    with pytest.raises(RecordingError, match=r"stream= is for XDF files"):
+        open_recording(shared / "eeg" / "eegmat" / "Subject00_1.edf", stream=0)
+
+
 def test_cnt_files_are_not_given_to_the_wrong_reader(tmp_path: Path) -> None:
     path = tmp_path / "a.cnt"
     path.write_bytes(b"something else entirely" * 100)

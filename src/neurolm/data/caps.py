@@ -42,15 +42,15 @@ def recognise(names: Sequence[str]) -> str | None:
         Names of a file's EEG channels.
     """
     upper = [name.strip().upper() for name in names]
-    numbers = {int(match[1]) for name in upper if (match := re.fullmatch(r"E0*(\d{1,3})", name))}
-    for size in sorted(_NETS):
-        if numbers and max(numbers) <= size + 1 and len(numbers) >= _ENOUGH * size:
-            with_vertex = size + 1 in numbers or any(name in _VERTEX for name in upper)
-            return _NETS_WITH_VERTEX.get(size, _NETS[size]) if with_vertex else _NETS[size]
     contacts = {name for name in upper if re.fullmatch(r"[A-H]([1-9]|[12]\d|3[0-2])", name)}
     banks = {name[0] for name in contacts}
     if len(contacts) == _BANK * len(banks) and banks == set("ABCDEFGH"[: len(banks)]):
         return _BANKS.get(len(banks))
+    numbers = {int(match[1]) for name in upper if (match := re.fullmatch(r"E0*(\d{1,3})", name))}
+    for size in sorted(_NETS):
+        if banks <= {"E"} and numbers and max(numbers) <= size + 1 and len(numbers) >= _ENOUGH * size:
+            with_vertex = size + 1 in numbers or any(name in _VERTEX for name in upper)
+            return _NETS_WITH_VERTEX.get(size, _NETS[size]) if with_vertex else _NETS[size]
     return None
 
 
