@@ -114,6 +114,9 @@ class StageConfig:
     """Text samples per step."""
     text_length: int = 1024
     """Tokens of a text sample."""
+    samples_at_once: int = 0
+    """Samples that go through the model together; the gradients of a step's passes add up to those of all its samples
+    at once, in less memory. 0: all."""
     max_patches: int = 1024
     """Most patches of an EEG sample; with the number of channels it gives the seconds of a training window."""
     learning_rate: float
@@ -146,6 +149,7 @@ class StageConfig:
         for name in ("dropout", "augment", "average"):
             _require(0 <= getattr(self, name) <= 1, f"{name} must be in [0, 1], not {getattr(self, name)}")
         _require(self.evaluate_every > 0 and self.save_every > 0, "evaluate_every and save_every must be positive")
+        _require(self.samples_at_once >= 0, f"samples_at_once must not be negative, but is {self.samples_at_once}")
 
     def total_steps(self, windows: int) -> int:
         """Optimizer steps for a number of training windows (or text samples)."""

@@ -1,6 +1,7 @@
 """The training loop: exact resuming, refusing what is not finite, the schedule, averaged weights."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -32,14 +33,14 @@ class Regression:
         self.module = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 1))
         self.killed_at, self.nan_at = killed_at, nan_at
 
-    def losses(self, step: int) -> Losses:
+    def losses(self, step: int) -> Iterator[Losses]:
         if step == self.killed_at:
             raise Killed
         x = torch.randn(16, 3, generator=torch.Generator().manual_seed(step))
         if step == self.nan_at:
             x[0] = math.nan
         loss = (self.module(x) - x.sum(1, keepdim=True)).square().mean()
-        return Losses(total=loss, parts={}, tokens=16, sources=("recording-a@0s",))
+        yield Losses(total=loss, parts={}, tokens=16, sources=("recording-a@0s",))
 
     def after_step(self) -> None:
         pass

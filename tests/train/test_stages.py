@@ -21,8 +21,8 @@ from neurolm.tasks.task import load_task
 from neurolm.train.evaluate import RESULTS
 from neurolm.train.instruct import VALIDATION_WINDOWS, InstructStage, Prompt, answer, class_means, train_instruct
 from neurolm.train.language import VALIDATION_ROWS, LanguageStage, split_text, train_language
-from neurolm.train.loop import read_log, run_stage
-from neurolm.train.pretrain import PretrainStage, language_losses, new_neurolm, train_pretrain
+from neurolm.train.loop import Losses, read_log, run_stage
+from neurolm.train.pretrain import PretrainStage, language_losses, new_neurolm, text_batches, train_pretrain
 from neurolm.train.run import RUN, open_run
 from neurolm.train.tokenizer import TokenizerStage, code_use, language_of, reversal, train_tokenizer
 
@@ -87,9 +87,8 @@ def test_training_reads_its_own_subjects_and_no_test_recording(tmp_path, micro_r
 
         def losses(self, step, real=real):
             now[0] = "step"
-            out = real(self, step)
+            yield from real(self, step)
             now[0] = "set-up"
-            return out
 
         monkeypatch.setattr(kind, "losses", losses)
     TRAIN[stage](run, texts=micro_run.texts)
@@ -138,6 +137,18 @@ def test_every_labelled_window_lies_within_its_label(stages, run):
     assert seen == wanted
 
 
+def losses_of(stage, step: int) -> Losses:
+    """A step's losses over all its passes, still differentiable."""
+    passes = list(stage.losses(step))
+    parts: dict[str, float] = {}
+    for one in passes:
+        for name, value in one.parts.items():
+            parts[name] = parts.get(name, 0.0) + float(value)
+    sources = tuple(s for one in passes for s in one.sources)
+    total = torch.stack([one.total for one in passes]).sum()
+    return Losses(total=total, parts=parts, tokens=sum(one.tokens for one in passes), sources=sources)
+
+
 def instruct_batch(stage: InstructStage, step: int):
     """The EEG batch of a step, caught on its way into the model, and each sample's (task, label)."""
     caught = []
@@ -153,7 +164,7 @@ def instruct_batch(stage: InstructStage, step: int):
     stage.module.loss = catch  # type: ignore[method-assign]
     try:
         with pytest.raises(Caught):
-            stage.losses(step)
+            losses_of(stage, step)
     finally:
         stage.module.loss = real  # type: ignore[method-assign]
     chosen = [stage.examples[i] for i in stage.sampler.step(step)]
@@ -263,18 +274,18 @@ def test_the_codebook_starts_by_k_means_where_the_recipe_says_and_only_steps_mov
     quantizer = stage.module.quantizer
     random = quantizer.codebook.clone()
     for step in (0, 1, 2):
-        losses = stage.losses(step)
+        losses = losses_of(stage, step)
         assert losses.parts["commitment"] == 0 and not quantizer.initialised
         stage.after_step()
         assert torch.equal(quantizer.codebook, random)
-    losses = stage.losses(3)
+    losses = losses_of(stage, 3)
     started = quantizer.codebook.clone()
     assert quantizer.initialised and not torch.equal(started, random)
     torch.testing.assert_close(started.norm(dim=1), torch.ones(16))
     torch.testing.assert_close(quantizer.usage.sum(), torch.tensor(float(round(quantizer.usage.sum().item()))))
     assert quantizer.usage.sum() >= 8 * 16  # eight vectors for every code
     assert losses.parts["commitment"] > 0
-    stage.losses(3)
+    losses_of(stage, 3)
     assert torch.equal(quantizer.codebook, started)  # a forward pass changes nothing
     stage.after_step()
     assert not torch.equal(quantizer.codebook, started)
@@ -283,7 +294,7 @@ def test_the_codebook_starts_by_k_means_where_the_recipe_says_and_only_steps_mov
 @pytest.mark.parametrize("quantised", [False, True])
 def test_validation_changes_no_state(stages, quantised):
     stage = stages("tokenizer")
-    stage.losses(3 if quantised else 0)
+    losses_of(stage, 3 if quantised else 0)
     stage.module.eval()
     before, generator = digest(stage.module), torch.get_rng_state()
     with torch.no_grad():
@@ -306,7 +317,7 @@ def test_words_are_the_language_models_and_stay_as_they_are(run, stages, monkeyp
     given = []
     real = stage.module.loss
     monkeypatch.setattr(stage.module, "loss", lambda p, text, *a, **k: given.append(text) or real(p, text, *a, **k))
-    losses = stage.losses(1)
+    losses = losses_of(stage, 1)
     ids = torch.from_numpy(stage.text.step(1)).flatten()
     assert torch.equal(given[0], words[ids])
     losses.total.backward()
@@ -378,7 +389,7 @@ def test_language_starts_from_the_language_stage(run, stages):
 def test_training_keeps_no_gradient_in_the_frozen_encoder(stages, stage):
     made = stages(stage)
     made.module.tokenizer.quantizer.initialised.fill_(True)
-    made.losses(0).total.backward()
+    losses_of(made, 0).total.backward()
     assert all(p.grad is None for p in made.module.tokenizer.parameters())
     assert made.module.head.weight.grad.abs().sum() > 0
     assert not made.module.train().tokenizer.training
@@ -418,13 +429,42 @@ def test_joint_and_range_losses_differ_only_by_the_other_modality(stages):
     stage.module.eval()
     samples = stage.windows.step(0)
     documents = [Document(sample=i, predict_eeg=True) for i in range(len(samples))]
-    batch = build_batch(samples, [*documents, *(Document(text=row) for row in stage.text.step(0))])
-    with torch.no_grad():
-        own = language_losses(stage.module, batch, replace(stage.config, softmax="range"))
-        joint = language_losses(stage.module, batch, replace(stage.config, softmax="joint"))
-    assert set(own.parts) == set(joint.parts) == {"eeg", "text"}
-    assert joint.parts["eeg"] > own.parts["eeg"] and joint.parts["text"] > own.parts["text"]
-    torch.testing.assert_close(own.total, own.parts["eeg"] + own.parts["text"])
+    groups = {"eeg": [build_batch(samples, documents)], "text": text_batches(stage.text.step(0), stage.config)}
+    found = {}
+    for softmax in ("range", "joint"):
+        with torch.no_grad():
+            config = replace(stage.config, softmax=softmax)
+            passes = list(language_losses(stage.module, groups, config, torch.device("cpu")))
+        found[softmax] = {name: float(value) for one in passes for name, value in one.parts.items()}
+        assert float(sum(one.total for one in passes)) == pytest.approx(sum(found[softmax].values()))
+    own, joint = found["range"], found["joint"]
+    assert set(own) == set(joint) == {"eeg", "text"}
+    assert joint["eeg"] > own["eeg"] and joint["text"] > own["text"]
+
+
+@pytest.mark.parametrize("name", ["language", "tokenizer", "pretrain", "instruct"])
+def test_a_step_in_several_passes_is_the_step_in_one(stages, name):
+    """Losses and gradients, though samples differ in length and so in their share of the means."""
+    stage, gradients, figures = stages(name), {}, {}
+    if name != "language":
+        tokenizer = stage.module if name == "tokenizer" else stage.module.tokenizer
+        tokenizer.quantizer.initialised.fill_(True)
+    for at_once in (0, 1, 2):
+        stage.config = replace(stage.config, samples_at_once=at_once)
+        stage.module.eval()  # dropout would draw in another order
+        stage.module.zero_grad()
+        passes = list(stage.losses(4))
+        assert len(passes) >= (1 if at_once == 0 else 2)
+        total = losses_of(stage, 4)
+        total.total.backward()
+        figures[at_once] = total
+        gradients[at_once] = [p.grad.clone() for p in stage.module.parameters() if p.grad is not None]
+    for at_once in (1, 2):
+        assert figures[at_once].tokens == pytest.approx(figures[0].tokens, abs=2)
+        assert figures[at_once].parts == pytest.approx(figures[0].parts, rel=1e-4)
+        assert figures[at_once].sources == figures[0].sources
+        for one, other in zip(gradients[at_once], gradients[0], strict=True):
+            torch.testing.assert_close(one, other, rtol=2e-3, atol=2e-5)
 
 
 def test_without_validation_subjects_the_unlabelled_stages_still_report(stages):
@@ -475,7 +515,8 @@ def test_four_windows_of_two_classes_are_learned(run, stages, rhythm):
     batch = build_batch(samples, [prompt.document(i, c) for i, c in enumerate(labels)])
     module.train()
     for _ in range(150):
-        loss = language_losses(module, batch, stage.config).total
+        (losses,) = language_losses(module, {"answer": [batch]}, stage.config, run.device)
+        loss = losses.total
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -5,7 +5,7 @@ neurolm train instruct --store STORE --out RUN
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -25,9 +25,9 @@ from neurolm.montage import RATE
 from neurolm.tasks.task import Task
 from neurolm.train.language import split_text
 from neurolm.train.loop import Losses, clean
-from neurolm.train.pretrain import language_losses, new_neurolm, text_validation, with_dropout
+from neurolm.train.pretrain import language_losses, new_neurolm, text_batches, text_validation, with_dropout
 from neurolm.train.run import ProgressCallback, Run, finish_stage, is_done
-from neurolm.train.tokenizer import language_of
+from neurolm.train.tokenizer import in_batches, language_of
 
 VALIDATION_WINDOWS = 160
 """Most windows of a task on which the weights are selected."""
@@ -129,11 +129,11 @@ class InstructStage:
         if not any(samples for samples, _ in self.validation):
             raise ConfigError("no validation window in any task: the weights could not be selected; add subjects")
 
-    def losses(self, step: int) -> Losses:
+    def losses(self, step: int) -> Iterator[Losses]:
         """Answer loss and text loss of a step's batch."""
         rng = np.random.default_rng([self.config.seed, 4, step])
         samples: list[Sample] = []
-        documents = []
+        answers: list[tuple[Prompt, int]] = []
         for index in self.sampler.step(step):
             example = self.examples[index]
             window = example.window
@@ -141,22 +141,13 @@ class InstructStage:
                 window = replace(window, start=int(rng.integers(example.first, example.last + 1)))
             seed = (self.config.seed, 5, step, len(samples))
             samples.append(read_sample(self.run.store, window, augment=self.config.augment, seed=seed))
-            documents.append(self.prompts[example.task].document(len(samples) - 1, example.answer))
-        rows = self.text.step(step)
-        answers = build_batch(samples, documents).to(self.device)
-        out = language_losses(self.module, answers, self.config)
-        if not len(rows):
-            return replace(out, parts={"answer": out.parts["text"]})
-        # two passes: the text loss is a mean over its own targets, of which there are many more
-        text = language_losses(
-            self.module, build_batch([], [Document(text=r) for r in rows]).to(self.device), self.config
-        )
-        return Losses(
-            total=out.total + text.total,
-            parts={"answer": out.parts["text"], "text": text.parts["text"]},
-            tokens=out.tokens + text.tokens,
-            sources=out.sources,
-        )
+            answers.append((self.prompts[example.task], example.answer))
+        eeg = []
+        for part in in_batches(list(zip(samples, answers, strict=True)), self.config.samples_at_once):
+            documents = [prompt.document(i, answer) for i, (_, (prompt, answer)) in enumerate(part)]
+            eeg.append(build_batch([sample for sample, _ in part], documents))
+        text = text_batches(self.text.step(step), self.config)
+        return language_losses(self.module, {"answer": eeg, "text": text}, self.config, self.device)
 
     def after_step(self) -> None:
         """Nothing follows the optimizer's step here."""

@@ -9,7 +9,7 @@ embeddings are what EEG is aligned to, and its language is what the text loss of
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,16 +44,20 @@ class LanguageStage:
 
     def __init__(self, config: StageConfig, language: LanguageConfig, stream: np.ndarray, device: torch.device) -> None:
         torch.manual_seed(config.seed)
+        self.config = config
         self.module = GPT2(language, rows=language.text_tokens)
         training, self.validation = split_text(stream)
         self.sampler = TextSampler(training, batch=config.text_batch, length=config.text_length + 1, seed=config.seed)
         self.length, self.device = config.text_length + 1, device
 
-    def losses(self, step: int) -> Losses:
+    def losses(self, step: int) -> Iterator[Losses]:
         """Cross-entropy of the next token, on a step's crops of text."""
         rows = self.sampler.step(step)
-        loss = self._loss(rows)
-        return Losses(total=loss, parts={"text": loss.detach()}, tokens=rows.size)
+        at_once = self.config.samples_at_once or len(rows)
+        for first in range(0, len(rows), at_once):
+            part = rows[first : first + at_once]
+            loss = self._loss(part) * (len(part) / len(rows))
+            yield Losses(total=loss, parts={"text": loss.detach()}, tokens=part.size)
 
     def after_step(self) -> None:
         """Nothing follows the optimizer's step here."""

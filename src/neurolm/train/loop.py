@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,14 +28,14 @@ STATE, LOG, BEST = "state.pt", "log.jsonl", "best.pt"
 
 @dataclass(frozen=True, kw_only=True)
 class Losses:
-    """What one step returns."""
+    """What one forward pass gives. A step's totals, parts and tokens add up over its passes."""
 
     total: Tensor
     """Scalar to go down."""
     parts: Mapping[str, Tensor | float]
     """Named figures for the log."""
     tokens: int
-    """Patches and text tokens in the batch."""
+    """Patches and text tokens in the pass."""
     sources: tuple[str, ...] = ()
 
 
@@ -48,8 +48,8 @@ class Stage(Protocol):
     def module(self) -> nn.Module:
         """Its trainable parameters are trained; its whole state is saved."""
 
-    def losses(self, step: int) -> Losses:
-        """Run the model on the batch of a step."""
+    def losses(self, step: int) -> Iterable[Losses]:
+        """Run the model on the batch of a step, in one pass or several; each is wanted before the next begins."""
 
     def after_step(self) -> None:
         """What follows the optimizer's step: the codebook's move, say."""
@@ -129,11 +129,11 @@ def run_stage(
             }
             write_atomic(folder / STATE, partial(torch.save, resume))
 
-        losses, figures = _step(stage, module, optimizer, config, step, steps)
+        tokens, figures = train_step(stage, module, optimizer, config, step, steps)
         for name, parameter in _trainable(module) if average else ():
             average[name].lerp_(parameter.detach(), 1 - min(config.average, (step + 1) / (step + 10)))
         log.write(step, "training", figures)
-        seen += losses.tokens
+        seen += tokens
         if progress:
             done, elapsed = step + 1 - first, time.perf_counter() - began
             rate, left = seen / elapsed, (steps - step - 1) * elapsed / done
@@ -146,25 +146,30 @@ def run_stage(
         module.load_state_dict(average, strict=False)
 
 
-def _step(
+def train_step(
     stage: Stage, module: nn.Module, optimizer: torch.optim.Optimizer, config: StageConfig, step: int, steps: int
-) -> tuple[Losses, dict[str, float]]:
-    """One step of the optimizer; returns its losses, and its figures for the log."""
+) -> tuple[int, dict[str, float]]:
+    """One step of the optimizer; returns the number of tokens, and figures for the log."""
     torch.manual_seed(config.seed * 1_000_003 + step)  # dropout is a function of (seed, step) too
     rate = learning_rate(config, step, steps)
     for group in optimizer.param_groups:
         group["lr"] = rate
-    losses = stage.losses(step)
-    _require_finite(losses.total, "loss", stage.name, step, losses.sources)
     optimizer.zero_grad(set_to_none=True)
-    losses.total.backward()
+    total, tokens = 0.0, 0
+    sources: tuple[str, ...] = ()
+    figures: dict[str, float] = {}
+    for losses in stage.losses(step):  # a pass's activations go before the next pass makes its own
+        _require_finite(losses.total, "loss", stage.name, step, losses.sources)
+        losses.total.backward()
+        total, tokens, sources = total + float(losses.total.detach()), tokens + losses.tokens, sources + losses.sources
+        for name, value in losses.parts.items():
+            figures[name] = figures.get(name, 0.0) + float(value)
     learning = [p for _, p in _trainable(module) if p.grad is not None]
     norm = nn.utils.clip_grad_norm_(learning, config.clip or math.inf)
-    _require_finite(norm, "gradient norm", stage.name, step, losses.sources)
+    _require_finite(norm, "gradient norm", stage.name, step, sources)
     optimizer.step()
     stage.after_step()
-    figures = {name: float(value) for name, value in losses.parts.items()}
-    return losses, figures | {"loss": float(losses.total.detach()), "gradient_norm": float(norm), "lr": rate}
+    return tokens, figures | {"loss": total, "gradient_norm": float(norm), "lr": rate}
 
 
 def clean(folder: Path) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from neurolm.batch import Batch
+from neurolm.batch import NO_PATCH, NO_TARGET, PADDING, Batch
 from neurolm.checkpoint import load_tokenizer
 from neurolm.config import ModelConfig, StageConfig
 from neurolm.data.loader import Document, Sample, TextSampler, build_batch
@@ -47,10 +48,11 @@ class PretrainStage:
         )
         self.steps = self.config.total_steps(len(self.windows.windows))
 
-    def losses(self, step: int) -> Losses:
+    def losses(self, step: int) -> Iterator[Losses]:
         """EEG loss and text loss of a step's batch, each a mean over its own targets."""
-        batch = _batch(self.windows.step(step), self.text.step(step)).to(self.device)
-        return language_losses(self.module, batch, self.config)
+        eeg = [_batch(part, []) for part in in_batches(self.windows.step(step), self.config.samples_at_once)]
+        text = text_batches(self.text.step(step), self.config)
+        return language_losses(self.module, {"eeg": eeg, "text": text}, self.config, self.device)
 
     def after_step(self) -> None:
         """Nothing follows the optimizer's step here."""
@@ -72,20 +74,38 @@ class PretrainStage:
         return figures | {"text": text_validation(self.module, self.validation_text, self.config, self.device)}
 
 
-def language_losses(module: NeuroLM, batch: Batch, config: StageConfig) -> Losses:
-    """Sum of the mean EEG loss and the mean text loss of a batch, with both for the log."""
+def language_losses(
+    module: NeuroLM, groups: Mapping[str, Sequence[Batch]], config: StageConfig, device: torch.device
+) -> Iterator[Losses]:
+    """Losses of groups of batches, a pass for each batch.
+
+    A group's loss is the mean over its own targets in all its batches, EEG codes or text tokens, however they are
+    distributed over the batches; the passes' losses add up to the sum of the groups' losses.
+
+    Parameters
+    ----------
+    groups
+        Batches by the name under which their loss is logged; in host memory.
+    """
+    for name, batches in groups.items():
+        count = sum(_targets(batch) for batch in batches)
+        for batch in batches if count else ():
+            assert batch.tokens is not None
+            out = module.loss(batch.to(device), softmax=config.softmax)
+            loss = (out.eeg + out.text) / count
+            tokens = int((batch.tokens.document != PADDING).sum())
+            yield Losses(total=loss, parts={name: loss.detach()}, tokens=tokens, sources=batch.sources)
+
+
+def _targets(batch: Batch) -> int:
     assert batch.tokens is not None
-    out = module.loss(batch, softmax=config.softmax)
-    parts = {}
-    if int(out.eeg_count):
-        parts["eeg"] = out.eeg / out.eeg_count
-    if int(out.text_count):
-        parts["text"] = out.text / out.text_count
-    total = torch.stack(list(parts.values())).sum()
-    tokens = int((batch.tokens.document >= 0).sum())
-    return Losses(
-        total=total, parts={name: p.detach() for name, p in parts.items()}, tokens=tokens, sources=batch.sources
-    )
+    tokens = batch.tokens
+    return int((tokens.target != NO_TARGET).sum() + (tokens.target_patch != NO_PATCH).sum())
+
+
+def text_batches(rows: np.ndarray, config: StageConfig) -> list[Batch]:
+    """Text samples, int64 (samples, length), as batches of as many as go through the model together."""
+    return [_batch([], part) for part in in_batches(list(rows), config.samples_at_once)]
 
 
 def text_validation(module: NeuroLM, stream: np.ndarray, config: StageConfig, device: torch.device) -> float:
@@ -96,7 +116,7 @@ def text_validation(module: NeuroLM, stream: np.ndarray, config: StageConfig, de
     return float(out.text / out.text_count)
 
 
-def _batch(samples: list[Sample], rows: np.ndarray | list) -> Batch:
+def _batch(samples: Sequence[Sample], rows: np.ndarray | Sequence[np.ndarray]) -> Batch:
     documents = [Document(sample=i, predict_eeg=True) for i in range(len(samples))]
     return build_batch(samples, documents + [Document(text=row) for row in rows])
 

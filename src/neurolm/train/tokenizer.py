@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +32,9 @@ from neurolm.train.run import ProgressCallback, Run, finish_stage, is_done
 VECTORS_PER_CODE = 8
 """Encoder vectors per code from which the codebook starts by k-means."""
 VALIDATION_WINDOWS = 64
+LOSSES = ("commitment", "frequency", "raw", "domain_eeg", "domain_text")
+"""Of ``TokenizerLosses``, those that make up the total."""
+T = TypeVar("T")
 
 
 def reversal(step: int, steps: int) -> float:
@@ -79,9 +84,9 @@ def validation_samples(run: Run, config: StageConfig) -> list[Sample]:
     return [read_sample(run.store, windows[i]) for i in spread]
 
 
-def in_batches(samples: list[Sample], size: int) -> list[list[Sample]]:
-    """Cut a list of samples into batches."""
-    return [samples[i : i + size] for i in range(0, len(samples), size)]
+def in_batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    """Cut a list into batches of a size; 0: one batch of all."""
+    return [items[i : i + size] for i in range(0, len(items), size)] if size else [items][: len(items)]
 
 
 class TokenizerStage:
@@ -100,29 +105,38 @@ class TokenizerStage:
         )
         self.words, self.device = words.to(run.device), run.device
         self.steps = self.config.total_steps(len(self.windows.windows))
-        self.moved: tuple[torch.Tensor, torch.Tensor] | None = None
+        self.moved: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    def losses(self, step: int) -> Losses:
+    def losses(self, step: int) -> Iterator[Losses]:
         """Commitment, frequency, raw and both domain losses of a step's batch."""
         quantise = step >= self.module.config.quantise_from * self.steps
         if quantise and not self.module.quantizer.initialised:
             self._start_codebook()
         samples = self.windows.step(step)
-        patches = build_patches(samples)[0].to(self.device)
         words = self.words[torch.from_numpy(self.text.step(step)).to(self.device).flatten()]
-        out = self.module.loss(patches, words, reversal(step, self.steps), quantise=quantise)
-        self.moved = (out.vectors, out.codes) if quantise else None
-        parts = {n: getattr(out, n).detach() for n in ("commitment", "frequency", "raw", "domain_eeg", "domain_text")}
-        parts["codes_used"] = torch.tensor(float(out.codes.unique().numel()))
-        return Losses(
-            total=out.total, parts=parts, tokens=len(out.codes) + len(words), sources=tuple(s.source for s in samples)
-        )
+        self.moved, used, patches_of_step = [], [], sum(len(s.second) for s in samples)
+        for part in in_batches(samples, self.config.samples_at_once):
+            patches = build_patches(part)[0].to(self.device)
+            out = self.module.loss(patches, words, reversal(step, self.steps), quantise=quantise)
+            share = len(out.codes) / patches_of_step
+            used.append(out.codes)
+            if quantise:
+                self.moved.append((out.vectors, out.codes))
+            parts = {name: share * getattr(out, name).detach() for name in LOSSES}
+            if sum(map(len, used)) == patches_of_step:
+                parts["codes_used"] = torch.tensor(float(torch.cat(used).unique().numel()))
+            yield Losses(
+                total=out.total * share,
+                parts=parts,
+                tokens=len(out.codes) + round(share * len(words)),
+                sources=tuple(s.source for s in part),
+            )
 
     def after_step(self) -> None:
         """Move the codebook: only training steps do."""
-        if self.moved is None:
+        if not self.moved:
             return
-        vectors, codes = self.moved
+        vectors, codes = (torch.cat(parts) for parts in zip(*self.moved, strict=True))
         self.module.quantizer.update(vectors, codes)
         if self.module.config.revive:
             self.module.quantizer.revive(vectors, threshold=self.module.config.revive)

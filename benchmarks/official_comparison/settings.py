@@ -1,0 +1,44 @@
+"""What is measured, and how large."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STAGES = ("tokenizer", "pretrain", "instruct", "tokenise", "answer")
+THEIRS = "official"
+OWN = {
+    "tokenizer": ("neurolm", "in passes"),
+    "pretrain": ("faithful", "neurolm", "in passes"),
+    "instruct": ("faithful", "neurolm", "in passes"),
+    "tokenise": ("neurolm",),
+    "answer": ("neurolm", "five tokens"),
+}
+"""Our variants of each measurement. ``faithful``: softmax over text and EEG together and the official padding in the
+group normalisation, so that the numbers are theirs; ``neurolm``: our default; ``in passes``: that, with one sample at a
+time through the model (``samples_at_once 1``), whose gradients add up; ``five tokens``: text is written as theirs does,
+instead of scoring the permitted answers."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One measurement."""
+
+    stage: str
+    size: str
+    """A recipe of the paper: base, large or xl."""
+    layers: int
+    """Blocks of every stack are cut to so many; 0 leaves them."""
+    eeg_batch: int
+    text_batch: int
+    text_length: int
+    hours: float
+    """Hours of EEG to tokenise."""
+    device: str
+    bf16: bool
+    compile: bool
+    """Compile the official model, as its scripts do."""
+    threads: int
+    official: str
+    """Checkout of the official repository."""
+    gpt2: str
+    """Folder with GPT-2's vocab.json and merges.txt."""

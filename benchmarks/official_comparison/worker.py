@@ -1,0 +1,90 @@
+"""One variant in a process of its own: builds it, runs steps when told, says how long they took and what they held."""
+
+from __future__ import annotations
+
+import gc
+import re
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from official_comparison.settings import THEIRS, Settings
+
+
+class Variant(Protocol):
+    """What is measured."""
+
+    def prepare(self, round_: int) -> Callable[[], object]:
+        """Build the batch of a round, on the device; returns the step, which is what is timed."""
+
+    def state(self) -> Iterable[torch.Tensor]:
+        """Weights, buffers and optimizer state: what is held between steps."""
+
+
+def work(connection: Connection, variant: str, settings: Settings) -> None:
+    """Serve commands: a round number gives its seconds; "memory" gives the bytes held."""
+    try:
+        torch.set_num_threads(settings.threads)
+        torch.manual_seed(0)
+        if variant == THEIRS:
+            from official_comparison.theirs import build
+        else:
+            from official_comparison.ours import build
+        idle = _resident()
+        subject = build(variant, settings)
+        _reset_peak(settings)
+        connection.send("ready")
+        while (command := connection.recv()) != "stop":
+            if command == "memory":
+                held = {t.data_ptr(): t.numel() * t.element_size() for t in subject.state()}
+                connection.send({"peak": _peak(settings, idle), "state": sum(held.values())})
+                continue
+            step = subject.prepare(command)
+            gc.collect()
+            _synchronise(settings)
+            began = time.perf_counter()
+            step()
+            _synchronise(settings)
+            connection.send(time.perf_counter() - began)
+    except Exception:
+        connection.send(RuntimeError(f"{variant}, {settings.stage}:\n{traceback.format_exc()}"))
+
+
+def precision(settings: Settings) -> AbstractContextManager:
+    """The precision that both sides compute in."""
+    return torch.autocast(settings.device, torch.bfloat16) if settings.bf16 else nullcontext()
+
+
+def _synchronise(settings: Settings) -> None:
+    if settings.device == "cuda":
+        torch.cuda.synchronize()
+
+
+def _reset_peak(settings: Settings) -> None:
+    gc.collect()
+    if settings.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        Path("/proc/self/clear_refs").write_text("5")  # VmHWM counts on from here
+
+
+def _peak(settings: Settings, idle: int) -> int:
+    if settings.device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return _status("VmHWM") - idle
+
+
+def _resident() -> int:
+    return _status("VmRSS")
+
+
+def _status(field: str) -> int:
+    match = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert match is not None
+    return int(match[1]) * 1024
