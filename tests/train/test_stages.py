@@ -15,7 +15,7 @@ from neurolm.data.loader import Document, build_batch, build_patches, sample_fro
 from neurolm.data.store import Label, Store
 from neurolm.data.text import TextTokenizer, token_stream
 from neurolm.errors import CheckpointError, ConfigError, TextError
-from neurolm.model.gpt2 import load_gpt2
+from neurolm.model.gpt2 import GPT2, load_gpt2, save_gpt2
 from neurolm.model.neurolm import NeuroLM
 from neurolm.tasks.task import load_task
 from neurolm.train.evaluate import RESULTS
@@ -349,8 +349,27 @@ def test_alignment_needs_words_as_wide_as_the_encoder(tmp_path, micro_run, micro
     run = open_run(tmp_path / "run", config=changed, store=micro_run.store, device="cpu")
     micro_run.copy(tmp_path / "whole")
     (tmp_path / "whole" / "language").rename(run.folder / "language")
-    with pytest.raises(CheckpointError, match="word embeddings are 16 wide and the encoder 32"):
+    with pytest.raises(CheckpointError, match=r"280 word embeddings, 16 wide, do not fit an encoder 32 wide"):
         train_tokenizer(run, texts=micro_run.texts)
+
+
+def test_alignment_takes_the_words_of_another_gpt2(tmp_path, micro_run, micro_config):
+    """As the paper does for its larger models: they are wider than the encoder."""
+    wide = replace(micro_config.model.tokenizer, encoder=replace(micro_config.model.tokenizer.encoder, width=32))
+    config = replace(
+        micro_config,
+        model=replace(micro_config.model, tokenizer=wide),
+        tokenizer=replace(micro_config.tokenizer, steps=1),
+    )
+    run = open_run(tmp_path / "run", config=config, store=micro_run.store, device="cpu")
+    micro_run.copy(tmp_path / "whole")
+    (tmp_path / "whole" / "language").rename(run.folder / "language")
+    transformer = replace(micro_config.model.language.transformer, width=32)
+    other = GPT2(replace(micro_config.model.language, transformer=transformer), rows=280)
+    (tmp_path / "words").mkdir()
+    save_gpt2(tmp_path / "words", other)
+    train_tokenizer(run, texts=micro_run.texts, words=str(tmp_path / "words"))
+    assert load_tokenizer(run.folder / "tokenizer")[1].run.model.tokenizer == wide
 
 
 # --- pretraining and instruction tuning ---

@@ -203,8 +203,8 @@ def _plan(parser: ArgumentParser) -> None:
 
 
 def _overlap(parser: ArgumentParser) -> None:
-    parser.add_argument("store", type=Path, help="the store that should hold nothing of the others")
-    parser.add_argument("--against", type=Path, nargs="+", metavar="STORE", help="stores that should not be in it")
+    parser.add_argument("store", type=str, help="the store (or its URL) that should hold nothing of the others")
+    parser.add_argument("--against", type=str, nargs="+", metavar="STORE", help="stores that should not be in it")
     parser.add_argument(
         "--split", type=str | None, help="only recordings labelled for this split, as test, in --against"
     )
@@ -236,6 +236,9 @@ def _add_text(parser: ArgumentParser) -> None:
 
 def _train(parser: ArgumentParser) -> None:
     parser.add_argument("stage", choices=STAGES, help="in this order")
+    parser.add_argument(
+        "--words", type=str | None, help="tokenizer stage: folder or hub id of the GPT-2 to align with (the run's own)"
+    )
     parser.add_argument("--store", type=Path | None, help="the store that `neurolm prepare` wrote")
     parser.add_argument("--out", type=Path | None, help="folder of the run, the same for all stages")
     parser.add_argument("--tasks", type=str | None, help="tasks to learn, as a,b; by default all that the store has")

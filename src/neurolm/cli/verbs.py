@@ -103,10 +103,12 @@ def _train(arguments: Namespace) -> None:
         markup=False,
         soft_wrap=True,
     )
-    stages = {"tokenizer": train_tokenizer, "pretrain": train_pretrain, "instruct": train_instruct}
+    stages = {"pretrain": train_pretrain, "instruct": train_instruct}
     with Display(console) as display:
         if arguments.stage == "language":
             folder = train_language(opened, texts=texts, gpt2=arguments.gpt2, progress=display.training)
+        elif arguments.stage == "tokenizer":
+            folder = train_tokenizer(opened, texts=texts, words=arguments.words, progress=display.training)
         else:
             folder = stages[arguments.stage](opened, texts=texts, progress=display.training)
     print(folder)

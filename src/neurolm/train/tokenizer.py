@@ -178,20 +178,33 @@ def code_use(codes: torch.Tensor) -> dict[str, float]:
     return {"codes_used": float(len(share)), "code_perplexity": float((-(share * share.log()).sum()).exp())}
 
 
-def train_tokenizer(run: Run, *, texts: list[str], progress: ProgressCallback = None) -> Path:
-    """Run the stage; returns its folder. Needs the language stage's folder in the run."""
+def train_tokenizer(run: Run, *, texts: list[str], words: str | None = None, progress: ProgressCallback = None) -> Path:
+    """Run the stage; returns its folder. Needs the language stage's folder in the run.
+
+    Parameters
+    ----------
+    words
+        Folder or hub id of the GPT-2 whose word embeddings the encoder's space is aligned with; by default the run's
+        own. The paper takes those of the smallest GPT-2, 768 wide like the encoder, for all its sizes.
+
+    Raises
+    ------
+    CheckpointError
+        If the word embeddings do not fit the encoder or the text tokens.
+    """
     if is_done(run, TokenizerStage.name):
         clean(run.folder / TokenizerStage.name)
         return run.folder / TokenizerStage.name
     text, weights = language_of(run)
-    words = weights["wte.weight"]
+    embeddings = (weights if words is None else load_gpt2(words)[1])["wte.weight"]
     width = run.config.model.tokenizer.encoder.width
-    if words.shape[1] != width:
+    if embeddings.shape[1] != width or len(embeddings) < text.size:
         raise CheckpointError(
-            f"{run.folder / 'language'}: word embeddings are {words.shape[1]} wide and the encoder {width}: "
-            "text alignment needs a language model of the encoder's width"
+            f"{words or run.folder / 'language'}: {len(embeddings):,} word embeddings, {embeddings.shape[1]} wide, do "
+            f"not fit an encoder {width} wide and {text.size:,} text tokens: give --words, the folder or hub id of a "
+            "GPT-2 of that width with the same tokens (openai-community/gpt2 for base, large and xl)"
         )
-    stage = TokenizerStage(run, words, token_stream(text, texts))
+    stage = TokenizerStage(run, embeddings, token_stream(text, texts))
     return finish_stage(run, stage, stage.config, steps=stage.steps, text=text, progress=progress)
 
 
