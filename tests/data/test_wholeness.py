@@ -81,6 +81,49 @@ def test_a_truncated_gdf_file(tmp_path: Path, shared: Path) -> None:
         open_recording(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "kept", "options", "found"),
+    [
+        ("fif/ssvep_subject03_raw.fif", 0.5, {"unit": "mV"}, "hold 30,720 samples"),
+        ("xdf/clock_resets.xdf", 0.5, {"channels": {"ch1": "Cz"}, "unit": "mV"}, "pyxdf found likely .* corruption"),
+        ("egi/test_egi.raw", 0.5, {}, "the header promises 80,756"),
+    ],
+)  # fmt: skip
+def test_other_truncated_files(tmp_path: Path, shared: Path, name: str, kept: float, options: dict, found: str) -> None:
+    """MNE reads the first without a word, until a read fails; pyxdf with a warning."""
+    source = shared / "eeg" / "formats" / name
+    path = tmp_path / source.name
+    path.write_bytes(source.read_bytes()[: round(kept * source.stat().st_size)])
+    with pytest.raises(RecordingError, match=found):
+        open_recording(path, **options)
+    if name.startswith("egi"):
+        return
+    recording = open_recording(path, truncated="accept", **options)
+    whole = open_recording(source, **options)
+    assert 0.4 < recording.samples / whole.samples < 0.6
+    np.testing.assert_array_equal(recording.read(), whole.read()[:, : recording.samples])
+
+
+def test_a_truncated_brainvision_file(tmp_path: Path, shared: Path) -> None:
+    folder = shared / "eeg" / "formats" / "brainvision"
+    for name in ("test.vhdr", "test.eeg", "test.vmrk"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    cut(tmp_path / "test.eeg", 2 * 32 * 5000 + 7)
+    with pytest.raises(RecordingError, match=r"test\.eeg: truncated: 320,007 bytes hold 5,000 samples"):
+        open_recording(tmp_path / "test.vhdr")
+    assert open_recording(tmp_path / "test.vhdr", truncated="accept").samples == 5000
+
+
+def test_what_a_reader_cannot_read_later_is_an_error_of_the_recording(tmp_path: Path) -> None:
+    recording = open_recording(nicolet(tmp_path / "a.data"))
+    cut(tmp_path / "a.data", 100)
+    with pytest.raises(RecordingError, match=r"a\.data: samples 0 to 1,000 cannot be read: .*the file is damaged"):
+        recording.read()
+    (tmp_path / "a.data").unlink()
+    with pytest.raises(RecordingError, match=r"a\.data: cannot be read any more"):
+        recording.read()
+
+
 def test_headers_that_promise_too_much_ask_for_no_memory(tmp_path: Path) -> None:
     """MNE would make an array of two thousand million samples by thousands of events."""
     path = tmp_path / "a.raw"
@@ -101,7 +144,7 @@ def test_a_data_file_without_its_header_says_so(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"not a Nihon Kohden file.*put its header \(a\.vhdr\) beside it"):
         open_recording(tmp_path / "a.eeg")
     (tmp_path / "a.nxe").write_bytes(bytes(64 * 2 * 10 + 1))
-    with pytest.raises(RecordingError, match=r"a\.nxe: truncated: 1,281 bytes hold 10 samples and a part of the next"):
+    with pytest.raises(RecordingError, match=r"a\.nxe: truncated: 1,281 bytes hold 10 samples and the file breaks off"):
         open_recording(tmp_path / "a.nxe")
 
 

@@ -172,6 +172,11 @@ def _load_edf(path: Path, reader: str, channels: Sequence[Channel], indices: Seq
 def _open_xdf(path: Path, options: Options) -> Source:
     with listening() as heard:
         contents = xdf.read(path, options.stream)
+    if options.truncated != "accept" and (damage := [note for note in heard if "corruption" in note]):
+        raise RecordingError(
+            f"{path}: truncated or damaged: pyxdf {damage[0][:200].rstrip('.')}; copy or export it again; "
+            f"truncated='accept' takes what it found"
+        )
     raw = contents.raw
     rate = float(raw.info["sfreq"])
     channels = tuple(

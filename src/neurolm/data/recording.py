@@ -27,7 +27,7 @@ from neurolm.data.mixing import MONTAGES
 from neurolm.data.readers import Options, open_mne, open_source
 from neurolm.data.suffixes import RECORDING_SUFFIXES, find_recordings, suffix_of
 from neurolm.data.wholeness import TRUNCATED_POLICIES
-from neurolm.errors import RecordingError
+from neurolm.errors import NeuroLMError, RecordingError
 
 if TYPE_CHECKING:
     import mne
@@ -126,6 +126,14 @@ class Recording:
             microvolts = self._signal.read(first, last)
         except OSError as error:
             raise RecordingError(f"{self.path}: cannot be read any more: {error}; is it still there?") from error
+        except (NeuroLMError, MemoryError):
+            raise
+        except Exception as error:  # readers of damaged files fail in every way there is
+            what = " ".join(str(error).split()) or type(error).__name__
+            raise RecordingError(
+                f"{self.path or 'the MNE object'}: samples {first:,} to {last:,} cannot be read: {what[:300]}; "
+                f"the file is damaged: copy or export it again"
+            ) from error
         microvolts *= self._microvolts[:, None]
         return microvolts
 

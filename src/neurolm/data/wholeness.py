@@ -21,6 +21,7 @@ _EGI_HEAD = 36  # bytes before the codes of the events
 _EGI_BYTES = {2: 2, 4: 4, 6: 8}  # version → bytes of a number
 _GDF_FIXED = 256
 _GDF_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 8, 8: 8, 16: 4, 17: 8, 18: 16, 279: 3, 535: 3}  # type → bytes
+_FIF_TAG = 16  # bytes: kind, type, length, place of the next tag
 _NIHON_DEVICES = (b"EEG-", b"QI-", b"DAE-")
 _EXIMIA_FRAME = 64 * 2  # bytes of a sample of all channels
 
@@ -72,14 +73,30 @@ def check_after(path: Path, raw: mne.io.BaseRaw, truncated: str) -> tuple[int | 
         If the file is truncated and ``truncated`` says refuse.
     """
     reader = type(raw).__name__
-    width = {"RawNicolet": 2, "RawEEGLAB": 4}.get(reader)
     files = [Path(name) for name in raw.filenames if name is not None]
     if reader == "RawNihon":
         return _nihon_samples(path, raw, truncated)
-    if width is None or len(files) != 1 or files[0].suffix.lower() not in (".data", ".fdt"):
+    if len(files) != 1:
         return None, []
-    there = files[0].stat().st_size // (width * len(raw.ch_names))
-    return (None, []) if there >= raw.n_times else shortened(files[0], there, int(raw.n_times), truncated)
+    (file,) = files
+    if reader == "Raw" and file.suffix.lower() == ".fif" and not _fif_ends(file):
+        return _fif_samples(file, raw, truncated)
+    width = _number_bytes(reader, file, raw)
+    if width is None:
+        return None, []
+    there, rest = divmod(file.stat().st_size, width * len(raw.ch_names))
+    if there < raw.n_times:
+        return shortened(file, there, int(raw.n_times), truncated)
+    return shortened(file, there, None, truncated) if rest and reader != "RawNicolet" else (None, [])
+
+
+def _number_bytes(reader: str, file: Path, raw: mne.io.BaseRaw) -> int | None:
+    """Bytes of a number in a data file of nothing but numbers, None for a file of another kind."""
+    if reader == "RawBrainVision" and file.suffix.lower() != ".dat":  # .dat may be text
+        return {"short": 2, "int": 4, "single": 4}.get(raw.orig_format)
+    if reader == "RawPersyst":
+        return int(raw._raw_extras[0]["dtype"].itemsize)
+    return {("RawNicolet", ".data"): 2, ("RawEEGLAB", ".fdt"): 4}.get((reader, file.suffix.lower()))
 
 
 def shortened(path: Path, there: int, promised: int | None, truncated: str) -> tuple[int, list[str]]:
@@ -94,8 +111,8 @@ def shortened(path: Path, there: int, promised: int | None, truncated: str) -> t
     if truncated != "accept" or there < 1:
         more = "; truncated='accept' takes what is there" if there else ""
         raise RecordingError(
-            f"{path}: truncated: {path.stat().st_size:,} bytes hold {there:,}{of} samples and a part of the next; copy "
-            f"or download it again{more}"
+            f"{path}: truncated: {path.stat().st_size:,} bytes hold {there:,}{of} samples and the file breaks off; "
+            f"copy or download it again{more}"
         )
     return there, [f"truncated: {there:,}{of} samples are there and were taken"]
 
@@ -137,6 +154,32 @@ def _check_nihon(path: Path) -> None:
             f"{path}: not a Nihon Kohden file: it begins with {magic!r}; if it is BrainVision's, put its header "
             f"({path.stem}.vhdr) beside it"
         )
+
+
+def _fif_ends(path: Path) -> bool:
+    """Whether the chain of tags comes to its end; MNE takes as many as it finds."""
+    size, place = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while place + _FIF_TAG <= size:
+            file.seek(place)
+            tag = np.frombuffer(file.read(_FIF_TAG), ">i4")
+            length, following = int(tag[2]), int(tag[3])
+            if length < 0 or place + _FIF_TAG + length > size:
+                return False
+            if following < 0:
+                return True
+            place = following if following > place else place + _FIF_TAG + length
+    return False
+
+
+def _fif_samples(path: Path, raw: mne.io.BaseRaw, truncated: str) -> tuple[int, list[str]]:
+    size, extras = path.stat().st_size, raw._raw_extras[0]
+    whole = 0
+    for tag in extras["ent"]:
+        if tag is not None and tag.pos + _FIF_TAG + tag.size > size:
+            break
+        whole += 1
+    return shortened(path, int(extras["bounds"][whole]), None, truncated)
 
 
 def _nihon_samples(path: Path, raw: mne.io.BaseRaw, truncated: str) -> tuple[int | None, list[str]]:
