@@ -10,6 +10,7 @@ from neurolm.data.content import (
     Index,
     encode_waves,
     join,
+    likeness,
     smooth,
     trace_names,
     traces,
@@ -127,6 +128,19 @@ def test_a_code_begins_where_it_says():
     assert INTERVALS * STEP < HALF + 400
 
 
+def test_likeness_is_a_correlation_where_the_signal_does_not_repeat_itself():
+    one, other = eeg(30, 10, 1), eeg(31, 10, 1)
+    assert likeness(one, -2 * one) == pytest.approx(-1)
+    assert abs(likeness(one, other)) < 0.6
+    assert likeness(one, one + 0.1 * other) > 0.98
+    repeated = np.tile(eeg(32, 1.2, 1), (8, 1))
+    assert likeness(repeated, repeated) == 0
+    assert abs(likeness(np.concatenate([10 * repeated[:960], one]), np.concatenate([10 * repeated[:960], other]))) < 0.6
+    assert likeness(one[:100], one[:100]) == pytest.approx(1)
+    assert likeness(one[:50], one[:50]) == 0
+    assert likeness(np.zeros_like(one), one) == 0
+
+
 def test_the_index_finds_a_part_and_its_shift():
     index = Index(join([codes(eeg(seed), recording=seed) for seed in range(10, 14)]))
     part = moved(eeg(12), 0.5)[2001:5001]
@@ -134,7 +148,8 @@ def test_the_index_finds_a_part_and_its_shift():
     assert {(c.recording, c.other) for c in found} == {(7, 12)}
     best = max(found, key=lambda c: c.codes)
     assert abs(best.shift - (2001 - 400)) <= 1
-    assert best.traces[0] == best.traces[1]
+    assert len(best.places) == 5
+    assert all(place.trace == place.other_trace and 400 <= place.start <= 3400 for place in best.places)
     assert 2001 <= best.first < best.last <= 5001
     assert index.find(codes(eeg(20))) == []
     assert index.find(join([])) == []

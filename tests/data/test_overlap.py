@@ -132,6 +132,16 @@ def test_the_same_id_in_unrelated_corpora_is_only_noted(tmp_path):
     assert any("1 subjects have an id that another corpus uses too" in note for note in found.notes)
 
 
+def test_calibration_signals_that_all_recordings_share_are_no_copy(tmp_path):
+    pattern = np.tile(eeg(50, 1.6), 4)  # repeated, and the same in all
+    for corpus, seeds in (("lab", (1, 2)), ("clinic", (1, 3))):
+        for seed in seeds:
+            signal = np.concatenate([pattern, eeg(seed, 60)], axis=1)
+            write_fif(tmp_path / corpus / f"{corpus}{seed}" / "a_raw.fif", signal)
+    found = overlap(prepared(tmp_path / "lab"), [prepared(tmp_path / "clinic")], jobs=1, every=10)
+    assert [(copy.subject, copy.other_subject) for copy in found.shared] == [("lab/lab1", "clinic/clinic1")]
+
+
 def test_a_real_recording_is_found_in_another_format(tmp_path, shared):
     rest, arithmetic = (shared / "eeg" / "eegmat" / f"Subject00_{n}.edf" for n in (1, 2))
     for name, file in (("downstream", rest), ("pretraining", arithmetic)):

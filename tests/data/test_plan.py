@@ -92,7 +92,7 @@ def test_a_corpus_that_is_not_there_is_simulated(monkeypatch):
     monkeypatch.setattr(module, "SIMULATED_SECONDS", (10, 30))
     found = plan(hours=25_000, channels=4, rate=200)
     assert found.recordings == 0
-    assert [one.channels for one in found.measured] == [4, 4]
+    assert [(one.source, one.channels) for one in found.measured] == [("simulated/10.edf", 4), ("simulated/30.edf", 4)]
     assert found.store_bytes.estimate == pytest.approx(25_000 * 3600 * 200 * 4 * 2, rel=0.05)
     assert found.source_bytes.estimate == pytest.approx(25_000 * 3600 * 200 * 4 * 2, rel=0.05)
 

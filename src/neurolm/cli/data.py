@@ -86,8 +86,12 @@ def plan_lines(found: Plan) -> Iterator[str]:
 
 
 def _between(value: Range, unit: float, name: str) -> str:
-    estimate, low, high = (f"{number / unit:,.3g}" for number in (value.estimate, value.low, value.high))
+    estimate, low, high = (_number(number / unit) for number in (value.estimate, value.low, value.high))
     return f"{estimate} {name}" + (f" ({low} to {high})" if low != high else "")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def overlap(arguments: Namespace) -> bool:

@@ -21,6 +21,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from neurolm.montage import RATE
+
 STEP = 4
 """Samples of the store per sample of the smoothed trace, which has nothing left above 25 Hz."""
 WIDTH = 10.0
@@ -47,6 +49,13 @@ SAME_SHIFT = 1
 """Samples by which the shifts of two codes of one copy may differ."""
 LEAST_CODES = 2
 """Codes with the same shift that make a candidate; whether it is a copy is decided by comparing the signals."""
+PLACES = 5
+"""Of a candidate, at which the signals can be compared."""
+SAME_SIGNAL = 0.9
+"""Least absolute correlation of two copies, smoothed to the waves that the codes describe: copies stored in another
+format, unit or cut reached 0.99, and other recordings none (docs/benchmarks/overlap.md)."""
+_WINDOW = 2 * RATE // STEP
+_REPEATS = (RATE // STEP, 2 * RATE // STEP)
 _BLOCK = 32
 
 
@@ -160,6 +169,38 @@ def _smoothing() -> np.ndarray:
 _SMOOTHING = _smoothing()
 
 
+def likeness(one: np.ndarray, other: np.ndarray) -> float:
+    """Correlate two stretches that may be the same, smoothed; 0 where that decides nothing.
+
+    Calibration and test signals are alike in all recordings, and large. So the correlation is the median of windows'
+    of two seconds, of those that are not like the signal a second or two before or after; if they are the smaller part,
+    nothing is decided.
+
+    Parameters
+    ----------
+    one, other
+        float32 (samples, 1), some seconds.
+    """
+    smoothed = [smooth(stretch)[0] for stretch in (one, other)]
+    length = min(_WINDOW, len(smoothed[0]))
+    if length == 0:
+        return 0.0
+    mine, its = (_standardised(np.lib.stride_tricks.sliding_window_view(trace, length)) for trace in smoothed)
+    alike = np.abs(mine @ mine.T) >= SAME_SIGNAL
+    apart = np.abs(np.subtract.outer(*[np.arange(len(mine))] * 2))
+    repeated = (alike & (apart >= _REPEATS[0]) & (apart <= _REPEATS[1])).any(axis=1)
+    if repeated.mean() > 0.5:
+        return 0.0
+    return float(np.median((mine * its).sum(axis=1)[~repeated]))
+
+
+def _standardised(windows: np.ndarray) -> np.ndarray:
+    """Windows without their mean, of length one."""
+    centred = windows - windows.mean(axis=1, keepdims=True)
+    norm = np.linalg.norm(centred, axis=1, keepdims=True)
+    return np.divide(centred, norm, out=np.zeros_like(centred), where=norm > 0)
+
+
 def encode_waves(
     signal: np.ndarray, *, recording: int = 0, start: int = 0, selected: int = SELECTED, wanted: Sequence[int] = ()
 ) -> Codes:
@@ -220,6 +261,18 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where two stretches share a code."""
+
+    trace: int
+    """Of the probe."""
+    other_trace: int
+    """Of the index."""
+    start: int
+    """Sample of the probe's recording where the code begins."""
+
+
+@dataclass(frozen=True)
 class Candidate:
     """Two stretches that share codes at one shift."""
 
@@ -235,10 +288,8 @@ class Candidate:
     """Sample of the first shared code, in ``other``."""
     last: int
     """Sample of the last shared code, in ``other``."""
-    traces: tuple[int, int]
-    """A trace of the probe and the one of the index that share a code..."""
-    start: int
-    """... beginning at this sample of ``recording``."""
+    places: tuple[Place, ...]
+    """Some of those that they share, spread over all."""
 
 
 class Index:
@@ -276,7 +327,8 @@ class Index:
 
 
 def _candidate(one: Codes, other: Codes, shifts: np.ndarray) -> Candidate:
-    middle = len(one) // 2
+    spread = np.unique(np.linspace(0, len(one) - 1, PLACES).round().astype(int))
+    order = np.argsort(one.starts, kind="stable")[spread].tolist()
     return Candidate(
         recording=int(one.recordings[0]),
         other=int(other.recordings[0]),
@@ -284,6 +336,5 @@ def _candidate(one: Codes, other: Codes, shifts: np.ndarray) -> Candidate:
         codes=len({*zip(one.values.tolist(), one.starts.tolist(), strict=True)}),
         first=int(other.starts.min()),
         last=int(other.starts.max()),
-        traces=(int(one.traces[middle]), int(other.traces[middle])),
-        start=int(one.starts[middle]),
+        places=tuple(Place(int(one.traces[i]), int(other.traces[i]), int(one.starts[i])) for i in order),
     )

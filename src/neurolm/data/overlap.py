@@ -18,9 +18,18 @@ from functools import lru_cache
 from itertools import count
 from pathlib import Path
 
-import numpy as np
-
-from neurolm.data.content import HALF, Candidate, Codes, Index, encode_waves, join, smooth, trace_names, traces
+from neurolm.data.content import (
+    SAME_SIGNAL,
+    Candidate,
+    Codes,
+    Index,
+    Place,
+    encode_waves,
+    join,
+    likeness,
+    trace_names,
+    traces,
+)
 from neurolm.data.exclusions import Exclusion, read_exclusions, write_exclusions
 from neurolm.data.store import Row, Store
 from neurolm.data.workers import Crash, Workers
@@ -40,13 +49,12 @@ PROBE_TRACES = 8
 PROBE_EVERY = (10, 60)
 """Seconds from one stretch to the next, at least and at most: as dense as the shortest recording that is to be found
 needs, so that a copy of any length has a whole stretch in it."""
+LEAST_PROBES = 5
+"""Stretches of a recording that are looked up, if it has so many: a noisy copy keeps few codes."""
 BLOCK_SECONDS, OVERLAP_SECONDS = 60, 2
 """What is turned into codes at a time; a code is shorter than the overlap."""
-COMPARED_SECONDS = 4
+COMPARED_SECONDS = 10
 """Length of the signals that decide whether a candidate is a copy."""
-SAME_SIGNAL = 0.9
-"""Least absolute correlation of two copies, smoothed to the waves that the codes describe: copies stored in another
-format, unit or cut reached 0.999, other recordings never shared codes (docs/benchmarks/overlap.md)."""
 CHUNK_SAMPLES, CHUNK_RECORDINGS = 200_000_000, 64
 """Most samples (times channels) and recordings of one item of work, unless one recording has more."""
 
@@ -278,7 +286,8 @@ def _probes(row: Row, every: float) -> Iterator[tuple[int, int, list[int]]]:
     """Stretches to look up: start, length, traces. The last one ends where the recording ends."""
     length = min(PROBE_SECONDS * RATE, row.samples)
     last = row.samples - length
-    starts = sorted({*range(0, last, max(1, round(every * RATE))), last})
+    step = min(round(every * RATE), max(length, last // (LEAST_PROBES - 1)))
+    starts = sorted({*range(0, last, max(1, step)), last})
     all_traces = len(trace_names(row.channels))
     for number, start in enumerate(starts):
         wanted = {(number + place * all_traces // PROBE_TRACES) % all_traces for place in range(PROBE_TRACES)}
@@ -296,8 +305,9 @@ def _confirmed(
     pairs: dict[tuple[int, int], list[tuple[Candidate, float]]] = defaultdict(list)
     for candidate in found:
         which, index = wanted[candidate.other]
-        correlation = _correlation(candidate, mine, others[which], index)
-        if abs(correlation) >= SAME_SIGNAL:
+        compared = (_correlation(candidate, place, mine, others[which], index) for place in candidate.places)
+        correlation = next((found for found in compared if abs(found) >= SAME_SIGNAL), None)
+        if correlation is not None:
             pairs[candidate.recording, candidate.other].append((candidate, correlation))
     for (number, other), copies in sorted(pairs.items()):
         which, index = wanted[other]
@@ -316,22 +326,20 @@ def _confirmed(
         )
 
 
-def _correlation(candidate: Candidate, mine: Store, other: Store, index: int) -> float:
-    """Correlate the traces that share a code, around it."""
+def _correlation(candidate: Candidate, place: Place, mine: Store, other: Store, index: int) -> float:
+    """Compare the traces that share a code, around it."""
     row, its = mine.rows[candidate.recording], other.rows[index]
-    start = candidate.start - HALF - RATE // 2
-    first = max(0, start, -candidate.shift)
-    last = min(row.samples, start + COMPARED_SECONDS * RATE, its.samples - candidate.shift)
-    smoothed = [
-        smooth(traces(store.microvolts(number, at, last - first), of.channels, [trace]))[0]
+    reach = COMPARED_SECONDS * RATE // 2
+    first = max(0, place.start - reach, -candidate.shift)
+    last = min(row.samples, place.start + reach, its.samples - candidate.shift)
+    one, two = (
+        traces(store.microvolts(number, at, last - first), of.channels, [trace])
         for store, number, at, of, trace in (
-            (mine, candidate.recording, first, row, candidate.traces[0]),
-            (other, index, first + candidate.shift, its, candidate.traces[1]),
+            (mine, candidate.recording, first, row, place.trace),
+            (other, index, first + candidate.shift, its, place.other_trace),
         )
-    ]
-    one, two = (trace - trace.mean() for trace in smoothed)
-    size = float(np.sqrt((one @ one) * (two @ two)))
-    return float(one @ two) / size if size else 0.0
+    )
+    return likeness(one, two)
 
 
 def _person(row: Row) -> tuple[str, str]:

@@ -34,8 +34,10 @@ SAMPLED = 6
 """Files measured, besides the largest."""
 DRAWS = 1000
 """Of the bootstrap; the range holds all but a tenth of them."""
+SIMULATED = "simulated"
+"""Folder of the recordings that stand for a corpus of which nothing is there..."""
 SIMULATED_SECONDS = (300, 900, 1800)
-"""Lengths of the recordings that stand for a corpus of which nothing is there."""
+"""... and their lengths."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def plan(
                 task for path in data for task in _tasks(Path(path), out, corpus, Settings("", unknown, unit, mains))
             ]
         else:
-            simulated = _simulate(Path(folder) / "simulated", channels=channels, rate=rate)
+            simulated = _simulate(Path(folder) / SIMULATED, channels=channels, rate=rate)
             tasks = list(_tasks(simulated, out, "folder", Settings("", unknown, unit, 50.0)))
         strata = _strata(tasks, samples, np.random.default_rng(seed))
         largest = max(tasks, key=lambda task: task.size)
@@ -193,7 +195,8 @@ def _task(source: Source, data: Path, out: Path, settings: Settings, states: Fil
     relative = source.path.relative_to(data).as_posix()
     mains = source.mains if settings.mains is None else settings.mains
     recording = f"{source.corpus}/{relative}"
-    return Task(source, recording, str(data / relative), out, states.of(source.path), settings, mains)
+    shown = str(Path(SIMULATED, relative) if data.name == SIMULATED and data.parent == out.parent else data / relative)
+    return Task(source, recording, shown, out, states.of(source.path), settings, mains)
 
 
 def _strata(tasks: Sequence[Task], count: int, rng: np.random.Generator) -> list[tuple[Task, float]]:
