@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from scipy.signal import butter, find_peaks, sosfiltfilt, welch
 
+from neurolm.data.corpora import CORPORA, layout
 from neurolm.data.head import ELECTRODES, make_head
 from neurolm.data.physiology import SLEEP, State
 from neurolm.data.simulate import COLUMNS, PROTOCOLS, record, simulate
@@ -120,6 +121,12 @@ def test_table_agrees_with_the_files(corpus: Path) -> None:
         assert all(time % protocol.scene_seconds == 0 for time in stops)
     about = json.loads((corpus / "corpus.json").read_text())
     assert (about["name"], about["mains"]) == ("simulated", 50.0)
+
+
+def test_corpus_is_one_that_can_be_prepared(corpus: Path) -> None:
+    found = CORPORA[layout(corpus)](corpus)
+    assert {source.corpus for source in found} == {"simulated"}
+    assert sorted(source.path.name for source in found) == sorted(path.name for path in corpus.glob("*.edf"))
 
 
 def test_files_read_as_plausible_microvolts_in_mne(corpus: Path) -> None:

@@ -30,6 +30,8 @@ _KINDS: dict[str, tuple[Any, str]] = {
     "seconds": ((int, float), "a number"),
     "split": (str, "text"),
 }
+_FOR_OTHERS = ("simulator",)
+"""Keys of those who wrote the folder, which mean nothing here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,7 @@ def read_about(root: Path) -> About:
             raise ConfigError(f"{path}: not valid JSON ({error})") from error
     if not isinstance(said, dict):
         raise ConfigError(f"{path}: expected an object with {', '.join(_KINDS)}, found {type(said).__name__}")
+    said = {key: value for key, value in said.items() if key not in _FOR_OTHERS}
     if unknown := [key for key in said if key not in _KINDS]:
         raise ConfigError(f"{path}: unknown key {unknown[0]!r}; known are {', '.join(_KINDS)}")
     said = {key: value for key, value in said.items() if value is not None}
