@@ -1,8 +1,10 @@
 """From a recording to what the model sees: 0.1–75 Hz, no mains hum, 200 samples per second, µV (paper section 2.1).
 
-``preprocess`` is the only door. It applies MNE's zero-phase FIR filters and MNE's resampling, as the official
-preparation does. That resampling may move the signal by up to half a sample (2.5 ms), at 250 and 500 Hz for example,
-because it pads with a number of samples that is not a whole number at the new rate (measured with MNE 1.13.2).
+``preprocess`` takes a whole recording, ``preprocess_blocks`` one of any length in bounded memory; the results are the
+same. They are those of MNE's zero-phase FIR filters and MNE's resampling, which the official preparation uses, computed
+in one pass (``spectral``). That resampling may move the signal by up to half a sample (2.5 ms), at 250 and 500 Hz for
+example, because it pads with a number of samples that is not a whole number at the new rate (measured with MNE 1.13.2).
+We keep that: a model sees what it was made with.
 """
 
 from __future__ import annotations
@@ -193,7 +195,7 @@ def detect_mains(recording: Recording) -> tuple[float, str]:
 
     if recording.seconds < _SECONDS_FOR_MAINS:
         return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: {recording.seconds:.3g} s are too short to see it"
-    parts = [recording._read(*block) for block in checks.blocks(recording.samples, recording.rate)]
+    parts = [recording._read(*block).astype(np.float32) for block in checks.blocks(recording.samples, recording.rate)]
     segment = round(_WELCH_SECONDS * recording.rate)
     spectra = [welch(part, recording.rate, nperseg=min(segment, part.shape[1])) for part in parts]
     whole = [power for _, power in spectra if power.shape[1] == spectra[0][1].shape[1]]
