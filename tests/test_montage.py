@@ -13,7 +13,8 @@ RESOLVED = {
     "EEG Fp1-Ref": "FP1", "Fp1-AVG": "FP1", "FP1-LE": "FP1", "Fc5.": "FC5", "C3..": "C3", "Iz..": "IZ", "T10.": "T10",
     "EEG F4-M1": "F4", "C3-A2": "C3", "POL Fp1": "FP1", "EEGFz": "FZ", "EEG A1-REF": "A1", "M2": "M2", "T3": "T3",
     "T7": "T7", "TPP8H": "TPP8h", "ftt9h": "FTT9h", "FP1-F7": "FP1-F7", "Fp1 - F7": "FP1-F7", "T8-P8-1": "T8-P8",
-    "EEG F1-Ref-0": "F1", "Fp1_REF": "FP1", "CB1": "CB1", "F7-T3": "F7-T7", "EEG T5-O1": "P7-O1", "T4-T6": "T8-P8", "EEG Fp1–Ref": "FP1",
+    "EEG F1-Ref-0": "F1", "Fp1_REF": "FP1", "CB1": "CB1", "F7-T3": "F7-T7",
+    "EEG T5-O1": "P7-O1", "T4-T6": "T8-P8", "EEG Fp1–Ref": "FP1",
 }  # fmt: skip
 KINDS = {
     "EEG A2-A1": "reference", "M1-M2": "reference", "ReRef": "reference", "ECG ECG": "ecg", "EEG EKG1-REF": "ecg",
