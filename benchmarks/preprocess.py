@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from neurolm.data import spectral
+from neurolm.data.filters import Design, grid
 from neurolm.data.preprocess import preprocess, preprocess_blocks
 from neurolm.data.recording import Recording, open_recording
 from neurolm.montage import BAND, RATE
@@ -123,8 +124,8 @@ def floor(path: Path) -> tuple[float, float]:
 
     record = opened(path)
     reading = min(timed(path.read_bytes) for _ in range(3))
-    design = spectral.Design(record.rate, RATE, BAND, MAINS)
-    places = spectral.grid(record.samples, design)
+    design = Design(record.rate, RATE, BAND, MAINS)
+    places = grid(record.samples, design)
     count = -(-places.samples // 120_000)
     block = spectral._Block.of(0, places.samples // count, places, design)
     values = np.ones((8, block.size), np.float32)

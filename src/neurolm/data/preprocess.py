@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurolm.data import checks, spectral
+from neurolm.data.filters import Design, grid
 from neurolm.data.readers import listening
 from neurolm.data.recording import Recording
 from neurolm.errors import RecordingError
@@ -127,9 +128,9 @@ def preprocess_blocks(
         mains, found = detect_mains(recording)
         notes.append(found)
     notch = mains if _notch_fits(mains, recording.rate) else None
-    design = spectral.Design(recording.rate, RATE, (BAND[0], high), notch)
+    design = Design(recording.rate, RATE, (BAND[0], high), notch)
     return PreprocessedBlocks(
-        samples=spectral.grid(recording.samples, design).samples,
+        samples=grid(recording.samples, design).samples,
         channels=len(recording.channels),
         mains=mains,
         band=design.band,
@@ -168,7 +169,7 @@ def _block_seconds(recording: Recording) -> float:
     return min(max(fitting, SHORTEST_BLOCK), LONGEST_BLOCK)
 
 
-def _blocks(recording: Recording, design: spectral.Design, seconds: float) -> Iterator[np.ndarray]:
+def _blocks(recording: Recording, design: Design, seconds: float) -> Iterator[np.ndarray]:
     direct = recording._signal.direct
     with listening():  # MNE's warnings about its readers were heard when the recording was opened
         if not spectral.is_long(recording.samples, design):

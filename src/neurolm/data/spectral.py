@@ -5,7 +5,7 @@ a third of the transforms and, because a block needs only its own surroundings, 
 
 - Both filters are symmetric, and the band-pass takes constants and lines to zero. So the odd reflection at the edges
   that MNE makes anew before every step is the filtered odd reflection of the recording itself: one extension, one
-  product of the two kernels' responses. It holds where a recording is longer than half a kernel; shorter ones take
+  product of the two kernels' responses. It holds where a recording is longer than half of both (21 s); shorter ones take
   MNE's steps one by one (``filter_short``).
 - MNE's resampling evaluates the recording's trigonometric interpolation at N / M samples from one another, where N is a
   power of two and M is rounded: at 250 and 500 Hz the spacing is not quite that of 200 Hz, and the result is off by up
@@ -26,6 +26,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from neurolm.data.filters import Design, Grid, grid, kernels
+
 Read = Callable[[int, int], np.ndarray]
 """First and last sample (exclusive) → numbers of shape (channels, samples)."""
 
@@ -36,103 +38,6 @@ _THIN = 16  # every so many samples tell a channel's offset and size
 _SERIES = 1e-4  # bound on the terms left out of the drift's series at the Nyquist frequency; EEG is far below that
 _NEGLIGIBLE = 1e-6  # µV
 _JUMP_SECONDS = 1.0  # around a jump that make its ringing
-
-
-@dataclass(frozen=True)
-class Design:
-    """What is done to a recording."""
-
-    rate: float
-    """Samples per second."""
-    target: float
-    """Samples per second of the result."""
-    band: tuple[float, float]
-    """Pass band in Hz."""
-    notch: float | None
-    """Frequency in Hz to be taken out, if any."""
-
-
-@dataclass(frozen=True, eq=False)
-class Kernels:
-    """MNE's FIR filters for a design."""
-
-    each: tuple[np.ndarray, ...]
-    """Band-pass and, if there is one, notch: symmetric, of odd length."""
-    total: np.ndarray
-    """Their convolution."""
-
-    @property
-    def half(self) -> int:
-        """Samples that the total reaches to either side."""
-        return len(self.total) // 2
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Where in the recording MNE's resampling puts its samples."""
-
-    samples: int
-    """Samples of the result."""
-    padded: int
-    """Length of the padded recording."""
-    resampled: int
-    """Length of the padded result."""
-    before: int
-    """Samples of padding before the recording."""
-    after: int
-    """Samples of padding after the recording."""
-    cut: int
-    """Samples of the result that are cut off at its beginning."""
-
-    @property
-    def spacing(self) -> float:
-        """Samples of the recording from one sample of the result to the next."""
-        return self.padded / self.resampled
-
-    def place(self, sample: int) -> float:
-        """Place of a sample of the result, in samples of the recording from its beginning."""
-        return (sample + self.cut) * self.padded / self.resampled - self.before
-
-
-@lru_cache(maxsize=8)
-def kernels(design: Design) -> Kernels:
-    """Design the filters as ``mne.filter.filter_data`` and ``notch_filter`` do."""
-    import mne
-    from scipy.signal import fftconvolve
-
-    each = [mne.filter.create_filter(None, design.rate, *design.band, verbose="error")]
-    if design.notch is not None:
-        half = design.notch / 400 + 0.5  # MNE's notch: 1/200 of the frequency wide, and transitions of 1 Hz
-        each.append(
-            mne.filter.create_filter(
-                None,
-                design.rate,
-                [design.notch + half],
-                [design.notch - half],
-                l_trans_bandwidth=0.5,
-                h_trans_bandwidth=0.5,
-                verbose="error",
-            )
-        )
-    return Kernels(tuple(each), each[0] if len(each) == 1 else fftconvolve(*each))
-
-
-def grid(samples: int, design: Design) -> Grid:
-    """Place the samples of the result as ``mne.filter.resample(npad="auto")`` does."""
-    if design.rate == design.target:
-        return Grid(samples, samples, samples, 0, 0, 0)
-    ratio = design.target / design.rate
-    least = samples + 2 * min(samples // 8, 100)
-    padded = 2 ** math.ceil(math.log2(least))
-    before, odd = divmod(padded - samples, 2)
-    return Grid(
-        samples=max(round(ratio * samples), 1),
-        padded=padded,
-        resampled=max(round(ratio * padded), 1),
-        before=before,
-        after=before + odd,
-        cut=round(ratio * before),
-    )
 
 
 def is_long(samples: int, design: Design) -> bool:
