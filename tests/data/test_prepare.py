@@ -1,7 +1,9 @@
 """Preparation: the same bytes whatever happens on the way, and every fault of the input is said."""
 
 import json
+import multiprocessing
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -10,7 +12,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import edfio
 import numpy as np
 import pytest
 
@@ -19,29 +20,12 @@ from neurolm.data.corpora import source
 from neurolm.data.notes import summary
 from neurolm.data.prepare import prepare
 from neurolm.data.preprocess import preprocess
-from neurolm.data.store import MANIFEST, QUARANTINE, Label, Store
+from neurolm.data.store import EXCLUDED, MANIFEST, QUARANTINE, SETTINGS, Label, Store
 from neurolm.errors import ConfigError, StoreError
-
-ELECTRODES = ("Fp1", "Cz", "O2")
-RATE = 250
-
-
-def write_edf(path: Path, *, seed: int, seconds: int = 12, names=ELECTRODES, microvolts: float = 20.0) -> None:
-    """A short recording of noise."""
-    noise = np.random.default_rng(seed).normal(0, microvolts, (len(names), seconds * RATE)).cumsum(axis=1)
-    noise -= noise.mean(axis=1, keepdims=True)
-    noise *= microvolts / noise.std()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    edfio.Edf(
-        [
-            edfio.EdfSignal(one, RATE, label=f"EEG {name}", physical_dimension="uV")
-            for name, one in zip(names, noise, strict=True)
-        ]
-    ).write(path)
 
 
 @pytest.fixture(scope="module")
-def recordings(tmp_path_factory) -> Path:
+def recordings(tmp_path_factory, write_edf) -> Path:
     """Five recordings of three subjects with labels, and one that is broken."""
     root = tmp_path_factory.mktemp("input") / "clinic"
     lines = ["file,start,stop,task,label,subject"]
@@ -132,14 +116,11 @@ def test_a_second_run_does_nothing(recordings, uninterrupted, monkeypatch):
 
 
 SCRIPT = """
-import os, signal, sys
+import os, signal
 from pathlib import Path
-from neurolm.data import stage
 from neurolm.data.prepare import prepare
-from neurolm.data.preprocess import preprocess
 
-data, out, jobs, moment, count = sys.argv[1:]
-left = int(count)
+data, out, jobs, moment, left = {arguments!r}
 
 def die(*args):
     global left
@@ -161,36 +142,46 @@ if moment == "before":
 if moment == "after":
     Path.replace = around(Path.replace, nothing, die)
 if __name__ == "__main__":
-    prepare(data, out, jobs=int(jobs))
+    prepare(data, out, jobs=jobs)
 """
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["neurolm.data.prepare", "mne.io", "scipy.signal"])
 
 
-def start(tmp_path: Path, *arguments: object) -> subprocess.Popen:
-    script = tmp_path / "killed.py"
-    script.write_text(SCRIPT)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, script, *map(str, arguments)], env=environment)
+def start(folder: Path, data: Path, out: Path, jobs: int, moment: str = "never", left: int = 0):
+    """Prepare in a process of its own, which may kill itself at one of its writes."""
+    script = folder / "killed.py"
+    script.write_text(SCRIPT.format(arguments=(str(data), str(out), jobs, moment, left)))
+    if jobs > 1:  # its workers are processes that begin as it began
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen([sys.executable, script], env=environment)
+    process = FORKS.Process(target=runpy.run_path, args=(str(script),), kwargs={"run_name": "__main__"})
+    process.start()
+    return process
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_kill_at_any_write_changes_nothing(recordings, uninterrupted, tmp_path, moment):
-    out = tmp_path / "s"
-    kills = 0
-    for count in (1, 2, 3, 4, 20):  # settings, signal, row …: each run gets a little further
-        code = start(tmp_path, recordings, out, 1, moment, count).wait(timeout=120)
-        assert code in (0, -signal.SIGKILL)
-        kills += code == -signal.SIGKILL
-        if code:
-            with pytest.raises(StoreError):
+@pytest.mark.parametrize(("moment", "left"), [("before", 3), ("after", 2)])
+def test_a_kill_at_every_write_changes_nothing(recordings, uninterrupted, tmp_path, moment, left):
+    out, kills = tmp_path / "s", 0
+    while kills < 40:  # each run gets at least one write further: settings, signal, state …, shard, manifest, index
+        process = start(tmp_path, recordings, out, 1, moment, left)
+        process.join(60)
+        if process.exitcode == 0:
+            break
+        assert process.exitcode == -signal.SIGKILL
+        kills += 1
+        if (out / MANIFEST).exists():
+            Store(out).verify()
+        else:
+            with pytest.raises(StoreError, match=r"not finished|not a store"):
                 Store(out)
-    assert kills >= 4
-    prepare(recordings, out, jobs=1)
+    assert 6 <= kills < 40
     assert content(out) == content(uninterrupted)
 
 
 def test_killed_with_workers_none_stay(recordings, uninterrupted, tmp_path):
     out = tmp_path / "s"
-    process = start(tmp_path, recordings, out, 2, "never", 0)
+    process = start(tmp_path, recordings, out, 2)
     workers = []
     deadline = time.monotonic() + 120
     while not list(out.rglob("*.json")) or not workers:
@@ -237,7 +228,7 @@ def test_changed_labels_do_not_cost_the_signals_again(recordings, tmp_path, monk
     assert Store(out).rows[4] == row
 
 
-def test_a_changed_recording_is_prepared_again(tmp_path):
+def test_a_changed_recording_is_prepared_again(tmp_path, write_edf):
     data, out = tmp_path / "raw", tmp_path / "s"
     write_edf(data / "a.edf", seed=1)
     write_edf(data / "b.edf", seed=2)
@@ -252,7 +243,7 @@ def test_a_changed_recording_is_prepared_again(tmp_path):
     assert (after[1].samples, before[1].samples) == (2800, 2400)
 
 
-def test_corpora_live_side_by_side(tmp_path, recordings, uninterrupted):
+def test_corpora_live_side_by_side(tmp_path, recordings, uninterrupted, write_edf):
     out = tmp_path / "s"
     write_edf(tmp_path / "raw" / "a.edf", seed=1)
     write_edf(tmp_path / "raw" / "gone.edf", seed=2)
@@ -266,7 +257,7 @@ def test_corpora_live_side_by_side(tmp_path, recordings, uninterrupted):
     assert (out / QUARANTINE).read_bytes() == (uninterrupted / QUARANTINE).read_bytes()
 
 
-def test_what_is_left_out_and_what_is_double_is_said(tmp_path):
+def test_what_is_left_out_and_what_is_double_is_said(tmp_path, write_edf):
     data = tmp_path / "raw"
     for n in range(2):
         write_edf(data / f"Subject0{n}_1.edf", seed=n)
@@ -286,7 +277,7 @@ def test_other_settings_are_refused(recordings, uninterrupted):
     assert content(uninterrupted) == before
 
 
-def test_nothing_readable_is_an_error_that_leaves_nothing(tmp_path):
+def test_nothing_readable_is_an_error_that_leaves_nothing(tmp_path, write_edf):
     data, out = tmp_path / "raw", tmp_path / "s"
     for n in range(5):
         write_edf(data / f"{n}.edf", seed=n, microvolts=3000.0)
@@ -306,7 +297,7 @@ def test_a_wrong_table_stops_before_the_work(tmp_path, recordings):
     assert not out.exists()
 
 
-def test_wrong_arguments_are_refused(tmp_path, recordings):
+def test_wrong_arguments_are_refused(tmp_path, recordings, write_edf):
     out = tmp_path / "s"
     with pytest.raises(StoreError, match="no such folder"):
         prepare(tmp_path / "none", out)
@@ -363,3 +354,72 @@ def test_real_recordings(shared, tmp_path):
     assert arithmetic.labels == (Label("eegmat", "Yes", arithmetic.seconds - 60, arithmetic.seconds),)
     assert len(rest.channels) == 19
     assert any("A2-A1" in note and "(2 recordings)" in note for note in report.notes)
+
+
+def excluding(file: Path, *entries: dict[str, str]) -> Path:
+    """Write an exclusion list."""
+    empty = {"recording": "", "subject": "", "content": "", "reason": "test set"}
+    file.write_text("".join(json.dumps(empty | entry) + "\n" for entry in entries))
+    return file
+
+
+def test_excluded_recordings_people_and_signals_are_left_out(recordings, uninterrupted, tmp_path):
+    rows, out = Store(uninterrupted).rows, tmp_path / "s"
+    prepare(recordings, out, jobs=1)
+    chosen = excluding(
+        tmp_path / "list.jsonl",
+        {"recording": rows[0].recording},
+        {"subject": rows[2].subject},
+        {"content": rows[4].sha256, "recording": "elsewhere/x.edf"},
+    )
+    for folder in (out, tmp_path / "anew"):  # in the store already, and not yet
+        report = prepare(recordings, folder, jobs=1, exclude=chosen)
+        assert (report.recordings, report.excluded, report.quarantined) == (1, 4, 1)
+        assert [row.recording for row in Store(folder).rows] == ["clinic/night1.edf"]
+        assert any(note.startswith("excluded: clinic/night0.edf, clinic/night2.edf") for note in report.notes)
+        assert not any("no longer in" in note for note in report.notes)
+        left = [json.loads(line) for line in (folder / EXCLUDED).read_text().splitlines()]
+        assert [entry["recording"] for entry in left] == [f"clinic/night{n}.edf" for n in (0, 2, 3, 4)]
+    with pytest.raises(StoreError, match=r"left out of this store on demand.*give the exclusion list again"):
+        prepare(recordings, out, jobs=1)
+    write_list = excluding(tmp_path / "none.jsonl", {"recording": "elsewhere/x.edf"})
+    assert prepare(recordings, out, jobs=1, exclude=write_list).excluded == 0
+    assert content(out) == content(uninterrupted)
+    with pytest.raises(StoreError, match=r"6 are excluded and .*none is left"):
+        everybody = excluding(chosen, *({"subject": f"clinic/s{n}"} for n in range(10)))
+        prepare(recordings, tmp_path / "t", jobs=1, exclude=everybody)
+
+
+def test_the_store_can_be_read_while_more_is_prepared(recordings, tmp_path, write_edf):
+    out = tmp_path / "s"
+    prepare(recordings, out, jobs=1)
+    before = Store(out)
+    write_edf(tmp_path / "raw" / "a.edf", seed=1)
+    seen = []
+    prepare(tmp_path / "raw", out, jobs=1, progress=lambda _: seen.append(Store(out).fingerprint))
+    assert seen == [before.fingerprint]
+    assert len(Store(out)) == 6
+    before.verify()
+
+
+def test_a_store_of_another_format_is_refused(recordings, tmp_path):
+    out = tmp_path / "s"
+    out.mkdir()
+    (out / SETTINGS).write_text(json.dumps({"format": 1, "corpora": {}}))
+    with pytest.raises(StoreError, match=r"format 1, and this version reads format 2.*new folder"):
+        prepare(recordings, out, jobs=1)
+
+
+def test_killed_at_random_moments_it_ends_the_same(recordings, uninterrupted, tmp_path):
+    """benchmarks/kill.py kills a longer preparation, with workers."""
+    out, moments = tmp_path / "s", np.random.default_rng(0)
+    killed = 0
+    for _ in range(10):
+        process = start(tmp_path, recordings, out, 1)
+        process.join(moments.uniform(0.02, 0.4))
+        process.kill()
+        process.join()
+        killed += process.exitcode == -signal.SIGKILL
+    assert killed >= 3
+    prepare(recordings, out, jobs=1)
+    assert content(out) == content(uninterrupted)

@@ -102,7 +102,7 @@ class Cluster:
         given: dict[Any, Item] = {}
         again: deque[Item] = deque()
         retried: list[Item] = []
-        completed = as_completed()
+        completed = as_completed(loop=self._client.loop)
         while queue or again or given:
             while (queue and len(given) < self._room()) or (again and not given):
                 item = (queue or again).popleft()
