@@ -5,8 +5,8 @@ a third of the transforms and, because a block needs only its own surroundings, 
 
 - Both filters are symmetric, and the band-pass takes constants and lines to zero. So the odd reflection at the edges
   that MNE makes anew before every step is the filtered odd reflection of the recording itself: one extension, one
-  product of the two kernels' responses. It holds where a recording is longer than half of both (21 s); shorter ones take
-  MNE's steps one by one (``filter_short``).
+  product of the two kernels' responses. It holds where a recording is longer than half of both (21 s); shorter ones
+  take MNE's steps one by one (``filter_short``).
 - MNE's resampling evaluates the recording's trigonometric interpolation at N / M samples from one another, where N is a
   power of two and M is rounded: at 250 and 500 Hz the spacing is not quite that of 200 Hz, and the result is off by up
   to half a sample. ``Grid`` has the places; a block interpolates on the nearest regular grid, and the drift from there
