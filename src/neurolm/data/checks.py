@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -141,23 +141,48 @@ def examine(found: Look, *, source: str, channels: Sequence[str], rate: float, u
     RecordingError
         For values that are not numbers, channels that are all flat, and amplitudes that cannot be EEG.
     """
+    if wrong := refusals(found, channels=channels, unit=unit, given=given):
+        raise RecordingError(f"{source}: {wrong[0]}")
+    return oddities(found, channels, rate)
+
+
+def refusals(found: Look, *, channels: Sequence[str], unit: str, given: bool) -> list[str]:
+    """Every reason why a signal cannot be EEG as it is, with its remedy; parameters as of ``examine``."""
+    wrong = []
     if found.missing.any():
         bad = [f"{name} ({count:,})" for name, count in zip(channels, found.missing, strict=True) if count]
-        raise RecordingError(
-            f"{source}: values that are not numbers (NaN or infinite) among {found.samples:,} samples of "
-            f"{', '.join(bad)}; repair or cut them out, or name the channels to read without them (channels=)"
+        wrong.append(
+            f"values that are not numbers (NaN or infinite) among {found.samples:,} samples of {', '.join(bad)}; "
+            f"repair or cut them out, or name the channels to read without them (channels=)"
         )
     if found.flat.all():
-        raise RecordingError(f"{source}: all {len(channels)} channels are flat: nothing was recorded, or it was erased")
-    if not _plausible(found.typical):
-        raise RecordingError(f"{source}: {_implausible(found.typical, unit, given)}")
-    return oddities(found, channels, rate)
+        wrong.append(f"all {len(channels)} channels are flat: nothing was recorded, or it was erased")
+    elif not _plausible(found.typical):
+        wrong.append(_implausible(found.typical, unit, given))
+    return wrong
+
+
+def useless(unusable: Mapping[str, str]) -> str:
+    """Why a recording with flat and saturated channels is refused, and what can be done.
+
+    Parameters
+    ----------
+    unusable
+        Electrode → why, as in ``Look.unusable``; at least one.
+    """
+    flat = ", ".join(name for name, why in unusable.items() if why == "flat")
+    saturated = ", ".join(f"{name}: {why}" for name, why in unusable.items() if why != "flat")
+    found = "; ".join(part for part in (flat and f"flat channels: {flat}", saturated) if part)
+    return (
+        f"{found}; name the others (channels=), choose unknown='drop' or 'nearest', which leave them out, or "
+        f"'interpolate', which computes them from the others"
+    )
 
 
 def oddities(found: Look, channels: Sequence[str], rate: float) -> list[str]:
     """What is odd about a signal without being wrong for certain, as notes."""
     odd = [
-        f"{name} ({_number(value)} µV)"
+        f"{name} ({readable(value)} µV)"
         for name, value, is_flat in zip(channels, found.amplitude, found.flat, strict=True)
         if not is_flat and not _plausible(value)
     ]
@@ -238,7 +263,7 @@ def _robust_deviation(part: np.ndarray, rate: float) -> np.ndarray:
 def _implausible(typical: float, unit: str, given: bool) -> str:
     who = f"with unit={unit!r}" if given else f"with its numbers taken as {unit}"
     found = (
-        f"{who}, the typical amplitude (robust standard deviation) is {_number(typical)} µV; scalp EEG lies between "
+        f"{who}, the typical amplitude (robust standard deviation) is {readable(typical)} µV; scalp EEG lies between "
         f"{PLAUSIBLE[0]:g} and {PLAUSIBLE[1]:g} µV"
     )
     fits = fitting_unit(typical, unit)
@@ -254,5 +279,6 @@ def _implausible(typical: float, unit: str, given: bool) -> str:
     )
 
 
-def _number(value: float) -> str:
+def readable(value: float) -> str:
+    """Write microvolts with as many digits as mean something."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from neurolm.data.checks import readable
+
 HOW = ("name", "alias", "given", "cap", "position", "derived", "interpolated", "source", "left out")
 """Ways in which a channel can be taken.
 
@@ -53,7 +55,7 @@ def coverage_table(rows: Sequence[Covered]) -> str:
                 row.how,
                 "?" if row.unit == "" else (row.unit or "–"),
                 "" if row.rate is None else f"{row.rate:g}",
-                "" if row.amplitude is None else f"{row.amplitude:.3g}",
+                "" if row.amplitude is None else readable(row.amplitude),
                 row.detail,
             )
         )

@@ -206,14 +206,14 @@ def open_recording(
 
     choice = chosen()
     taken = None if unit == AUTO else unit
-    recording = _assemble(opened, choice, taken)
+    recording = assemble(opened, choice, taken)
     if not check and unit != AUTO:
         return recording
     found = recording.look()
     notes: list[str] = []
     if unit == AUTO:
         taken = _decide_unit(found, recording.unit, notes)
-        recording, found = _assemble(opened, choice, taken), found.scaled(recording.unit, taken)
+        recording, found = assemble(opened, choice, taken), found.scaled(recording.unit, taken)
     amplitudes = dict(zip(choice.indices, found.amplitude.tolist(), strict=True))
     if check:
         labels = [choice.coverage[i].electrode or opened.channels[i].name for i in choice.indices]
@@ -222,9 +222,10 @@ def open_recording(
             found, source=name, channels=labels, rate=recording.rate, unit=recording.unit, given=given
         )
         if found.unusable:
-            _refuse_unusable(name, unknown, {labels[i]: why for i, why in found.unusable.items()})
+            if unknown == "error":
+                raise RecordingError(f"{name}: {checks.useless({labels[i]: why for i, why in found.unusable.items()})}")
             choice = chosen({choice.indices[i]: why for i, why in found.unusable.items()})
-            recording = _assemble(opened, choice, taken)
+            recording = assemble(opened, choice, taken)
     coverage = tuple(
         replace(row, amplitude=amplitudes.get(i)) if row.channel else row for i, row in enumerate(recording.coverage)
     )
@@ -247,7 +248,14 @@ def _open(source: Path | str | mne.io.BaseRaw, options: Options) -> Source:
     return open_mne(source, Path(files[0]) if files else None)
 
 
-def _assemble(opened: Source, chosen: Choice, unit: str | None) -> Recording:
+def assemble(opened: Source, chosen: Choice, unit: str | None) -> Recording:
+    """Make a recording of the chosen channels of an opened file, without looking at its signal.
+
+    Raises
+    ------
+    RecordingError
+        If there is not one sample.
+    """
     signal = opened.load(chosen.indices)
     if signal.samples < 1:
         raise RecordingError(
@@ -289,19 +297,6 @@ def _decide_unit(found: checks.Look, unit: str, notes: list[str]) -> str | None:
         f"it would be {found.typical:.3g} µV"
     )
     return fits
-
-
-def _refuse_unusable(source: str, unknown: str, unusable: Mapping[str, str]) -> None:
-    """Refuse flat and saturated channels under the policy ``error``."""
-    if unknown != "error":
-        return
-    flat = ", ".join(name for name, why in unusable.items() if why == "flat")
-    saturated = ", ".join(f"{name}: {why}" for name, why in unusable.items() if why != "flat")
-    found = "; ".join(part for part in (flat and f"flat channels: {flat}", saturated) if part)
-    raise RecordingError(
-        f"{source}: {found}; name the others (channels=), choose unknown='drop' or 'nearest', which leave them out, or "
-        f"'interpolate', which computes them from the others"
-    )
 
 
 def _annotations(signal: Signal) -> tuple[tuple[Annotation, ...], list[str]]:
