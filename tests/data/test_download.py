@@ -11,6 +11,7 @@ import pytest
 
 from neurolm.data import download as module
 from neurolm.data import transfer
+from neurolm.data.corpora import LAYOUTS
 from neurolm.data.download import RECORDS, SUMS, DownloadReport, download, parse_sums
 from neurolm.data.sites import SITES
 from neurolm.errors import ConfigError, DownloadError, WriteError
@@ -317,3 +318,6 @@ def test_sites_are_complete(name):
     site = SITES[name]
     assert site.url.startswith("https://") and site.url.endswith("/")
     assert site.depth == 3
+    layout = LAYOUTS[name]
+    assert layout.URL == site.url.replace("/files/", "/content/")
+    assert layout.LICENCE.startswith("ODC-By" if "commons attribution license" in site.licence else "CC BY 4.0")
