@@ -18,9 +18,10 @@ from neurolm.errors import RecordingError
 _FIXED = 256  # bytes of the fixed part of the header; every signal adds as many
 _WIDTHS = {"label": 16, "transducer": 80, "unit": 8, "physical_minimum": 8, "physical_maximum": 8, "digital_minimum": 8}
 _WIDTHS |= {"digital_maximum": 8, "prefilter": 80, "samples": 8, "reserved": 32}
-_STILL_RECORDING = -1  # number of data records in a file whose recorder was never stopped (EDF specification)
 _SAMPLED = 1 << 20  # bytes looked at to tell a text-mode transfer from other damage
 
+STILL_RECORDING = -1
+"""Number of data records in a file whose recorder was never stopped (EDF specification)."""
 MICROVOLTS = {"V": 1e6, "mV": 1e3, "uV": 1.0, "nV": 1e-3}
 """Microvolts in the units of voltage that are understood."""
 UNSTATED = ""
@@ -46,6 +47,21 @@ class Header:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Layout:
+    """What a header says about the signals and how they lie in the file."""
+
+    signals: tuple[Signal, ...]
+    records: int
+    """Data records, or ``STILL_RECORDING``."""
+    duration: float
+    """Seconds of a data record."""
+    header_bytes: int
+    record_bytes: int
+    interrupted_at: int | None
+    """Byte of a record at which it says its time, in a recording that says it has gaps (EDF+D)."""
+
+
 def read_header(path: Path, truncated: str = "refuse") -> Header:
     """Read the header of an EDF or BDF file and check the size of the file against it.
 
@@ -61,6 +77,21 @@ def read_header(path: Path, truncated: str = "refuse") -> Header:
     RecordingError
         If this is no EDF or BDF file, if it is longer or shorter than its header promises, or if it has gaps.
     """
+    layout = read_layout(path)
+    notes = _check_size(path, layout, truncated)
+    if layout.interrupted_at is not None:
+        _check_gaps(path, layout, layout.interrupted_at)
+    return Header(layout.signals, notes)
+
+
+def read_layout(path: Path) -> Layout:
+    """Read the header of an EDF or BDF file without comparing it with the file.
+
+    Raises
+    ------
+    RecordingError
+        If this is no EDF or BDF file, or its header makes no sense.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         fixed = file.read(_FIXED)
@@ -75,9 +106,6 @@ def read_header(path: Path, truncated: str = "refuse") -> Header:
         if size < _FIXED:
             raise _cut_short(path, size, f"at least {_FIXED:,} bytes of header")
         header_bytes = _number(path, "number of header bytes", fixed[184:192])
-        reserved = _text(fixed[192:236])
-        records = _number(path, "number of data records", fixed[236:244])
-        duration = _decimal(path, "duration of a data record", fixed[244:252])
         count = _number(path, "number of signals", fixed[252:256])
         if count < 1 or header_bytes != _FIXED * (count + 1):
             raise RecordingError(
@@ -89,21 +117,25 @@ def read_header(path: Path, truncated: str = "refuse") -> Header:
         raise _cut_short(path, size, f"{header_bytes:,} bytes of header")
     columns = _columns(table, count)
     samples = [_number(path, "samples in a data record", raw) for raw in columns["samples"]]
-    record_bytes = sample_bytes * sum(samples)
-    if record_bytes <= 0 or min(samples) < 0:
+    if sum(samples) <= 0 or min(samples) < 0:
         raise RecordingError(f"{path}: damaged header: its data records hold no samples; copy or download it again")
-    notes = _check_size(path, size, header_bytes, records, record_bytes, truncated)
+    duration = _decimal(path, "duration of a data record", fixed[244:252])
     annotations = [_text(raw) in ("EDF Annotations", "BDF Annotations") for raw in columns["label"]]
-    if reserved[3:5] == "+D" and any(annotations):
-        first = sample_bytes * sum(samples[: annotations.index(True)])
-        _check_gaps(path, header_bytes, record_bytes, first, duration)
+    interrupted = _text(fixed[192:236])[3:5] == "+D" and any(annotations)
     seconds = duration if duration > 0 else 1.0  # as MNE does; such a file holds annotations only
     signals = tuple(
         Signal(_text(label), unit_of(unit), number / seconds)
         for label, unit, number, is_note in zip(columns["label"], columns["unit"], samples, annotations, strict=True)
         if not is_note
     )
-    return Header(signals, notes)
+    return Layout(
+        signals=signals,
+        records=_number(path, "number of data records", fixed[236:244]),
+        duration=duration,
+        header_bytes=header_bytes,
+        record_bytes=sample_bytes * sum(samples),
+        interrupted_at=sample_bytes * sum(samples[: annotations.index(True)]) if interrupted else None,
+    )
 
 
 def unit_of(raw: bytes | str) -> str | None:
@@ -151,12 +183,12 @@ def _cut_short(path: Path, size: int, promised: str) -> RecordingError:
     return RecordingError(f"{path}: truncated: {size:,} bytes where there should be {promised}; copy it again")
 
 
-def _check_size(
-    path: Path, size: int, header_bytes: int, records: int, record_bytes: int, truncated: str
-) -> tuple[str, ...]:
+def _check_size(path: Path, layout: Layout, truncated: str) -> tuple[str, ...]:
     """Compare the size of the file with what the header promises."""
+    size = path.stat().st_size
+    header_bytes, records, record_bytes = layout.header_bytes, layout.records, layout.record_bytes
     whole = (size - header_bytes) // record_bytes
-    if records == _STILL_RECORDING and whole > 0:
+    if records == STILL_RECORDING and whole > 0:
         return (f"the recorder was never stopped: the header gives no length, the file holds {whole:,} data records",)
     if records <= 0:
         raise RecordingError(f"{path}: the header declares {records} data records: there is no signal in this file")
@@ -188,9 +220,10 @@ def _every_line_feed_follows_return(path: Path) -> bool:
     return 0 < block.count(b"\n") == block.count(b"\r\n")
 
 
-def _check_gaps(path: Path, header_bytes: int, record_bytes: int, first: int, duration: float) -> None:
+def _check_gaps(path: Path, layout: Layout, first: int) -> None:
     """Refuse an interrupted recording (EDF+D) that really has gaps: its samples are not where their time says."""
-    data = np.memmap(path, np.uint8, "r", offset=header_bytes)
+    record_bytes, duration = layout.record_bytes, layout.duration
+    data = np.memmap(path, np.uint8, "r", offset=layout.header_bytes)
     records = data[: len(data) // record_bytes * record_bytes].reshape(-1, record_bytes)
     starts = [re.match(rb"[+-][\d.]+", bytes(record[first : first + 24])) for record in records]
     onsets = np.array([float(start[0]) if start else np.nan for start in starts])
