@@ -319,5 +319,5 @@ def test_sites_are_complete(name):
     assert site.url.startswith("https://") and site.url.endswith("/")
     assert site.depth == 3
     layout = LAYOUTS[name]
-    assert layout.URL == site.url.replace("/files/", "/content/")
+    assert site.url.replace("/files/", "/content/") == layout.URL
     assert layout.LICENCE.startswith("ODC-By" if "commons attribution license" in site.licence else "CC BY 4.0")
