@@ -31,7 +31,7 @@ from neurolm.data.filters import Design, Grid, grid, kernels
 Read = Callable[[int, int], np.ndarray]
 """First and last sample (exclusive) → numbers of shape (channels, samples)."""
 
-_CHUNK = 4  # channels transformed at a time: pocketfft works on several rows at once, and they fit the cache
+_CHUNK = 4  # channels transformed at a time: pocketfft does so with single precision at once, and they fit the cache
 _MARGIN = 1.0  # seconds beyond half a kernel, in which the interpolation of what lies outside a block fades
 _FLOAT32_DEVIATION = 500.0  # µV beyond which single precision would cost 1e-4 µV
 _THIN = 16  # every so many samples tell a channel's offset and size
@@ -172,13 +172,16 @@ class _Block:
         result = np.empty((len(self.waves[0]), len(part)), np.float32)
         thin = part[:, ::_THIN].astype(np.float64) * gain[:, None]
         large = thin.std(axis=1) > _FLOAT32_DEVIATION
+        work = np.zeros((_CHUNK, self.size), np.float32)
         for first in range(0, len(part), _CHUNK):
             rows = slice(first, first + _CHUNK)
             kind = np.float64 if large[rows].any() else np.float32
-            values = _reflected(part[rows], left, right, self.size, kind)
+            work = work if work.dtype == kind else np.zeros((_CHUNK, self.size), kind)
+            values = _reflected(part[rows], left, right, work)
             if kind is np.float64:  # else the step where the transform's ends meet would ring through the block
                 _level(values[:, : left + part.shape[1] + right])
-            filtered = self._chunk(values)
+            # All rows are transformed, whatever is in them: pocketfft takes longer for three than for four.
+            filtered = self._chunk(work)[: len(values)]
             for channel, row in enumerate(filtered, start=first):  # much faster than all at once
                 np.multiply(row, kind(gain[channel]), out=result[:, channel], casting="same_kind")
         return result
@@ -186,7 +189,7 @@ class _Block:
     def _chunk(self, values: np.ndarray) -> np.ndarray:
         from scipy import fft
 
-        spectrum = fft.rfft(values, overwrite_x=True)[:, : len(self.factors[0])]
+        spectrum = fft.rfft(values)[:, : len(self.factors[0])]
         kept = slice(self.index, self.index + len(self.waves[0]))
         total = fft.irfft(spectrum * self.factors[0].astype(spectrum.dtype), self.resized)[:, kept]
         for factor, wave in zip(self.factors[1:], self.waves[1:], strict=True):
@@ -214,7 +217,8 @@ class Jump:
         last = samples - 1 - places.after
         parts = ((places.before - half - width + 1, places.before + half + 1), (last - half, last + half + width))
         for (start, stop), functional in zip(parts, _jump_functionals(design, width), strict=True):
-            values = _reflected(*_extended(read, samples, start, stop), stop - start, np.float32)
+            part, left, right = _extended(read, samples, start, stop)
+            values = _reflected(part, left, right, np.zeros((len(part), stop - start), np.float32))
             moments -= functional @ values.T
         return Jump(places, moments * gain)
 
@@ -313,15 +317,15 @@ def _extended(read: Read, samples: int, start: int, stop: int) -> tuple[np.ndarr
     return read(first, last), first - start, stop - last
 
 
-def _reflected(values: np.ndarray, left: int, right: int, size: int, kind: type) -> np.ndarray:
-    """Extend (channels, samples) by odd reflection as far as it goes, then by zeros up to a size.
+def _reflected(values: np.ndarray, left: int, right: int, work: np.ndarray) -> np.ndarray:
+    """Extend (channels, samples) by odd reflection as far as it goes, in an array whose zeros follow it.
 
-    What comes back is of another type and without most of each channel's offset, which single precision could not hold.
+    Most of each channel's offset, which single precision could not hold, is left out. Returns the rows that were used.
     """
     count = values.shape[1]
-    out: np.ndarray = np.zeros((len(values), size), kind)
+    out = work[: len(values)]
     inner = out[:, left : left + count]
-    np.subtract(values, _offset(values).astype(kind), out=inner, casting="same_kind")
+    np.subtract(values, _offset(values).astype(work.dtype), out=inner, casting="same_kind")
     near = min(left, count - 1)
     np.subtract(2 * inner[:, :1], inner[:, near:0:-1], out=out[:, left - near : left])
     near, end = min(right, count - 1), left + count
@@ -332,7 +336,7 @@ def _reflected(values: np.ndarray, left: int, right: int, size: int, kind: type)
 def _padded(values: np.ndarray, left: int, right: int) -> np.ndarray:
     """Extend (channels, samples) as MNE does (``pad="reflect_limited"``), offsets and all."""
     count = values.shape[1]
-    out = _reflected(values, left, right, left + count + right, np.float64)
+    out = _reflected(values, left, right, np.zeros((len(values), left + count + right)))
     near, end = left - min(left, count - 1), left + count + min(right, count - 1)
     out[:, near:end] += _offset(values)
     return out
