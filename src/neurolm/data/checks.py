@@ -15,6 +15,8 @@ from neurolm.errors import RecordingError
 
 PLAUSIBLE = (0.5, 500.0)
 """Microvolts between which the robust standard deviation of scalp EEG lies; beyond, the unit is almost always wrong."""
+ODD = f"amplitude outside {PLAUSIBLE[0]:g}–{PLAUSIBLE[1]:g} µV"
+"""How the note about single channels with an odd amplitude begins."""
 BLOCKS = 6
 """Number of blocks looked at, evenly spread over the recording."""
 BLOCK_SECONDS = 10.0
@@ -157,7 +159,7 @@ def refusals(found: Look, *, channels: Sequence[str], unit: str, given: bool) ->
         )
     if found.flat.all():
         wrong.append(f"all {len(channels)} channels are flat: nothing was recorded, or it was erased")
-    elif not _plausible(found.typical):
+    elif not plausible(found.typical):
         wrong.append(_implausible(found.typical, unit, given))
     return wrong
 
@@ -184,9 +186,9 @@ def oddities(found: Look, channels: Sequence[str], rate: float) -> list[str]:
     odd = [
         f"{name} ({readable(value)} µV)"
         for name, value, is_flat in zip(channels, found.amplitude, found.flat, strict=True)
-        if not is_flat and not _plausible(value)
+        if not is_flat and not plausible(value)
     ]
-    notes = [f"amplitude outside {PLAUSIBLE[0]:g}–{PLAUSIBLE[1]:g} µV: {', '.join(odd)}"] if odd else []
+    notes = [f"{ODD}: {', '.join(odd)}"] if odd else []
     clipped = [
         f"{name} ({share:.0%} of its samples)"
         for name, share in zip(channels, found.clipped, strict=True)
@@ -219,15 +221,16 @@ def fitting_unit(typical: float, unit: str) -> str | None:
     unit
         A key of ``MICROVOLTS``; several joined with ``/`` fit only as they are.
     """
-    if _plausible(typical):
+    if plausible(typical):
         return unit
     if unit not in MICROVOLTS:
         return None
     worth = {name: typical * factor / MICROVOLTS[unit] for name, factor in MICROVOLTS.items()}
-    return next((name for name, value in worth.items() if _plausible(value)), None)
+    return next((name for name, value in worth.items() if plausible(value)), None)
 
 
-def _plausible(amplitude: float) -> bool:
+def plausible(amplitude: float) -> bool:
+    """Whether scalp EEG can have this robust standard deviation, in µV."""
     return bool(PLAUSIBLE[0] <= amplitude <= PLAUSIBLE[1])
 
 

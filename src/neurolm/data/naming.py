@@ -142,12 +142,15 @@ def unknown_names(draft: Draft, names: Sequence[str]) -> str:
     grid = _grid_contacts(names)
     lookalikes = [name for name in names if name in grid and resolve(name) is not None]
     why = f" (its names count contacts, so {lookalikes[0]} is not taken for the electrode)" if lookalikes else ""
-    cap = caps.recognise(names)
-    hint = f", or cap={cap!r}, whose contacts seem to be counted," if cap else ""
+    remedies = ["leave them out with unknown='drop'"] if draft.named else []
+    if cap := caps.recognise(names):
+        remedies.append(f"take the nearest electrodes with unknown='nearest', as contacts of cap={cap!r}, as it seems")
+    elif draft.places:
+        remedies.append("take the nearest electrodes with unknown='nearest', by the positions in the file")
+    remedies.append(f"say what they are with channels={{{names[0]!r}: 'Fp1', …}}")
     return (
         f"{draft.source}: {len(names)} of {len(names) + len(draft.named)} EEG channels are no known electrodes: "
-        f"{listed(names)}{why}. Choose unknown='drop' to leave them out, unknown='nearest'{hint} to take the nearest "
-        f"electrode where the file has positions, or say what they are with channels={{{names[0]!r}: 'Fp1', …}}"
+        f"{listed(names)}{why}; {', or '.join(remedies)}"
     )
 
 
