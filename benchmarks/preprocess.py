@@ -142,7 +142,8 @@ def compare(paths: Sequence[Path], rounds: int) -> None:
     totals, floors, worst = np.zeros(2), np.zeros(2), np.zeros(3)
     for path in paths:
         seconds = np.array([[timed(partial(WAYS[way], path)) for way in ("MNE", "neurolm")] for _ in range(rounds)])
-        ratios.append(np.median(seconds[:, 0]) / np.median(seconds[:, 1]))
+        by_round = seconds[:, 0] / seconds[:, 1]
+        ratios += list(by_round) if len(paths) == 1 else [float(np.median(by_round))]
         totals += np.median(seconds, axis=0)
         floors += floor(path)
         difference = ours(path) - mne_pipeline(path).T * 1e6
@@ -152,7 +153,7 @@ def compare(paths: Sequence[Path], rounds: int) -> None:
     low, middle, high = np.quantile(ratios, [0, 0.5, 1])
     print(f"  files                    {len(paths)}, {rounds} rounds each")
     print(f"  MNE, neurolm             {totals[0]:.2f} s, {totals[1]:.2f} s: {totals[0] / totals[1]:.2f} times")
-    print(f"  ratio by file            {middle:.2f} ({low:.2f} to {high:.2f})")
+    print(f"  ratio by {'file ' if len(paths) > 1 else 'round'}           {middle:.2f} ({low:.2f} to {high:.2f})")
     print(f"  floor: reading, FFT      {floors[0]:.3f} s, {floors[1]:.3f} s")
     print(f"  largest RMS difference   {worst[0]:.1e} µV, first and last two seconds {worst[1]:.1e} µV")
     print(f"  largest difference       {worst[2]:.1e} µV")
@@ -164,7 +165,7 @@ def memory(path: Path, ways: Sequence[str]) -> None:
         found = peak(way, path)
         most, imports = found["peak"], found["imports"]
         print(
-            f"  peak memory, {way:<11} {most:,.0f} MiB, without imports {most - imports:,.0f} ({found['seconds']:.1f} s)"
+            f"  peak memory, {way:<11} {most:,.0f} MiB, without imports {most - imports:,.0f}, {found['seconds']:.1f} s"
         )
 
 
