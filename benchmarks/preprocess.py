@@ -163,10 +163,8 @@ def memory(path: Path, ways: Sequence[str]) -> None:
     """Print peak memory of some ways."""
     for way in ways:
         found = peak(way, path)
-        most, imports = found["peak"], found["imports"]
-        print(
-            f"  peak memory, {way:<11} {most:,.0f} MiB, without imports {most - imports:,.0f}, {found['seconds']:.1f} s"
-        )
+        work = f"{found['peak'] - found['imports']:,.0f}, {found['seconds']:.1f} s"
+        print(f"  peak memory, {way:<11} {found['peak']:,.0f} MiB, without imports {work}")
 
 
 def main() -> None:
