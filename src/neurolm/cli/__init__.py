@@ -8,17 +8,19 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
 from neurolm import __version__
-from neurolm.errors import ConfigError, NeuroLMError
+from neurolm.errors import ConfigError, NeuroLMError, Stopped
 
 VERBS = {
     "simulate": ("write a small labelled corpus of simulated EEG as EDF files", "neurolm simulate corpus"),
     "corpora": ("list the corpora whose folders are known, or say all of one", "neurolm corpora"),
+    "inspect": ("say what is in recordings, and what neurolm would do with them", "neurolm inspect recording.edf"),
     "download": ("fetch an open data set, with checksums", "neurolm download eegmat recordings"),
     "plan": ("estimate what preparing recordings takes", "neurolm plan recordings --hours 25000"),
     "prepare": ("turn a folder of recordings into a store to train on", "neurolm prepare corpus --out store"),
@@ -48,8 +50,9 @@ VERBS = {
     "demo": ("everything above in one command", "neurolm demo"),
 }
 """What each verb does, and an example."""
-DIFFERS, FAILED, INTERRUPTED = 1, 2, 130
-"""Exit statuses: done, with the result that something does not hold; what was asked cannot be done; Ctrl-C."""
+DIFFERS, FAILED, PREEMPTED, INTERRUPTED = 1, 2, 75, 130
+"""Exit statuses: done, with the result that something does not hold; what was asked cannot be done; asked to stop by
+SIGTERM, and saved (sysexits.h: try again later); Ctrl-C."""
 _ARGUMENTS = (
     "accept_licence|against|base_url|channels|connections|corpus|device|every|exclude|gpt2|"
     "hours|include|jobs|mains|options|rate|samples|scheduler|seed|split|subjects|unit|unknown"
@@ -82,6 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given[0] not in VERBS:
             raise ConfigError(f"unknown verb {given[0]!r}: choose one of {', '.join(VERBS)} (see neurolm --help)")
         holds = import_module("neurolm.cli.verbs").run(given[0], given[1:])
+    except Stopped as error:
+        print(f"\n{error}", file=sys.stderr)
+        return INTERRUPTED if error.signal == signal.SIGINT else PREEMPTED
     except NeuroLMError as error:
         return _fail(str(error))
     except KeyboardInterrupt:

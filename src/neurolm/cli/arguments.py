@@ -174,6 +174,24 @@ def _store(parser: ArgumentParser) -> None:
     parser.add_argument("--parquet", type=Path | None, metavar="FILE", help="Parquet file to write (export)")
 
 
+def _inspect(parser: ArgumentParser) -> None:
+    parser.description = (
+        f"{parser.description}\n\nThe exit status is 0 if all recordings can be used as they are, 2 if one cannot."
+    )
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="recordings, or folders of them")
+    parser.add_argument(
+        "--unknown",
+        choices=(*POLICIES, "interpolate"),
+        default="error",
+        help="what would be done about unknown electrodes and flat channels (error, as when preparing)",
+    )
+    parser.add_argument("--channels", type=str | None, help="Fp1,Fp2 for these alone; ch1=Fp1,ch2=Fp2 to name them")
+    _add_unit_and_mains(parser, also=("auto",))
+    parser.add_argument("--brief", action="store_true", help="a line for each recording, no table of its channels")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON, a list of recordings")
+    parser.add_argument("--plot", type=Path | None, metavar="FILE", help="PNG of traces and spectra")
+
+
 def _corpora(parser: ArgumentParser) -> None:
     parser.add_argument("name", type=str, nargs="?", help="a corpus, for its terms, its labels and its folder's layout")
 
@@ -215,8 +233,10 @@ def _overlap(parser: ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, default=0, help="worker processes (one per core)")
 
 
-def _add_unit_and_mains(parser: ArgumentParser) -> None:
-    parser.add_argument("--unit", choices=UNITS, help="what the files' numbers are, where their headers are wrong")
+def _add_unit_and_mains(parser: ArgumentParser, also: tuple[str, ...] = ()) -> None:
+    parser.add_argument(
+        "--unit", choices=(*UNITS, *also), help="what the files' numbers are, where their headers are wrong"
+    )
     parser.add_argument("--mains", type=float | None, help="mains frequency in Hz; by default found in the spectrum")
 
 
@@ -235,7 +255,9 @@ def _add_text(parser: ArgumentParser) -> None:
 
 
 def _train(parser: ArgumentParser) -> None:
-    parser.add_argument("stage", choices=STAGES, help="in this order")
+    parser.add_argument("stage", choices=STAGES, nargs="?", help="in this order")
+    parser.add_argument("--resume", type=Path | None, help="folder of a run: go on with the stage that was interrupted")
+    parser.add_argument("--workers", type=int | None, help="threads that make batches ahead (4 on a GPU, else 0)")
     parser.add_argument(
         "--words", type=str | None, help="tokenizer stage: folder or hub id of the GPT-2 to align with (the run's own)"
     )
@@ -324,6 +346,7 @@ def _demo(parser: ArgumentParser) -> None:
 _ADD = {
     "simulate": _simulate,
     "corpora": _corpora,
+    "inspect": _inspect,
     "download": _download,
     "plan": _plan,
     "prepare": _prepare,

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from neurolm.cli import as_flags, corpora, data, store
+from neurolm.cli import as_flags, corpora, data, inspect, store
 from neurolm.cli.arguments import begun_config, parse, run_config
 from neurolm.cli.show import Display, answer_lines, bar_characters
 from neurolm.config import STAGES, RunConfig, to_json
 from neurolm.errors import CheckpointError, ConfigError, QuestionError, RecordingError
+from neurolm.files import write_text
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 MODEL_VARIABLE = "NEUROLM_MODEL"
 """Environment variable that names the model to ask."""
+RESUMED = ("stage", "store", "text", "gpt2", "words")
+COMMAND = "command.json"
+"""What the stage under way was begun with, in a run's folder."""
 RUNS = Path("runs")
 """Where ``ask`` looks for models."""
 
@@ -47,6 +51,10 @@ def _simulate(arguments: Namespace) -> None:
         )
     print(f"{out}: {len(list(out.glob('*.edf')))} recordings of {arguments.subjects} people")
     print(f"next: neurolm prepare {out} --out STORE")
+
+
+def _inspect(arguments: Namespace) -> None:
+    inspect.inspect(arguments, channels(arguments.channels))
 
 
 def _prepare(arguments: Namespace) -> None:
@@ -77,9 +85,14 @@ def _prepare(arguments: Namespace) -> None:
 
 
 def _train(arguments: Namespace) -> None:
+    if arguments.resume is not None:
+        arguments, config = _begun_command(arguments)
+    else:
+        config = run_config(arguments)
+    if arguments.stage is None:
+        raise ConfigError(f"which stage? Give one of {', '.join(STAGES)}, or --resume and the folder of a run")
     store = _needed(arguments, "store", "the folder that `neurolm prepare` wrote")
     out = _needed(arguments, "out", "the folder of the run, the same for all stages")
-    config = run_config(arguments)
     if arguments.seed is not None:
         config = _seeded(config, arguments.seed)
     tasks = _listed(arguments.tasks) or _begun_tasks(out)
@@ -92,7 +105,8 @@ def _train(arguments: Namespace) -> None:
     from neurolm.train.run import is_done, open_run
     from neurolm.train.tokenizer import train_tokenizer
 
-    opened = open_run(out, config=config, store=store, tasks=tasks, device=arguments.device)
+    opened = open_run(out, config=config, store=store, tasks=tasks, device=arguments.device, workers=arguments.workers)
+    _keep_command(arguments)
     texts = read_texts(arguments.text)
     console = Console(stderr=True)
     if is_done(opened, arguments.stage):
@@ -304,6 +318,30 @@ def _listed(text: str | None) -> list[str] | None:
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
 
 
+def _keep_command(arguments: Namespace) -> None:
+    """Write down what a stage was begun with, for ``--resume``."""
+    given = {}
+    for name in RESUMED:
+        value = arguments[name]
+        local = value is not None and (isinstance(value, Path) or (name in ("gpt2", "words") and Path(value).exists()))
+        given[name] = str(Path(value).absolute()) if local else value
+    write_text(arguments.out / COMMAND, json.dumps(given, indent=2) + "\n")
+
+
+def _begun_command(arguments: Namespace) -> tuple[Namespace, RunConfig]:
+    """What the stage under way in a run was begun with."""
+    path, config = arguments.resume / COMMAND, begun_config(arguments.resume)
+    if config is None or not path.is_file():
+        raise ConfigError(f"{arguments.resume}: no training was begun there; give the stage, --store and --out")
+    begun = json.loads(path.read_text(encoding="utf-8"))
+    for name in RESUMED:
+        if arguments[name] is None:
+            value = begun.get(name)
+            arguments[name] = Path(value) if value is not None and name in ("store", "text") else value
+    arguments.out = arguments.resume
+    return arguments, config
+
+
 def _begun_tasks(out: Path) -> list[str] | None:
     """Tasks that the run in a folder was begun with, so that later stages need not name them again."""
     path = out / "run.json"
@@ -327,6 +365,7 @@ def _set_threads(threads: int) -> None:
 _RUN = {
     "simulate": _simulate,
     "corpora": corpora.corpora,
+    "inspect": _inspect,
     "download": data.download,
     "plan": data.plan,
     "prepare": _prepare,

@@ -212,7 +212,7 @@ def open_recording(
     found = recording.look()
     notes: list[str] = []
     if unit == AUTO:
-        taken = _decide_unit(found, recording.unit, notes)
+        taken = decide_unit(found, recording.unit, notes)
         recording, found = assemble(opened, choice, taken), found.scaled(recording.unit, taken)
     amplitudes = dict(zip(choice.indices, found.amplitude.tolist(), strict=True))
     if check:
@@ -284,7 +284,7 @@ def assemble(opened: Source, chosen: Choice, unit: str | None) -> Recording:
     )
 
 
-def _decide_unit(found: checks.Look, unit: str, notes: list[str]) -> str | None:
+def decide_unit(found: checks.Look, unit: str, notes: list[str]) -> str | None:
     """The unit that makes EEG of the numbers; None to believe the file, also where none does."""
     fits = checks.fitting_unit(found.typical, unit)
     if fits is None or fits == unit:

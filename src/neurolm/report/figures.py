@@ -51,18 +51,21 @@ _DOTS: dict[str, Any] = {"linewidth": 0.7, "marker": "o", "markersize": 3.5}
 CHANNELS_SHOWN, SECONDS_SHOWN = 6, 5
 
 
-def _styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Let a function draw in the style of all pictures."""
+
     @wraps(draw)
-    def styled(*args: Any, **kwargs: Any) -> Figure:
+    def drawn(*args: Any, **kwargs: Any) -> Figure:
         import matplotlib  # takes nearly a second
 
         with matplotlib.rc_context(_STYLE):
             return draw(*args, **kwargs)
 
-    return styled
+    return drawn
 
 
-def _figure(height: float) -> Figure:
+def canvas(height: float) -> Figure:
+    """An empty figure of the pictures' width; height in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(WIDTH, height), dpi=DPI)
@@ -77,7 +80,7 @@ def png(figure: Figure) -> str:
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-@_styled
+@styled
 def loss_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     """Draw every loss of every stage over its steps: training as a line, validation as dots.
 
@@ -87,7 +90,7 @@ def loss_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
         Rows of each stage's log: ``step``, ``kind`` (training or validation), and figures by name.
     """
     columns = 2 if len(logs) > 1 else 1
-    figure = _figure(2.6 * math.ceil(len(logs) / columns))
+    figure = canvas(2.6 * math.ceil(len(logs) / columns))
     for place, (stage, rows) in enumerate(logs.items()):
         axes = figure.add_subplot(math.ceil(len(logs) / columns), columns, place + 1)
         axes.set(title=stage, xlabel="step", ylabel="loss")
@@ -125,7 +128,7 @@ def smooth(values: np.ndarray, share: float = SMOOTHED) -> np.ndarray:
     return np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
 
 
-@_styled
+@styled
 def codebook(rows: Sequence[Mapping[str, Any]], counts: np.ndarray) -> Figure:
     """Draw how many codes are in use over the tokenizer's training, and how often each is used at the end.
 
@@ -136,7 +139,7 @@ def codebook(rows: Sequence[Mapping[str, Any]], counts: np.ndarray) -> Figure:
     counts
         How often each code is used on held-out EEG, shape (codes,).
     """
-    figure = _figure(3.0)
+    figure = canvas(3.0)
     left, right = figure.subplots(1, 2)
     for kind, key, label, style in (
         ("training", "codes_used", "used in a training batch", _LINE | {"color": "#bbbbbb"}),
@@ -160,7 +163,7 @@ def codebook(rows: Sequence[Mapping[str, Any]], counts: np.ndarray) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def reconstruction(
     raw: np.ndarray, decoded: np.ndarray, electrodes: Sequence[str], spectrum: np.ndarray, decoded_spectrum: np.ndarray,
     *, rate: int,
@@ -180,7 +183,7 @@ def reconstruction(
     """
     chosen = np.unique(np.linspace(0, len(electrodes) - 1, min(CHANNELS_SHOWN, len(electrodes))).round().astype(int))
     count = min(len(raw), SECONDS_SHOWN * rate)
-    figure = _figure(0.6 * len(chosen) + 1.1)
+    figure = canvas(0.6 * len(chosen) + 1.1)
     left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
     seconds = np.arange(count) / rate
     low, high = np.percentile(raw[:count, chosen], (0.5, 99.5), axis=0)
@@ -213,12 +216,12 @@ class Confusion:
     counts: np.ndarray
 
 
-@_styled
+@styled
 def confusion_matrices(tasks: Sequence[Confusion]) -> Figure:
     """Draw confusion matrices side by side: shade and percentage of the label's windows, and the number of windows."""
     columns = min(3, len(tasks))
     rows = math.ceil(len(tasks) / columns)
-    figure = _figure(3.4 * rows)
+    figure = canvas(3.4 * rows)
     for place, task in enumerate(tasks):
         axes = figure.add_subplot(rows, columns, place + 1)
         share = task.counts / np.maximum(task.counts.sum(axis=1, keepdims=True), 1)
@@ -245,12 +248,12 @@ class Reliability:
     options: int
 
 
-@_styled
+@styled
 def reliability_diagrams(tasks: Sequence[Reliability]) -> Figure:
     """Draw how often answers of a given probability were right, and how many windows had such a probability."""
     columns = min(3, len(tasks))
     rows = math.ceil(len(tasks) / columns)
-    figure = _figure(3.4 * rows)
+    figure = canvas(3.4 * rows)
     edges = np.linspace(0, 1, BINS + 1)
     for place, task in enumerate(tasks):
         axes = figure.add_subplot(rows, columns, place + 1)
@@ -287,7 +290,7 @@ class Stretch:
     label: str
 
 
-@_styled
+@styled
 def timeline(
     starts: np.ndarray,
     stops: np.ndarray,
@@ -304,7 +307,7 @@ def timeline(
     probabilities
         Shape (windows, options).
     """
-    figure = _figure(2.9)
+    figure = canvas(2.9)
     heights = (1, 9) if truth else (9,)
     axes = figure.subplots(len(heights), 1, height_ratios=heights, sharex=True, squeeze=False)[:, 0]
     bottom = axes[-1]

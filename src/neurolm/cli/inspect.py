@@ -1,0 +1,211 @@
+"""What the verb inspect prints: all that is known of recordings, and what neurolm would do with them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neurolm.cli import as_flags
+from neurolm.cli.show import duration
+from neurolm.errors import ConfigError, RecordingError
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
+
+    from neurolm.data.inspect import Inspection
+
+SHOWN = 12
+"""Texts of annotations printed; ``--json`` has all."""
+_HEAD = ("recording", "usable", "electrodes", "Hz", "length", "unit", "µV", "mains", "problems")
+_LEFT = (0, 1, 5)  # columns of text
+
+
+def inspect(arguments: Namespace, channels: Sequence[str] | Mapping[str, str] | None) -> None:
+    """Say what is in recordings; fails if one of them cannot be used."""
+    from neurolm.data.inspect import inspect
+
+    files = [file for given in arguments.files for file in recordings(given)]
+    pictures = plots(arguments.plot, files)
+    how = {name: arguments[name] for name in ("unknown", "unit", "mains")}
+    every = []
+    for number, file in enumerate(files):
+        found = inspect(file, channels=channels, **how)
+        if not arguments.json and not arguments.brief:
+            print("\n".join([*([""] if number else []), *lines(found)]), flush=True)
+        if pictures:
+            _draw(found, pictures[number], quiet=arguments.json)
+        every.append(dataclasses.replace(found, recording=None))  # which holds the file open
+    if arguments.json:
+        print(json.dumps([as_dict(found) for found in every], indent=2))
+    elif len(every) > 1 or arguments.brief:
+        print("\n".join([*([] if arguments.brief else [""]), *summary(every, reasons=arguments.brief)]))
+    refused = [found for found in every if not found.usable]
+    if refused:
+        what = (
+            f"{refused[0].file} cannot be used as it is"
+            if len(every) == 1
+            else (f"{len(refused)} of {len(every)} recordings cannot be used as they are")
+        )
+        raise RecordingError(f"{what}: the problems above say why, and what to do")
+
+
+def recordings(given: Path) -> list[Path]:
+    """The file, or the recordings in a folder.
+
+    Raises
+    ------
+    ConfigError
+        If there are none in a folder.
+    """
+    from neurolm.data.suffixes import find_recordings, suffix_of
+
+    if not given.is_dir() or suffix_of(given) is not None:
+        return [given]
+    found = find_recordings(given)
+    if not found:
+        raise ConfigError(f"{given}: no recordings in this folder; give files, or the folder that holds them")
+    return found
+
+
+def plots(plot: Path | None, files: Sequence[Path]) -> list[Path]:
+    """Where the picture of each recording goes: the given file, or one for each of several recordings."""
+    if plot is None:
+        return []
+    if plot.suffix.lower() != ".png":
+        raise ConfigError(f"--plot {plot}: give the name of a PNG file, as traces.png")
+    if len(files) == 1:
+        return [plot]
+    names = [file.name for file in files]
+    return [
+        plot.with_name(f"{plot.stem}-{number}-{name}.png" if names.count(name) > 1 else f"{plot.stem}-{name}.png")
+        for number, name in enumerate(names, 1)
+    ]
+
+
+def _draw(found: Inspection, picture: Path, *, quiet: bool) -> None:
+    from neurolm.report.recording import write_picture
+
+    if found.recording is None:
+        said = f"{picture}: not drawn, no signal of {found.file} can be read"
+    else:
+        write_picture(found, picture)
+        said = f"{picture}: traces and spectra of {found.file.name}"
+    if not quiet:
+        print(said)
+
+
+def lines(found: Inspection) -> Iterator[str]:
+    """Write what was found in a recording for a terminal."""
+    from neurolm.data.coverage import coverage_table
+
+    size = "" if found.size is None else f"  ({_bytes(found.size)})"
+    yield f"{found.file}{size}"
+    if found.coverage:
+        yield from ("", coverage_table(found.coverage), "")
+    yield from (f"{name:<12} {value}" for name, value in _facts(found) if value)
+    for note in found.notes:
+        yield f"{'note':<12} {as_flags(note)}"
+    for problem in found.problems:
+        yield f"{'problem':<12} {as_flags(problem)}"
+    yield f"{'verdict':<12} {verdict(found)}"
+
+
+def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
+    if found.seconds is not None:
+        rate = "" if found.rate is None else f" at {found.rate:g} Hz"
+        exact = f" ({found.seconds:,.7g} s)" if found.seconds >= 60 else ""
+        yield "length", f"{_length(found.seconds)}{exact}{rate}"
+    if found.unit is not None:
+        declared = list(dict.fromkeys(row.unit or "none" for row in found.coverage if row.amplitude is not None))
+        yield "unit", f"{found.unit} (the file declares {', '.join(declared)})"
+    if found.amplitude is not None:
+        from neurolm.data.checks import PLAUSIBLE, readable
+
+        values = [row.amplitude for row in found.coverage if row.amplitude]
+        yield (
+            "amplitude",
+            (
+                f"{readable(found.amplitude)} µV typically, {readable(min(values))} to {readable(max(values))} "
+                f"(EEG: {PLAUSIBLE[0]:g} to {PLAUSIBLE[1]:g})"
+            ),
+        )
+    if found.mains is not None:
+        yield "mains", found.mains_how.removeprefix("mains ")
+    if found.band is not None:
+        yield "band", f"{found.band[0]:g} to {found.band[1]:g} Hz"
+    if found.rate is not None:
+        yield "annotations", _annotations(found)
+
+
+def _annotations(found: Inspection) -> str:
+    texts = [f"{text} × {count:,}" for text, count in list(found.annotations.items())[:SHOWN]]
+    rest = len(found.annotations) - SHOWN
+    inside = ", ".join(texts) + (f" and {rest:,} other texts" if rest > 0 else "")
+    return (inside or "none") + (f"; outside the recording: {found.outside:,}" if found.outside else "")
+
+
+def verdict(found: Inspection) -> str:
+    """What neurolm would do with a recording."""
+    if found.planned is None:
+        count = len(found.problems)
+        return f"refused, for {count} reason{'s' if count > 1 else ''}"
+    planned = found.planned
+    windows = f"{planned.windows} window{'s' if planned.windows != 1 else ''}" if planned.windows else "no window"
+    return (
+        f"usable: neurolm prepare would store {planned.seconds:,.6g} s × {len(found.electrodes)} electrodes "
+        f"({_bytes(planned.bytes)}): {planned.patches:,} patches of 1 s, {windows} of up to {planned.window_seconds} s "
+        f"for pretraining"
+    )
+
+
+def summary(every: Sequence[Inspection], *, reasons: bool) -> Iterator[str]:
+    """Write a line for each recording, and below them the reasons why some are refused."""
+    from neurolm.data.checks import readable
+
+    table = [_HEAD]
+    for found in every:
+        table.append(
+            (
+                str(found.file),
+                "yes" if found.usable else "no",
+                str(len(found.electrodes)) if found.usable else "–",
+                "–" if found.rate is None else f"{found.rate:g}",
+                "–" if found.seconds is None else _length(found.seconds),
+                found.unit or "–",
+                "–" if found.amplitude is None else readable(found.amplitude),
+                "–" if found.mains is None else f"{found.mains:g}",
+                str(len(found.problems) or ""),
+            )
+        )
+    widths = [max(len(row[column]) for row in table) for column in range(len(_HEAD))]
+    for row in table:
+        cells = (
+            text.ljust(width) if column in _LEFT else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(cells).rstrip()
+    if reasons:
+        for found in every:
+            for problem in found.problems:
+                yield f"{found.file}: {as_flags(problem)}"
+
+
+def as_dict(found: Inspection) -> dict[str, Any]:
+    """Everything that was found, as JSON has it."""
+    values = {
+        field.name: getattr(found, field.name) for field in dataclasses.fields(found) if field.name != "recording"
+    }
+    values["planned"] = None if found.planned is None else dataclasses.asdict(found.planned)
+    values["coverage"] = [dataclasses.asdict(row) for row in found.coverage]
+    return {"usable": found.usable} | values | {"file": str(found.file)}
+
+
+def _length(seconds: float) -> str:
+    return duration(seconds) if seconds >= 60 else f"{seconds:.3g} s"
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e6:,.3g} MB" if count >= 1e5 else f"{count:,} bytes"
