@@ -42,7 +42,7 @@ class Draft:
         found = kind(channel.name)
         self.rows[index] = Covered(
             channel=channel.name, electrode=electrode, how=how, detail=detail, unit=channel.unit, rate=channel.rate,
-            kind=found if found != "unknown" and channel.kind == "eeg" else channel.kind,
+            kind=found if found not in ("eeg", "unknown") else channel.kind,
         )  # fmt: skip
 
     def take(self, electrode: str, index: int, how: str, detail: str = "") -> None:
