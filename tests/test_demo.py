@@ -18,6 +18,7 @@ from neurolm.config import STAGES, to_json
 from neurolm.demo import ANSWER, REPORT, demo, load_answer
 from neurolm.errors import ConfigError
 from neurolm.train.evaluate import RESULTS, load_evaluation
+from neurolm.train.loop import SPEED
 
 SUBJECTS = 36  # as many as EEGMAT has, whose split its card gives in numbers
 SERVER = """
@@ -117,8 +118,9 @@ def whole(tmp_path_factory, commands, command):
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file, without the date that a report is given."""
-    files = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    """Every file, without the date that a report is given, and how long training took."""
+    paths = [p for p in folder.rglob("*") if p.is_file() and p.name != SPEED]
+    files = {str(p.relative_to(folder)): p.read_bytes() for p in paths}
     return {name: re.sub(rb"\d{4}-\d\d-\d\d", b"", b) if name == REPORT else b for name, b in files.items()}
 
 

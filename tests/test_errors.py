@@ -246,7 +246,7 @@ def test_stores_that_are_none(refused, tmp_path, micro_run):
 def test_damaged_stores(refused, tmp_path, micro_run):
     store = tmp_path / "store"
     shutil.copytree(micro_run.store, store)
-    signal = next((store / "signals").iterdir())
+    signal = next((store / "shards").iterdir())
     signal.write_bytes(signal.read_bytes()[:-2])
     message = refused("evaluate", "--model", micro_run.folder, "--store", store)
     assert message.startswith(f"{signal}: the store is damaged") and "prepare the recordings again" in message

@@ -78,7 +78,7 @@ class _Own:
     def step(self, config: StageConfig, losses: Passes, after: Callable[[], None]) -> Callable[[], object]:
         """One step of the training loop."""
         stage = _Stage(self.module, self.settings, losses, after)
-        return lambda: train_step(stage, self.module, self.optimizer, config, 0, STEPS)  # type: ignore[arg-type]
+        return lambda: train_step(stage, self.module, self.optimizer, config, 0, STEPS, batch=None)  # type: ignore[arg-type]
 
 
 class _Stage:
@@ -93,7 +93,10 @@ class _Stage:
     ) -> None:
         self.module, self.settings, self._losses, self.after_step = module, settings, losses, after
 
-    def losses(self, step: int) -> Iterator[Losses]:
+    def batch(self, step: int) -> None:
+        """Batches are made before the step is timed."""
+
+    def losses(self, step: int, batch: None) -> Iterator[Losses]:
         passes = iter(self._losses())
         while True:
             with precision(self.settings):

@@ -28,7 +28,9 @@ class Variant(Protocol):
 
 
 def work(connection: Connection, variant: str, settings: Settings) -> None:
-    """Serve commands: a round number gives its seconds; "memory" gives the bytes held."""
+    """Serve commands: a round number gives its seconds, on a CPU those that the process computed; "memory" gives the
+    bytes held.
+    """
     try:
         torch.set_num_threads(settings.threads)
         torch.manual_seed(0)
@@ -48,10 +50,11 @@ def work(connection: Connection, variant: str, settings: Settings) -> None:
             step = subject.prepare(command)
             gc.collect()
             _synchronise(settings)
-            began = time.perf_counter()
+            clock = time.perf_counter if settings.device == "cuda" else time.process_time
+            began = clock()
             step()
             _synchronise(settings)
-            connection.send(time.perf_counter() - began)
+            connection.send(clock() - began)
     except Exception:
         connection.send(RuntimeError(f"{variant}, {settings.stage}:\n{traceback.format_exc()}"))
 

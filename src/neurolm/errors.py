@@ -38,3 +38,17 @@ class QuestionError(NeuroLMError):
 
 class DownloadError(NeuroLMError):
     """A data set that cannot be fetched: no network, no access, or files that are not what the site promises."""
+
+
+class Stopped(NeuroLMError):
+    """Long work was asked to stop and has saved where it is.
+
+    Attributes
+    ----------
+    signal
+        Number of the signal that asked.
+    """
+
+    def __init__(self, message: str, *, signal: int) -> None:
+        super().__init__(message)
+        self.signal = signal

@@ -1,6 +1,12 @@
 """The training loop: exact resuming, refusing what is not finite, the schedule, averaged weights."""
 
+import errno
+import json
 import math
+import os
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -10,8 +16,10 @@ import torch
 from torch import nn
 
 from neurolm.config import StageConfig
-from neurolm.train.loop import STATE, Losses, TrainingStopped, read_log, run_stage
+from neurolm.errors import Stopped, StoreError, WriteError
+from neurolm.train.loop import SPEED, Losses, TrainingStopped, read_log, run_stage
 from neurolm.train.optim import learning_rate
+from neurolm.train.state import KEPT, load_state, states
 
 CONFIG = StageConfig(
     steps=12, eeg_batch=1, text_batch=0, learning_rate=1e-2, final_learning_rate=1e-3, weight_decay=0.1,
@@ -33,12 +41,15 @@ class Regression:
         self.module = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 1))
         self.killed_at, self.nan_at = killed_at, nan_at
 
-    def losses(self, step: int) -> Iterator[Losses]:
-        if step == self.killed_at:
-            raise Killed
+    def batch(self, step: int) -> torch.Tensor:
         x = torch.randn(16, 3, generator=torch.Generator().manual_seed(step))
         if step == self.nan_at:
             x[0] = math.nan
+        return x
+
+    def losses(self, step: int, x: torch.Tensor) -> Iterator[Losses]:
+        if step == self.killed_at:
+            raise Killed
         loss = (self.module(x) - x.sum(1, keepdim=True)).square().mean()
         yield Losses(total=loss, parts={}, tokens=16, sources=("recording-a@0s",))
 
@@ -51,8 +62,8 @@ class Regression:
             return {"score": float((self.module(x) - x.sum(1, keepdim=True)).square().mean())}
 
 
-def train(folder, stage, config=CONFIG):
-    run_stage(stage, config, folder, steps=config.steps, device=torch.device("cpu"))
+def train(folder, stage, config=CONFIG, **options):
+    run_stage(stage, config, folder, steps=config.steps, device=torch.device("cpu"), **options)
     return stage.module.state_dict()
 
 
@@ -73,7 +84,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step_and_names_the_batch(tmp
     with pytest.raises(TrainingStopped, match=r"step 3: the loss is nan.*recording-a@0s"):
         train(tmp_path, stage)
     assert all(torch.isfinite(p).all() for p in stage.module.parameters())
-    assert torch.load(tmp_path / STATE, weights_only=True)["step"] == 2
+    assert load_state(tmp_path, torch.device("cpu"))["step"] == 2
 
 
 def test_the_best_weights_by_validation_are_kept(tmp_path):
@@ -92,3 +103,91 @@ def test_schedule_warms_up_and_ends_at_the_final_rate():
     assert max(rates) == rates[10] == pytest.approx(1e-2)
     assert rates[40] == pytest.approx(1e-3)
     assert all(a >= b for a, b in pairwise(rates[10:]))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_any_number_of_workers_trains_the_same_also_after_an_interruption(tmp_path, workers):
+    whole = train(tmp_path / "whole", Regression())
+    with pytest.raises(Killed):
+        train(tmp_path / "parts", Regression(killed_at=5), workers=workers)
+    resumed = train(tmp_path / "parts", Regression(), workers=0)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_an_error_in_a_worker_is_the_error_of_the_training(tmp_path):
+    class Broken(Regression):
+        def batch(self, step):
+            if step == 6:
+                raise StoreError("recording-b: gone")
+            return super().batch(step)
+
+    with pytest.raises(StoreError, match="recording-b: gone"):
+        train(tmp_path, Broken(), workers=2)
+    assert threading.active_count() == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_after_the_step_under_way_and_loses_nothing(tmp_path, number):
+    whole = train(tmp_path / "whole", Regression())
+
+    class Asked(Regression):
+        def after_step(self):
+            self.steps = getattr(self, "steps", 0) + 1
+            if self.steps == 4:  # no state was due here
+                os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    with pytest.raises(Stopped, match="saved after step 4 of 12") as stopped:
+        train(tmp_path / "parts", Asked())
+    assert stopped.value.signal == number and signal.getsignal(number) is before
+    assert load_state(tmp_path / "parts", torch.device("cpu"))["step"] == 4
+    resumed = train(tmp_path / "parts", Regression())
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert read_log(tmp_path / "parts") == read_log(tmp_path / "whole")
+
+
+def test_the_last_states_are_kept_and_a_damaged_one_gives_way_to_the_one_before(tmp_path):
+    whole = train(tmp_path / "whole", Regression())
+    with pytest.raises(Killed):
+        train(tmp_path / "parts", Regression(killed_at=9))
+    kept = states(tmp_path / "parts")
+    assert [p.name for p in kept] == ["state-000000006.pt", "state-000000008.pt"] and len(kept) == KEPT
+    kept[-1].write_bytes(kept[-1].read_bytes()[:-500])
+    with pytest.warns(UserWarning, match=r"state-000000008\.pt: damaged"):
+        resumed = train(tmp_path / "parts", Regression())
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_full_disk_stops_with_the_reason_and_training_goes_on_from_the_last_state(tmp_path, monkeypatch):
+    whole = train(tmp_path / "whole", Regression())
+    real = torch.save
+
+    def full(content, path, **options):
+        real(content, path, **options)
+        if content.get("step") == 8:
+            path.write_bytes(path.read_bytes()[:100])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(WriteError, match=r"state-000000008\.pt: cannot be written \(No space left on device\)"):
+        train(tmp_path / "parts", Regression())
+    assert [p.name for p in states(tmp_path / "parts")] == ["state-000000004.pt", "state-000000006.pt"]
+    assert not list((tmp_path / "parts").glob(".*"))
+    monkeypatch.undo()
+    resumed = train(tmp_path / "parts", Regression())
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_speed_is_logged_and_a_run_that_waits_for_its_data_is_told_so(tmp_path):
+    class Slow(Regression):
+        def batch(self, step):
+            time.sleep(0.05)
+            return super().batch(step)
+
+    config = replace(CONFIG, steps=24, evaluate_every=8)
+    with pytest.warns(UserWarning, match=r"of the time went into waiting for batches: use more --workers"):
+        train(tmp_path, Slow(), config)
+    rows = [json.loads(line) for line in (tmp_path / SPEED).read_text().splitlines()]
+    assert [row["step"] for row in rows] == [8, 16, 24]
+    assert all(0 < row["data_wait"] <= 1 and row["peak_memory_gib"] > 0 for row in rows)
+    assert rows[-1]["tokens_per_second"] == pytest.approx(24 * 16 / rows[-1]["seconds"], rel=0.2)

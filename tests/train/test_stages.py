@@ -83,13 +83,20 @@ def test_training_reads_its_own_subjects_and_no_test_recording(tmp_path, micro_r
 
     monkeypatch.setattr(Store, "read", read)
     for kind in (TokenizerStage, PretrainStage, InstructStage):
-        real = kind.losses
+        real_batch, real_losses = kind.batch, kind.losses
 
-        def losses(self, step, real=real):
+        def batch(self, step, real=real_batch):
             now[0] = "step"
-            yield from real(self, step)
+            made = real(self, step)
+            now[0] = "set-up"
+            return made
+
+        def losses(self, step, batch, real=real_losses):
+            now[0] = "step"
+            yield from real(self, step, batch)
             now[0] = "set-up"
 
+        monkeypatch.setattr(kind, "batch", batch)
         monkeypatch.setattr(kind, "losses", losses)
     TRAIN[stage](run, texts=micro_run.texts)
     if stage == "language":
@@ -139,7 +146,7 @@ def test_every_labelled_window_lies_within_its_label(stages, run):
 
 def losses_of(stage, step: int) -> Losses:
     """A step's losses over all its passes, still differentiable."""
-    passes = list(stage.losses(step))
+    passes = list(stage.losses(step, stage.batch(step)))
     parts: dict[str, float] = {}
     for one in passes:
         for name, value in one.parts.items():
@@ -472,7 +479,7 @@ def test_a_step_in_several_passes_is_the_step_in_one(stages, name):
         stage.config = replace(stage.config, samples_at_once=at_once)
         stage.module.eval()  # dropout would draw in another order
         stage.module.zero_grad()
-        passes = list(stage.losses(4))
+        passes = list(stage.losses(4, stage.batch(4)))
         assert len(passes) >= (1 if at_once == 0 else 2)
         total = losses_of(stage, 4)
         total.total.backward()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jsonargparse import Namespace
 
     from neurolm.api import Model
+    from neurolm.train.loop import Progress
 
 MODEL_VARIABLE = "NEUROLM_MODEL"
 """Environment variable that names the model to ask."""
@@ -106,7 +107,6 @@ def _train(arguments: Namespace) -> None:
     from neurolm.train.tokenizer import train_tokenizer
 
     opened = open_run(out, config=config, store=store, tasks=tasks, device=arguments.device, workers=arguments.workers)
-    _keep_command(arguments)
     texts = read_texts(arguments.text)
     console = Console(stderr=True)
     if is_done(opened, arguments.stage):
@@ -118,13 +118,22 @@ def _train(arguments: Namespace) -> None:
         soft_wrap=True,
     )
     stages = {"pretrain": train_pretrain, "instruct": train_instruct}
+    kept = False
     with Display(console) as display:
+
+        def show(progress: Progress) -> None:
+            nonlocal kept
+            if not kept:
+                _keep_command(arguments)
+                kept = True
+            display.training(progress)
+
         if arguments.stage == "language":
-            folder = train_language(opened, texts=texts, gpt2=arguments.gpt2, progress=display.training)
+            folder = train_language(opened, texts=texts, gpt2=arguments.gpt2, progress=show)
         elif arguments.stage == "tokenizer":
-            folder = train_tokenizer(opened, texts=texts, words=arguments.words, progress=display.training)
+            folder = train_tokenizer(opened, texts=texts, words=arguments.words, progress=show)
         else:
-            folder = stages[arguments.stage](opened, texts=texts, progress=display.training)
+            folder = stages[arguments.stage](opened, texts=texts, progress=show)
     print(folder)
     left = STAGES[STAGES.index(arguments.stage) + 1 :]
     following = f"train {left[0]} --store {store} --out {out}" if left else f"evaluate --model {out} --store {store}"

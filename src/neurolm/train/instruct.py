@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from neurolm.batch import Batch
 from neurolm.checkpoint import load_neurolm
 from neurolm.config import StageConfig
 from neurolm.data.loader import Document, Sample, TextSampler, WindowSampler, build_batch, read_sample
@@ -129,8 +130,8 @@ class InstructStage:
         if not any(samples for samples, _ in self.validation):
             raise ConfigError("no validation window in any task: the weights could not be selected; add subjects")
 
-    def losses(self, step: int) -> Iterator[Losses]:
-        """Answer loss and text loss of a step's batch."""
+    def batch(self, step: int) -> dict[str, list[Batch]]:
+        """Windows with their questions and answers, and text, of a step."""
         rng = np.random.default_rng([self.config.seed, 4, step])
         samples: list[Sample] = []
         answers: list[tuple[Prompt, int]] = []
@@ -146,8 +147,11 @@ class InstructStage:
         for part in in_batches(list(zip(samples, answers, strict=True)), self.config.samples_at_once):
             documents = [prompt.document(i, answer) for i, (_, (prompt, answer)) in enumerate(part)]
             eeg.append(build_batch([sample for sample, _ in part], documents))
-        text = text_batches(self.text.step(step), self.config)
-        return language_losses(self.module, {"answer": eeg, "text": text}, self.config, self.device)
+        return {"answer": eeg, "text": text_batches(self.text.step(step), self.config)}
+
+    def losses(self, step: int, batch: dict[str, list[Batch]]) -> Iterator[Losses]:
+        """Answer loss and text loss, each a mean over its own targets."""
+        return language_losses(self.module, batch, self.config, self.device)
 
     def after_step(self) -> None:
         """Nothing follows the optimizer's step here."""

@@ -50,9 +50,12 @@ class LanguageStage:
         self.sampler = TextSampler(training, batch=config.text_batch, length=config.text_length + 1, seed=config.seed)
         self.length, self.device = config.text_length + 1, device
 
-    def losses(self, step: int) -> Iterator[Losses]:
-        """Cross-entropy of the next token, on a step's crops of text."""
-        rows = self.sampler.step(step)
+    def batch(self, step: int) -> np.ndarray:
+        """A step's crops of text."""
+        return self.sampler.step(step)
+
+    def losses(self, step: int, rows: np.ndarray) -> Iterator[Losses]:
+        """Cross-entropy of the next token."""
         at_once = self.config.samples_at_once or len(rows)
         for first in range(0, len(rows), at_once):
             part = rows[first : first + at_once]
@@ -97,7 +100,7 @@ def train_language(
     stream = token_stream(text, texts)
     steps = config.total_steps(len(stream) // config.text_length)
     stage = LanguageStage(config, language, stream, run.device)
-    run_stage(stage, config, folder, steps=steps, device=run.device, progress=progress)
+    run_stage(stage, config, folder, steps=steps, device=run.device, workers=run.workers, progress=progress)
     _save(folder, stage.module, text)
     clean(folder)
     return folder

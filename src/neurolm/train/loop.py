@@ -1,29 +1,33 @@
 """The one training loop: it evaluates, saves, steps and logs, in the open.
 
-A stage brings its losses and its validation; everything a step needs is a pure function of (seed, step), and the
-resume state is one literal dict, so that a run killed at any moment goes on to the very same weights.
+A stage brings its batches, its losses and its validation; everything a step needs is a pure function of (seed, step),
+and the resume state is one literal dict, so that a run killed at any moment goes on to the very same weights. Asked to
+stop (SIGTERM, Ctrl-C), it saves after the step under way and says so.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from neurolm.config import StageConfig
-from neurolm.errors import NeuroLMError
-from neurolm.files import remove_partial, write_atomic
+from neurolm.errors import NeuroLMError, Stopped
+from neurolm.files import write_atomic
+from neurolm.train.feed import Feed
 from neurolm.train.optim import learning_rate, make_optimizer
+from neurolm.train.speed import Speedometer
+from neurolm.train.state import forget_states, load_state, save_state
+from neurolm.train.stop import StopRequest
 
-STATE, LOG, BEST = "state.pt", "log.jsonl", "best.pt"
+LOG, SPEED, BEST = "log.jsonl", "speed.jsonl", "best.pt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +52,11 @@ class Stage(Protocol):
     def module(self) -> nn.Module:
         """Its trainable parameters are trained; its whole state is saved."""
 
-    def losses(self, step: int) -> Iterable[Losses]:
-        """Run the model on the batch of a step, in one pass or several; each is wanted before the next begins."""
+    def batch(self, step: int) -> Any:
+        """Make the batch of a step in host memory: a function of the step alone, called in any thread, in any order."""
+
+    def losses(self, step: int, batch: Any) -> Iterable[Losses]:
+        """Run the model on a step's batch, in one pass or several; each is wanted before the next begins."""
 
     def after_step(self) -> None:
         """What follows the optimizer's step: the codebook's move, say."""
@@ -81,6 +88,7 @@ def run_stage(
     *,
     steps: int,
     device: torch.device,
+    workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> None:
     """Train a stage to its last step, from where an earlier call stopped; leaves the selected weights in the module.
@@ -88,57 +96,69 @@ def run_stage(
     Parameters
     ----------
     folder
-        Gets ``log.jsonl`` and, while training, ``state.pt`` and ``best.pt``.
+        Gets ``log.jsonl``, ``speed.jsonl`` and, while training, the last two states and ``best.pt``.
+    workers
+        Threads that make batches ahead; by default 4 on a GPU, and none on a CPU, which has its hands full.
 
     Raises
     ------
     TrainingStopped
         If a loss or gradient is not finite; nothing is stepped then.
+    Stopped
+        If the process was asked to stop; the state is saved, and the same call goes on from there.
+    WriteError
+        If the disk is full, say; the last state that was saved is whole.
     """
     folder.mkdir(parents=True, exist_ok=True)
     module = stage.module.to(device)
     optimizer = make_optimizer(module, config, device)
     average = {name: p.detach().clone() for name, p in _trainable(module)} if config.average else {}
     first, best = 0, math.inf
-    if (folder / STATE).exists():
-        saved = torch.load(folder / STATE, weights_only=True, map_location=device)
+    if (saved := load_state(folder, device)) is not None:
         module.load_state_dict(saved["module"])
         optimizer.load_state_dict(saved["optimizer"])
         average, first, best = saved["average"], saved["step"], saved["best"]
     log = _Log(folder / LOG, first=first)
-    seen, began = 0, time.perf_counter()
+    speed = Speedometer(folder / SPEED, device=device, first=first, steps=steps)
+    feed = Feed(stage.batch, first=first, steps=steps, workers=_workers(workers, device))
+    batches = iter(feed)
 
-    for step in range(first, steps + 1):
-        last = step == steps
-        if last or (step % config.evaluate_every == 0 and step > 0):
-            with _averaged(module, average):
-                figures = _evaluate(stage, module)
-                if figures.get("score", math.inf) < best:
-                    best = figures["score"]
-                    write_atomic(folder / BEST, partial(torch.save, module.state_dict()))
-            log.write(step, "validation", figures)
-        if last:
-            break
-        if step % config.save_every == 0 and step > first:
-            resume = {
-                "step": step,
-                "best": best,
-                "module": module.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "average": average,
-            }
-            write_atomic(folder / STATE, partial(torch.save, resume))
+    def save(step: int) -> None:
+        resume = {"best": best, "module": module.state_dict(), "optimizer": optimizer.state_dict(), "average": average}
+        save_state(folder, step, resume)
 
-        tokens, figures = train_step(stage, module, optimizer, config, step, steps)
-        for name, parameter in _trainable(module) if average else ():
-            average[name].lerp_(parameter.detach(), 1 - min(config.average, (step + 1) / (step + 10)))
-        log.write(step, "training", figures)
-        seen += tokens
-        if progress:
-            done, elapsed = step + 1 - first, time.perf_counter() - began
-            rate, left = seen / elapsed, (steps - step - 1) * elapsed / done
-            progress(Progress(stage=stage.name, step=step + 1, steps=steps, tokens_per_second=rate, seconds_left=left,
-                              parts=figures))  # fmt: skip
+    with StopRequest() as request:
+        for step in range(first, steps + 1):
+            last = step == steps
+            if last or (step % config.evaluate_every == 0 and step > 0):
+                with _averaged(module, average):
+                    figures = _evaluate(stage, module)
+                    if figures.get("score", math.inf) < best:
+                        best = figures["score"]
+                        write_atomic(folder / BEST, partial(torch.save, module.state_dict()))
+                log.write(step, "validation", figures)
+                speed.write(step)
+            if last:
+                break
+            if step % config.save_every == 0 and step > first:
+                save(step)
+
+            tokens, figures = train_step(stage, module, optimizer, config, step, steps, batch=next(batches))
+            for name, parameter in _trainable(module) if average else ():
+                average[name].lerp_(parameter.detach(), 1 - min(config.average, (step + 1) / (step + 10)))
+            log.write(step, "training", figures)
+            speed.stepped(tokens, waited=feed.waited)
+            if progress:
+                rate, left = speed.tokens_per_second, speed.left(step)
+                progress(Progress(stage=stage.name, step=step + 1, steps=steps, tokens_per_second=rate,
+                                  seconds_left=left, parts=figures))  # fmt: skip
+            if request.signal is not None:
+                save(step + 1)
+                raise Stopped(
+                    f"{stage.name}: asked to stop, and saved after step {step + 1} of {steps}; the same command goes "
+                    "on from there",
+                    signal=request.signal,
+                )
 
     if math.isfinite(best):
         module.load_state_dict(torch.load(folder / BEST, weights_only=True, map_location=device))
@@ -147,7 +167,14 @@ def run_stage(
 
 
 def train_step(
-    stage: Stage, module: nn.Module, optimizer: torch.optim.Optimizer, config: StageConfig, step: int, steps: int
+    stage: Stage,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    config: StageConfig,
+    step: int,
+    steps: int,
+    *,
+    batch: Any,
 ) -> tuple[int, dict[str, float]]:
     """One step of the optimizer; returns the number of tokens, and figures for the log."""
     torch.manual_seed(config.seed * 1_000_003 + step)  # dropout is a function of (seed, step) too
@@ -158,7 +185,7 @@ def train_step(
     total, tokens = 0.0, 0
     sources: tuple[str, ...] = ()
     figures: dict[str, float] = {}
-    for losses in stage.losses(step):  # a pass's activations go before the next pass makes its own
+    for losses in stage.losses(step, batch):  # a pass's activations go before the next pass makes its own
         _require_finite(losses.total, "loss", stage.name, step, losses.sources)
         losses.total.backward()
         total, tokens, sources = total + float(losses.total.detach()), tokens + losses.tokens, sources + losses.sources
@@ -173,10 +200,13 @@ def train_step(
 
 
 def clean(folder: Path) -> None:
-    """Remove the resume state of a stage whose checkpoint is complete, and what a killed process left half written."""
-    for name in (STATE, BEST):
-        (folder / name).unlink(missing_ok=True)
-    remove_partial(folder)
+    """Remove the resume states of a stage whose checkpoint is complete, and what a killed process left half written."""
+    (folder / BEST).unlink(missing_ok=True)
+    forget_states(folder)
+
+
+def _workers(asked: int | None, device: torch.device) -> int:
+    return (4 if device.type == "cuda" else 0) if asked is None else asked
 
 
 def _trainable(module: nn.Module) -> list[tuple[str, nn.Parameter]]:

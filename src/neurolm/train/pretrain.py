@@ -48,11 +48,14 @@ class PretrainStage:
         )
         self.steps = self.config.total_steps(len(self.windows.windows))
 
-    def losses(self, step: int) -> Iterator[Losses]:
-        """EEG loss and text loss of a step's batch, each a mean over its own targets."""
+    def batch(self, step: int) -> dict[str, list[Batch]]:
+        """EEG and text of a step, as many samples in a batch as go through the model together."""
         eeg = [_batch(part, []) for part in in_batches(self.windows.step(step), self.config.samples_at_once)]
-        text = text_batches(self.text.step(step), self.config)
-        return language_losses(self.module, {"eeg": eeg, "text": text}, self.config, self.device)
+        return {"eeg": eeg, "text": text_batches(self.text.step(step), self.config)}
+
+    def losses(self, step: int, batch: dict[str, list[Batch]]) -> Iterator[Losses]:
+        """EEG loss and text loss, each a mean over its own targets."""
+        return language_losses(self.module, batch, self.config, self.device)
 
     def after_step(self) -> None:
         """Nothing follows the optimizer's step here."""

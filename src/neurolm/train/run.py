@@ -53,6 +53,8 @@ class Run:
     splits: dict[str, Split]
     """Subjects of each task's training, validation and test data."""
     device: torch.device
+    workers: int | None = None
+    """Threads that make batches; None: as ``loop.run_stage`` chooses."""
 
     @property
     def _by_subject(self) -> list[Split]:
@@ -119,7 +121,13 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def open_run(
-    folder: Path, *, config: RunConfig, store: Path, tasks: Sequence[str] | None = None, device: str = "auto"
+    folder: Path,
+    *,
+    config: RunConfig,
+    store: Path,
+    tasks: Sequence[str] | None = None,
+    device: str = "auto",
+    workers: int | None = None,
 ) -> Run:
     """Open a run folder, creating it, or checking that it was begun with the same configuration and data.
 
@@ -127,6 +135,8 @@ def open_run(
     ----------
     tasks
         Names of task cards or paths of cards; by default every known task whose labels are in the store.
+    workers
+        Threads that make batches ahead; the training is the same with any number.
 
     Raises
     ------
@@ -159,7 +169,7 @@ def open_run(
     if not os.access(folder, os.W_OK):
         raise StoreError(f"{folder}: not writable; choose another --out")
     return Run(folder=folder, config=config, store=opened, tasks=tuple(chosen), splits=splits,
-               device=chosen_device)  # fmt: skip
+               device=chosen_device, workers=workers)  # fmt: skip
 
 
 def _check_same(begun: RunFile, wanted: RunFile, path: Path) -> int:
@@ -198,7 +208,7 @@ def finish_stage(
 ) -> Path:
     """Train a stage to the end and leave its checkpoint in the run's folder of that stage."""
     folder = run.folder / stage.name
-    run_stage(stage, config, folder, steps=steps, device=run.device, progress=progress)
+    run_stage(stage, config, folder, steps=steps, device=run.device, workers=run.workers, progress=progress)
     save_checkpoint(folder, run.card(stage.name, steps, tasks=tasks), stage.module.state_dict(), text)
     clean(folder)
     return folder

@@ -8,14 +8,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import torch
 
-from neurolm.batch import PADDING
+from neurolm.batch import PADDING, Patches
 from neurolm.config import StageConfig
 from neurolm.data.loader import Sample, TextSampler, WindowSampler, build_patches, read_sample
 from neurolm.data.store import Store
@@ -89,6 +89,20 @@ def in_batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
     return [items[i : i + size] for i in range(0, len(items), size)] if size else [items][: len(items)]
 
 
+@dataclass(frozen=True, kw_only=True)
+class TokenizerBatch:
+    """What a step of the tokenizer sees, in host memory."""
+
+    patches: list[Patches]
+    """As many samples in each as go through the model together."""
+    sources: list[tuple[str, ...]]
+    """Where the samples came from."""
+    count: int
+    """Patches in all."""
+    words: torch.Tensor
+    """int64 (text tokens,)."""
+
+
 class TokenizerStage:
     """Reconstruction through the codebook, and alignment of the encoder's space with text."""
 
@@ -107,29 +121,38 @@ class TokenizerStage:
         self.steps = self.config.total_steps(len(self.windows.windows))
         self.moved: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    def losses(self, step: int) -> Iterator[Losses]:
+    def batch(self, step: int) -> TokenizerBatch:
+        """EEG and text of a step."""
+        samples = self.windows.step(step)
+        parts = in_batches(samples, self.config.samples_at_once)
+        return TokenizerBatch(
+            patches=[build_patches(part)[0] for part in parts],
+            sources=[tuple(s.source for s in part) for part in parts],
+            count=sum(len(s.second) for s in samples),
+            words=torch.from_numpy(self.text.step(step)).flatten(),
+        )
+
+    def losses(self, step: int, batch: TokenizerBatch) -> Iterator[Losses]:
         """Commitment, frequency, raw and both domain losses of a step's batch."""
         quantise = step >= self.module.config.quantise_from * self.steps
         if quantise and not self.module.quantizer.initialised:
             self._start_codebook()
-        samples = self.windows.step(step)
-        words = self.words[torch.from_numpy(self.text.step(step)).to(self.device).flatten()]
-        self.moved, used, patches_of_step = [], [], sum(len(s.second) for s in samples)
-        for part in in_batches(samples, self.config.samples_at_once):
-            patches = build_patches(part)[0].to(self.device)
-            out = self.module.loss(patches, words, reversal(step, self.steps), quantise=quantise)
-            share = len(out.codes) / patches_of_step
+        words = self.words[batch.words.to(self.device)]
+        self.moved, used = [], []
+        for patches, sources in zip(batch.patches, batch.sources, strict=True):
+            out = self.module.loss(patches.to(self.device), words, reversal(step, self.steps), quantise=quantise)
+            share = len(out.codes) / batch.count
             used.append(out.codes)
             if quantise:
                 self.moved.append((out.vectors, out.codes))
             parts = {name: share * getattr(out, name).detach() for name in LOSSES}
-            if sum(map(len, used)) == patches_of_step:
+            if sum(map(len, used)) == batch.count:
                 parts["codes_used"] = torch.tensor(float(torch.cat(used).unique().numel()))
             yield Losses(
                 total=out.total * share,
                 parts=parts,
                 tokens=len(out.codes) + round(share * len(words)),
-                sources=tuple(s.source for s in part),
+                sources=sources,
             )
 
     def after_step(self) -> None:

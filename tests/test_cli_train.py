@@ -1,0 +1,61 @@
+"""Training from the command line: asked to stop it saves, and says so by its exit status; --resume goes on."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from neurolm.cli import FAILED, INTERRUPTED, PREEMPTED, main
+from neurolm.train.evaluate import RESULTS
+from neurolm.train.instruct import InstructStage
+
+WEIGHTS = "instruct/model.safetensors"
+
+
+def command(*words: object) -> int:
+    return main([str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory, micro_run) -> dict[str, Path]:
+    """An uninterrupted run, and one that has not begun its last stage."""
+    out = tmp_path_factory.mktemp("runs")
+    copies = {name: micro_run.copy(out / name, without=("instruct", RESULTS)) for name in ("whole", "parts")}
+    assert command("train", "instruct", "--store", micro_run.store, "--out", copies["whole"], "--threads", 1) == 0
+    return copies
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, PREEMPTED), (signal.SIGINT, INTERRUPTED)])
+def test_a_stopped_stage_is_resumed_by_its_folder_alone(
+    capsys, monkeypatch, tmp_path, folders, micro_run, number, status
+):
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for path in folders["parts"].iterdir():
+        (folder / path.name).symlink_to(path)
+    (folder / "run.json").unlink()
+    (folder / "run.json").write_bytes((folders["parts"] / "run.json").read_bytes())
+    real = InstructStage.after_step
+    steps = []
+
+    def stop(self):
+        real(self)
+        steps.append(1)
+        if len(steps) == 3:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(InstructStage, "after_step", stop)
+    monkeypatch.chdir(tmp_path)
+    assert command("train", "instruct", "--store", micro_run.store, "--out", "parts", "--threads", 1) == status
+    assert "instruct: asked to stop, and saved after step 3 of 6; the same command goes on" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert command("train", "--resume", folder, "--threads", 1, "--workers", 2) == 0
+    assert (folder / WEIGHTS).read_bytes() == (folders["whole"] / WEIGHTS).read_bytes()
+
+
+def test_resuming_what_was_never_begun_says_so(capsys, tmp_path):
+    assert command("train", "--resume", tmp_path) == FAILED
+    assert "no training was begun there" in capsys.readouterr().err
+    assert command("train", "--out", tmp_path) == FAILED
+    assert "which stage?" in capsys.readouterr().err
