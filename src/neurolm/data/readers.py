@@ -40,7 +40,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 _ISOLATED = ("read_raw_ant", "read_raw_mef", "read_raw_curry")
 """Readers in C that a damaged file can crash, and one that reads all of a file and sets up logging for everybody: they
 run in a process of their own."""
-_HDF5 = b"\x89HDF"  # EEGLAB files of MATLAB 7.3: HDF5 is such a reader too
+_HDF5, _MATLAB_TEXT = b"\x89HDF", 512  # EEGLAB files of MATLAB 7.3 are HDF5 behind a block of text: such a reader too
 _EXTRAS = {"antio": "formats", "curryreader": "formats", "mffpy": "formats"}
 """Module that a reader needs → our extra that brings it."""
 _NO_BEARING = re.compile(
@@ -201,7 +201,7 @@ def _open_with_mne(path: Path, suffix: str, options: Options) -> Source:
         notes += found.notes
     elif options.data_format is not None:
         raise RecordingError(f"{path}: data_format= is for Neuroscan's .cnt files; leave it out")
-    if reader in _ISOLATED or (suffix == ".set" and _begins_with(path, _HDF5)):
+    if reader in _ISOLATED or (suffix == ".set" and _is_hdf5(path)):
         source = open_isolated(path, reader, arguments)
     else:
         source = open_here(path, reader, arguments, truncated=options.truncated)
@@ -235,9 +235,10 @@ def _cut(source: Source, samples: int) -> Source:
     return replace(source, load=load)
 
 
-def _begins_with(path: Path, magic: bytes) -> bool:
+def _is_hdf5(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(len(magic)) == magic
+        head = file.read(_MATLAB_TEXT + len(_HDF5))
+    return head.startswith(_HDF5) or head[_MATLAB_TEXT:] == _HDF5
 
 
 def _call(path: Path, reader: str, notes: list[str], **options: Any) -> mne.io.BaseRaw:
