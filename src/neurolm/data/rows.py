@@ -140,7 +140,7 @@ def parse_row(line: bytes | str, *, source: str) -> Row:
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(type(text) is str for text in value):
+    if not isinstance(value, list) or not set(map(type, value)) <= {str}:
         raise ValueError(f"{value!r} is no list of texts")
     return tuple(value)
 
