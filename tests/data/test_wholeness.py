@@ -117,7 +117,7 @@ def test_a_truncated_brainvision_file(tmp_path: Path, shared: Path) -> None:
 def test_what_a_reader_cannot_read_later_is_an_error_of_the_recording(tmp_path: Path) -> None:
     recording = open_recording(nicolet(tmp_path / "a.data"))
     cut(tmp_path / "a.data", 100)
-    with pytest.raises(RecordingError, match=r"a\.data: samples 0 to 1,000 cannot be read: .*the file is damaged"):
+    with pytest.raises(RecordingError, match=r"a\.data: samples 0 to 1,000 cannot be read: the file is damaged"):
         recording.read()
     (tmp_path / "a.data").unlink()
     with pytest.raises(RecordingError, match=r"a\.data: cannot be read any more"):

@@ -73,7 +73,7 @@ class Look:
 
 def blocks(samples: int, rate: float) -> list[tuple[int, int]]:
     """Return the (start, stop) samples of the blocks to look at: the whole recording if it is short."""
-    length = round(BLOCK_SECONDS * rate)
+    length = max(1, round(BLOCK_SECONDS * rate))
     if samples <= BLOCKS * length:
         starts = list(range(0, samples, length))
     else:

@@ -95,7 +95,7 @@ def packed_states(out: Path, corpus: str) -> dict[str, State]:
         if not is_shard_of(corpus, file.name):
             continue
         try:
-            found = [parse_state(line, source=str(file)) for line in file.read_text(encoding="utf-8").splitlines()]
+            found = [parse_state(line, source=str(file)) for line in file.read_bytes().splitlines()]
         except StoreError:
             continue
         shard = out / SHARDS / file.with_suffix(".i16").name

@@ -21,6 +21,7 @@ import numpy as np
 from neurolm.data import edf, xdf
 from neurolm.data.channels import Channel, Signal, Source
 from neurolm.data.cnt import inspect_cnt, reader_of
+from neurolm.data.door import reading
 from neurolm.data.edf import MICROVOLTS
 from neurolm.data.edf_signal import open_samples
 from neurolm.data.isolated import open_isolated
@@ -41,8 +42,6 @@ _ISOLATED = ("read_raw_ant", "read_raw_mef", "read_raw_curry")
 """Readers in C that a damaged file can crash, and one that reads all of a file and sets up logging for everybody: they
 run in a process of their own."""
 _HDF5, _MATLAB_TEXT = b"\x89HDF", 512  # EEGLAB files of MATLAB 7.3 are HDF5 behind a block of text: such a reader too
-_EXTRAS = {"antio": "formats", "curryreader": "formats", "mffpy": "formats"}
-"""Module that a reader needs → our extra that brings it."""
 _NO_BEARING = re.compile(
     r"filter|[Hh]ighpass|[Ll]owpass|encoding|meas_date|measurement date|naming conv|not conform|not unique"
     r"|encountered in"
@@ -87,14 +86,15 @@ def open_source(path: Path, options: Options | None = None) -> Source:
         raise RecordingError(f"{path}: the file is empty (0 bytes); copy or download it again")
     if options.stream is not None and suffix not in (".xdf", ".xdfz"):
         raise RecordingError(f"{path}: stream= is for XDF files; leave it out")
-    if suffix in EDF_READERS:
-        source = _open_edf(path, EDF_READERS[suffix], options)
-    elif suffix in (".xdf", ".xdfz"):
-        source = _open_xdf(path, options)
-    else:
-        source = _open_with_mne(path, suffix, options)
-    source.notes[:0] = notes
-    return described(source)
+    with reading(path, "cannot be understood"):
+        if suffix in EDF_READERS:
+            source = _open_edf(path, EDF_READERS[suffix], options)
+        elif suffix in (".xdf", ".xdfz"):
+            source = _open_xdf(path, options)
+        else:
+            source = _open_with_mne(path, suffix, options)
+        source.notes[:0] = notes
+        return described(source)
 
 
 def open_mne(raw: mne.io.BaseRaw, path: Path | None = None) -> Source:
@@ -219,8 +219,9 @@ def open_here(path: Path, reader: str, arguments: dict[str, Any], *, truncated: 
     """
     notes: list[str] = []
     raw = _call(path, reader, notes, **arguments)
-    samples, more = check_after(path, raw, truncated)
-    source = open_mne(raw, path)
+    with reading(path, f"MNE ({reader}) cannot read it"):
+        samples, more = check_after(path, raw, truncated)
+        source = open_mne(raw, path)
     source.notes.extend([*notes, *more])
     return source if samples is None else _cut(source, samples)
 
@@ -246,7 +247,7 @@ def _call(path: Path, reader: str, notes: list[str], **options: Any) -> mne.io.B
     import mne
 
     read = partial(getattr(mne.io, reader), path, preload=False, verbose="warning", **options)
-    try:
+    with reading(path, f"MNE ({reader}) cannot read it"):
         with listening() as heard, mne.utils.use_log_level("warning"):
             try:
                 raw = read()
@@ -256,13 +257,6 @@ def _call(path: Path, reader: str, notes: list[str], **options: Any) -> mne.io.B
                 raw = read(encoding="latin1")  # EDF+ annotations should be UTF-8; many programs write Latin-1
         if not isinstance(raw, mne.io.BaseRaw):
             raise TypeError("it holds epochs or averages, not a continuous recording")
-    except Exception as error:  # readers of damaged files fail in every way there is
-        what = " ".join(str(error).split()) or type(error).__name__
-        remedy = "copy or export it again"
-        if isinstance(error, ImportError):
-            extra = next((extra for module, extra in _EXTRAS.items() if module in what), None)
-            remedy = f"pip install 'neurolm[{extra}]'" if extra else "install what it asks for"
-        raise RecordingError(f"{path}: MNE ({reader}) cannot read it: {what[:300]}; {remedy}") from error
     notes.extend(heard)
     return raw
 

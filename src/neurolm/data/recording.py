@@ -21,13 +21,14 @@ from neurolm.data import checks
 from neurolm.data.channels import Signal, Source
 from neurolm.data.cnt import WIDTHS
 from neurolm.data.coverage import Covered, coverage_table
+from neurolm.data.door import reading
 from neurolm.data.edf import MICROVOLTS, UNSTATED
 from neurolm.data.electrodes import UNKNOWN_POLICIES, Choice, choose
 from neurolm.data.mixing import MONTAGES
 from neurolm.data.readers import Options, open_mne, open_source
 from neurolm.data.suffixes import RECORDING_SUFFIXES, find_recordings, suffix_of
 from neurolm.data.wholeness import TRUNCATED_POLICIES
-from neurolm.errors import NeuroLMError, RecordingError
+from neurolm.errors import RecordingError
 
 if TYPE_CHECKING:
     import mne
@@ -122,18 +123,11 @@ class Recording:
         return microvolts if self._weights is None else self._weights @ microvolts
 
     def _sources(self, first: int, last: int) -> np.ndarray:
-        try:
-            microvolts = self._signal.read(first, last)
-        except OSError as error:
-            raise RecordingError(f"{self.path}: cannot be read any more: {error}; is it still there?") from error
-        except (NeuroLMError, MemoryError):
-            raise
-        except Exception as error:  # readers of damaged files fail in every way there is
-            what = " ".join(str(error).split()) or type(error).__name__
-            raise RecordingError(
-                f"{self.path or 'the MNE object'}: samples {first:,} to {last:,} cannot be read: {what[:300]}; "
-                f"the file is damaged: copy or export it again"
-            ) from error
+        with reading(self.path, f"samples {first:,} to {last:,} cannot be read: the file is damaged"):
+            try:
+                microvolts = self._signal.read(first, last)
+            except OSError as error:
+                raise RecordingError(f"{self.path}: cannot be read any more: {error}; is it still there?") from error
         microvolts *= self._microvolts[:, None]
         return microvolts
 
@@ -256,7 +250,8 @@ def assemble(opened: Source, chosen: Choice, unit: str | None) -> Recording:
     RecordingError
         If there is not one sample.
     """
-    signal = opened.load(chosen.indices)
+    with reading(opened.path, "its samples cannot be found"):
+        signal = opened.load(chosen.indices)
     if signal.samples < 1:
         raise RecordingError(
             f"{opened.path or 'the MNE object'}: there is not one sample in it; copy or export it again"

@@ -130,7 +130,7 @@ def _places(file: Path) -> Iterator[tuple[str, tuple[float, float, float]]]:
     unit = "m"
     if system.exists():
         try:
-            unit = json.loads(system.read_text(encoding="utf-8-sig")).get("EEGCoordinateUnits", "m")
+            unit = str(json.loads(system.read_text(encoding="utf-8-sig")).get("EEGCoordinateUnits", "m"))
         except (OSError, ValueError, AttributeError) as error:
             raise RecordingError(f"{system}: not a JSON object: {error}; repair it, or move it away") from error
     if unit not in _METRES:
