@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -378,3 +379,8 @@ def test_a_count_tells_the_time_left(capsys, monkeypatch):
         count(1, 4, "a.edf")
         count(4, 4, "d.edf")
     assert capsys.readouterr().out.splitlines() == ["preparing: 1/4  0:30 left", "preparing: 4/4  0:00 left"]
+
+
+def test_a_store_may_lie_in_object_storage():
+    assert parse("evaluate", ["--store", "s3://bucket/store"]).store == "s3://bucket/store"
+    assert parse("evaluate", ["--store", "some/store"]).store == Path("some/store")

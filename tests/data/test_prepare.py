@@ -410,16 +410,21 @@ def test_a_store_of_another_format_is_refused(recordings, tmp_path):
         prepare(recordings, out, jobs=1)
 
 
-def test_killed_at_random_moments_it_ends_the_same(recordings, uninterrupted, tmp_path):
-    """benchmarks/kill.py kills a longer preparation, with workers."""
+def test_killed_at_ten_random_moments_it_ends_the_same(recordings, uninterrupted, tmp_path):
+    """benchmarks/kill.py does it with more recordings and with workers."""
     out, moments = tmp_path / "s", np.random.default_rng(0)
-    killed = 0
-    for _ in range(10):
+    begun = time.monotonic()
+    start(tmp_path, recordings, out, 1).join()
+    whole, kills = time.monotonic() - begun, 0
+    while kills < 10:
+        if (out / MANIFEST).exists():  # it had ended before it was killed
+            prepare(recordings, out, jobs=1)
+            assert content(out) == content(uninterrupted)
+            shutil.rmtree(out)
         process = start(tmp_path, recordings, out, 1)
-        process.join(moments.uniform(0.02, 0.4))
+        process.join(moments.uniform(0, whole))
         process.kill()
         process.join()
-        killed += process.exitcode == -signal.SIGKILL
-    assert killed >= 3
+        kills += process.exitcode == -signal.SIGKILL
     prepare(recordings, out, jobs=1)
     assert content(out) == content(uninterrupted)

@@ -52,6 +52,11 @@ def parse(verb: str, given: Sequence[str]) -> Namespace:
         raise ConfigError(f"neurolm {verb}: {' '.join(str(error).split())} (see neurolm {verb} --help)") from error
 
 
+def place(given: str | Path) -> Path | str:
+    """Read a folder, or the URL of one in object storage (``s3://bucket/store``), which is no path."""
+    return given if isinstance(given, str) and "://" in given else Path(given)
+
+
 def run_config(arguments: Namespace) -> RunConfig:
     """Return the configuration among the arguments, validated."""
     values = {f.name: arguments[f.name] for f in dataclasses.fields(RunConfig)}
@@ -261,7 +266,7 @@ def _train(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--words", type=str | None, help="tokenizer stage: folder or hub id of the GPT-2 to align with (the run's own)"
     )
-    parser.add_argument("--store", type=Path | None, help="the store that `neurolm prepare` wrote")
+    parser.add_argument("--store", type=place, help="the store that `neurolm prepare` wrote")
     parser.add_argument("--out", type=Path | None, help="folder of the run, the same for all stages")
     parser.add_argument("--tasks", type=str | None, help="tasks to learn, as a,b; by default all that the store has")
     parser.add_argument("--seed", type=int | None, help="seed of all stages")
@@ -271,7 +276,7 @@ def _train(parser: ArgumentParser) -> None:
 
 def _evaluate(parser: ArgumentParser) -> None:
     parser.add_argument("--model", type=Path | None, help="folder of the run, or of its instruct stage")
-    parser.add_argument("--store", type=Path | None, help="the store the run was trained on")
+    parser.add_argument("--store", type=place, help="the store the run was trained on")
     parser.add_argument("--split", choices=("test", "validation"), default="test", help="whose subjects (test)")
     parser.add_argument(
         "--protocol",
@@ -329,7 +334,7 @@ def _verify(parser: ArgumentParser) -> None:
 
 def _report(parser: ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="folder of the run")
-    parser.add_argument("--store", type=Path | None, help="the store the run was trained on; by default RUN/store")
+    parser.add_argument("--store", type=place, help="the store the run was trained on; by default RUN/store")
     parser.add_argument("--out", type=Path | None, help="HTML file; by default report.html in the run")
 
 

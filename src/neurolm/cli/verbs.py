@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from neurolm.cli import as_flags, corpora, data, inspect, store
-from neurolm.cli.arguments import begun_config, parse, run_config
+from neurolm.cli.arguments import begun_config, parse, place, run_config
 from neurolm.cli.show import Display, answer_lines, bar_characters
 from neurolm.config import STAGES, RunConfig, to_json
 from neurolm.errors import CheckpointError, ConfigError, QuestionError, RecordingError
@@ -346,7 +346,7 @@ def _begun_command(arguments: Namespace) -> tuple[Namespace, RunConfig]:
     for name in RESUMED:
         if arguments[name] is None:
             value = begun.get(name)
-            arguments[name] = Path(value) if value is not None and name in ("store", "text") else value
+            arguments[name] = place(value) if value is not None and name in ("store", "text") else value
     arguments.out = arguments.resume
     return arguments, config
 

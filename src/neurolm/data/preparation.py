@@ -83,7 +83,7 @@ class Preparation:
             return
         size = sum(task.size for task in pending)
         meter = Meter(self.progress, total=len(self.tasks), before=len(self.tasks) - len(pending), size=size)
-        with make_pool() as pool:
+        with make_pool() if pending else Workers(1) as pool:
             labelled = [task for task in pending if callable(task.source.labels)]
             for _ in pool.each(check_labels, labelled):  # a wrong table shows now, not after hours of work
                 pass

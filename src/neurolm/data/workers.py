@@ -98,7 +98,7 @@ class Workers:
         Exception
             What the function raised.
         """
-        if self.jobs == 1 or (len(queue) < 2 and not self._all):
+        if self.jobs == 1:
             while queue:
                 item = queue.popleft()
                 yield item, function(item)

@@ -83,7 +83,7 @@ class Evaluation:
 
 def evaluate(
     model: Path,
-    store: Path,
+    store: Path | str,
     *,
     split: str = "test",
     protocol: str = LIKELIHOOD,
@@ -144,7 +144,7 @@ def evaluate(
     return evaluation
 
 
-def _require_unseen(subjects: Sequence[str], card: Card, task: Task, store: Path) -> None:
+def _require_unseen(subjects: Sequence[str], card: Card, task: Task, store: Path | str) -> None:
     seen = sorted(set(subjects) & set(card.subjects))
     if seen:
         raise CheckpointError(

@@ -124,7 +124,7 @@ def open_run(
     folder: Path,
     *,
     config: RunConfig,
-    store: Path,
+    store: Path | str,
     tasks: Sequence[str] | None = None,
     device: str = "auto",
     workers: int | None = None,
