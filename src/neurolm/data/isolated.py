@@ -1,7 +1,9 @@
 """Readers that may crash the interpreter, in a process of their own: a wrong file costs a message, not the run.
 
-Some formats are read by libraries in C (ANT's, HDF5, MEF) that trust what a file says. The process opens the file, says
-what it found as a line of JSON, and then serves samples until its standard input ends:
+Some formats are read by libraries in C (ANT's, HDF5, MEF, SciPy's for MATLAB) that trust what a file says. The process
+opens the file, says what it found as a line of JSON, and then serves samples, until it is given another file or its
+standard input ends. A process holds one file at a time; one that is free waits for the next file, since starting takes
+longer than reading:
 
     python -m neurolm.data.isolated     # internal; reads requests, one JSON object a line
 """
@@ -22,13 +24,18 @@ from typing import IO, Any
 import numpy as np
 
 from neurolm.data.channels import Channel, Signal, Source
+from neurolm.data.door import reading
 from neurolm.errors import RecordingError
 
 PATIENCE = 300.0
 """Seconds after which a reader that does not answer is stopped."""
+SPARE = 1
+"""Processes that wait for the next file."""
 
 
-def open_isolated(path: Path, reader: str, options: dict[str, Any] | None = None) -> Source:
+def open_isolated(
+    path: Path, reader: str, options: dict[str, Any] | None = None, *, truncated: str = "refuse"
+) -> Source:
     """Open a file by one of MNE's readers in a process of its own.
 
     Parameters
@@ -39,16 +46,17 @@ def open_isolated(path: Path, reader: str, options: dict[str, Any] | None = None
         Name of the function in ``mne.io``.
     options
         Arguments for it that can be written as JSON.
+    truncated
+        One of ``wholeness.TRUNCATED_POLICIES``.
 
     Raises
     ------
     RecordingError
         If the reader cannot read the file, crashes, or hangs.
     """
-    process = _Process(path, reader)
-    answer = process.ask({"path": str(path), "reader": reader, "options": options or {}})
+    opened = _Opened(path, reader)
+    answer = opened.ask({"path": str(path), "reader": reader, "options": options or {}, "truncated": truncated})
     if "error" in answer:
-        process.close()
         raise RecordingError(answer["error"])
     channels = tuple(
         Channel(**{**entry, "position": None if entry["position"] is None else tuple(entry["position"])})
@@ -63,26 +71,59 @@ def open_isolated(path: Path, reader: str, options: dict[str, Any] | None = None
             samples=answer["samples"],
             volts=tuple(volts[i] for i in indices),
             marks=marks,
-            read=lambda first, last: process.samples(list(indices), first, last),
+            read=lambda first, last: opened.samples(list(indices), first, last),
         )
 
     return Source(path, channels, load, list(answer["notes"]))
 
 
 class _Process:
-    """A reader at work; it ends when nobody holds it any more."""
+    """A process that reads; it ends with this one at the latest."""
 
-    def __init__(self, path: Path, reader: str) -> None:
-        self._path, self._reader = path, reader
-        self._lock = threading.Lock()
-        self._process = subprocess.Popen(
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.owner = os.getpid()
+        self.running = subprocess.Popen(
             [sys.executable, "-m", "neurolm.data.isolated"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
         )
-        self.close = weakref.finalize(self, _end, self._process)
+        self.end = weakref.finalize(self, _end, self.running, self.owner)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is there, and this process's own: a forked one has the same pipes."""
+        return self.end.alive and self.owner == os.getpid() and self.running.poll() is None
+
+
+_waiting: list[_Process] = []
+
+
+def _free() -> _Process:
+    while _waiting:
+        process = _waiting.pop()
+        if process.usable:
+            return process
+    return _Process()
+
+
+def _give_back(process: _Process) -> None:
+    if process.usable and len(_waiting) < SPARE:
+        _waiting.append(process)
+    else:
+        process.end()
+
+
+class _Opened:
+    """A file that is open in a process; when nobody holds it any more, the process is free again."""
+
+    def __init__(self, path: Path, reader: str) -> None:
+        self._path, self._reader = path, reader
+        self._process = _free()
+        self._lock = self._process.lock
+        weakref.finalize(self, _give_back, self._process)
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
@@ -103,7 +144,7 @@ class _Process:
             return self._exchange({"indices": indices, "first": first, "last": last}, receive)
 
     def _exchange(self, request: dict[str, Any], receive: Callable[[IO[bytes]], Any]) -> Any:
-        process = self._process
+        process = self._process.running
         assert process.stdin is not None and process.stdout is not None
         late = threading.Event()
 
@@ -120,6 +161,7 @@ class _Process:
         except (OSError, EOFError, ValueError) as error:
             process.kill()
             code = process.wait()
+            self._process.end()
             why = f"did not answer within {PATIENCE:g} s" if late.is_set() else f"crashed (exit status {code})"
             raise RecordingError(
                 f"{self._path}: its reader ({self._reader}) {why}: the file is damaged, or of another format than its "
@@ -136,7 +178,9 @@ def _line(stream: IO[bytes]) -> bytes:
     return line
 
 
-def _end(process: subprocess.Popen) -> None:
+def _end(process: subprocess.Popen, owner: int) -> None:
+    if owner != os.getpid():  # a forked process has a copy of what is not its own
+        return
     process.kill()
     for stream in (process.stdin, process.stdout):
         if stream is not None:
@@ -148,34 +192,48 @@ def _end(process: subprocess.Popen) -> None:
 
 
 def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """The other side: open a file, describe it, and send samples."""
+    """The other side: open files, describe them, and send samples of the last one."""
+    source: Source | None = None
+    for line in requests:
+        wanted = json.loads(line)
+        if "path" in wanted:
+            source = None  # before another one takes memory
+            source = _open(wanted, answers)
+        elif source is not None:
+            _send_samples(source, wanted, answers)
+
+
+def _open(request: dict[str, Any], answers: IO[bytes]) -> Source | None:
     from neurolm.data.readers import open_here
 
-    request = json.loads(requests.readline())
     try:
-        source = open_here(Path(request["path"]), request["reader"], request["options"])
-        signal = source.load(range(len(source.channels)))
+        with reading(Path(request["path"]), "cannot be understood"):
+            source = open_here(
+                Path(request["path"]), request["reader"], request["options"], truncated=request["truncated"]
+            )
+            signal = source.load(range(len(source.channels)))
+    except RecordingError as error:
+        _send(answers, {"error": str(error)})
+        return None
+    channels = [asdict(channel) for channel in source.channels]
+    _send(
+        answers,
+        {"channels": channels, "notes": source.notes, "marks": signal.marks, "volts": signal.volts}
+        | {"rate": signal.rate, "samples": signal.samples},
+    )
+    return source
+
+
+def _send_samples(source: Source, wanted: dict[str, Any], answers: IO[bytes]) -> None:
+    try:
+        with reading(source.path, "cannot be read any more"):
+            data = source.load(wanted["indices"]).read(wanted["first"], wanted["last"])
     except RecordingError as error:
         _send(answers, {"error": str(error)})
         return
-    channels = [asdict(channel) for channel in source.channels]
-    notes, marks = source.notes, signal.marks
-    _send(
-        answers,
-        {"channels": channels, "notes": notes, "marks": marks, "volts": signal.volts}
-        | {"rate": signal.rate, "samples": signal.samples},
-    )
-    for line in requests:
-        wanted = json.loads(line)
-        try:
-            data = source.load(wanted["indices"]).read(wanted["first"], wanted["last"])
-        except Exception as error:  # readers of damaged files fail in every way there is
-            what = " ".join(str(error).split()) or type(error).__name__
-            _send(answers, {"error": f"{request['path']}: cannot be read any more: {what[:300]}; copy it again"})
-            continue
-        _send(answers, {"shape": data.shape})
-        answers.write(np.ascontiguousarray(data, np.float64).tobytes())
-        answers.flush()
+    _send(answers, {"shape": data.shape})
+    answers.write(np.ascontiguousarray(data, np.float64).tobytes())
+    answers.flush()
 
 
 def _send(answers: IO[bytes], answer: dict[str, Any]) -> None:

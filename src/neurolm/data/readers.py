@@ -38,10 +38,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "read_raw_egi": {"events_as_annotations": True},
     "read_raw_nicolet": {"ch_type": "eeg"},
 }
-_ISOLATED = ("read_raw_ant", "read_raw_mef", "read_raw_curry")
-"""Readers in C that a damaged file can crash, and one that reads all of a file and sets up logging for everybody: they
-run in a process of their own."""
-_HDF5, _MATLAB_TEXT = b"\x89HDF", 512  # EEGLAB files of MATLAB 7.3 are HDF5 behind a block of text: such a reader too
+_ISOLATED = ("read_raw_ant", "read_raw_mef", "read_raw_eeglab", "read_raw_curry")
+"""Readers in C that a damaged file can crash (SciPy's of MATLAB's files too), and one that reads all of a file and sets
+up logging for everybody: they run in a process of their own."""
 _NO_BEARING = re.compile(
     r"filter|[Hh]ighpass|[Ll]owpass|encoding|meas_date|measurement date|naming conv|not conform|not unique"
     r"|encountered in"
@@ -201,8 +200,8 @@ def _open_with_mne(path: Path, suffix: str, options: Options) -> Source:
         notes += found.notes
     elif options.data_format is not None:
         raise RecordingError(f"{path}: data_format= is for Neuroscan's .cnt files; leave it out")
-    if reader in _ISOLATED or (suffix == ".set" and _is_hdf5(path)):
-        source = open_isolated(path, reader, arguments)
+    if reader in _ISOLATED:
+        source = open_isolated(path, reader, arguments, truncated=options.truncated)
     else:
         source = open_here(path, reader, arguments, truncated=options.truncated)
     source.notes[:0] = notes
@@ -234,12 +233,6 @@ def _cut(source: Source, samples: int) -> Source:
         return replace(signal, samples=min(samples, signal.samples))
 
     return replace(source, load=load)
-
-
-def _is_hdf5(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(_MATLAB_TEXT + len(_HDF5))
-    return head.startswith(_HDF5) or head[_MATLAB_TEXT:] == _HDF5
 
 
 def _call(path: Path, reader: str, notes: list[str], **options: Any) -> mne.io.BaseRaw:
