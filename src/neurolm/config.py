@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from neurolm.errors import ConfigError
+from neurolm.files import parse_json
 from neurolm.vocab import Vocabulary
 
 ATTENTION = ("full", "stair-step")
@@ -190,7 +191,7 @@ def from_json(kind: type[T], text: str, *, source: str = "configuration") -> T:
         If the text is not JSON or does not fit the kind.
     """
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except ValueError as error:
         raise ConfigError(f"{source}: not valid JSON ({error})") from error
     return _build(kind, value, source)

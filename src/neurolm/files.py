@@ -1,11 +1,13 @@
-"""Atomic writes: a file or folder is there whole or not at all, whenever the process is killed."""
+"""Atomic writes: a file or folder is there whole or not at all, whenever the process is killed. And reading JSON."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from neurolm.errors import WriteError
 
@@ -34,6 +36,14 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise WriteError(f"{path}: cannot be written ({reason}); free space, or choose another folder") from error
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Read JSON as ``json.loads`` does, whose every failure is a ValueError here."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def remove_partial(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from neurolm.data.store import (
     signal_digest,
 )
 from neurolm.errors import StoreError
+from neurolm.files import parse_json
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _settings(access: Access) -> Iterator[str]:
     if access.size(SETTINGS) is None:
         return
     try:
-        content = json.loads(read_whole(access, SETTINGS))
+        content = parse_json(read_whole(access, SETTINGS))
         if not isinstance(content["corpora"], dict):
             raise TypeError("no corpora")
     except (ValueError, KeyError, TypeError) as error:
@@ -120,7 +120,7 @@ def _json_lines(access: Access, name: str) -> Iterator[str]:
         return
     for number, line in enumerate(read_whole(access, name).splitlines(), start=1):
         try:
-            json.loads(line)
+            parse_json(line)
         except ValueError as error:
             yield f"{name}, line {number}: damaged: {error}"
 

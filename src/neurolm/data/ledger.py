@@ -18,7 +18,7 @@ from neurolm.data.rows import Row, row_from
 from neurolm.data.shards import is_shard_of, staged_name, staged_state
 from neurolm.data.store import FORMAT, SETTINGS, SHARDS, SOURCES, require_format
 from neurolm.errors import ConfigError, StoreError, WriteError
-from neurolm.files import PARTIAL, write_text
+from neurolm.files import PARTIAL, parse_json, write_text
 
 LOCK = ".lock"
 
@@ -71,7 +71,7 @@ def parse_state(text: str | bytes, *, source: str) -> State:
         If it is none.
     """
     try:
-        value: dict[str, Any] = json.loads(text)
+        value: dict[str, Any] = parse_json(text)
         return State(
             **{
                 **value,
@@ -210,7 +210,7 @@ def read_settings(out: Path) -> dict[str, Settings]:
     try:
         text = file.read_bytes()
         require_format(text, str(file))
-        corpora = json.loads(text)["corpora"].items()
+        corpora = parse_json(text)["corpora"].items()
         return {name: from_json(Settings, json.dumps(value), source=str(file)) for name, value in corpora}
     except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise StoreError(f"{file}: the store is damaged ({error}); prepare into another folder") from error

@@ -27,6 +27,7 @@ from neurolm.data.stage import Bad, Pack, Task, check_labels, work
 from neurolm.data.store import EXCLUDED, QUARANTINE, SHARDS, SOURCES, STAGING
 from neurolm.data.workers import Crash, Workers
 from neurolm.errors import StoreError
+from neurolm.files import parse_json
 
 
 class Preparation:
@@ -207,7 +208,7 @@ class Preparation:
     def _write_quarantine(self) -> None:
         file = self.out / QUARANTINE
         text = file.read_text(encoding="utf-8") if file.is_file() else ""
-        entries = [entry for entry in map(json.loads, text.splitlines()) if entry["corpus"] != self.corpus]
+        entries = [entry for entry in map(parse_json, text.splitlines()) if entry["corpus"] != self.corpus]
         entries += [{"corpus": self.corpus, "source": source, "reason": why} for source, why in self.bad.items()]
         entries.sort(key=lambda entry: (entry["corpus"], entry["source"]))
         write_lines(file, [json.dumps(entry) + "\n" for entry in entries])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from neurolm.errors import StoreError
+from neurolm.files import parse_json
 from neurolm.montage import RATE
 
 SAMPLE = np.dtype("<i2")
@@ -133,7 +134,7 @@ def row_from(value: Any, *, source: str) -> Row:
 def parse_row(line: bytes | str, *, source: str) -> Row:
     """Make a row of a line of the manifest; see `row_from`."""
     try:
-        value = json.loads(line)
+        value = parse_json(line)
     except ValueError as error:
         raise StoreError(f"{source}: damaged: not valid JSON ({error})") from error
     return row_from(value, source=source)

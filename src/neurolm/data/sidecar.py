@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import re
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 from neurolm.data.channels import Channel, Source
 from neurolm.data.edf import UNSTATED, unit_of
 from neurolm.errors import RecordingError
+from neurolm.files import parse_json
 
 _LEVELS = 4  # folders upwards to the root of the data set: datatype, session, subject, root
 _METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
@@ -130,7 +130,7 @@ def _places(file: Path) -> Iterator[tuple[str, tuple[float, float, float]]]:
     unit = "m"
     if system.exists():
         try:
-            unit = str(json.loads(system.read_text(encoding="utf-8-sig")).get("EEGCoordinateUnits", "m"))
+            unit = str(parse_json(system.read_text(encoding="utf-8-sig")).get("EEGCoordinateUnits", "m"))
         except (OSError, ValueError, AttributeError) as error:
             raise RecordingError(f"{system}: not a JSON object: {error}; repair it, or move it away") from error
     if unit not in _METRES:

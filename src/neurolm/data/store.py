@@ -20,7 +20,6 @@ amplifier. `neurolm.data.prepare` writes stores.
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +28,7 @@ from neurolm.data.access import Access, Local, open_access, read_blocks, read_wh
 from neurolm.data.index import INDEX, MANIFEST, Index, Rows, read_index
 from neurolm.data.rows import SAMPLE, Label, Row
 from neurolm.errors import StoreError
+from neurolm.files import parse_json
 
 __all__ = ["INDEX", "MANIFEST", "SAMPLE", "Label", "Row", "Store"]
 
@@ -203,7 +203,7 @@ def require_format(settings: bytes, name: str) -> None:
         If it is another; the message says what to do.
     """
     try:
-        content = json.loads(settings)
+        content = parse_json(settings)
         found = content.get("format", FORMAT) if isinstance(content, dict) else None
     except ValueError as error:
         raise StoreError(f"{name}: the store is damaged ({error}); prepare into another folder") from error

@@ -10,13 +10,13 @@ The last four are for BIDS: see `neurolm.data.corpora.bids`.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from neurolm.data.corpora.folder import corpus_name
 from neurolm.errors import ConfigError
+from neurolm.files import parse_json
 
 ABOUT = "corpus.json"
 _KINDS: dict[str, tuple[Any, str]] = {
@@ -70,7 +70,7 @@ def read_about(root: Path) -> About:
     said: Any = {}
     if path.is_file():
         try:
-            said = json.loads(path.read_text(encoding="utf-8-sig"))
+            said = parse_json(path.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:
             raise ConfigError(f"{path}: not valid JSON ({error})") from error
     if not isinstance(said, dict):

@@ -15,7 +15,6 @@ https://bids-specification.readthedocs.io
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from neurolm.data.corpora.table import Line, Stretches
 from neurolm.data.splits import SPLITS
 from neurolm.data.store import Label
 from neurolm.errors import ConfigError, StoreError
+from neurolm.files import parse_json
 from neurolm.montage import RATE
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _seconds(where: str, name: str, text: str) -> float:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        said = json.loads(file.read_text(encoding="utf-8-sig"))
+        said = parse_json(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise StoreError(f"{file}: no such file; every BIDS data set has one: give the root of the data set") from error
     except (OSError, ValueError) as error:
