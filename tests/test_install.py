@@ -18,7 +18,12 @@ PINS = {
 WANTED = [
     *PROJECT["build-system"]["requires"],
     *PROJECT["project"]["dependencies"],
-    *PROJECT["project"]["optional-dependencies"]["dev"],
+    *(
+        wanted
+        for extra in PROJECT["project"]["optional-dependencies"].values()
+        for wanted in extra
+        if not wanted.startswith("neurolm[")
+    ),
 ]
 
 

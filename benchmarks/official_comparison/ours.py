@@ -68,7 +68,9 @@ class _Own:
         yield from self.module.state_dict().values()
         if self.optimizer is not None:
             yield from (v for s in self.optimizer.state.values() for v in s.values() if torch.is_tensor(v))
-            yield from (p.grad for p in self.module.parameters() if p.grad is not None)
+
+    def rest(self) -> None:
+        self.module.zero_grad(set_to_none=True)
 
     def trained(self, module: torch.nn.Module, config: StageConfig) -> Any:
         self.module = module.to(self.device).train()

@@ -57,7 +57,9 @@ class _Official:
             yield from model.state_dict().values()
         if self.optimizer is not None:
             yield from (v for s in self.optimizer.state.values() for v in s.values() if torch.is_tensor(v))
-            yield from (p.grad for g in self.optimizer.param_groups for p in g["params"] if p.grad is not None)
+
+    def rest(self) -> None:
+        """Nothing: their step ends with it."""
 
     def place(self, model: Any) -> Any:
         """Cut a model to the wanted number of blocks and put it where it runs, compiled where asked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import re
 import time
@@ -25,6 +26,9 @@ class Variant(Protocol):
 
     def state(self) -> Iterable[torch.Tensor]:
         """Weights, buffers and optimizer state: what is held between steps."""
+
+    def rest(self) -> None:
+        """Give back what is not needed until the next step."""
 
 
 def work(connection: Connection, variant: str, settings: Settings) -> None:
@@ -55,6 +59,8 @@ def work(connection: Connection, variant: str, settings: Settings) -> None:
             step()
             _synchronise(settings)
             connection.send(clock() - began)
+            subject.rest()
+            _give_back(settings)
     except Exception:
         connection.send(RuntimeError(f"{variant}, {settings.stage}:\n{traceback.format_exc()}"))
 
@@ -75,6 +81,13 @@ def _reset_peak(settings: Settings) -> None:
         torch.cuda.reset_peak_memory_stats()
     else:
         Path("/proc/self/clear_refs").write_text("5")  # VmHWM counts on from here
+
+
+def _give_back(settings: Settings) -> None:
+    """Let the other variants have the memory that this one has freed."""
+    gc.collect()
+    if settings.device == "cpu":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _peak(settings: Settings, idle: int) -> int:
