@@ -194,6 +194,8 @@ def detect_mains(recording: Recording) -> tuple[float, str]:
     """
     from scipy.signal import welch
 
+    if recording.rate < 2 * (MAINS[0] + 1):
+        return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: {recording.rate:g} samples per second do not reach it"
     if recording.seconds < _SECONDS_FOR_MAINS:
         return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: {recording.seconds:.3g} s are too short to see it"
     parts = [recording._read(*block).astype(np.float32) for block in checks.blocks(recording.samples, recording.rate)]

@@ -44,6 +44,8 @@ __all__ = [
     "suffix_of",
 ]
 
+FASTEST = 200_000
+"""Samples per second beyond which a header is damaged: EEG amplifiers take up to 100,000."""
 AUTO = "auto"
 """The ``unit`` that is decided from the amplitude."""
 _UNSTATED_MEANS = "uV"  # the unit of EEG files that give none; the amplitude check catches those that mean another
@@ -252,6 +254,11 @@ def assemble(opened: Source, chosen: Choice, unit: str | None) -> Recording:
     """
     with reading(opened.path, "its samples cannot be found"):
         signal = opened.load(chosen.indices)
+    if not 0 < signal.rate <= FASTEST:
+        raise RecordingError(
+            f"{opened.path or 'the MNE object'}: {signal.rate:g} samples per second by its header, which no amplifier "
+            f"for EEG takes (more than 0, at most {FASTEST:,}): the header is damaged; copy or export it again"
+        )
     if signal.samples < 1:
         raise RecordingError(
             f"{opened.path or 'the MNE object'}: there is not one sample in it; copy or export it again"

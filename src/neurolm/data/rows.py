@@ -109,7 +109,7 @@ def row_from(value: Any, *, source: str) -> Row:
         raise StoreError(f"{source}: damaged, or written by another version: wrong or missing: {found}")
     try:
         wrong = [name for name in _TEXT if type(value[name]) is not str]
-        wrong += [name for name in _WHOLE if type(value[name]) is not int or value[name] < 0]
+        wrong += [name for name in _WHOLE if type(value[name]) is not int or value[name] >> 62]  # below 0, or huge
         if wrong:
             raise ValueError(", ".join(wrong))
         low, high = map(float, value["band"])

@@ -5,6 +5,7 @@ MNE reads most of them on as far as they go, or asks for as much memory as a dam
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,8 @@ def check_before(path: Path, suffix: str, truncated: str) -> tuple[int | None, l
         _check_nihon(path)
     elif suffix == ".gdf":
         return _check_gdf(path, truncated)
+    elif suffix in (".vhdr", ".ahdr"):
+        _check_brainvision(path)
     elif suffix == ".nxe" and path.stat().st_size % _EXIMIA_FRAME:
         return shortened(path, path.stat().st_size // _EXIMIA_FRAME, None, truncated)
     return None, []
@@ -153,6 +156,19 @@ def _check_nihon(path: Path) -> None:
         raise RecordingError(
             f"{path}: not a Nihon Kohden file: it begins with {magic!r}; if it is BrainVision's, put its header "
             f"({path.stem}.vhdr) beside it"
+        )
+
+
+def _check_brainvision(path: Path) -> None:
+    """Refuse a header that declares more channels than it describes; MNE makes as many."""
+    head = path.read_bytes()
+    declared = max((int(number) for number in re.findall(rb"(?mi)^NumberOfChannels=(\d{1,18})", head)), default=0)
+    section = re.search(rb"(?msi)^\[Channel Infos\](.*?)(?:^\[|\Z)", head)
+    described = len(re.findall(rb"(?mi)^Ch\d+=", section[1])) if section else 0
+    if declared > described:
+        raise RecordingError(
+            f"{path}: damaged header: it declares {declared:,} channels and describes {described:,}; copy or export it "
+            f"again"
         )
 
 

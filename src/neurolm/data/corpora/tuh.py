@@ -201,9 +201,9 @@ class Shifted:
         return tuple(self._inside(begin, label, extent.seconds) for begin, label in self.events)
 
     def _inside(self, begin: float, label: Label, length: float) -> Label:
-        if begin >= length + _HALF:
+        if (late := max(begin, label.start)) >= length + _HALF:
             raise ConfigError(
-                f"{self.where}: {label.label!r} begins at {begin:g} s, but the recording lasts {length:g} s; the file "
+                f"{self.where}: {label.label!r} begins at {late:g} s, but the recording lasts {length:g} s; the file "
                 "belongs to another recording, or the recording is cut: copy both again"
             )
         last = math.floor(length * RATE + _ROUNDING) / RATE  # the store keeps no part of a sample
