@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -126,7 +126,9 @@ def row_from(value: Any, *, source: str) -> Row:
         )
         if not 0 < len(row.channels) == len(row.scale):
             raise ValueError(f"{len(row.channels)} channels, {len(row.scale)} scales")
-    except (ValueError, TypeError) as error:
+        if not (min(row.scale) > 0 and math.isfinite(sum((*row.scale, row.mains, *row.band)))):
+            raise ValueError("scale, mains or band are no numbers")
+    except (ValueError, TypeError, OverflowError) as error:
         raise StoreError(f"{source}: damaged: {error}") from error
     return row
 
@@ -146,7 +148,12 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _label(value: Mapping[str, Any]) -> Label:
-    if value.keys() != _LABEL or type(value["task"]) is not str or type(value["label"]) is not str:
-        raise ValueError(f"{dict(value)!r} is no label")
-    return Label(value["task"], value["label"], float(value["start"]), float(value["stop"]), value["split"])
+def _label(value: Any) -> Label:
+    if not isinstance(value, dict) or value.keys() != _LABEL:
+        raise ValueError(f"{value!r} is no label")
+    task, label, split = value["task"], value["label"], value["split"]
+    start, stop = float(value["start"]), float(value["stop"])
+    texts = type(task) is str and type(label) is str and (split is None or type(split) is str)
+    if not (texts and math.isfinite(start) and math.isfinite(stop)):
+        raise ValueError(f"{value!r} is no label")
+    return Label(task, label, start, stop, split)

@@ -22,6 +22,7 @@ _EGI_HEAD = 36  # bytes before the codes of the events
 _EGI_BYTES = {2: 2, 4: 4, 6: 8}  # version → bytes of a number
 _GDF_FIXED = 256
 _GDF_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 8, 8: 8, 16: 4, 17: 8, 18: 16, 279: 3, 535: 3}  # type → bytes
+_GDF_EVENTS, _GDF_EVENT_BYTES = 8, {1: 6, 3: 12}  # bytes before the events; mode of the table → bytes of an event
 _FIF_TAG = 16  # bytes: kind, type, length, place of the next tag
 _NIHON_DEVICES = (b"EEG-", b"QI-", b"DAE-")
 _EXIMIA_FRAME = 64 * 2  # bytes of a sample of all channels
@@ -232,6 +233,10 @@ def _check_gdf(path: Path, truncated: str) -> tuple[int | None, list[str]]:
             )
         file.seek(_GDF_FIXED + 216 * channels)
         each, kinds = (np.frombuffer(file.read(4 * channels), "<u4").astype(np.int64) for _ in range(2))
+    if len(each) < channels or len(kinds) < channels:
+        raise RecordingError(
+            f"{path}: truncated: its header breaks off after {size:,} bytes; copy or download it again"
+        )
     unknown = sorted(set(kinds.tolist()) - _GDF_BYTES.keys())
     record = sum(int(n) * _GDF_BYTES.get(int(kind), 0) for n, kind in zip(each, kinds, strict=True))
     if unknown or record < 1:
@@ -240,7 +245,24 @@ def _check_gdf(path: Path, truncated: str) -> tuple[int | None, list[str]]:
     if records > whole:
         samples = int(each.max())
         return shortened(path, whole * samples, records * samples, truncated)
+    _check_gdf_events(path, head + max(records, 0) * record, version)
     return None, []
+
+
+def _check_gdf_events(path: Path, start: int, version: bytes) -> None:
+    """Refuse a table of events that reaches beyond the file; MNE makes as many as it says."""
+    with path.open("rb") as file:
+        file.seek(start)
+        table = file.read(_GDF_EVENTS)
+    if len(table) < _GDF_EVENTS or table[0] not in _GDF_EVENT_BYTES:
+        return
+    count = int.from_bytes(table[1:4] if version >= b"1.94" else table[4:8], "little")
+    there = path.stat().st_size - start - _GDF_EVENTS
+    if count * _GDF_EVENT_BYTES[table[0]] > there:
+        raise RecordingError(
+            f"{path}: truncated or damaged: its table of {count:,} events does not fit into the {there:,} bytes after "
+            f"the data; copy or download it again"
+        )
 
 
 def _whole(head: bytes, start: int, kind: str) -> int:
