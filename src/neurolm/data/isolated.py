@@ -16,7 +16,8 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -29,6 +30,8 @@ from neurolm.errors import RecordingError
 
 PATIENCE = 300.0
 """Seconds after which a reader that does not answer is stopped."""
+MEMORY, TIMES = 512 << 20, 100
+"""Bytes that a reader may take to open a file: so many, and so many times the size of the file."""
 SPARE = 1
 """Processes that wait for the next file."""
 
@@ -36,14 +39,14 @@ SPARE = 1
 def open_isolated(
     path: Path, reader: str, options: dict[str, Any] | None = None, *, truncated: str = "refuse"
 ) -> Source:
-    """Open a file by one of MNE's readers in a process of its own.
+    """Open a file by a reader in a process of its own.
 
     Parameters
     ----------
     path
         The file.
     reader
-        Name of the function in ``mne.io``.
+        Name of the function in ``mne.io``, or ``readers.XDF``.
     options
         Arguments for it that can be written as JSON.
     truncated
@@ -52,7 +55,7 @@ def open_isolated(
     Raises
     ------
     RecordingError
-        If the reader cannot read the file, crashes, or hangs.
+        If the reader cannot read the file, crashes, hangs, or takes more memory than files of this size need.
     """
     opened = _Opened(path, reader)
     answer = opened.ask({"path": str(path), "reader": reader, "options": options or {}, "truncated": truncated})
@@ -204,13 +207,16 @@ def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
 
 
 def _open(request: dict[str, Any], answers: IO[bytes]) -> Source | None:
+    import mne  # noqa: F401 - what is loaded once is no file's
+    import pyxdf  # noqa: F401
+    import scipy.io  # noqa: F401
+
     from neurolm.data.readers import open_here
 
+    path = Path(request["path"])
     try:
-        with reading(Path(request["path"]), "cannot be understood"):
-            source = open_here(
-                Path(request["path"]), request["reader"], request["options"], truncated=request["truncated"]
-            )
+        with reading(path, "cannot be understood"), _limited(path.stat().st_size if path.is_file() else None):
+            source = open_here(path, request["reader"], request["options"], truncated=request["truncated"])
             signal = source.load(range(len(source.channels)))
     except RecordingError as error:
         _send(answers, {"error": str(error)})
@@ -222,6 +228,24 @@ def _open(request: dict[str, Any], answers: IO[bytes]) -> Source | None:
         | {"rate": signal.rate, "samples": signal.samples},
     )
     return source
+
+
+@contextmanager
+def _limited(size: int | None) -> Iterator[None]:
+    """Let this process have no more memory than it has and a file of a size may need (on Linux)."""
+    taken = Path("/proc/self/statm")
+    if size is None or not taken.exists():
+        yield
+        return
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    most = int(taken.read_text().split()[0]) * resource.getpagesize() + MEMORY + TIMES * size
+    resource.setrlimit(resource.RLIMIT_AS, (most if before[0] < 0 else min(most, before[0]), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def _send_samples(source: Source, wanted: dict[str, Any], answers: IO[bytes]) -> None:

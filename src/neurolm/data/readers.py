@@ -41,6 +41,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 _ISOLATED = ("read_raw_ant", "read_raw_mef", "read_raw_eeglab", "read_raw_curry")
 """Readers in C that a damaged file can crash (SciPy's of MATLAB's files too), and one that reads all of a file and sets
 up logging for everybody: they run in a process of their own."""
+XDF = "pyxdf"
+"""The reader of XDF files, beside those of ``mne.io``; it makes as many samples as a file says it has, so it is one of
+those in a process of their own."""
 _NO_BEARING = re.compile(
     r"filter|[Hh]ighpass|[Ll]owpass|encoding|meas_date|measurement date|naming conv|not conform|not unique"
     r"|encountered in"
@@ -89,7 +92,7 @@ def open_source(path: Path, options: Options | None = None) -> Source:
         if suffix in EDF_READERS:
             source = _open_edf(path, EDF_READERS[suffix], options)
         elif suffix in (".xdf", ".xdfz"):
-            source = _open_xdf(path, options)
+            source = open_isolated(path, XDF, {"stream": options.stream}, truncated=options.truncated)
         else:
             source = _open_with_mne(path, suffix, options)
         source.notes[:0] = notes
@@ -168,10 +171,10 @@ def _load_edf(path: Path, reader: str, channels: Sequence[Channel], indices: Seq
     return _mne_signal(raw, picks, [volts[i] for i in picks])
 
 
-def _open_xdf(path: Path, options: Options) -> Source:
+def _open_xdf(path: Path, stream: str | int | None, truncated: str) -> Source:
     with listening() as heard:
-        contents = xdf.read(path, options.stream)
-    if options.truncated != "accept" and (damage := [note for note in heard if "corruption" in note]):
+        contents = xdf.read(path, stream)
+    if truncated != "accept" and (damage := [note for note in heard if "corruption" in note]):
         raise RecordingError(
             f"{path}: truncated or damaged: pyxdf {damage[0][:200].rstrip('.')}; copy or export it again; "
             f"truncated='accept' takes what it found"
@@ -209,13 +212,15 @@ def _open_with_mne(path: Path, suffix: str, options: Options) -> Source:
 
 
 def open_here(path: Path, reader: str, arguments: dict[str, Any], *, truncated: str = "refuse") -> Source:
-    """Open a file by one of MNE's readers in this process.
+    """Open a file by one of MNE's readers, or an ``XDF`` file, in this process.
 
     Raises
     ------
     RecordingError
         If the reader cannot read it, or if it is truncated and ``truncated`` says refuse.
     """
+    if reader == XDF:
+        return _open_xdf(path, arguments["stream"], truncated)
     notes: list[str] = []
     raw = _call(path, reader, notes, **arguments)
     with reading(path, f"MNE ({reader}) cannot read it"):
