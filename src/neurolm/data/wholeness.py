@@ -22,7 +22,8 @@ _EGI_HEAD = 36  # bytes before the codes of the events
 _EGI_BYTES = {2: 2, 4: 4, 6: 8}  # version → bytes of a number
 _GDF_FIXED = 256
 _GDF_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 8, 8: 8, 16: 4, 17: 8, 18: 16, 279: 3, 535: 3}  # type → bytes
-_GDF_EVENTS, _GDF_EVENT_BYTES = 8, {1: 6, 3: 12}  # bytes before the events; mode of the table → bytes of an event
+_GDF_EVENTS = 8  # bytes before the events
+_GDF_LONG_EVENTS = 3  # mode of a table whose events have 12 bytes, else 6
 _FIF_TAG = 16  # bytes: kind, type, length, place of the next tag
 _NIHON_DEVICES = (b"EEG-", b"QI-", b"DAE-")
 _EXIMIA_FRAME = 64 * 2  # bytes of a sample of all channels
@@ -254,11 +255,11 @@ def _check_gdf_events(path: Path, start: int, version: bytes) -> None:
     with path.open("rb") as file:
         file.seek(start)
         table = file.read(_GDF_EVENTS)
-    if len(table) < _GDF_EVENTS or table[0] not in _GDF_EVENT_BYTES:
+    if len(table) < _GDF_EVENTS:
         return
     count = int.from_bytes(table[1:4] if version >= b"1.94" else table[4:8], "little")
     there = path.stat().st_size - start - _GDF_EVENTS
-    if count * _GDF_EVENT_BYTES[table[0]] > there:
+    if count * (12 if table[0] == _GDF_LONG_EVENTS else 6) > there:
         raise RecordingError(
             f"{path}: truncated or damaged: its table of {count:,} events does not fit into the {there:,} bytes after "
             f"the data; copy or download it again"
