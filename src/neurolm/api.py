@@ -125,6 +125,7 @@ class Model:
         unit: str | None = None,
         mains: float | None = None,
         channels: Sequence[str] | Mapping[str, str] | None = None,
+        truncated: str = "refuse",
     ) -> Answer:
         """Answer a question about a recording, window by window and over all of it.
 
@@ -141,12 +142,14 @@ class Model:
             takes the nearest electrode it knows within 40 mm that the recording lacks, and drops the others;
             ``drop``; ``error``. What was done stands in the answer's notes.
         unit
-            What the file's numbers are (V, mV, uV, nV) where its header is wrong.
+            What the file's numbers are (V, mV, uV, nV) where its header is wrong; ``auto`` decides by the amplitude.
         mains
             Mains frequency in Hz; by default found in the spectrum.
         channels
             Channels to use, by default every electrode; or a mapping of the file's own names to electrodes, for files
             whose names say nothing (``{"E36": "C3"}``).
+        truncated
+            ``accept`` takes what is there of a file that ends too early.
 
         Raises
         ------
@@ -156,7 +159,9 @@ class Model:
             If the recording cannot be read, is implausible, or has no electrode the model knows.
         """
         task, trained = self._task(question, options)
-        prepared = self._prepare(source, unknown=unknown, unit=unit, mains=mains, channels=channels)
+        prepared = self._prepare(
+            source, unknown=unknown, unit=unit, mains=mains, channels=channels, truncated=truncated
+        )
         starts, seconds, notes = _windows(len(prepared.signal), task.seconds, task.stride, source)
         prompt = Prompt.of(task, self.text, self.card.run.model.vocabulary.separator)
         parts = []
@@ -197,12 +202,15 @@ class Model:
         unit: str | None = None,
         mains: float | None = None,
         channels: Sequence[str] | Mapping[str, str] | None = None,
+        truncated: str = "refuse",
     ) -> str:
         """Continue a text freely after a window of a recording; temperature 0 takes the likeliest token each time.
 
         The text is what the model says, not a checked answer: ask with options for a probability.
         """
-        prepared = self._prepare(source, unknown=unknown, unit=unit, mains=mains, channels=channels)
+        prepared = self._prepare(
+            source, unknown=unknown, unit=unit, mains=mains, channels=channels, truncated=truncated
+        )
         first = round(start * RATE)
         if not 0 <= first <= len(prepared.signal) - seconds * RATE:
             raise QuestionError(
@@ -226,9 +234,12 @@ class Model:
         unit: str | None = None,
         mains: float | None = None,
         channels: Sequence[str] | Mapping[str, str] | None = None,
+        truncated: str = "refuse",
     ) -> Embedding:
         """Features and codes of the frozen encoder, for windows of a recording."""
-        prepared = self._prepare(source, unknown=unknown, unit=unit, mains=mains, channels=channels)
+        prepared = self._prepare(
+            source, unknown=unknown, unit=unit, mains=mains, channels=channels, truncated=truncated
+        )
         starts, seconds, notes = _windows(len(prepared.signal), seconds, stride, source)
         features, codes = [], []
         for start in starts:
@@ -295,10 +306,11 @@ class Model:
         unit: str | None,
         mains: float | None,
         channels: Sequence[str] | Mapping[str, str] | None,
+        truncated: str,
     ) -> _Prepared:
         if unknown not in POLICIES:
             raise QuestionError(f"unknown={unknown!r}: choose one of {', '.join(POLICIES)}")
-        recording = open_recording(source, unknown=unknown, unit=unit, channels=channels)
+        recording = open_recording(source, unknown=unknown, unit=unit, channels=channels, truncated=truncated)
         kept, notes = self._fit_electrodes(recording, unknown, _name(source))
         ready = preprocess(recording, mains=mains)
         columns = [column for column, _ in kept]

@@ -428,3 +428,21 @@ def test_killed_at_ten_random_moments_it_ends_the_same(recordings, uninterrupted
         kills += process.exitcode == -signal.SIGKILL
     prepare(recordings, out, jobs=1)
     assert content(out) == content(uninterrupted)
+
+
+def test_a_truncated_recording_is_quarantined_or_taken_as_far_as_it_goes(tmp_path, write_edf):
+    folder = tmp_path / "recordings"
+    cut = folder / "b.edf"
+    write_edf(folder / "a.edf", seed=0)
+    write_edf(cut, seed=1)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 3 // 4])
+    refused = prepare(folder, tmp_path / "refused", jobs=1)
+    assert (refused.recordings, refused.quarantined) == (1, 1)
+    line = json.loads((tmp_path / "refused" / QUARANTINE).read_text())
+    assert line["source"] == "b.edf" and "truncated='accept'" in line["reason"]
+    taken = prepare(folder, tmp_path / "taken", jobs=1, truncated="accept")
+    assert (taken.recordings, taken.quarantined) == (2, 0)
+    a, b = Store(tmp_path / "taken").rows
+    assert b.samples < a.samples and any(note.startswith("truncated:") for note in b.notes)
+    with pytest.raises(StoreError, match="truncated='accept', not 'refuse'"):
+        prepare(folder, tmp_path / "taken", jobs=1)

@@ -19,7 +19,7 @@ from neurolm.data.sites import SITES
 from neurolm.errors import ConfigError
 from neurolm.recipes import RECIPES, recipe
 
-UNITS = ("V", "mV", "uV", "nV")
+UNITS = ("V", "mV", "uV", "nV", "auto")
 POLICIES = ("nearest", "drop", "error")
 """As in ``api.POLICIES``, which would import torch; a test compares them."""
 
@@ -158,9 +158,13 @@ def _prepare(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--jobs", type=int, default=0, help="worker processes (one per core)")
     parser.add_argument(
-        "--unknown", choices=POLICIES, default="error", help="what to do about unknown electrodes (error)"
+        "--unknown",
+        choices=(*POLICIES, "interpolate"),
+        default="error",
+        help="what to do about unknown electrodes and flat channels (error)",
     )
     _add_unit_and_mains(parser)
+    _add_truncated(parser)
     parser.add_argument(
         "--scheduler", type=str | None, help="address of a Dask scheduler whose workers do the work (docs/prepare.md)"
     )
@@ -191,7 +195,8 @@ def _inspect(parser: ArgumentParser) -> None:
         help="what would be done about unknown electrodes and flat channels (error, as when preparing)",
     )
     parser.add_argument("--channels", type=str | None, help="Fp1,Fp2 for these alone; ch1=Fp1,ch2=Fp2 to name them")
-    _add_unit_and_mains(parser, also=("auto",))
+    _add_unit_and_mains(parser)
+    _add_truncated(parser)
     parser.add_argument("--brief", action="store_true", help="a line for each recording, no table of its channels")
     parser.add_argument("--json", action="store_true", help="print everything as JSON, a list of recordings")
     parser.add_argument("--plot", type=Path | None, metavar="FILE", help="PNG of traces and spectra")
@@ -238,10 +243,14 @@ def _overlap(parser: ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, default=0, help="worker processes (one per core)")
 
 
-def _add_unit_and_mains(parser: ArgumentParser, also: tuple[str, ...] = ()) -> None:
+def _add_truncated(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--unit", choices=(*UNITS, *also), help="what the files' numbers are, where their headers are wrong"
+        "--truncated", choices=("refuse", "accept"), default="refuse", help="accept: take what is there (refuse)"
     )
+
+
+def _add_unit_and_mains(parser: ArgumentParser) -> None:
+    parser.add_argument("--unit", choices=UNITS, help="what the files' numbers are, where their headers are wrong")
     parser.add_argument("--mains", type=float | None, help="mains frequency in Hz; by default found in the spectrum")
 
 
@@ -300,6 +309,7 @@ def _ask(parser: ArgumentParser) -> None:
         "--channels", type=str | None, help="channels to use, as Fp1,Fp2; or what they are, as ch1=Fp1,ch2=Fp2"
     )
     _add_unit_and_mains(parser)
+    _add_truncated(parser)
     parser.add_argument("--json", action="store_true", help="print the whole answer as JSON")
     parser.add_argument("--generate", type=str | None, metavar="PROMPT", help="continue this text freely as well")
     _add_device(parser)

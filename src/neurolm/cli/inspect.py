@@ -29,7 +29,7 @@ def inspect(arguments: Namespace, channels: Sequence[str] | Mapping[str, str] | 
 
     files = [file for given in arguments.files for file in recordings(given)]
     pictures = plots(arguments.plot, files)
-    how = {name: arguments[name] for name in ("unknown", "unit", "mains")}
+    how = {name: arguments[name] for name in ("unknown", "unit", "mains", "truncated")}
     every = []
     for number, file in enumerate(files):
         found = inspect(file, channels=channels, **how)

@@ -71,6 +71,7 @@ def _prepare(arguments: Namespace) -> None:
             unknown=arguments.unknown,
             unit=arguments.unit,
             mains=arguments.mains,
+            truncated=arguments.truncated,
             scheduler=arguments.scheduler,
             exclude=arguments.exclude,
             progress=display.preparing,
@@ -179,7 +180,7 @@ def _ask(arguments: Namespace) -> None:
     model = load(folder, device=arguments.device)
     if arguments.question is None and arguments.generate is None:
         raise QuestionError(f"what is the question? {folder} knows: {'; '.join(model.questions)}")
-    how = {name: arguments[name] for name in ("unknown", "unit", "mains")}
+    how = {name: arguments[name] for name in ("unknown", "unit", "mains", "truncated")}
     how["channels"] = channels(arguments.channels)
     answer = None
     if arguments.question is not None:

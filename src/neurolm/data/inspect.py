@@ -98,6 +98,7 @@ def inspect(
     unit: str | None = None,
     channels: Sequence[str] | Mapping[str, str] | None = None,
     mains: float | None = None,
+    truncated: str = "refuse",
 ) -> Inspection:
     """Find out what is in a recording and whether it can be used.
 
@@ -105,7 +106,7 @@ def inspect(
     ----------
     path
         A file (or a folder, for EGI's ``.mff`` and MEF); it need not be readable.
-    unknown, unit, channels
+    unknown, unit, channels, truncated
         As for ``open_recording``.
     mains
         Mains frequency in Hz; by default found in the spectrum.
@@ -116,7 +117,7 @@ def inspect(
         For a policy or unit that does not exist. Whatever is wrong with the file is among the ``problems``.
     """
     path = Path(path).expanduser()
-    found = _Finding(path, {"unknown": unknown, "unit": unit, "channels": channels})
+    found = _Finding(path, {"unknown": unknown, "unit": unit, "channels": channels, "truncated": truncated})
     try:
         recording: Recording | None = open_recording(path, **found.how)
     except RecordingError as error:

@@ -31,6 +31,7 @@ class Settings:
     unknown: str
     unit: str | None
     mains: float | None
+    truncated: str = "refuse"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neurolm.data.cluster import Cluster
@@ -23,8 +23,10 @@ from neurolm.data.exclusions import read_exclusions
 from neurolm.data.ledger import FileStates, Settings, agree, locked
 from neurolm.data.preparation import Preparation, excluded_from
 from neurolm.data.progress import Progress
+from neurolm.data.recording import AUTO as AUTO_UNIT
 from neurolm.data.stage import Task
 from neurolm.data.store import EXCLUDED
+from neurolm.data.wholeness import TRUNCATED_POLICIES
 from neurolm.data.workers import Workers
 from neurolm.errors import ConfigError, NeuroLMError, StoreError
 from neurolm.montage import RATE
@@ -62,6 +64,7 @@ def prepare(
     unknown: str = "error",
     unit: str | None = None,
     mains: float | None = None,
+    truncated: str = "refuse",
     exclude: Path | str | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> PrepareReport:
@@ -83,9 +86,11 @@ def prepare(
     unknown
         What to do about unknown electrodes, as in `open_recording`.
     unit
-        Unit of the files' numbers where the files do not tell the truth, as in `open_recording`.
+        Unit of the files' numbers where the files do not tell the truth, as in `open_recording`; ``auto`` decides.
     mains
         Mains frequency in Hz; None: the corpus's, else detected in each recording.
+    truncated
+        ``accept`` takes what is there of files that end too early, as in `open_recording`.
     exclude
         Exclusion list, as ``neurolm overlap`` writes it: recordings, signals and people that must not be in the store.
     progress
@@ -106,8 +111,9 @@ def prepare(
     data, out = Path(data), Path(out)
     if scheduler is not None:  # other machines have another working directory
         data, out = data.absolute(), out.absolute()
-    _check_arguments(data, jobs, scheduler, unknown, unit, mains)
-    settings = Settings(layout(data, corpus), unknown, unit, mains)
+    settings = Settings("", unknown, unit, mains, truncated)
+    _check_arguments(data, jobs, scheduler, settings)
+    settings = replace(settings, layout=layout(data, corpus))
     sources = CORPORA[settings.layout](data)
     name = _corpus_name(sources)
     states = FileStates()
@@ -138,15 +144,15 @@ def prepare(
     )
 
 
-def _check_arguments(
-    data: Path, jobs: int, scheduler: str | None, unknown: str, unit: str | None, mains: float | None
-) -> None:
+def _check_arguments(data: Path, jobs: int, scheduler: str | None, settings: Settings) -> None:
     if not data.is_dir():
         what = "is a file; give the folder that holds it" if data.exists() else "no such folder"
         raise StoreError(f"{data}: {what}")
-    for argument, value, valid in (("unknown", unknown, UNKNOWN_POLICIES), ("unit", unit, (None, *MICROVOLTS))):
-        if value not in valid:
+    allowed = {"unknown": UNKNOWN_POLICIES, "unit": (None, *MICROVOLTS, AUTO_UNIT), "truncated": TRUNCATED_POLICIES}
+    for argument, valid in allowed.items():
+        if (value := getattr(settings, argument)) not in valid:
             raise ConfigError(f"{argument} is {value!r}: choose one of {', '.join(map(str, valid))}")
+    mains = settings.mains
     if mains is not None and not 0 < mains < RATE / 2:
         raise ConfigError(f"mains must be a frequency in Hz, 50 or 60, not {mains}")
     if jobs < 0:

@@ -16,6 +16,7 @@ from neurolm.data.corpora import Source
 from neurolm.data.counts import encode_blocks
 from neurolm.data.ledger import FileState, Settings, State
 from neurolm.data.preprocess import preprocess_blocks
+from neurolm.data.recording import Recording
 from neurolm.data.rows import Row
 from neurolm.data.shards import placed, sources_path, staged_name, staged_state, write_shard
 from neurolm.errors import ConfigError, NeuroLMError, WriteError
@@ -82,7 +83,7 @@ def stage(task: Task) -> State | Bad:
         If the store cannot be written.
     """
     try:
-        recording = task.source.open_recording(unknown=task.settings.unknown, unit=task.settings.unit)
+        recording = _open(task)
         labels = task.source.labelled(recording)
         prepared = preprocess_blocks(recording, mains=task.mains)
         with AtomicFile(task.out / staged_name(task.recording)) as file:
@@ -127,10 +128,17 @@ def pack(job: Pack) -> tuple[State, ...]:
     return states
 
 
+def _open(task: Task, *, check: bool = True) -> Recording:
+    settings = task.settings
+    return task.source.open_recording(
+        unknown=settings.unknown, unit=settings.unit, truncated=settings.truncated, check=check
+    )
+
+
 def check_labels(task: Task) -> None:
     """Raise the ConfigError of labels that do not fit their recording; runs in a worker."""
     try:
-        recording = task.source.open_recording(unknown=task.settings.unknown, unit=task.settings.unit, check=False)
+        recording = _open(task, check=False)
     except ConfigError:
         raise
     except Exception:  # whatever is wrong with the recording shows again, and is put down, when it is prepared

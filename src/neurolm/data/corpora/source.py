@@ -63,12 +63,14 @@ class Source:
     data_format: str | None = None
     """``int16`` or ``int32`` for Neuroscan files of which the corpus is known to have one."""
 
-    def open_recording(self, *, unknown: str = "error", unit: str | None = None, check: bool = True) -> Recording:
+    def open_recording(
+        self, *, unknown: str = "error", unit: str | None = None, truncated: str = "refuse", check: bool = True
+    ) -> Recording:
         """Open the recording as its layout says it must be.
 
         Parameters
         ----------
-        unknown, unit, check
+        unknown, unit, truncated, check
             As in ``neurolm.data.recording.open_recording``. ``error`` and None leave the choice to the layout.
 
         Raises
@@ -94,6 +96,7 @@ class Source:
             channels=self.channels,
             check=check,
             data_format=self.data_format,
+            truncated=truncated,
         )
         return replace(recording, notes=(*said, *recording.notes))
 
