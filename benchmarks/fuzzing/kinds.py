@@ -1,0 +1,211 @@
+"""What is damaged, and what is then done with it: as a user's command would, to the end."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from functools import cache, partial
+from pathlib import Path
+from random import Random
+
+from fuzzing import folders, mutate, recordings
+from fuzzing.mutate import Mutation
+from fuzzing.recordings import Files
+
+STRANGERS = {"E1": "Fp1", "E2": "Cz", "E3": "O2"}
+NUMBERED = {"EEG 000": "Fp1", "EEG 001": "Cz", "EEG 002": "O2"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A format or a kind of folder."""
+
+    share: int
+    """Cases of 10,000."""
+    files: Callable[[], Files]
+    """A sound one."""
+    damage: Mapping[str, Mutation]
+    """Pattern of a file's name → how it can be damaged."""
+    run: Callable[[Path, Random], None]
+    """What is done with the folder it lies in; raises a NeuroLMError where the damage is noticed."""
+    times: Sequence[int] = (1, 1, 1, 2, 3, 5)
+    """How often it is damaged, drawn for each case."""
+    alone: bool = field(default=False)
+    """Whether a process is started for every case, so that it takes long."""
+
+    def mutated(self, rng: Random) -> Files:
+        """A damaged one."""
+        files = dict(base(self.files))
+        for _ in range(rng.choice(self.times)):
+            name, damage = rng.choice([(n, d) for p, d in self.damage.items() for n in files if fnmatch(n, p)])
+            files[name] = damage(files[name], rng)
+        return files
+
+
+@cache
+def base(make: Callable[[], Files]) -> Files:
+    """The sound files, made once."""
+    return make()
+
+
+def opened(main: str, channels: Mapping[str, str] | None = None) -> Callable[[Path, Random], None]:
+    """Open a recording, read it, prepare it; and inspect it, which must work on anything."""
+
+    def run(folder: Path, rng: Random) -> None:
+        from neurolm.data.inspect import inspect
+        from neurolm.data.preprocess import preprocess_blocks
+        from neurolm.data.recording import open_recording
+
+        how = {"unknown": rng.choice(("drop", "drop", "error", "nearest", "interpolate")), "channels": channels}
+        how["unit"] = rng.choice((None, None, "auto", "mV"))
+        if rng.random() < 0.25:
+            inspect(folder / main, **how)
+        recording = open_recording(
+            folder / main, **how, truncated=rng.choice(("refuse", "accept")), check=rng.random() < 0.7
+        )
+        recording.read()
+        for block in preprocess_blocks(recording).blocks:
+            assert block.shape[1] == len(recording.channels)
+
+    return run
+
+
+def labelled(corpus: str, folder: Path, rng: Random, *, open_: bool = False) -> None:
+    """List the sources of a corpus, label them, and open them where they are recordings."""
+    from types import SimpleNamespace
+
+    from neurolm.data.corpora import CORPORA, layout
+
+    layout(folder)
+    for source in CORPORA[corpus](folder):
+        pickle.dumps(source)
+        extent = SimpleNamespace(seconds=5000.0, annotations=())
+        if open_:
+            extent = source.open_recording(unknown="drop", check=False)
+            if rng.random() < 0.3:
+                source.open_recording(unknown="nearest")
+        for label in source.labelled(extent):
+            assert 0 <= label.start < label.stop <= extent.seconds, label
+
+
+def stored(folder: Path, rng: Random) -> None:
+    """Read all of a store, check it, summarise it, and go on preparing it."""
+    from neurolm.data.audit import audit
+    from neurolm.data.ledger import packed_states, read_settings
+    from neurolm.data.store import Store
+    from neurolm.data.summary import summarise
+    from neurolm.errors import NeuroLMError
+
+    with contextlib.suppress(NeuroLMError):
+        audit(folder, jobs=1)
+    with contextlib.suppress(NeuroLMError):
+        read_settings(folder)
+    packed_states(folder, "mine")
+    store = Store(folder)
+    rows = list(store.rows)
+    for index in range(len(store)):
+        row = store.rows[rng.choice((index, -1))]
+        store.read(index, 0, min(row.samples, 800))
+        store.microvolts(index, 0, 1)
+    assert len(rows) == len(store)
+    summarise(folder)
+    pickle.loads(pickle.dumps(store)).verify()
+
+
+def prepared_again(folder: Path, _rng: Random) -> None:
+    """Prepare a corpus into a damaged store."""
+    from neurolm.data.prepare import prepare
+
+    data = folder.parent / f"{folder.name}-data"
+    data.mkdir(exist_ok=True)
+    for name, content in base(folders.table).items():
+        (data / name).write_bytes(content)
+    prepare(data, folder, corpus="table", jobs=1)
+
+
+def listed(folder: Path, _rng: Random) -> None:
+    """Read a list of exclusions."""
+    from neurolm.data.exclusions import read_exclusions
+
+    read_exclusions(folder / "exclusions.jsonl")
+
+
+def _set(data: bytes, rng: Random) -> bytes:
+    if rng.random() < 0.6:
+        return mutate.eeglab(recordings.eeglab_struct(), recordings.set_file, rng)
+    return mutate.binary(data, rng, 4000)
+
+
+def _set_two(data: bytes, rng: Random) -> bytes:
+    if rng.random() < 0.6:
+        return mutate.eeglab(recordings.eeglab_struct() | {"data": "a.fdt"}, recordings.set_file, rng)
+    return mutate.binary(data, rng)
+
+
+def _head(size: int) -> Mutation:
+    return partial(mutate.binary, head=size)
+
+
+STORE = {
+    "manifest.jsonl": mutate.json_lines,
+    "index.npz": mutate.binary,
+    "settings.json": mutate.json_,
+    "sources/*": mutate.json_lines,
+}
+
+
+@cache
+def kinds() -> dict[str, Kind]:
+    """All kinds by name."""
+    one = {
+        "EDF": Kind(1000, recordings.edf, {"a.edf": mutate.edf}, opened("a.edf")),
+        "EDF+": Kind(900, recordings.edf_plus, {"a.edf": mutate.edf_annotations}, opened("a.edf")),
+        "EDF+D": Kind(250, recordings.edf_interrupted, {"a.edf": mutate.edf_annotations}, opened("a.edf")),
+        "BDF": Kind(500, recordings.bdf, {"a.bdf": mutate.edf}, opened("a.bdf")),
+        "GDF": Kind(700, recordings.gdf, {"a.gdf": _head(1024)}, opened("a.gdf")),
+        "BrainVision": Kind(
+            1000, recordings.brainvision, {"a.vhdr": mutate.text, "a.vmrk": mutate.text}, opened("a.vhdr")
+        ),
+        "EEGLAB": Kind(450, recordings.eeglab, {"a.set": _set}, opened("a.set")),
+        "EEGLAB .fdt": Kind(250, recordings.eeglab_two, {"a.set": _set_two, "a.fdt": mutate.binary}, opened("a.set")),
+        "EEGLAB 7.3": Kind(40, recordings.eeglab_hdf5, {"a.set": _head(6000)}, opened("a.set", NUMBERED), alone=True),
+        "FIF": Kind(700, recordings.fif, {"a_raw.fif": mutate.fif}, opened("a_raw.fif")),
+        "XDF": Kind(700, recordings.xdf, {"a.xdf": mutate.xdf}, opened("a.xdf")),
+        "Neuroscan": Kind(500, recordings.neuroscan, {"a.cnt": _head(1150)}, opened("a.cnt")),
+        "ANT": Kind(40, recordings.ant, {"a.cnt": _head(800)}, opened("a.cnt"), alone=True),
+        "EGI": Kind(400, recordings.egi, {"a.raw": _head(44)}, opened("a.raw", STRANGERS)),
+        "Nicolet": Kind(150, recordings.nicolet, {"a.head": mutate.text, "a.data": mutate.binary}, opened("a.data")),
+        "Persyst": Kind(150, recordings.persyst, {"a.lay": mutate.text, "a.dat": mutate.binary}, opened("a.lay")),
+        "Nihon Kohden": Kind(150, recordings.nihon, {"a.EEG": _head(6300)}, opened("a.EEG")),
+        "eXimia": Kind(30, recordings.eximia, {"a.nxe": mutate.binary}, opened("a.nxe")),
+        "Curry": Kind(40, recordings.curry, {"a.cdt.dpa": mutate.text}, opened("a.cdt"), alone=True),
+        "labels.csv": Kind(350, folders.table, {"labels.csv": mutate.text}, partial(labelled, "table", open_=True)),
+        "corpus.json": Kind(250, folders.table, {"corpus.json": mutate.json_}, partial(labelled, "table", open_=True)),
+        "TUEV .rec": Kind(200, folders.tuev, {"*.rec": mutate.text}, partial(labelled, "tuev")),
+        "TUSL .tse_agg": Kind(200, folders.tusl, {"*.tse_agg": mutate.text}, partial(labelled, "tusl")),
+        "HMC": Kind(
+            200,
+            folders.hmc,
+            {
+                "recordings/SN001_sleepscoring.txt": mutate.text,
+                "recordings/SN002_sleepscoring.edf": mutate.edf_annotations,
+            },
+            partial(labelled, "hmc"),
+        ),
+        "Siena": Kind(
+            200,
+            folders.siena,
+            {"PN00/Seizures-list-PN00.txt": mutate.text, "PN00/PN00-1.edf": _head(256)},
+            partial(labelled, "siena"),
+        ),
+        "BIDS": Kind(
+            350, folders.bids, {"*.json": mutate.json_, "*.tsv": mutate.text}, partial(labelled, "bids", open_=True)
+        ),
+        "store": Kind(500, folders.store, STORE | {"shards/*": mutate.binary}, stored),
+        "store, prepared again": Kind(100, folders.store, STORE, prepared_again),
+        "exclusions": Kind(100, folders.exclusions, {"exclusions.jsonl": mutate.json_lines}, listed),
+    }  # fmt: skip
+    return one
