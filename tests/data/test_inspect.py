@@ -66,6 +66,7 @@ def test_what_is_refused_for_one_reason_is_looked_at_for_others(tmp_path):
     assert "unit='uV'" in unit
     assert "flat channels: O1" in flat
     assert "90 samples per second" in slow
+    assert inspect(path, truncated="accept").problems == (unknown, unit, flat, slow)
     assert found.seconds == 7.0 and found.electrodes == ("FP1", "CZ", "O1")
     assert all(str(path) not in problem for problem in found.problems)
     path = write(tmp_path / "b.edf", {n: v * 1e-6 for n, v in names.items() if n != "O1"}, rate=90, unit="V")

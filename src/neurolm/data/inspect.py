@@ -188,11 +188,16 @@ def _as_far_as_possible(found: _Finding) -> Recording | None:
 
 
 def _source(found: _Finding) -> Source | None:
-    for truncated in ("refuse", "accept"):
+    for truncated in dict.fromkeys((found.how["truncated"], "accept")):
         try:
-            return open_source(found.path, Options(truncated=truncated))
+            source = open_source(found.path, Options(truncated=truncated))
         except RecordingError as error:
             found.refuse(error)
+            continue
+        if truncated != found.how["truncated"]:
+            found.notes.append("what is said here is about the part of the file that is there")
+            source.notes[:] = [note for note in source.notes if not note.startswith("truncated:")]
+        return source
     return None
 
 
