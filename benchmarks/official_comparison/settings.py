@@ -14,7 +14,8 @@ OWN = {
     "answer": ("neurolm", "five tokens"),
 }
 """Our variants of each measurement. ``faithful``: softmax over text and EEG together and the official padding in the
-group normalisation, so that the numbers are theirs; ``neurolm``: our default; ``in passes``: that, with one sample at a
+group normalisation, so that the numbers are theirs; ``neurolm``: softmax over a
+target's own kind of output, no padding; ``in passes``: that, with one sample at a
 time through the model (``samples_at_once 1``), whose gradients add up; ``five tokens``: text is written as theirs does,
 instead of scoring the permitted answers."""
 
