@@ -34,7 +34,7 @@ class Killed(Exception):
 class Regression:
     """A small network with dropout that fits a line; a batch is a function of the step."""
 
-    name, method = "regression", "forward"
+    name = "regression"
 
     def __init__(self, killed_at: int | None = None, nan_at: int | None = None) -> None:
         torch.manual_seed(0)
@@ -46,9 +46,6 @@ class Regression:
         if step == self.nan_at:
             x[0] = math.nan
         return x
-
-    def passes(self, batch: torch.Tensor) -> int:
-        return 1
 
     def losses(self, step: int, x: torch.Tensor) -> Iterator[Losses]:
         if step == self.killed_at:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from neurolm import distributed
 from neurolm.cli import as_flags, corpora, data, inspect, store
 from neurolm.cli.arguments import begun_config, parse, place, run_config
 from neurolm.cli.show import Display, answer_lines, bar_characters
@@ -101,13 +100,6 @@ def _train(arguments: Namespace) -> None:
     tasks = _listed(arguments.tasks) or _begun_tasks(out)
     _set_threads(arguments.threads)
 
-    from neurolm.train.run import choose_device
-
-    with distributed.joined(cuda=choose_device(arguments.device).type == "cuda"):
-        _train_stage(arguments, config, store=store, out=out, tasks=tasks)
-
-
-def _train_stage(arguments: Namespace, config: RunConfig, *, store: Path, out: Path, tasks: list[str] | None) -> None:
     from neurolm.data.text import read_texts
     from neurolm.train.instruct import train_instruct
     from neurolm.train.language import train_language
@@ -117,13 +109,12 @@ def _train_stage(arguments: Namespace, config: RunConfig, *, store: Path, out: P
 
     opened = open_run(out, config=config, store=store, tasks=tasks, device=arguments.device, workers=arguments.workers)
     texts = read_texts(arguments.text)
-    console = Console(stderr=True, quiet=not distributed.is_main())
+    console = Console(stderr=True)
     if is_done(opened, arguments.stage):
         console.print(f"{out / arguments.stage}: this stage is finished", markup=False, soft_wrap=True)
         return
     console.print(
-        f"recipe {config.recipe}, tasks {', '.join(t.name for t in opened.tasks)}, device {opened.device}"
-        + (f", {distributed.world()} processes" if distributed.world() > 1 else ""),
+        f"recipe {config.recipe}, tasks {', '.join(t.name for t in opened.tasks)}, device {opened.device}",
         markup=False,
         soft_wrap=True,
     )
@@ -144,8 +135,6 @@ def _train_stage(arguments: Namespace, config: RunConfig, *, store: Path, out: P
             folder = train_tokenizer(opened, texts=texts, words=arguments.words, progress=show)
         else:
             folder = stages[arguments.stage](opened, texts=texts, progress=show)
-    if not distributed.is_main():
-        return
     print(folder)
     left = STAGES[STAGES.index(arguments.stage) + 1 :]
     following = f"train {left[0]} --store {store} --out {out}" if left else f"evaluate --model {out} --store {store}"

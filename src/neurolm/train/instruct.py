@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neurolm import distributed
 from neurolm.batch import Batch
 from neurolm.checkpoint import load_neurolm
 from neurolm.config import StageConfig
-from neurolm.data.loader import Document, Sample, TextSampler, WindowSampler, build_batch, read_sample, share
+from neurolm.data.loader import Document, Sample, TextSampler, WindowSampler, build_batch, read_sample
 from neurolm.data.text import TextTokenizer, token_stream
 from neurolm.data.windows import Window, overlaps
 from neurolm.engine import predict
@@ -29,7 +28,7 @@ from neurolm.train.language import split_text
 from neurolm.train.loop import Losses, clean
 from neurolm.train.pretrain import language_losses, new_neurolm, text_batches, text_validation, with_dropout
 from neurolm.train.run import ProgressCallback, Run, finish_stage, is_done
-from neurolm.train.tokenizer import in_batches, language_of, own_part
+from neurolm.train.tokenizer import in_batches, language_of
 
 VALIDATION_WINDOWS = 160
 """Most windows of a task on which the weights are selected."""
@@ -104,7 +103,7 @@ def _examples(run: Run) -> list[_Example]:
 class InstructStage:
     """Answers to the questions of all tasks mixed in one model."""
 
-    name, method = "instruct", "loss"
+    name = "instruct"
 
     def __init__(self, run: Run, module: NeuroLM, text: TextTokenizer, stream: np.ndarray) -> None:
         self.config: StageConfig = run.config.instruct
@@ -132,19 +131,16 @@ class InstructStage:
             raise ConfigError("no validation window in any task: the weights could not be selected; add subjects")
 
     def batch(self, step: int) -> dict[str, list[Batch]]:
-        """This process's windows with their questions and answers, and text, of a step."""
+        """Windows with their questions and answers, and text, of a step."""
         rng = np.random.default_rng([self.config.seed, 4, step])
-        examples = [self.examples[index] for index in self.sampler.step(step)]
-        starts = [e.window.start for e in examples]
-        if self.config.augment:
-            starts = [int(rng.integers(e.first, e.last + 1)) for e in examples]
-        sizes = [e.window.seconds * len(self.run.store.rows[e.window.recording].channels) for e in examples]
         samples: list[Sample] = []
         answers: list[tuple[Prompt, int]] = []
-        for place in share(sizes, distributed.rank(), distributed.world()):
-            example = examples[place]
-            window = replace(example.window, start=starts[place])
-            seed = (self.config.seed, 5, step, place)
+        for index in self.sampler.step(step):
+            example = self.examples[index]
+            window = example.window
+            if self.config.augment:
+                window = replace(window, start=int(rng.integers(example.first, example.last + 1)))
+            seed = (self.config.seed, 5, step, len(samples))
             samples.append(read_sample(self.run.store, window, augment=self.config.augment, seed=seed))
             answers.append((self.prompts[example.task], example.answer))
         eeg = []
@@ -152,10 +148,6 @@ class InstructStage:
             documents = [prompt.document(i, answer) for i, (_, (prompt, answer)) in enumerate(part)]
             eeg.append(build_batch([sample for sample, _ in part], documents))
         return {"answer": eeg, "text": text_batches(self.text.step(step), self.config)}
-
-    def passes(self, batch: dict[str, list[Batch]]) -> int:
-        """As many as there are batches."""
-        return sum(map(len, batch.values()))
 
     def losses(self, step: int, batch: dict[str, list[Batch]]) -> Iterator[Losses]:
         """Answer loss and text loss, each a mean over its own targets."""
@@ -171,10 +163,7 @@ class InstructStage:
         for task, prompt, (samples, labels) in zip(self.run.tasks, self.prompts, self.validation, strict=True):
             if not samples:
                 continue
-            own = answer(self.module, prompt, own_part(samples), device=self.device, batch=self.config.eeg_batch)
-            probability = np.zeros((len(samples), own.shape[1]))
-            probability[distributed.rank() :: distributed.world()] = own
-            distributed.total(torch.from_numpy(probability))
+            probability = answer(self.module, prompt, samples, device=self.device, batch=self.config.eeg_batch)
             nll, hit = class_means(probability, labels)
             figures |= {f"{task.name}/nll": nll, f"{task.name}/balanced_accuracy": hit}
             scores.append(nll)

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neurolm import distributed
 from neurolm.checkpoint import CONFIG
 from neurolm.config import LanguageConfig, StageConfig
 from neurolm.data.loader import Document, TextSampler, build_tokens
@@ -41,7 +40,7 @@ def split_text(stream: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class LanguageStage:
     """Next-token prediction on text."""
 
-    name, method = "language", "text_loss"
+    name = "language"
 
     def __init__(self, config: StageConfig, language: LanguageConfig, stream: np.ndarray, device: torch.device) -> None:
         torch.manual_seed(config.seed)
@@ -52,19 +51,15 @@ class LanguageStage:
         self.length, self.device = config.text_length + 1, device
 
     def batch(self, step: int) -> np.ndarray:
-        """This process's share of a step's crops of text."""
-        return self.sampler.step(step)[distributed.rank() :: distributed.world()]
-
-    def passes(self, rows: np.ndarray) -> int:
-        """As many as it takes with ``samples_at_once``."""
-        return -(-len(rows) // (self.config.samples_at_once or len(rows)))
+        """A step's crops of text."""
+        return self.sampler.step(step)
 
     def losses(self, step: int, rows: np.ndarray) -> Iterator[Losses]:
         """Cross-entropy of the next token."""
         at_once = self.config.samples_at_once or len(rows)
         for first in range(0, len(rows), at_once):
             part = rows[first : first + at_once]
-            loss = self._loss(part) * (len(part) / self.config.text_batch)  # all crops have as many targets
+            loss = self._loss(part) * (len(part) / len(rows))
             yield Losses(total=loss, parts={"text": loss.detach()}, tokens=part.size)
 
     def after_step(self) -> None:
@@ -73,9 +68,7 @@ class LanguageStage:
     def validate(self) -> dict[str, float]:
         """Cross-entropy and perplexity on the last part of the text; the best weights are kept."""
         count = min(VALIDATION_ROWS, max(1, len(self.validation) // self.length))
-        rows = np.resize(self.validation, (count, self.length))[distributed.rank() :: distributed.world()]
-        share = len(rows) / count
-        loss = distributed.totals({"loss": float(self._loss(rows)) * share if len(rows) else 0.0})["loss"]
+        loss = float(self._loss(np.resize(self.validation, (count, self.length))))
         return {"text": loss, "text_perplexity": math.exp(min(loss, 20.0)), "score": loss}
 
     def _loss(self, rows: np.ndarray) -> torch.Tensor:
@@ -108,8 +101,7 @@ def train_language(
     steps = config.total_steps(len(stream) // config.text_length)
     stage = LanguageStage(config, language, stream, run.device)
     run_stage(stage, config, folder, steps=steps, device=run.device, workers=run.workers, progress=progress)
-    if distributed.is_main():
-        _save(folder, stage.module, text)
+    _save(folder, stage.module, text)
     clean(folder)
     return folder
 
@@ -139,8 +131,5 @@ def _take_gpt2(source: str, language: LanguageConfig, folder: Path) -> Path:
         )
     model = GPT2(found, rows=found.text_tokens)
     model.load_state_dict(weights)
-    distributed.wait()  # until nobody looks any more whether it is there already
-    if distributed.is_main():
-        _save(folder, model, text)
-    distributed.wait()
+    _save(folder, model, text)
     return folder

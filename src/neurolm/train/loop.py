@@ -18,13 +18,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from neurolm import distributed
 from neurolm.config import StageConfig
-from neurolm.errors import CheckpointError, ConfigError, NeuroLMError, Stopped
+from neurolm.errors import NeuroLMError, Stopped
 from neurolm.files import write_atomic
 from neurolm.train.feed import Feed
 from neurolm.train.optim import learning_rate, make_optimizer
-from neurolm.train.replicas import Replicas
 from neurolm.train.speed import Speedometer
 from neurolm.train.state import forget_states, load_state, save_state
 from neurolm.train.stop import StopRequest
@@ -34,12 +32,12 @@ LOG, SPEED, BEST = "log.jsonl", "speed.jsonl", "best.pt"
 
 @dataclass(frozen=True, kw_only=True)
 class Losses:
-    """What one forward pass gives. A step's totals, parts and tokens add up over its passes, in all processes."""
+    """What one forward pass gives. A step's totals, parts and tokens add up over its passes."""
 
     total: Tensor
     """Scalar to go down."""
     parts: Mapping[str, Tensor | float]
-    """Named figures for the log: the same names in every pass."""
+    """Named figures for the log."""
     tokens: int
     """Patches and text tokens in the pass."""
     sources: tuple[str, ...] = ()
@@ -49,27 +47,16 @@ class Stage(Protocol):
     """What the loop trains."""
 
     name: str
-    method: str
-    """Name of the module's method that a pass calls."""
 
     @property
     def module(self) -> nn.Module:
         """Its trainable parameters are trained; its whole state is saved."""
 
     def batch(self, step: int) -> Any:
-        """Make the batch of a step in host memory: a function of the step alone, called in any thread, in any order.
-
-        Of several processes, each makes its share of it.
-        """
-
-    def passes(self, batch: Any) -> int:
-        """How many passes ``losses`` makes of a batch: one or more."""
+        """Make the batch of a step in host memory: a function of the step alone, called in any thread, in any order."""
 
     def losses(self, step: int, batch: Any) -> Iterable[Losses]:
-        """Run the model on a step's batch, in one pass or several; each is wanted before the next begins.
-
-        The losses are divided by what the batch holds in all processes, so that theirs add up to the loss of the step.
-        """
+        """Run the model on a step's batch, in one pass or several; each is wanted before the next begins."""
 
     def after_step(self) -> None:
         """What follows the optimizer's step: the codebook's move, say."""
@@ -106,8 +93,6 @@ def run_stage(
 ) -> None:
     """Train a stage to its last step, from where an earlier call stopped; leaves the selected weights in the module.
 
-    Where processes are joined, all call this; the main one writes. With any number of them a step sees the same batch.
-
     Parameters
     ----------
     folder
@@ -124,7 +109,6 @@ def run_stage(
     WriteError
         If the disk is full, say; the last state that was saved is whole.
     """
-    _require_enough(config)
     folder.mkdir(parents=True, exist_ok=True)
     module = stage.module.to(device)
     optimizer = make_optimizer(module, config, device)
@@ -134,19 +118,16 @@ def run_stage(
         module.load_state_dict(saved["module"])
         optimizer.load_state_dict(saved["optimizer"])
         average, first, best = saved["average"], saved["step"], saved["best"]
-    _require_same(folder, first)
     log = _Log(folder / LOG, first=first)
     speed = Speedometer(folder / SPEED, device=device, first=first, steps=steps)
     feed = Feed(stage.batch, first=first, steps=steps, workers=_workers(workers, device))
     batches = iter(feed)
 
     def save(step: int) -> None:
-        if not distributed.is_main():
-            return
         resume = {"best": best, "module": module.state_dict(), "optimizer": optimizer.state_dict(), "average": average}
         save_state(folder, step, resume)
 
-    with StopRequest() as request, Replicas(module, stage.method, device) as replicas:
+    with StopRequest() as request:
         for step in range(first, steps + 1):
             last = step == steps
             if last or (step % config.evaluate_every == 0 and step > 0):
@@ -154,41 +135,35 @@ def run_stage(
                     figures = _evaluate(stage, module)
                     if figures.get("score", math.inf) < best:
                         best = figures["score"]
-                        if distributed.is_main():
-                            write_atomic(folder / BEST, partial(torch.save, module.state_dict()))
+                        write_atomic(folder / BEST, partial(torch.save, module.state_dict()))
                 log.write(step, "validation", figures)
-                if distributed.is_main():
-                    speed.write(step)
+                speed.write(step)
             if last:
                 break
             if step % config.save_every == 0 and step > first:
                 save(step)
 
-            tokens, figures = train_step(
-                stage, module, optimizer, config, step, steps, batch=next(batches), replicas=replicas
-            )
+            tokens, figures = train_step(stage, module, optimizer, config, step, steps, batch=next(batches))
             for name, parameter in _trainable(module) if average else ():
                 average[name].lerp_(parameter.detach(), 1 - min(config.average, (step + 1) / (step + 10)))
             log.write(step, "training", figures)
             speed.stepped(tokens, waited=feed.waited)
-            if progress and distributed.is_main():
+            if progress:
                 rate, left = speed.tokens_per_second, speed.left(step)
                 progress(Progress(stage=stage.name, step=step + 1, steps=steps, tokens_per_second=rate,
                                   seconds_left=left, parts=figures))  # fmt: skip
-            if asked := distributed.largest(request.signal or 0):
+            if request.signal is not None:
                 save(step + 1)
-                distributed.wait()
                 raise Stopped(
                     f"{stage.name}: asked to stop, and saved after step {step + 1} of {steps}; the same command goes "
                     "on from there",
-                    signal=asked,
+                    signal=request.signal,
                 )
 
     if math.isfinite(best):
         module.load_state_dict(torch.load(folder / BEST, weights_only=True, map_location=device))
     elif average:
         module.load_state_dict(average, strict=False)
-    distributed.wait()  # nobody cleans up what another still reads
 
 
 def train_step(
@@ -200,45 +175,34 @@ def train_step(
     steps: int,
     *,
     batch: Any,
-    replicas: Replicas,
 ) -> tuple[int, dict[str, float]]:
     """One step of the optimizer; returns the number of tokens, and figures for the log."""
-    # Dropout is a function of (seed, step) too, and of the process.
-    torch.manual_seed(config.seed * 1_000_003 + step + (distributed.rank() << 40))
+    torch.manual_seed(config.seed * 1_000_003 + step)  # dropout is a function of (seed, step) too
     rate = learning_rate(config, step, steps)
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
+    total, tokens = 0.0, 0
     sources: tuple[str, ...] = ()
-    spoilt: tuple[str, ...] = ()
-    sums: dict[str, float] = {}
-    passes, running = stage.passes(batch), iter(stage.losses(step, batch))
-    for number in range(passes):  # a pass's activations go before the next pass makes its own
-        with replicas.passing(last=number == passes - 1):
-            losses = next(running)
-            replicas.backward(losses.total)
-        loss = float(losses.total.detach())
-        sources += losses.sources
-        spoilt += () if math.isfinite(loss) else losses.sources
-        for name, value in {**losses.parts, "loss": loss, "tokens": losses.tokens}.items():
-            sums[name] = sums.get(name, 0.0) + float(value)
-    assert next(running, None) is None, f"{stage.name}: more passes than were announced"
-    figures = distributed.totals(sums)
-    _require_finite(figures["loss"], "loss", stage.name, step, spoilt)
+    figures: dict[str, float] = {}
+    for losses in stage.losses(step, batch):  # a pass's activations go before the next pass makes its own
+        _require_finite(losses.total, "loss", stage.name, step, losses.sources)
+        losses.total.backward()
+        total, tokens, sources = total + float(losses.total.detach()), tokens + losses.tokens, sources + losses.sources
+        for name, value in losses.parts.items():
+            figures[name] = figures.get(name, 0.0) + float(value)
     learning = [p for _, p in _trainable(module) if p.grad is not None]
-    norm = float(nn.utils.clip_grad_norm_(learning, config.clip or math.inf))
+    norm = nn.utils.clip_grad_norm_(learning, config.clip or math.inf)
     _require_finite(norm, "gradient norm", stage.name, step, sources)
     optimizer.step()
     stage.after_step()
-    return int(figures.pop("tokens")), figures | {"gradient_norm": norm, "lr": rate}
+    return tokens, figures | {"loss": total, "gradient_norm": float(norm), "lr": rate}
 
 
 def clean(folder: Path) -> None:
     """Remove the resume states of a stage whose checkpoint is complete, and what a killed process left half written."""
-    if distributed.is_main():
-        (folder / BEST).unlink(missing_ok=True)
-        forget_states(folder)
-    distributed.wait()
+    (folder / BEST).unlink(missing_ok=True)
+    forget_states(folder)
 
 
 def _workers(asked: int | None, device: torch.device) -> int:
@@ -274,32 +238,11 @@ class _averaged:
             self.module.load_state_dict(self.own, strict=False)
 
 
-def _require_enough(config: StageConfig) -> None:
-    samples, world = config.eeg_batch or config.text_batch, distributed.world()
-    if samples < world:
-        name = "eeg_batch" if config.eeg_batch else "text_batch"
-        raise ConfigError(
-            f"{name}={samples} is the batch of all processes together, and there are {world}: raise it, or start fewer"
-        )
-
-
-def _require_same(folder: Path, first: int) -> None:
-    """All processes go on from the same state: on several machines they read it from a common disk."""
-    found = distributed.gather(first)
-    if len(set(found)) > 1:
-        raise CheckpointError(
-            f"{folder}: the processes would go on from the steps {found}; the folder must be on a disk that all "
-            "machines of the job share"
-        )
-
-
-def _require_finite(value: float, what: str, stage: str, step: int, sources: tuple[str, ...]) -> None:
-    """Stop unless a figure that all processes have is finite; the sources are those of this process."""
-    if not math.isfinite(value):
-        named = [source for one in distributed.gather(sources) for source in one]
-        batch = f" The batch held {', '.join(named)}." if named else ""
+def _require_finite(value: Tensor, what: str, stage: str, step: int, sources: tuple[str, ...]) -> None:
+    if not torch.isfinite(value):
+        batch = f" The batch held {', '.join(sources)}." if sources else ""
         raise TrainingStopped(
-            f"{stage}, step {step}: the {what} is {value}; stopped before a weight was changed.{batch} "
+            f"{stage}, step {step}: the {what} is {float(value.detach())}; stopped before a weight was changed.{batch} "
             "Inspect those recordings or lower the learning rate; the same command goes on from the last saved step"
         )
 
@@ -308,16 +251,12 @@ class _Log:
     """JSON Lines, one row per step; rows of steps that are done again after a restart are dropped first."""
 
     def __init__(self, path: Path, *, first: int) -> None:
-        self.path = path if distributed.is_main() else None
-        if self.path is None:
-            return
+        self.path = path
         rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [row for row in rows if _row_step(row) is not None and (_row_step(row) or 0) < first]
         write_atomic(path, lambda temporary: temporary.write_text("".join(f"{row}\n" for row in kept)))
 
     def write(self, step: int, kind: str, figures: Mapping[str, float]) -> None:
-        if self.path is None:
-            return
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, "kind": kind, **figures}) + "\n")
 
