@@ -151,6 +151,6 @@ def test_official_protocol_stands_beside_ours(micro_run, tmp_path: Path) -> None
         assert other.official.n == one.scores.n
         assert other.official.parse_failures == sum(a == UNPARSED for a in other.official.answers)
         text = "\n".join(" ".join(row) for row in result_rows(other))
-        assert f"{other.official.parse_failures} unparsed" in text
+        assert f"{other.official.parse_failures} failed" in text
     with pytest.raises(ConfigError, match="'paper'"):
         evaluate(folder, micro_run.store, protocol="paper")

@@ -45,9 +45,9 @@ def result_rows(result: TaskResult) -> list[tuple[str, ...]]:
     subjects = f"{result.subjects} subject{'s' if result.subjects != 1 else ''}"
     official = []
     if (other := result.official) is not None:
-        failed = f"{other.parse_failures} unparsed"
+        failed = f"{other.parse_failures} failed"
         official = [
-            ("", "official protocol", f"{other.scores.balanced_accuracy:.3f}", failed, *_scores(other.scores)),
+            ("", "official", f"{other.scores.balanced_accuracy:.3f}", failed, *_scores(other.scores)),
             ("", "as its script", f"{other.as_published.balanced_accuracy:.3f}", "", *_scores(other.as_published)),
         ]
     auroc = "0.500" if len(result.options) == 2 else "–"
