@@ -22,7 +22,7 @@ import torch
 from neurolm.checkpoint import load_neurolm
 from neurolm.config import STAGES, RunConfig, load_json
 from neurolm.data.text import read_texts, token_stream
-from neurolm.train.evaluate import RESULTS, evaluate, load_evaluation
+from neurolm.evaluation.evaluate import RESULTS, evaluate, load_evaluation
 from neurolm.train.instruct import train_instruct
 from neurolm.train.pretrain import PretrainStage, train_pretrain
 from neurolm.train.run import RUN, RunFile, open_run

@@ -156,7 +156,7 @@ class MicroRun:
 @pytest.fixture(scope="session")
 def micro_run(tmp_path_factory, micro_config, micro_store, micro_texts) -> MicroRun:
     """All four stages, trained without interruption, and the evaluation."""
-    from neurolm.train.evaluate import RESULTS, evaluate
+    from neurolm.evaluation.evaluate import RESULTS, evaluate
     from neurolm.train.instruct import train_instruct
     from neurolm.train.language import train_language
     from neurolm.train.pretrain import train_pretrain

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from neurolm.cli import FAILED, INTERRUPTED, PREEMPTED, main
-from neurolm.train.evaluate import RESULTS
+from neurolm.evaluation.evaluate import RESULTS
 from neurolm.train.instruct import InstructStage
 
 WEIGHTS = "instruct/model.safetensors"

@@ -17,7 +17,7 @@ from rich.console import Console
 from neurolm.config import STAGES, to_json
 from neurolm.demo import ANSWER, REPORT, demo, load_answer
 from neurolm.errors import ConfigError
-from neurolm.train.evaluate import RESULTS, load_evaluation
+from neurolm.evaluation.evaluate import RESULTS, load_evaluation
 from neurolm.train.loop import SPEED
 
 SUBJECTS = 36  # as many as EEGMAT has, whose split its card gives in numbers
@@ -134,7 +134,7 @@ def test_killed_in_every_part_and_started_again_it_ends_the_same(tmp_path, comma
         ([(step, 2 + 1)], ["language", "tokenizer"]),  # before the first save
         ([("neurolm.checkpoint:write_text", 1)], ["language", "tokenizer"]),  # weights written, card not
         ([(step, 2 + 6)], ["language", "tokenizer", "pretrain"]),  # after the last step
-        ([("neurolm.train.evaluate:band_power_baseline", 1)], list(STAGES)),
+        ([("neurolm.evaluation.evaluate:band_power_baseline", 1)], list(STAGES)),
     ]
     for kill, finished in kills:
         status = commands.run(*command, "--out", parts, kill=kill)

@@ -12,7 +12,7 @@ LAYERS = {
     0: {"errors", "files", "montage", "vocab", "batch", "config", "recipes"},
     1: {"data", "model"},
     2: {"tasks", "metrics", "checkpoint", "official", "official_file", "convert", "model_card", "engine"},
-    3: {"train", "verify", "publish"},
+    3: {"train", "evaluation", "verify", "publish"},
     4: {"api"},
     5: {"cli", "demo", "report"},
 }

@@ -13,9 +13,9 @@ import neurolm
 from neurolm.checkpoint import CONFIG, WEIGHTS, load_card
 from neurolm.data.loader import build_patches, sample_from
 from neurolm.errors import CheckpointError
+from neurolm.evaluation.evaluate import RESULTS, load_evaluation
 from neurolm.model_card import model_card
 from neurolm.tasks.task import load_task
-from neurolm.train.evaluate import RESULTS, load_evaluation
 
 FILES = ["README.md", CONFIG, RESULTS, WEIGHTS, "tokenizer.json"]
 

@@ -22,6 +22,7 @@ from neurolm.data.shards import write_store as write_rows
 from neurolm.data.store import Label, Row, Store
 from neurolm.data.text import TextTokenizer, shipped_text
 from neurolm.errors import CheckpointError
+from neurolm.evaluation.evaluate import Evaluation, Predictions, TaskResult
 from neurolm.metrics import Interval, score
 from neurolm.model.encoder import RealPatches
 from neurolm.model.tokenizer import NeuralTokenizer, Reconstruction, targets
@@ -31,7 +32,6 @@ from neurolm.report import figures, table, write_report
 from neurolm.report.page import html_table
 from neurolm.report.reconstruction import code_counts, decode, held_out
 from neurolm.report.write import corpora, parameters
-from neurolm.train.evaluate import Evaluation, Predictions, TaskResult
 
 SMALL = TokenizerConfig(
     encoder=TransformerConfig(layers=1, heads=2, width=16),

@@ -28,9 +28,9 @@ from neurolm.data.simulate import simulate
 from neurolm.data.store import Store
 from neurolm.data.text import read_texts
 from neurolm.errors import ConfigError
+from neurolm.evaluation.evaluate import RESULTS, Evaluation, evaluate, load_evaluation
 from neurolm.files import write_text
 from neurolm.report import table, write_report
-from neurolm.train.evaluate import RESULTS, Evaluation, evaluate, load_evaluation
 from neurolm.train.instruct import train_instruct
 from neurolm.train.language import train_language
 from neurolm.train.loop import Progress

@@ -10,7 +10,7 @@ from neurolm.config import STAGES
 from neurolm.tasks.task import Task
 
 if TYPE_CHECKING:
-    from neurolm.train.evaluate import Evaluation
+    from neurolm.evaluation.evaluate import Evaluation
 
 FILE = "README.md"
 UNKNOWN = "not recorded"

@@ -14,10 +14,10 @@ from neurolm.checkpoint import CONFIG, WEIGHTS, Card, save_checkpoint
 from neurolm.config import STAGES, to_json
 from neurolm.data.text import TOKENIZER_FILE, TextTokenizer
 from neurolm.errors import CheckpointError
+from neurolm.evaluation.evaluate import RESULTS, Evaluation, Predictions, load_evaluation
 from neurolm.files import write_text
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model_card import FILE, model_card
-from neurolm.train.evaluate import RESULTS, Evaluation, Predictions, load_evaluation
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _FILES = [CONFIG, WEIGHTS, TOKENIZER_FILE, FILE, RESULTS]

@@ -12,8 +12,8 @@ import torch
 from neurolm.config import STAGES
 from neurolm.data.store import Label
 from neurolm.errors import CheckpointError, ConfigError, StoreError
+from neurolm.evaluation.evaluate import RESULTS, evaluate
 from neurolm.files import PARTIAL
-from neurolm.train.evaluate import RESULTS, evaluate
 from neurolm.train.instruct import _examples, train_instruct
 from neurolm.train.language import train_language
 from neurolm.train.loop import SPEED, Progress, read_log

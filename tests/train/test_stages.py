@@ -15,10 +15,10 @@ from neurolm.data.loader import Document, build_batch, build_patches, sample_fro
 from neurolm.data.store import Label, Store
 from neurolm.data.text import TextTokenizer, token_stream
 from neurolm.errors import CheckpointError, ConfigError, TextError
+from neurolm.evaluation.evaluate import RESULTS
 from neurolm.model.gpt2 import GPT2, load_gpt2, save_gpt2
 from neurolm.model.neurolm import NeuroLM
 from neurolm.tasks.task import load_task
-from neurolm.train.evaluate import RESULTS
 from neurolm.train.instruct import VALIDATION_WINDOWS, InstructStage, Prompt, answer, class_means, train_instruct
 from neurolm.train.language import VALIDATION_ROWS, LanguageStage, split_text, train_language
 from neurolm.train.loop import Losses, read_log, run_stage

@@ -146,8 +146,8 @@ def _evaluate(arguments: Namespace) -> None:
     store = _needed(arguments, "store", "the store the run was trained on")
     _set_threads(arguments.threads)
 
+    from neurolm.evaluation.evaluate import RESULTS, evaluate
     from neurolm.report import table
-    from neurolm.train.evaluate import RESULTS, evaluate
     from neurolm.train.run import choose_device
 
     run_folder = model.parent if model.name == "instruct" else model

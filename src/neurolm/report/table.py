@@ -8,9 +8,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from neurolm.evaluation.evaluate import Evaluation, TaskResult
     from neurolm.metrics import Scores
     from neurolm.tasks.official_protocol import HardScores
-    from neurolm.train.evaluate import Evaluation, TaskResult
 
 COLUMNS = ("task", "", "balanced accuracy", "95 % interval", "AUROC", "kappa", "weighted F1", "calibration error")
 """``result_rows`` gives them, the model, the baseline and guessing in a row each."""

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from neurolm.checkpoint import Card
     from neurolm.data.loader import Sample
     from neurolm.data.store import Store
+    from neurolm.evaluation.evaluate import Evaluation, TaskResult
     from neurolm.model.tokenizer import NeuralTokenizer
-    from neurolm.train.evaluate import Evaluation, TaskResult
 
 ANSWER, EVALUATION, STORE = "answer.json", "evaluation.json", "store"
 """What the demo calls its files in a run's folder."""
@@ -94,7 +94,7 @@ def write_report(
 
 
 def _evaluation(run: Path) -> Evaluation | None:
-    from neurolm.train.evaluate import load_evaluation
+    from neurolm.evaluation.evaluate import load_evaluation
 
     return load_evaluation(run / EVALUATION) if (run / EVALUATION).is_file() else None
 

@@ -11,12 +11,12 @@ from neurolm.data.shards import write_store as write_rows
 from neurolm.data.store import Store
 from neurolm.data.windows import labelled_windows
 from neurolm.errors import CheckpointError, ConfigError, StoreError
+from neurolm.evaluation.baselines import band_power_baseline
+from neurolm.evaluation.evaluate import RESULTS, evaluate, load_evaluation
 from neurolm.metrics import bootstrap
 from neurolm.report.table import result_rows
 from neurolm.tasks.official_protocol import UNPARSED
 from neurolm.tasks.task import load_task
-from neurolm.train.baselines import band_power_baseline
-from neurolm.train.evaluate import RESULTS, evaluate, load_evaluation
 from neurolm.train.run import open_run
 
 

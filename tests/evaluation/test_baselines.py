@@ -9,10 +9,10 @@ import pytest
 from neurolm.data.splits import Split
 from neurolm.data.store import Label, Row
 from neurolm.errors import StoreError
+from neurolm.evaluation.baselines import BANDS, STRENGTHS, band_power, band_power_baseline
 from neurolm.metrics import score
 from neurolm.montage import RATE
 from neurolm.tasks.task import Option, Task
-from neurolm.train.baselines import BANDS, STRENGTHS, band_power, band_power_baseline
 
 SECONDS = 24
 CHANNELS = ("C3", "C4", "O1")

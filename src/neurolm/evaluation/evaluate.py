@@ -24,12 +24,12 @@ from neurolm.data.text import TextTokenizer
 from neurolm.data.windows import Window
 from neurolm.engine import generate
 from neurolm.errors import CheckpointError, ConfigError
+from neurolm.evaluation.baselines import band_power_baseline
 from neurolm.files import write_text
 from neurolm.metrics import Interval, Scores, bootstrap, score
 from neurolm.montage import RATE
 from neurolm.tasks.official_protocol import WRITTEN_TOKENS, OfficialScores, parse, score_hard, words
 from neurolm.tasks.task import Task
-from neurolm.train.baselines import band_power_baseline
 from neurolm.train.instruct import Prompt, answer
 
 RESULTS = "evaluation.json"
