@@ -1,5 +1,7 @@
 """The loader against what it promises: order of patches, targets, packing, and steps that are pure functions."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -12,10 +14,13 @@ from neurolm.data.loader import (
     build_batch,
     build_tokens,
     pack,
+    read_sample,
     sample_from,
 )
+from neurolm.data.store import Store
+from neurolm.data.windows import Window
 from neurolm.errors import ConfigError
-from neurolm.montage import SCALE
+from neurolm.montage import PAD, SCALE, channel_id
 
 
 def indexed_sample(seconds: int, channels: list[int]):
@@ -35,6 +40,34 @@ def test_patches_stand_second_by_second_and_channel_by_channel():
 
 def test_what_is_left_over_a_second_is_not_used():
     assert sample_from(np.zeros((450, 2), np.float32), [0, 1]).patches.shape == (4, 200)
+
+
+def test_a_window_read_is_the_counts_scaled_and_cut_one_by_one_to_the_bit(tmp_path, write_store):
+    """Against a plain loop over patches, with scales that differ between channels."""
+    signal = np.random.default_rng(0).normal(0, 20, (2100, 3)) * [1, 300, 1]
+    names = ("C3", "O1", "T4")
+    store = Store(write_store(tmp_path / "s", {"a": ("s", names, (), signal)}))
+    assert len(set(store.rows[0].scale)) == 2
+    sample = read_sample(store, Window(0, 150, 7, None, "s", (0, 2100)))
+    counts, scale = store.read(0, 150, 1400), np.array(store.rows[0].scale, np.float32)
+    for place in range(7 * 3):
+        second, column = divmod(place, 3)
+        cut = counts[second * 200 : (second + 1) * 200, column].astype(np.float32)
+        np.testing.assert_array_equal(sample.patches[place], cut * scale[column] / np.float32(100))
+        assert (sample.second[place], sample.channel[place]) == (second, channel_id(names[column]))
+    microvolts = sample_from(store.microvolts(0, 150, 1400), sample.channel[:3])
+    assert np.array_equal(microvolts.patches, sample.patches)
+
+
+def test_padding_is_silent_whatever_was_in_memory_before():
+    junk = np.full((64, 200), np.nan, np.float32)  # freed memory that an array without values might get
+    del junk
+    samples = [indexed_sample(seconds, list(range(channels))) for seconds, channels in ((5, 3), (2, 2), (3, 3), (1, 1))]
+    patches = build_batch(samples, []).patches
+    padding = patches.document == PADDING
+    assert padding.any()
+    assert (patches.samples[padding] == 0).all() and (patches.channel[padding] == PAD).all()
+    assert torch.isfinite(patches.samples).all()
 
 
 def test_packing_loses_nothing_and_never_overfills():
@@ -84,6 +117,21 @@ def test_sampler_visits_every_window_once_an_epoch_and_differs_between_epochs():
     assert sorted(drawn[10:20]) == list(range(10))
     assert drawn[:10].tolist() != drawn[10:].tolist()
     assert sampler.step(3).tolist() == drawn[12:16].tolist()
+
+
+def test_sampler_gives_a_step_the_same_windows_however_it_is_asked():
+    """What is kept between steps must not matter: in order, backwards, over epoch borders, and in threads."""
+    windows = np.arange(100, 117)
+    orders = [np.random.default_rng([3, 0, epoch]).permutation(windows) for epoch in range(60)]
+    endless = np.concatenate(orders)
+    for batch in (1, 5, 17, 40):
+        steps = list(range(20))
+        wanted = [endless[step * batch : (step + 1) * batch].tolist() for step in steps]
+        sampler = WindowSampler([[windows]], batch=batch, seed=3)
+        assert [sampler.step(step).tolist() for step in steps] == wanted
+        assert [sampler.step(step).tolist() for step in reversed(steps)] == wanted[::-1]
+        with ThreadPoolExecutor(4) as pool:
+            assert [drawn.tolist() for drawn in pool.map(sampler.step, steps)] == wanted
 
 
 def test_balanced_sampler_draws_tasks_equally_and_labels_equally_within_a_task():

@@ -6,6 +6,7 @@ can be made again without replaying those before it: that is what makes resuming
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,7 +52,13 @@ class Document:
     """Whether each patch predicts the code of the next second of its channel."""
 
 
-def sample_from(signal: np.ndarray, channels: Sequence[int] | np.ndarray, *, source: str = "") -> Sample:
+def sample_from(
+    signal: np.ndarray,
+    channels: Sequence[int] | np.ndarray,
+    *,
+    scale: Sequence[float] | np.ndarray | None = None,
+    source: str = "",
+) -> Sample:
     """Cut a signal into patches.
 
     Parameters
@@ -60,11 +67,20 @@ def sample_from(signal: np.ndarray, channels: Sequence[int] | np.ndarray, *, sou
         float (samples at 200 Hz, channels) in µV; what is left over a whole second at its end is not used.
     channels
         Electrode id of each column.
+    scale
+        µV per unit of each column, where the signal is in counts of a store: the counts then become patches in one
+        pass over them, with the same result as scaling first.
     """
     seconds, count = signal.shape[0] // RATE, signal.shape[1]
-    cut = np.asarray(signal[: seconds * RATE], dtype=np.float32).reshape(seconds, PATCH, count)
+    cut = signal[: seconds * RATE].reshape(seconds, PATCH, count).transpose(0, 2, 1)
+    patches = np.empty((seconds, count, PATCH), np.float32)
+    if scale is None:
+        np.copyto(patches, cut, casting="unsafe")
+    else:
+        np.multiply(cut, np.asarray(scale, np.float32)[:, None], out=patches, dtype=np.float32)
+    patches /= np.float32(SCALE)
     return Sample(
-        patches=np.ascontiguousarray(cut.transpose(0, 2, 1)).reshape(-1, PATCH) / np.float32(SCALE),
+        patches=patches.reshape(-1, PATCH),
         channel=np.tile(np.asarray(channels, dtype=np.int64), seconds),
         second=np.repeat(np.arange(seconds), count),
         source=source,
@@ -78,11 +94,20 @@ def read_sample(store: Store, window: Window, *, augment: float = 0.0, seed: Seq
     few channels missing, sensor noise and the sign (which depends on the reference).
     """
     row = store.rows[window.recording]
-    signal = store.microvolts(window.recording, window.start, window.seconds * RATE)
-    channels = np.array([channel_id(name) for name in row.channels])
+    channels, source = _channel_ids(row.channels), f"{row.recording}@{window.start / RATE:g}s"
+    counts, scale = store.read(window.recording, window.start, window.seconds * RATE), store.scale(window.recording)
     if augment > 0:
-        signal, channels = _augmented(signal, channels, augment, np.random.default_rng(list(seed)))
-    return sample_from(signal, channels, source=f"{row.recording}@{window.start / RATE:g}s")
+        signal, channels = _augmented(counts * scale, channels, augment, np.random.default_rng(list(seed)))
+        return sample_from(signal, channels, source=source)
+    return sample_from(counts, channels, scale=scale, source=source)
+
+
+@functools.lru_cache(maxsize=4096)
+def _channel_ids(names: tuple[str, ...]) -> np.ndarray:
+    """Electrode ids, int64 (channels,), of a montage; not to be written to."""
+    ids = np.array([channel_id(name) for name in names])
+    ids.flags.writeable = False
+    return ids
 
 
 def _augmented(signal, channels, strength, rng):
@@ -119,25 +144,30 @@ class _Layout:
     start: list[int]
     number: list[int]
     """Which document of its row the item is."""
+    filled: list[int]
+    """Places of each row that hold something; the rest is padding."""
 
 
 def _layout(lengths: Sequence[int], *, packed: bool) -> _Layout:
     width = max(lengths)
     rows = pack(lengths, width) if packed else [[i] for i in range(len(lengths))]
-    start, number = [0] * len(lengths), [0] * len(lengths)
+    start, number, filled = [0] * len(lengths), [0] * len(lengths), []
     for row, items in enumerate(rows):
         at = row * width
         for place, item in enumerate(items):
             start[item], number[item] = at, place
             at += lengths[item]
-    return _Layout(len(rows), width, start, number)
+        filled.append(at - row * width)
+    return _Layout(len(rows), width, start, number, filled)
 
 
 def build_patches(samples: Sequence[Sample], *, packed: bool = True) -> tuple[Patches, list[int]]:
     """Pack samples for the encoder; returns them with the flattened place where each sample starts."""
     layout = _layout([len(s.second) for s in samples], packed=packed)
     places = layout.rows * layout.width
-    values = np.zeros((places, PATCH), np.float32)
+    values = np.empty((places, PATCH), np.float32)
+    for row, filled in enumerate(layout.filled):  # nearly all of it is written once, by the samples
+        values[row * layout.width + filled : (row + 1) * layout.width] = 0
     channel, second, document = np.full(places, PAD), np.zeros(places, np.int64), np.full(places, PADDING)
     for sample, start, number in zip(samples, layout.start, layout.number, strict=True):
         span = slice(start, start + len(sample.second))
@@ -192,6 +222,10 @@ def build_batch(samples: Sequence[Sample], documents: Sequence[Document], *, pac
     return Batch(patches=patches, tokens=tokens, sources=sources)
 
 
+EPOCHS_KEPT = 2
+"""Orders of epochs that a sampler keeps: a step may lie in two."""
+
+
 class WindowSampler:
     """Which windows a step sees, as a function of (seed, step).
 
@@ -213,6 +247,7 @@ class WindowSampler:
             raise ConfigError("no training window: the store has none for the training subjects; prepare more data")
         self.all = np.concatenate([windows for task in self.tasks for windows in task])
         self.batch, self.seed, self.balance = batch, seed, balance
+        self._orders: dict[int, np.ndarray] = {}
 
     def step(self, step: int) -> np.ndarray:
         """Indices of the windows of a step, int64 (batch,)."""
@@ -223,9 +258,23 @@ class WindowSampler:
             return np.array([rng.choice(task[rng.integers(len(task))]) for task in drawn])
         first = step * self.batch
         epochs = range(first // len(self.all), (first + self.batch - 1) // len(self.all) + 1)
-        order = [np.random.default_rng([self.seed, 0, epoch]).permutation(self.all) for epoch in epochs]
-        at = first - epochs[0] * len(self.all)
-        return np.concatenate(order)[at : at + self.batch]
+        parts = []
+        for epoch in epochs:
+            begin = epoch * len(self.all)
+            parts.append(self._order(epoch)[max(0, first - begin) : max(0, first + self.batch - begin)])
+        return np.concatenate(parts)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """The windows in the order of an epoch. The last ones asked for are kept: 2 million windows take 40 ms.
+
+        Threads may make one twice; it is the same.
+        """
+        order = self._orders.get(epoch)
+        if order is None:
+            order = np.random.default_rng([self.seed, 0, epoch]).permutation(self.all)
+            kept = sorted((*self._orders, epoch))[-EPOCHS_KEPT:]
+            self._orders = {e: self._orders[e] for e in kept if e in self._orders} | {epoch: order}
+        return order
 
 
 class TextSampler:

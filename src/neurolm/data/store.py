@@ -147,9 +147,12 @@ class Store:
 
     def microvolts(self, index: int, start: int, count: int) -> np.ndarray:
         """Read a stretch of a recording in µV: float32 (count, channels). See `read`."""
-        counts = self.read(index, start, count)
-        first = int(self._index.entries["first"][index])
-        return counts * self._index.scales[first : first + counts.shape[1]]
+        return self.read(index, start, count) * self.scale(index)
+
+    def scale(self, index: int) -> np.ndarray:
+        """Microvolts per count of each channel of a recording: float32 (channels,). Not to be written to."""
+        first, channels = int(self._index.entries["first"][index]), int(self._index.entries["channels"][index])
+        return self._index.scales[first : first + channels]
 
     def verify(self) -> None:
         """Compare every signal with its hash.
