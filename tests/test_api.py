@@ -9,6 +9,7 @@ import torch
 from edfio import Edf, EdfSignal
 
 import neurolm
+from neurolm.answering import Prompt, answer
 from neurolm.api import CHUNK, REACH
 from neurolm.checkpoint import load_neurolm, save_checkpoint
 from neurolm.data.loader import read_sample
@@ -17,7 +18,6 @@ from neurolm.data.store import Store
 from neurolm.data.windows import labelled_windows
 from neurolm.errors import CheckpointError, QuestionError, RecordingError
 from neurolm.tasks.task import load_task
-from neurolm.train.instruct import Prompt, answer
 
 QUESTION = "Is this EEG segment of high workload?"
 

@@ -11,7 +11,7 @@ PACKAGE = Path(neurolm.__file__).parent
 LAYERS = {
     0: {"errors", "files", "montage", "vocab", "batch", "config", "recipes"},
     1: {"data", "model"},
-    2: {"tasks", "metrics", "checkpoint", "official", "official_file", "convert", "model_card", "engine"},
+    2: {"tasks", "metrics", "checkpoint", "official", "official_file", "convert", "model_card", "engine", "answering"},
     3: {"train", "evaluation", "verify", "publish"},
     4: {"api"},
     5: {"cli", "demo", "report"},

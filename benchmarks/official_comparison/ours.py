@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from neurolm.answering import Prompt
 from neurolm.batch import Batch
 from neurolm.config import ModelConfig, StageConfig
 from neurolm.data.loader import Document, Sample, build_batch, build_patches, sample_from
@@ -18,7 +19,6 @@ from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.montage import channel_id, resolve
 from neurolm.recipes import recipe
 from neurolm.tasks.task import load_task
-from neurolm.train.instruct import Prompt
 from neurolm.train.loop import Losses, train_step
 from neurolm.train.optim import make_optimizer
 from neurolm.train.pretrain import language_losses, text_batches

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from neurolm.answering import Prompt, answer
 from neurolm.batch import PADDING
 from neurolm.checkpoint import Card, load_neurolm
 from neurolm.data.loader import Document, Sample, build_batch, build_patches, sample_from
@@ -29,7 +30,6 @@ from neurolm.model.neurolm import NeuroLM
 from neurolm.montage import RATE, REACH, channel_id, positions
 from neurolm.publish import find_checkpoint, find_evaluation, push, save
 from neurolm.tasks.task import Option, Task, find_questions
-from neurolm.train.instruct import Prompt, answer
 from neurolm.train.run import choose_device
 
 if TYPE_CHECKING:

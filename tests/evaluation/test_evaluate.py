@@ -94,8 +94,8 @@ def test_the_baseline_beside_it_sees_the_same_windows(micro_run, evaluation):
 
 def test_a_windows_answer_does_not_depend_on_the_others(micro_run, evaluation):
     """Each window alone gets the probabilities it got among the others."""
+    from neurolm.answering import Prompt, answer
     from neurolm.checkpoint import load_neurolm
-    from neurolm.train.instruct import Prompt, answer
 
     model, card, text = load_neurolm(micro_run.folder / "instruct")
     store = Store(micro_run.store)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from neurolm.answering import Prompt, answer
 from neurolm.batch import NO_PATCH, NO_TARGET, NO_TEXT
 from neurolm.checkpoint import load_neurolm, load_tokenizer
 from neurolm.config import STAGES
@@ -19,7 +20,7 @@ from neurolm.evaluation.evaluate import RESULTS
 from neurolm.model.gpt2 import GPT2, load_gpt2, save_gpt2
 from neurolm.model.neurolm import NeuroLM
 from neurolm.tasks.task import load_task
-from neurolm.train.instruct import VALIDATION_WINDOWS, InstructStage, Prompt, answer, class_means, train_instruct
+from neurolm.train.instruct import VALIDATION_WINDOWS, InstructStage, class_means, train_instruct
 from neurolm.train.language import VALIDATION_ROWS, LanguageStage, split_text, train_language
 from neurolm.train.loop import Losses, read_log, run_stage
 from neurolm.train.pretrain import PretrainStage, language_losses, new_neurolm, text_batches, train_pretrain

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from neurolm.answering import Prompt, answer
 from neurolm.checkpoint import Card, load_neurolm
 from neurolm.config import load_json, to_json
 from neurolm.data.loader import build_batch, read_sample
@@ -30,7 +31,6 @@ from neurolm.metrics import Interval, Scores, bootstrap, score
 from neurolm.montage import RATE
 from neurolm.tasks.official_protocol import WRITTEN_TOKENS, OfficialScores, parse, score_hard, words
 from neurolm.tasks.task import Task
-from neurolm.train.instruct import Prompt, answer
 
 RESULTS = "evaluation.json"
 LIKELIHOOD, OFFICIAL = PROTOCOLS = ("likelihood", "official")

@@ -5,21 +5,19 @@ neurolm train instruct --store STORE --out RUN
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 
+from neurolm.answering import Prompt, answer
 from neurolm.batch import Batch
 from neurolm.checkpoint import load_neurolm
 from neurolm.config import StageConfig
-from neurolm.data.loader import Document, Sample, TextSampler, WindowSampler, build_batch, read_sample
+from neurolm.data.loader import Sample, TextSampler, WindowSampler, build_batch, read_sample
 from neurolm.data.text import TextTokenizer, token_stream
 from neurolm.data.windows import Window, overlaps
-from neurolm.engine import predict
 from neurolm.errors import CheckpointError, ConfigError
 from neurolm.model.neurolm import NeuroLM
 from neurolm.montage import RATE
@@ -32,46 +30,6 @@ from neurolm.train.tokenizer import in_batches, language_of
 
 VALIDATION_WINDOWS = 160
 """Most windows of a task on which the weights are selected."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prompt:
-    """A task's question and answers as token ids."""
-
-    question: tuple[int, ...]
-    """Separator and question."""
-    answers: tuple[tuple[int, ...], ...]
-    """What follows it, for each option."""
-
-    @classmethod
-    def of(cls, task: Task, text: TextTokenizer, separator: int) -> Prompt:
-        """Encode a task."""
-        return cls(
-            question=(separator, *text.encode(task.prompt)), answers=tuple(tuple(text.encode(a)) for a in task.answers)
-        )
-
-    def document(self, sample: int, answer: int | None = None) -> Document:
-        """EEG sample, question and, for training, an answer to predict."""
-        ids = self.question if answer is None else self.question + self.answers[answer]
-        return Document(sample=sample, text=ids, predict_from=len(self.question))
-
-
-def answer(
-    model: NeuroLM, prompt: Prompt, samples: Iterable[Sample], *, device: torch.device, batch: int = 32
-) -> np.ndarray:
-    """Probability of each permitted answer for each sample.
-
-    Returns
-    -------
-    np.ndarray
-        float64 (samples, options); rows sum to 1.
-    """
-    options = [list(ids) for ids in prompt.answers]
-    out, source = [], iter(samples)
-    while part := list(islice(source, batch)):
-        built = build_batch(part, [prompt.document(i) for i in range(len(part))], packed=False).to(device)
-        out.append(predict(model, built, options).double().cpu().numpy())
-    return np.concatenate(out) if out else np.zeros((0, len(options)))
 
 
 @dataclass(frozen=True, kw_only=True)

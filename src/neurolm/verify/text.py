@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from neurolm.answering import Prompt
 from neurolm.data.text import GPT2_SIZE, MERGES_FILE, TOKENIZER_FILE, TextTokenizer
 from neurolm.errors import CheckpointError
 from neurolm.tasks.task import load_task
-from neurolm.train.instruct import Prompt
 from neurolm.verify.line import Line, equal
 from neurolm.verify.proof import Proof
 from neurolm.vocab import Vocabulary
