@@ -1,14 +1,32 @@
 """Task cards: the six of the paper against the official prompts, and every way in which a card can be wrong."""
 
+import dataclasses
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from neurolm.config import from_json, to_json
+from neurolm.data.corpora import (
+    LAYOUTS,
+    bcic_iv_1,
+    eegmat,
+    eegmmidb,
+    hmc,
+    inria,
+    seed,
+    siena,
+    sleep_edf,
+    spis,
+    tuab,
+    tuev,
+    tusl,
+)
 from neurolm.data.store import Label
 from neurolm.errors import ConfigError
 from neurolm.tasks.task import Task, all_tasks, find_questions, load_task
@@ -158,6 +176,15 @@ def test_cards_say_where_the_data_set_names_its_test_set(tmp_path: Path) -> None
         ('text = "No"', 'txt = "No"', r"unknown key 'txt' in option 2"),
         ('\n[[options]]\ntext = "No"\nlabel = "open"\n', "", r"at least two \[\[options\]\], found 1"),
         ("[split]", "[split", r"not a task card"),
+        ("seconds = 4", 'phrasings = "Shut?"\nseconds = 4', r"phrasings must be a list of questions in quotes"),
+        ("seconds = 4", 'phrasings = [" Shut?"]\nseconds = 4', r"phrasings 1 must be one line without spaces around"),
+        ("seconds = 4", 'phrasings = ["are the eyes CLOSED"]\nseconds = 4', r"phrasings 1 asks the same as question"),
+        (
+            "seconds = 4",
+            'phrasings = ["Shut?"]\nheld_out_phrasings = ["Blind?", "shut?"]\nseconds = 4',
+            r"held_out_phrasings 2 asks the same as phrasings 1, 'shut\?': give each phrasing words of its own",
+        ),
+        ("seconds = 4", "bins = [1, 2, 3]\nseconds = 4", r"\[\[options\]\], or bins .* give one of the two"),
     ],
 )
 def test_wrong_card_is_refused_with_its_file_and_the_remedy(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -165,6 +192,96 @@ def test_wrong_card_is_refused_with_its_file_and_the_remedy(tmp_path: Path, old:
     with pytest.raises(ConfigError, match=message) as caught:
         load_task(path)
     assert str(caught.value).startswith(str(path))
+
+
+NUMBERS = CARD.partition("[[options]]")[0].replace("seconds = 4", "bins = [20, 30, 40.5]\nseconds = 4")
+"""A card whose labels are numbers."""
+
+
+def test_numbers_are_answered_as_ranges(tmp_path: Path) -> None:
+    path = tmp_path / "age.toml"
+    path.write_text(NUMBERS)
+    task = load_task(path)
+    assert task.labels == ("20 to 30", "30 to 40.5")
+    assert task.prompt.endswith("Options: (A) 20 to 30. (B) 30 to 40.5. Answer: (")
+    assert [task.index(label) for label in ("20", "29.99", "30", "40.5")] == [0, 0, 1, 1]
+    assert task.centres == (25.0, 35.25)
+    assert task.expected([0.25, 0.75]) == pytest.approx(0.25 * 25 + 0.75 * 35.25)
+    assert from_json(Task, to_json(task)) == task
+    for label in ("19.9", "41", "old", "nan"):
+        with pytest.raises(ConfigError, match=rf"bins from 20 to 40.5, and a label is '{label}'"):
+            task.index(label)
+    with pytest.raises(ConfigError, match="asks for no number"):
+        load_task("eegmat").expected([0.5, 0.5])
+
+
+@pytest.mark.parametrize("bins", ["[20, 30]", "[30, 20, 10]", "[1, 2, inf]", '["1", "2", "3"]', "[1, 1, 2]", "true"])
+def test_bounds_that_are_no_ranges_are_refused(tmp_path: Path, bins: str) -> None:
+    path = tmp_path / "age.toml"
+    path.write_text(NUMBERS.replace("[20, 30, 40.5]", bins))
+    with pytest.raises(ConfigError, match=r"bins must be 3 to 27 rising numbers"):
+        load_task(path)
+
+
+def test_other_words_change_the_question_alone() -> None:
+    task = load_task("hmc")
+    assert task.wordings == (task.question, *task.phrasings)
+    assert task.reworded(0) == task
+    other = task.reworded(2)
+    assert other.prompt == task.prompt.replace(task.question, task.phrasings[1])
+    assert (other.answers, other.labels) == (task.answers, task.labels)
+    assert task.reworded(1, held_out=True).question == task.held_out_phrasings[1]
+
+
+def test_every_shipped_card_has_other_words_and_none_twice() -> None:
+    for task in all_tasks().values():
+        assert len(task.phrasings) >= 3 and len(task.held_out_phrasings) >= 2, task.name
+
+
+def test_shuffled_options_keep_their_classes() -> None:
+    task = load_task("tuev")
+    shuffled = [task.shuffled(np.random.default_rng(seed)) for seed in range(40)]
+    assert {tuple(other.labels) for other in shuffled} == {task.labels}, "classes stay"
+    assert len({other.prompt for other in shuffled}) > 30
+    for other in shuffled:
+        listed = dict(re.findall(r"\(([A-F])\) ([^.]+)\.", other.prompt))
+        assert list(listed) == list("ABCDEF"), "letters come in order"
+        for label, answer in zip(other.labels, other.answers, strict=True):
+            assert listed[answer[0]] == label, "the letter that is the answer stands before its option"
+    first = {other.labels.index(dict(re.findall(r"\(([A-F])\) ([^.]+)\.", other.prompt))["A"]) for other in shuffled}
+    assert first == set(range(6)), "any option may come first"
+    words = load_task("seed")
+    assert words.shuffled(np.random.default_rng(0)) is words
+
+
+def test_questions_in_other_words_are_found() -> None:
+    tasks = all_tasks().values()
+    assert [t.name for t in find_questions("are the eyes closed in this EEG segment", tasks)] == ["eyes"]
+    assert [t.name for t in find_questions("Has the person shut the eyes?", tasks)] == ["eyes"]
+    other = dataclasses.replace(load_task("tuab"), phrasings=(load_task("eyes").question,))
+    assert find_questions("Are the person's eyes closed?", [other, *tasks]) == [load_task("eyes")], "own words go first"
+
+
+def test_cards_have_the_labels_that_layouts_make() -> None:
+    made: dict[str, set[str]] = {
+        "tuab": set(tuab.LABELS.values()),
+        "tuev": set(tuev.CLASSES.values()),
+        "tusl": set(tusl.LABELS.values()),
+        "eegmat": set(eegmat.LABELS.values()),
+        "hmc": set(hmc.STAGES.values()),
+        "seed": set(seed.ANSWERS.values()),
+        "sleep-edf": set(sleep_edf.STAGES.values()),
+        "siena": {siena.SEIZURE, siena.NONE},
+        "bcic-iv-1": set(bcic_iv_1.CLASSES),
+        "inria": set(inria.ANSWERS.values()),
+        "eyes": {*spis.STATES.values(), *eegmmidb.RESTING.values()},
+    }
+    for task, meaning in eegmmidb.RUNS.values():
+        made.setdefault(task, set()).update(meaning.values())
+    assert {layout.TASK for layout in LAYOUTS.values()} - {None} <= set(made)
+    tasks = all_tasks()
+    assert {name: set(tasks[name].labels) for name in made} == made
+    assert tasks["inria"].seconds <= inria.SECONDS and tasks["bcic-iv-1"].seconds <= bcic_iv_1.CUE_SECONDS
 
 
 def test_ranked_metrics_are_for_two_options(tmp_path: Path) -> None:
@@ -176,7 +293,9 @@ def test_ranked_metrics_are_for_two_options(tmp_path: Path) -> None:
 
 
 def test_unknown_card_lists_those_that_exist() -> None:
-    with pytest.raises(ConfigError, match="eegmat, events, hmc, seed, sleep, tuab, tuev, tusl, workload"):
+    with pytest.raises(
+        ConfigError, match=r"eegmat, events, eyes, hmc, inria.* sleep, ssvep, tuab, tuev, tusl, workload"
+    ):
         load_task("eegmatt")
 
 

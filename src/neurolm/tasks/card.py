@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, NoReturn
@@ -11,14 +14,18 @@ from typing import Any, NoReturn
 from neurolm.data.text import END_OF_TEXT
 from neurolm.errors import ConfigError
 from neurolm.metrics import BINARY_METRICS, METRICS
-from neurolm.tasks.task import Option, Task
+from neurolm.tasks.task import Option, Task, normalise_question
 
 CARDS = Path(__file__).parent / "cards"
 """The cards that ship with neurolm."""
 SUFFIX = ".toml"
 
 _TEXTS = ("name", "description", "question", "licence", "citation")
-_KEYS = (*_TEXTS, "seconds", "stride", "split", "metrics", "options")
+_NEEDED = (*_TEXTS, "seconds", "stride", "split", "metrics")
+_ANSWERS = ("options", "bins")
+"""How a card says the permitted answers: one of these."""
+_WORDINGS = ("phrasings", "held_out_phrasings")
+_KEYS = (*_NEEDED, *_ANSWERS, *_WORDINGS)
 _OPTION_KEYS = ("letter", "text", "label")
 _SPLIT_KEYS = ("counts", "fractions", "rule", "unit")
 _UNITS = ("subject", "trial")
@@ -66,6 +73,12 @@ def read_card(path: Path) -> Task:
     return _Reader(path).task(card)
 
 
+def ranges(bins: Sequence[float]) -> tuple[Option, ...]:
+    """Return the lettered options of a number that lies between some bounds, lowest range first."""
+    texts = [f"{low:g} to {high:g}" for low, high in pairwise(bins)]
+    return tuple(Option(label=t, text=t, letter=letter) for t, letter in zip(texts, ascii_uppercase, strict=False))
+
+
 @dataclasses.dataclass(frozen=True)
 class _Reader:
     """Reads the card of a path, which every error names."""
@@ -97,14 +110,45 @@ class _Reader:
         return value
 
     def task(self, card: dict[str, Any]) -> Task:
-        self.keys(card, _KEYS, _KEYS, "the card")
+        self.keys(card, _KEYS, _NEEDED, "the card")
         texts: dict[str, Any] = {key: self.text(card[key], key) for key in _TEXTS}
         seconds = int(self.number(card["seconds"], "seconds", whole=True))
         stride = float(self.number(card["stride"], "stride", whole=False))
-        options = self.options(card["options"])
+        if len(set(_ANSWERS) & set(card)) != 1:
+            self.fail("the card must have [[options]], or bins where the labels are numbers: give one of the two")
+        bins = self.bins(card["bins"]) if "bins" in card else None
+        options = self.options(card["options"]) if bins is None else ranges(bins)
         metrics = self.metrics(card["metrics"], len(options))
         split = self.split(card["split"])
-        return Task(**texts, options=options, seconds=seconds, stride=stride, metrics=metrics, **split)
+        phrasings, held_out = self.wordings(card, texts["question"])
+        return Task(
+            **texts, options=options, seconds=seconds, stride=stride, metrics=metrics, **split,
+            phrasings=phrasings, held_out_phrasings=held_out, bins=bins,
+        )  # fmt: skip
+
+    def bins(self, bounds: Any) -> tuple[float, ...]:
+        numbers = isinstance(bounds, list) and all(type(b) in (int, float) and math.isfinite(b) for b in bounds)
+        if not numbers or not 3 <= len(bounds) <= len(ascii_uppercase) + 1 or any(a >= b for a, b in pairwise(bounds)):
+            self.fail(
+                f"bins must be 3 to {len(ascii_uppercase) + 1} rising numbers, the bounds of the ranges that a number "
+                f"may lie in, as [20, 30, 40], not {bounds!r}"
+            )
+        return tuple(float(bound) for bound in bounds)
+
+    def wordings(self, card: dict[str, Any], question: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Read the phrasings for training and those held out: each another question."""
+        found, seen = [], {normalise_question(question): "question"}
+        for key in _WORDINGS:
+            texts = card.get(key, [])
+            if not isinstance(texts, list):
+                self.fail(f"{key} must be a list of questions in quotes, not {texts!r}")
+            for number, text in enumerate(texts, 1):
+                where = f"{key} {number}"
+                same = seen.setdefault(normalise_question(self.text(text, where)), where)
+                if same != where:
+                    self.fail(f"{where} asks the same as {same}, {text!r}: give each phrasing words of its own")
+            found.append(tuple(texts))
+        return found[0], found[1]
 
     def options(self, tables: Any) -> tuple[Option, ...]:
         if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):

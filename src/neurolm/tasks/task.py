@@ -10,16 +10,23 @@ official implementation)::
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from neurolm.data.splits import Split, split_task
 from neurolm.data.store import Store
 from neurolm.data.text import END_OF_TEXT
 from neurolm.data.windows import Window, labelled_windows
 from neurolm.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _SPACES = re.compile(r"\s+")
 _CLOSING = " \t\n.?!:;"
@@ -66,6 +73,13 @@ class Task:
     """Terms of the data set."""
     citation: str
     """What to cite for the data set."""
+    phrasings: tuple[str, ...] = ()
+    """The question in other words, which training may use (``StageConfig.wordings``)."""
+    held_out_phrasings: tuple[str, ...] = ()
+    """The question in words that training never uses, to see whether the model understands it."""
+    bins: tuple[float, ...] | None = None
+    """Where the labels are numbers: the bounds of the ranges that are the options, lowest first. A label on a bound
+    belongs to the range above it, the last bound to the last range."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -77,7 +91,8 @@ class Task:
         """The text between the separator and the answer."""
         if self.options[0].letter is None:
             return f"Question: {self.question} Answer:"
-        options = " ".join(f"({option.letter}) {option.text}." for option in self.options)
+        listed = sorted(self.options, key=lambda option: option.letter or "")
+        options = " ".join(f"({option.letter}) {option.text}." for option in listed)
         return f"Question: {self.question} Options: {options} Answer: ("
 
     @property
@@ -88,17 +103,77 @@ class Task:
             for option in self.options
         )
 
+    @property
+    def wordings(self) -> tuple[str, ...]:
+        """The question in all words that training may use, the card's own first."""
+        return (self.question, *self.phrasings)
+
+    @property
+    def centres(self) -> tuple[float, ...] | None:
+        """Middle of the range of every option, where the labels are numbers."""
+        return None if self.bins is None else tuple((a + b) / 2 for a, b in pairwise(self.bins))
+
+    def reworded(self, number: int, *, held_out: bool = False) -> Task:
+        """Return the task asked in other words; classes, answers and windows stay.
+
+        Parameters
+        ----------
+        number
+            Which of ``wordings`` (0: the card's own), or with ``held_out`` which of ``held_out_phrasings``.
+        """
+        return replace(self, question=(self.held_out_phrasings if held_out else self.wordings)[number])
+
+    def shuffled(self, rng: np.random.Generator) -> Task:
+        """Return the task with its lettered options in another order, lettered in that order.
+
+        ``options`` keep their order, so that classes stay; letters, ``prompt`` and ``answers`` change. A task without
+        letters, whose prompt does not list the options, stays as it is.
+        """
+        letters = [option.letter for option in self.options]
+        if letters[0] is None:
+            return self
+        places = rng.permutation(len(letters)).tolist()
+        options = tuple(replace(o, letter=letters[i]) for o, i in zip(self.options, places, strict=True))
+        return replace(self, options=options)
+
+    def expected(self, probabilities: Sequence[float]) -> float:
+        """Return the mean of a number, given the probability of each option: every range counts as its middle.
+
+        Raises
+        ------
+        ConfigError
+            If the labels of the task are no numbers.
+        """
+        if self.centres is None:
+            raise ConfigError(f"task {self.name} asks for no number: its card has options, not bins")
+        return sum(p * centre for p, centre in zip(probabilities, self.centres, strict=True))
+
     def index(self, label: str) -> int:
         """Return the class of a label.
 
         Raises
         ------
         ConfigError
-            If the task has no such label.
+            If the task has no such label, or its labels are numbers and this is none within its bins.
         """
+        if self.bins is not None:
+            return self._bin(label)
         if label not in self.labels:
             raise ConfigError(f"task {self.name} has no label {label!r}: its labels are {', '.join(self.labels)}")
         return self.labels.index(label)
+
+    def _bin(self, label: str) -> int:
+        assert self.bins is not None
+        try:
+            value = float(label)
+        except ValueError:
+            value = math.nan
+        if not self.bins[0] <= value <= self.bins[-1]:
+            raise ConfigError(
+                f"task {self.name} has bins from {self.bins[0]:g} to {self.bins[-1]:g}, and a label is {label!r}: "
+                "correct the label, or widen the bins of the card"
+            )
+        return min(bisect_right(self.bins, value), len(self.options)) - 1
 
     def answer(self, label: str) -> str:
         """Return the text after the prompt for a label; prompt + answer is the text as the model learns it."""
@@ -148,9 +223,13 @@ def find_questions(question: str, tasks: Iterable[Task]) -> list[Task]:
     """Return the tasks that ask a question, whatever its case, spaces and final punctuation.
 
     Several tasks of one model may share a question (``workload`` and ``eegmat`` do); they come in the order given.
+    Where no task asks it in its own words, those that have it among their phrasings are returned.
     """
-    wanted = normalise_question(question)
-    return [task for task in tasks if normalise_question(task.question) == wanted]
+    wanted, known = normalise_question(question), list(tasks)
+    exact = [task for task in known if normalise_question(task.question) == wanted]
+    return exact or [
+        task for task in known if wanted in map(normalise_question, (*task.phrasings, *task.held_out_phrasings))
+    ]
 
 
 def load_task(source: str | Path) -> Task:
