@@ -135,6 +135,9 @@ class StageConfig:
     """``range``: over the outputs of the target's own modality; ``joint``: over text and EEG, as in the paper."""
     balance: bool = False
     """Draw tasks and labels equally often (instruct stage); otherwise every window once an epoch, as in the paper."""
+    wordings: bool = False
+    """Ask each sample in any of its card's wordings, with lettered options in any order (instruct stage); otherwise in
+    the card's own words, as in the paper."""
     average: float = 0.0
     """Decay of the moving average of the weights that is validated and kept; 0 keeps the last weights themselves."""
     evaluate_every: int = 100

@@ -5,7 +5,7 @@ neurolm train instruct --store STORE --out RUN
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from neurolm.train.loop import Losses, clean
 from neurolm.train.pretrain import language_losses, new_neurolm, text_batches, text_validation, with_dropout
 from neurolm.train.run import ProgressCallback, Run, finish_stage, is_done
 from neurolm.train.tokenizer import in_batches, language_of
+from neurolm.train.wording import Wordings
 
 VALIDATION_WINDOWS = 160
 """Most windows of a task on which the weights are selected."""
@@ -67,8 +68,9 @@ class InstructStage:
         self.config: StageConfig = run.config.instruct
         self.run, self.module, self.device = run, module, run.device
         separator = run.config.model.vocabulary.separator
-        self.prompts = [Prompt.of(task, text, separator) for task in run.tasks]
-        _require_room(run, self.prompts)
+        self.wordings = Wordings(run.tasks, text, separator, seed=self.config.seed, vary=self.config.wordings)
+        self.prompts = self.wordings.own
+        _require_room(run, self.wordings)
         self.examples = _examples(run)
         windows: list[list[list[int]]] = [[[] for _ in task.options] for task in run.tasks]
         for index, example in enumerate(self.examples):
@@ -99,8 +101,8 @@ class InstructStage:
             if self.config.augment:
                 window = replace(window, start=int(rng.integers(example.first, example.last + 1)))
             seed = (self.config.seed, 5, step, len(samples))
+            answers.append((self.wordings.prompt(example.task, step, len(samples)), example.answer))
             samples.append(read_sample(self.run.store, window, augment=self.config.augment, seed=seed))
-            answers.append((self.prompts[example.task], example.answer))
         eeg = []
         for part in in_batches(list(zip(samples, answers, strict=True)), self.config.samples_at_once):
             documents = [prompt.document(i, answer) for i, (_, (prompt, answer)) in enumerate(part)]
@@ -136,10 +138,10 @@ class InstructStage:
         return [read_sample(self.run.store, w) for w in chosen], labels
 
 
-def _require_room(run: Run, prompts: Sequence[Prompt]) -> None:
+def _require_room(run: Run, wordings: Wordings) -> None:
     model = run.config.model
-    for task, prompt in zip(run.tasks, prompts, strict=True):
-        longest = task.seconds + len(prompt.question) + max(map(len, prompt.answers))
+    for number, task in enumerate(run.tasks):
+        longest = task.seconds + wordings.longest(number)
         if task.seconds > model.tokenizer.seconds or longest > model.language.positions:
             raise ConfigError(
                 f"task {task.name}: windows of {task.seconds} s and {longest} positions with question and answer; this "
