@@ -1,0 +1,90 @@
+"""What a stage writes down while it trains: ``log.jsonl``, ``speed.jsonl``, warnings, and any other sink asked for."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from neurolm.files import write_atomic
+from neurolm.train.sinks import Sinks
+from neurolm.train.speed import Speedometer
+from neurolm.train.watch import Watch
+
+LOG, SPEED = "log.jsonl", "speed.jsonl"
+TRAINING, VALIDATION, WARNING = "training", "validation", "warning"
+"""Kinds of rows in the log."""
+
+
+class Logs:
+    """Writes figures to the files of a stage and to its sinks, and warns of what goes wrong.
+
+    Parameters
+    ----------
+    folder
+        Of the stage.
+    first
+        Step that training begins with, or goes on from: rows of later steps, which will be done again, are dropped.
+    speed, watch, sinks
+        What measures time, what judges the figures, and where else they go.
+    """
+
+    def __init__(self, folder: Path, *, first: int, speed: Speedometer, watch: Watch, sinks: Sinks) -> None:
+        self.path, self.speed, self.watch, self.sinks = folder / LOG, speed, watch, sinks
+        kept = [row for row in read_rows(self.path) if row["step"] < first]
+        lines = "".join(json.dumps(row) + "\n" for row in kept)
+        write_atomic(self.path, lambda temporary: temporary.write_text(lines, encoding="utf-8"))
+        for row in kept:
+            self.watch.see(row)
+
+    def training(self, step: int, figures: Mapping[str, float], *, tokens: int, flops: int, waited: float) -> None:
+        """Write down a step; see ``Speedometer.stepped`` for what is counted."""
+        self.speed.stepped(tokens, waited=waited, flops=flops)
+        self._write(step, TRAINING, figures)
+
+    def validation(self, step: int, figures: Mapping[str, float]) -> None:
+        """Write down an evaluation, and how fast the steps before it were."""
+        self._write(step, VALIDATION, figures)
+        speed = {name: value for name, value in self.speed.write(step).items() if name not in ("step", "steps")}
+        if speed:
+            self.sinks.write(step, "speed", speed)
+
+    def close(self) -> None:
+        """Close the sinks."""
+        self.sinks.close()
+
+    def _write(self, step: int, kind: str, figures: Mapping[str, float]) -> None:
+        row = {"step": step, "kind": kind, **figures}
+        concerns = self.watch.see(row)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+            for name, text in concerns.items():
+                file.write(json.dumps({"step": step, "kind": WARNING, "name": name, "text": text}) + "\n")
+        self.sinks.write(step, kind, {name: value for name, value in figures.items() if math.isfinite(value)})
+        for text in concerns.values():
+            warnings.warn(text, stacklevel=3)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read a file of rows with steps; one that was cut off when the process was killed is left out."""
+    rows = []
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    for line in text.splitlines():
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict) and isinstance(row.get("step"), int):
+            rows.append(row)
+    return rows
+
+
+def read_log(folder: Path) -> Sequence[dict[str, Any]]:
+    """Read the rows of a stage's log: figures of training and validation, without the warnings."""
+    return [row for row in read_rows(folder / LOG) if row.get("kind") in (TRAINING, VALIDATION)]
