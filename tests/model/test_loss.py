@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from neurolm.model.loss import cross_entropy
+from neurolm.model.loss import _fused, _in_place, cross_entropy
 
 
 @pytest.mark.parametrize("max_logits", [1, 7 * 3, 10**6])
@@ -39,6 +39,18 @@ def test_half_precision_keeps_loss_and_weight_gradient_in_float32() -> None:
     torch.testing.assert_close(found.sum, expected, rtol=2e-2, atol=0)
     for one, other in zip(ours, theirs, strict=True):
         assert float((one - other).norm() / other.norm()) < 2e-2
+
+
+@pytest.mark.parametrize("sloping", [True, False])
+def test_what_is_compiled_is_the_same(sloping: bool) -> None:
+    torch.manual_seed(0)
+    logits, wanted = torch.randn(9, 7), torch.randint(7, (9,))
+    plain = _in_place(logits.clone(), wanted, torch.float32, sloping)
+    fused = _fused(logits, wanted, torch.float32, sloping)
+    for one, other in zip(plain, fused, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            torch.testing.assert_close(one, other)
 
 
 def test_only_the_gradients_that_are_wanted_are_made() -> None:

@@ -8,7 +8,7 @@ import torch
 from neurolm.batch import PADDING
 from neurolm.config import TransformerConfig
 from neurolm.model.attention import visibility
-from neurolm.model.transformer import Cache, Transformer, initialise, set_dropout
+from neurolm.model.transformer import Cache, Transformer, initialise, set_checkpointing, set_dropout
 
 CONFIG = TransformerConfig(layers=3, heads=2, width=16, bias=True)
 
@@ -71,6 +71,39 @@ def test_dropout_in_training_only(transformer: Transformer) -> None:
     assert not torch.allclose(transformer(x, seen), quiet)
     set_dropout(transformer, 0.0)
     assert torch.equal(transformer(x, seen), quiet)
+
+
+def step_of(transformer: Transformer, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor], int]:
+    """Loss, gradients, and the most bytes of tensors that lived at a time."""
+    from torch.distributed._tools.mem_tracker import MemTracker
+
+    torch.manual_seed(1)  # of dropout
+    place = torch.zeros(x.shape[:2], dtype=torch.long)
+    tracker = MemTracker()
+    tracker.track_external(transformer, x)
+    transformer.zero_grad(set_to_none=True)
+    with tracker:
+        loss = transformer(x, visibility(place, place + torch.arange(x.shape[1]) // 3)).square().mean()
+        loss.backward()
+    gradients = [p.grad.clone() for p in transformer.parameters() if p.grad is not None]
+    (peak,) = tracker.get_tracker_snapshot("peak").values()
+    return loss.detach(), gradients, peak["Total"]
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_checkpointing_gives_the_same_loss_and_gradients_in_less_memory(dropout: float) -> None:
+    torch.manual_seed(0)
+    transformer = Transformer(TransformerConfig(layers=6, heads=2, width=32, bias=True, dropout=dropout)).train()
+    x = torch.randn(2, 120, 32)
+    loss, gradients, peak = step_of(transformer, x)
+    set_checkpointing(transformer, True)
+    loss_again, gradients_again, peak_again = step_of(transformer, x)
+    assert torch.equal(loss, loss_again)
+    assert len(gradients) == len(gradients_again) == len(list(transformer.parameters()))
+    assert all(map(torch.equal, gradients, gradients_again))
+    assert peak_again < 0.5 * peak
+    transformer.eval()
+    assert torch.equal(step_of(transformer, x)[0], step_of(transformer, x)[0])
 
 
 @pytest.mark.parametrize("by_depth", [True, False])

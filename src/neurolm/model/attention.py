@@ -8,14 +8,27 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 BLOCK = 128
 """FlexAttention skips blocks of this many queries by this many keys; shorter queries gain nothing from it."""
+
+
+class Masking(NamedTuple):
+    """Who sees whom, as the attention of a device takes it: made before the blocks run, so that these can be compiled
+    without looking at the layout."""
+
+    mask: Tensor | None
+    """bool (rows, 1, queries, keys); None: all see all, or ``causal``, or ``blocks`` say it."""
+    causal: bool = False
+    """Whether every query sees itself and what stands before it."""
+    blocks: Any = None
+    """A ``BlockMask`` where FlexAttention is to be used."""
 
 
 class Visibility:
@@ -58,8 +71,6 @@ class Visibility:
     @functools.cached_property
     def block_mask(self) -> Any:
         """The same rule for FlexAttention, which computes no block of the score matrix that nobody sees."""
-        from torch.nn.attention.flex_attention import create_block_mask
-
         document, step, key_document, key_step = self.document, self.step, self.key_document, self.key_step
 
         def sees(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
@@ -70,6 +81,21 @@ class Visibility:
             sees, rows, None, queries, key_document.shape[1], device=str(document.device), BLOCK_SIZE=BLOCK
         )
 
+    def masking(self, *, dropout: float = 0.0) -> Masking:
+        """Return what ``attend`` takes on the layout's device.
+
+        Parameters
+        ----------
+        dropout
+            Share of the attention weights that is dropped. FlexAttention has none, so it is used without only.
+        """
+        if not self.document.is_cuda:
+            shortcut = self.all or self.causal
+            return Masking(None if shortcut else self.mask, causal=self.causal and not self.all)
+        if not dropout and self.document.shape[1] >= BLOCK and has_triton():
+            return Masking(None, blocks=self.block_mask)
+        return Masking(self.mask)  # looking whether a shortcut will do would make the host wait for the device
+
 
 def visibility(
     document: Tensor, step: Tensor, key_document: Tensor | None = None, key_step: Tensor | None = None
@@ -78,7 +104,7 @@ def visibility(
     return Visibility(document, step, key_document, key_step)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, seen: Visibility, *, dropout: float = 0.0) -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor, seen: Visibility | Masking, *, dropout: float = 0.0) -> Tensor:
     """Attention of the queries to the keys that they see.
 
     Parameters
@@ -88,31 +114,28 @@ def attend(query: Tensor, key: Tensor, value: Tensor, seen: Visibility, *, dropo
     seen
         Who sees whom.
     dropout
-        Share of the attention weights that is dropped. FlexAttention has none, so it is used without dropout only.
+        Share of the attention weights that is dropped.
 
     Returns
     -------
     Tensor
         (rows, heads, queries, head width).
     """
-    if query.is_cuda and not dropout and query.shape[2] >= BLOCK and _has_triton():
-        return _compiled_flex_attention()(query, key, value, block_mask=seen.block_mask)
-    if query.is_cuda:  # looking at the layout would make the host wait for the device
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=seen.mask, dropout_p=dropout)
-    mask = None if seen.all or seen.causal else seen.mask
-    return F.scaled_dot_product_attention(
-        query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=seen.causal and not seen.all
-    )
+    mask, causal, blocks = seen.masking(dropout=dropout) if isinstance(seen, Visibility) else seen
+    if blocks is not None:
+        if torch.compiler.is_compiling():
+            return flex_attention(query, key, value, block_mask=blocks)
+        return _compiled_flex_attention()(query, key, value, block_mask=blocks)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=causal)
 
 
 @functools.cache
-def _has_triton() -> bool:
+def has_triton() -> bool:
+    """Whether torch can compile for a CUDA device here."""
     return importlib.util.find_spec("triton") is not None
 
 
 @functools.cache
 def _compiled_flex_attention() -> Any:
     # Uncompiled it would build the whole score matrix; on CPU it has no backward pass at all.
-    from torch.nn.attention.flex_attention import flex_attention
-
     return torch.compile(flex_attention, dynamic=True)

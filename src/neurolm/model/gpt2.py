@@ -40,11 +40,16 @@ class GPT2(nn.Module):
         Sizes.
     rows
         Rows of the word embedding; ``config.text_tokens`` by default.
+
+    Attributes
+    ----------
+    compiled
+        Whether losses are compiled too (see ``compile_model``).
     """
 
     def __init__(self, config: LanguageConfig, rows: int | None = None) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.compiled = config, False
         width, bias = config.transformer.width, config.transformer.bias
         self.wte = nn.Embedding(config.text_tokens if rows is None else rows, width)
         self.wpe = nn.Embedding(config.positions, width)
@@ -72,7 +77,8 @@ class GPT2(nn.Module):
         embeddings = self.embed(tokens.text.clamp(min=0), tokens.position)
         hidden = self(embeddings, Visibility(tokens.document, tokens.step))
         wanted = tokens.target != NO_TARGET
-        loss = cross_entropy(hidden[wanted], self.wte.weight[: self.config.text_tokens], tokens.target[wanted])
+        rows = self.wte.weight[: self.config.text_tokens]
+        loss = cross_entropy(hidden[wanted], rows, tokens.target[wanted], compiled=self.compiled)
         return loss.sum, wanted.sum()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +26,9 @@ class CrossEntropy:
     """How many targets have the largest logit, int64 ()."""
 
 
-def cross_entropy(hidden: Tensor, weight: Tensor, target: Tensor, *, max_logits: int | None = None) -> CrossEntropy:
+def cross_entropy(
+    hidden: Tensor, weight: Tensor, target: Tensor, *, max_logits: int | None = None, compiled: bool = False
+) -> CrossEntropy:
     """Sum of −log softmax(weight · hidden)[target].
 
     Where there are many logits they are computed in parts, and the gradients with them: nothing is kept for the
@@ -41,11 +45,13 @@ def cross_entropy(hidden: Tensor, weight: Tensor, target: Tensor, *, max_logits:
         int64 (targets,).
     max_logits
         Most logits at once; by default ``MAX_LOGITS`` of the device.
+    compiled
+        Whether what happens to the logits is compiled into few passes over them.
     """
     at_once = max(1, (max_logits or MAX_LOGITS.get(hidden.device.type, 2**25)) // len(weight))
     if torch.is_autocast_enabled(hidden.device.type):
         hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
-    loss, correct = _InParts.apply(hidden, weight, target, at_once, torch.is_grad_enabled())
+    loss, correct = _InParts.apply(hidden, weight, target, at_once, torch.is_grad_enabled(), compiled)
     return CrossEntropy(sum=loss, correct=correct)
 
 
@@ -54,7 +60,7 @@ class _InParts(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, target: Tensor, at_once: int, differentiable: bool
+        ctx: Any, hidden: Tensor, weight: Tensor, target: Tensor, at_once: int, differentiable: bool, compiled: bool
     ) -> tuple[Tensor, Tensor]:
         with torch.autocast(hidden.device.type, enabled=False):
             rows = weight.to(hidden.dtype)
@@ -66,15 +72,12 @@ class _InParts(torch.autograd.Function):
             correct = torch.zeros((), dtype=torch.int64, device=hidden.device)
             for first in range(0, len(hidden), at_once):
                 part, wanted = hidden[first : first + at_once], target[first : first + at_once]
-                logits = F.linear(part, rows).to(exact)
-                correct += (logits.argmax(-1) == wanted).sum()
-                log_sum, chosen = logits.logsumexp(-1, keepdim=True), logits.gather(1, wanted[:, None])
-                loss += (log_sum - chosen).sum()
-                if of_hidden is None and of_weight is None:
+                logits, sloping = F.linear(part, rows), of_hidden is not None or of_weight is not None
+                work = _compiled() if compiled else _in_place
+                of_part, hits, slope = work(logits, wanted, exact, sloping)
+                loss, correct = loss + of_part, correct + hits
+                if slope is None:
                     continue
-                slope = logits.sub_(log_sum).exp_()  # softmax, minus one at the target
-                slope.scatter_add_(1, wanted[:, None], -torch.ones_like(chosen))
-                slope = slope.to(hidden.dtype)
                 if of_hidden is not None:
                     of_hidden[first : first + at_once] = slope @ rows
                 if of_weight is not None:
@@ -92,7 +95,41 @@ class _InParts(torch.autograd.Function):
             None,
             None,
             None,
+            None,
         )
+
+
+Part = tuple[Tensor, Tensor, Tensor | None]
+"""Loss, number of largest logits that are targets, and the gradient of the logits where it is wanted."""
+
+
+def _in_place(logits: Tensor, wanted: Tensor, exact: torch.dtype, sloping: bool) -> Part:
+    kept, logits = logits.dtype, logits.to(exact)
+    correct = (logits.argmax(-1) == wanted).sum()
+    log_sum, chosen = logits.logsumexp(-1, keepdim=True), logits.gather(1, wanted[:, None])
+    loss = (log_sum - chosen).sum()
+    if not sloping:
+        return loss, correct, None
+    slope = logits.sub_(log_sum).exp_()  # softmax, minus one at the target
+    slope.scatter_add_(1, wanted[:, None], -torch.ones_like(chosen))
+    return loss, correct, slope.to(kept)
+
+
+def _fused(logits: Tensor, wanted: Tensor, exact: torch.dtype, sloping: bool) -> Part:
+    """The same, written so that a compiler need not keep the logits in ``exact`` precision."""
+    values, wanted = logits.to(exact), wanted[:, None]
+    correct = (values.argmax(-1, keepdim=True) == wanted).sum()
+    log_sum = values.logsumexp(-1, keepdim=True)
+    loss = (log_sum - values.gather(1, wanted)).sum()
+    if not sloping:
+        return loss, correct, None
+    softmax, outputs = (values - log_sum).exp(), torch.arange(logits.shape[1], device=logits.device)
+    return loss, correct, torch.where(outputs == wanted, softmax - 1, softmax).to(logits.dtype)
+
+
+@functools.cache
+def _compiled() -> Callable[[Tensor, Tensor, torch.dtype, bool], Part]:
+    return torch.compile(_fused, dynamic=True)
 
 
 def _accumulate(total: Tensor, slope: Tensor, hidden: Tensor) -> None:

@@ -179,8 +179,9 @@ class NeuroLM(nn.Module):
         if softmax == "joint":
             text_rows = eeg_rows = self.head.weight
             shift = self.vocabulary.eeg_start
-        text = cross_entropy(hidden[has_text], text_rows, tokens.target[has_text])
-        eeg = cross_entropy(hidden[has_code], eeg_rows, codes + shift)
+        compiled = self.language.compiled
+        text = cross_entropy(hidden[has_text], text_rows, tokens.target[has_text], compiled=compiled)
+        eeg = cross_entropy(hidden[has_code], eeg_rows, codes + shift, compiled=compiled)
         return LanguageLosses(
             eeg=eeg.sum,
             eeg_count=has_code.sum(),

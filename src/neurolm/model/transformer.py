@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from neurolm.config import TransformerConfig
-from neurolm.model.attention import Visibility, attend
+from neurolm.model.attention import Masking, Visibility, attend
 
 
 @dataclass
@@ -80,7 +81,7 @@ class Attention(nn.Module):
         self.c_attn = nn.Linear(config.width, 3 * config.width, bias=config.bias)
         self.c_proj = nn.Linear(config.width, config.width, bias=config.bias)
 
-    def forward(self, x: Tensor, seen: Visibility, cache: Cache | None, layer: int) -> Tensor:
+    def forward(self, x: Tensor, seen: Visibility | Masking, cache: Cache | None, layer: int) -> Tensor:
         """Mix places: (rows, places, width) to the same shape."""
         rows, places, width = x.shape
         qkv = self.c_attn(x).view(rows, places, 3, self.heads, width // self.heads)
@@ -117,7 +118,7 @@ class Block(nn.Module):
         self.ln_2 = LayerNorm(config.width, bias=config.bias)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, seen: Visibility, cache: Cache | None = None, layer: int = 0) -> Tensor:
+    def forward(self, x: Tensor, seen: Visibility | Masking, cache: Cache | None = None, layer: int = 0) -> Tensor:
         """(rows, places, width) to the same shape."""
         x = x + self.attn(self.ln_1(x), seen, cache, layer)
         return x + self.mlp(self.ln_2(x))
@@ -130,11 +131,17 @@ class Transformer(nn.Module):
     ----------
     config
         Layers, heads, width, biases, dropout.
+
+    Attributes
+    ----------
+    checkpointing
+        Whether training keeps a block's input alone and runs the block again for its gradients (see
+        ``set_checkpointing``).
     """
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.dropout = config.dropout
+        self.dropout, self.checkpointing = config.dropout, False
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
 
     def forward(self, x: Tensor, seen: Visibility, cache: Cache | None = None) -> Tensor:
@@ -150,8 +157,14 @@ class Transformer(nn.Module):
             Takes part in the attention and grows by these places.
         """
         x = F.dropout(x, self.dropout, self.training)
-        for layer, block in enumerate(self.blocks):
-            x = block(x, seen, cache, layer)
+        how = seen.masking(dropout=self.dropout if self.training else 0.0)
+        if cache is not None:
+            for layer, block in enumerate(self.blocks):
+                x = block(x, how, cache, layer)
+            return x
+        again = self.checkpointing and self.training and torch.is_grad_enabled()
+        for block in self.blocks:
+            x = checkpoint(block, x, how, use_reentrant=False) if again else block(x, how)
         return x
 
     @torch.no_grad()
@@ -184,3 +197,15 @@ def set_dropout(module: nn.Module, dropout: float) -> None:
     for part in module.modules():
         if isinstance(part, Transformer | Attention | MLP):
             part.dropout = dropout
+
+
+def set_checkpointing(module: nn.Module, on: bool) -> None:
+    """Set whether the transformers of a module keep only the inputs of their blocks for the backward pass.
+
+    Each block then runs forwards twice: a third more arithmetic, for activations that no longer grow with all that
+    happens inside the blocks (Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost). Losses and gradients
+    stay the same; dropout drops the same places again.
+    """
+    for part in module.modules():
+        if isinstance(part, Transformer):
+            part.checkpointing = on
