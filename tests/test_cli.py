@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from rich.console import Console
 
 from neurolm.api import POLICIES, Answer, WindowAnswer
@@ -226,12 +227,46 @@ def test_settings_are_recipe_then_file_then_flags(tmp_path):
 
 @pytest.mark.parametrize("name", ["tiny", "base", "large", "xl"])
 def test_printed_settings_give_the_same_run(capsys, tmp_path, name):
-    with pytest.raises(SystemExit) as stop:
-        main(["demo", "--recipe", name, "--print_config"])
-    assert stop.value.code == 0
+    assert main(["demo", "--recipe", name, "--print-config"]) == 0
     file = tmp_path / "run.yaml"
     file.write_text(capsys.readouterr().out)
     assert run_config(parse("demo", ["--config", str(file)])) == recipe(name)
+
+
+def test_printed_settings_are_resolved_and_what_is_given_back_prints_the_same(capsys, tmp_path):
+    flags = ["--out", str(tmp_path / "run"), "--seed", "3", "--tokenizer.learning-rate", "2e-3", "--print-config"]
+    assert main(["train", "tokenizer", "--store", "s", *flags]) == 0
+    printed = capsys.readouterr().out
+    values = yaml.safe_load(printed)
+    assert values["out"] == str(tmp_path / "run") and values["store"] == "s"
+    assert values["tokenizer"]["learning_rate"] == 2e-3 and values["pretrain"]["seed"] == 3
+    assert not (tmp_path / "run").exists()
+    file = tmp_path / "run.yaml"
+    file.write_text(printed)
+    assert main(["train", "tokenizer", "--config", str(file), "--print_config"]) == 0
+    assert capsys.readouterr().out == printed
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--tokenizer.learning_rate=-1"], "--tokenizer.learning_rate must be positive, not -1.0"),
+        (["--tokenizer.learning_rate", "abc"], "--tokenizer.learning_rate: expected float, not abc"),
+        (["--tokenizer.softmax", "none"], "--tokenizer.softmax: expected one of range, joint, not none"),
+        (["--model.tokenizer.codes", "1.5"], "--model.tokenizer.codes: expected int, not 1.5"),
+        (["--model.tokenizer.codes", "1"], "--model.tokenizer.codes must be at least 2, not 1"),
+        (["--model.tokenizer.encoder.width", "130"], "--model.tokenizer.encoder.width 130 is not a multiple of heads"),
+        (["--pretrain.betas", "[0.9,1.5]"], "--pretrain.betas must be in [0, 1), not (0.9, 1.5)"),
+        (["--pretrain.keep_states", "0"], "--pretrain.keep_states must be positive, not 0"),
+        (["--instruct.steps=-5"], "--instruct.steps must not be negative, but is -5"),
+    ],
+)
+@pytest.mark.parametrize("more", [[], ["--print-config"]])
+def test_a_setting_that_is_not_valid_is_named_by_its_flag_before_anything_starts(
+    capsys, tmp_path, flags, message, more
+):
+    found = error_of(capsys, "train", "tokenizer", "--store", "s", "--out", tmp_path / "run", *flags, *more)
+    assert message in found and not (tmp_path / "run").exists()
 
 
 def test_unknown_key_in_a_settings_file_is_an_error(tmp_path):

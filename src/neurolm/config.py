@@ -142,18 +142,24 @@ class StageConfig:
     """Decay of the moving average of the weights that is validated and kept; 0 keeps the last weights themselves."""
     evaluate_every: int = 100
     save_every: int = 100
+    keep_states: int = 2
+    """Resume states that are kept while training: the newest, and others in case the disk damages it. Beside them,
+    where the stage selects its weights by validation, the best weights are kept."""
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("epochs", "steps", "eeg_batch", "text_batch", "samples_at_once", "final_learning_rate",
+                     "weight_decay", "clip", "seed"):  # fmt: skip
+            _require(getattr(self, name) >= 0, f"{name} must not be negative, but is {getattr(self, name)}")
         _require(self.epochs > 0 or self.steps > 0, "one of epochs and steps must be positive")
         _require(self.eeg_batch + self.text_batch > 0, "eeg_batch and text_batch are both 0")
-        _require(self.learning_rate > 0, f"learning_rate must be positive, not {self.learning_rate}")
+        for name in ("learning_rate", "text_length", "max_patches", "evaluate_every", "save_every", "keep_states"):
+            _require(getattr(self, name) > 0, f"{name} must be positive, not {getattr(self, name)}")
+        _require(all(0 <= beta < 1 for beta in self.betas), f"betas must be in [0, 1), not {self.betas}")
         _require(0 <= self.warmup < 1, f"warmup must be in [0, 1), not {self.warmup}")
         _require(self.softmax in SOFTMAX, f"softmax must be one of {SOFTMAX}, not {self.softmax!r}")
         for name in ("dropout", "augment", "average"):
             _require(0 <= getattr(self, name) <= 1, f"{name} must be in [0, 1], not {getattr(self, name)}")
-        _require(self.evaluate_every > 0 and self.save_every > 0, "evaluate_every and save_every must be positive")
-        _require(self.samples_at_once >= 0, f"samples_at_once must not be negative, but is {self.samples_at_once}")
 
     def total_steps(self, windows: int) -> int:
         """Optimizer steps for a number of training windows (or text samples)."""
@@ -221,6 +227,11 @@ def _build(kind: Any, value: Any, where: str) -> Any:
             return kind(**{name: _build(hints[name], item, f"{where}.{name}") for name, item in value.items()})
         except TypeError as error:
             raise ConfigError(f"{where}: {error}") from error
+        except ConfigError as error:
+            text = str(error)
+            if text.startswith(where):  # of a field within, which has said where
+                raise
+            raise ConfigError(f"{where}{'.' if text.split()[0] in known else ': '}{text}") from error
     if origin in (typing.Union, types.UnionType):
         options = [o for o in typing.get_args(kind) if o is not type(None)]
         return None if value is None else _build(options[0], value, where)

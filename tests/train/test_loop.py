@@ -17,9 +17,9 @@ from torch import nn
 
 from neurolm.config import StageConfig
 from neurolm.errors import Stopped, StoreError, WriteError
-from neurolm.train.loop import SPEED, Losses, TrainingStopped, read_log, run_stage
+from neurolm.train.loop import BEST, SPEED, Losses, TrainingStopped, read_log, run_stage
 from neurolm.train.optim import learning_rate
-from neurolm.train.state import KEPT, load_state, states
+from neurolm.train.state import load_state, states
 
 CONFIG = StageConfig(
     steps=12, eeg_batch=1, text_batch=0, learning_rate=1e-2, final_learning_rate=1e-3, weight_decay=0.1,
@@ -146,12 +146,20 @@ def test_a_signal_saves_after_the_step_under_way_and_loses_nothing(tmp_path, num
     assert read_log(tmp_path / "parts") == read_log(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("keep", [1, 3])
+def test_as_many_states_are_kept_as_the_configuration_says_and_the_best_weights(tmp_path, keep):
+    with pytest.raises(Killed):
+        train(tmp_path, Regression(killed_at=11), replace(CONFIG, keep_states=keep))
+    assert [path.name for path in states(tmp_path)] == [f"state-{step:09d}.pt" for step in (6, 8, 10)[-keep:]]
+    assert (tmp_path / BEST).is_file()
+
+
 def test_the_last_states_are_kept_and_a_damaged_one_gives_way_to_the_one_before(tmp_path):
     whole = train(tmp_path / "whole", Regression())
     with pytest.raises(Killed):
         train(tmp_path / "parts", Regression(killed_at=9))
     kept = states(tmp_path / "parts")
-    assert [p.name for p in kept] == ["state-000000006.pt", "state-000000008.pt"] and len(kept) == KEPT
+    assert [p.name for p in kept] == ["state-000000006.pt", "state-000000008.pt"]
     kept[-1].write_bytes(kept[-1].read_bytes()[:-500])
     with pytest.warns(UserWarning, match=r"state-000000008\.pt: damaged"):
         resumed = train(tmp_path / "parts", Regression())

@@ -126,7 +126,7 @@ usage: neurolm VERB ...          neurolm VERB --help shows what a verb takes
 {verbs}
 
 Every command that was interrupted goes on where it was when it is given again.
-A file of settings (--config run.yaml) and dotted flags (--tokenizer.steps 800) change a recipe; --print_config shows
+A file of settings (--config run.yaml) and dotted flags (--tokenizer.steps 800) change a recipe; --print-config shows
 all settings. neurolm --version prints the version."""
 
 

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import difflib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import yaml
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
 
 from neurolm.cli import VERBS
-from neurolm.config import STAGES, RunConfig, from_json
+from neurolm.config import STAGES, RunConfig, from_json, to_json
 from neurolm.data.sites import SITES
 from neurolm.errors import ConfigError
 from neurolm.recipes import RECIPES, recipe
@@ -32,13 +33,15 @@ def parse(verb: str, given: Sequence[str]) -> Namespace:
     ConfigError
         If a flag or value is not valid; the message names the valid ones.
     SystemExit
-        After ``--help`` and ``--print_config``.
+        After ``--help``.
     """
+    given = [_with_underscores(word) for word in given]
     parser = ArgumentParser(
         prog=f"neurolm {verb}",
         description=f"{VERBS[verb][0]}\n\n  {VERBS[verb][1]}",
         exit_on_error=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        print_config=None,  # prints what was not validated; see settings_text
     )
     _ADD[verb](parser)
     if verb in _WITH_RECIPE and {"-h", "--help"} & set(given):
@@ -47,9 +50,23 @@ def parse(verb: str, given: Sequence[str]) -> Namespace:
         _add_recipe(parser, _base(given))
     _check_flags(parser, verb, given)
     try:
-        return parser.parse_args(list(given))
+        return parser.parse_args(given)
     except (ArgumentError, argparse.ArgumentError) as error:
-        raise ConfigError(f"neurolm {verb}: {' '.join(str(error).split())} (see neurolm {verb} --help)") from error
+        raise ConfigError(f"neurolm {verb}: {_plain(str(error))} (see neurolm {verb} --help)") from error
+
+
+def _with_underscores(word: str) -> str:
+    """Flags may be written with hyphens too: ``--print-config`` as ``--print_config``."""
+    name, equals, value = word.partition("=")
+    return name[:2] + name[2:].replace("-", "_") + equals + value if name.startswith("--") else word
+
+
+def _plain(message: str) -> str:
+    """Write an error of the parser without Python's names of types: ``--tokenizer.steps: expected int, not 1.5``."""
+    message = re.sub(r'Parser key "([\w.]+)": ?', r"--\1: ", " ".join(message.split()))
+    message = re.sub(r"<class '(\w+)'>", r"\1", message)
+    message = re.sub(r"typing\.Literal\[(.*?)\]", lambda m: "one of " + m.group(1).replace("'", ""), message)
+    return re.sub(r"Expected an? (.*?)\. Got value: ", r"expected \1, not ", message)
 
 
 def place(given: str | Path) -> Path | str:
@@ -58,10 +75,30 @@ def place(given: str | Path) -> Path | str:
 
 
 def run_config(arguments: Namespace) -> RunConfig:
-    """Return the configuration among the arguments, validated."""
+    """Return the configuration among the arguments, validated.
+
+    Raises
+    ------
+    ConfigError
+        Naming the flag whose value is not valid.
+    """
     values = {f.name: arguments[f.name] for f in dataclasses.fields(RunConfig)}
     plain = {name: v.as_dict() if isinstance(v, Namespace) else v for name, v in values.items()}
-    return from_json(RunConfig, json.dumps(plain), source="settings")
+    try:
+        return from_json(RunConfig, json.dumps(plain), source="settings")
+    except ConfigError as error:
+        raise ConfigError(re.sub(r"^settings\.", "--", str(error))) from error
+
+
+def settings_text(arguments: Namespace, config: RunConfig) -> str:
+    """Write everything that a command was given, and the whole configuration, as YAML that ``--config`` reads."""
+    fields = {f.name for f in dataclasses.fields(RunConfig)}
+    given = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in vars(arguments).items()
+        if name not in (*fields, "stage", "config", "print_config", "resume", "seed") and value is not None
+    }
+    return yaml.safe_dump(given | json.loads(to_json(config)), sort_keys=False)
 
 
 def begun_config(out: Path) -> RunConfig | None:
@@ -117,12 +154,13 @@ def _check_flags(parser: ArgumentParser, verb: str, given: Sequence[str]) -> Non
                 f"neurolm {verb}: unknown flag {name}"
                 + (f": did you mean {' or '.join(near)}?" if near else ":")
                 + f" Valid are {plain}"
-                + (", and settings such as --tokenizer.steps (--print_config shows all)" if len(known) > 40 else "")
+                + (", and settings such as --tokenizer.steps (--print-config shows all)" if len(known) > 40 else "")
             )
 
 
 def _add_recipe(parser: ArgumentParser, base: RunConfig) -> None:
     parser.add_argument("--config", action=ActionConfigFile)
+    parser.add_argument("--print_config", action="store_true")
     parser.add_class_arguments(RunConfig)
     parser.set_defaults(dict(_flat(dataclasses.asdict(base))))
 
@@ -130,8 +168,8 @@ def _add_recipe(parser: ArgumentParser, base: RunConfig) -> None:
 def _describe_recipe(parser: ArgumentParser) -> None:
     """Say how settings are changed, instead of listing the hundred of them."""
     parser.add_argument("--recipe", help=f"start from one of {', '.join(RECIPES)} (tiny)")
-    parser.add_argument("--config", help="YAML file of settings, as --print_config prints them")
-    parser.add_argument("--print_config", action="store_true", help="print all settings as YAML and stop")
+    parser.add_argument("--config", help="YAML file of settings, as --print-config prints them")
+    parser.add_argument("--print-config", action="store_true", help="print all settings as YAML and stop")
     parser.add_argument("--STAGE.SETTING", metavar="VALUE", help="change a setting, say --tokenizer.learning_rate 1e-3")
 
 

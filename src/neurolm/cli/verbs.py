@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from neurolm.cli import as_flags, corpora, data, inspect, store
-from neurolm.cli.arguments import begun_config, parse, place, run_config
+from neurolm.cli.arguments import begun_config, parse, place, run_config, settings_text
 from neurolm.cli.show import Display, answer_lines, bar_characters
 from neurolm.config import STAGES, RunConfig, to_json
 from neurolm.errors import CheckpointError, ConfigError, QuestionError, RecordingError
@@ -91,12 +91,15 @@ def _train(arguments: Namespace) -> None:
         arguments, config = _begun_command(arguments)
     else:
         config = run_config(arguments)
+    if arguments.seed is not None:
+        config = _seeded(config, arguments.seed)
+    if arguments.print_config:
+        print(settings_text(arguments, config), end="")
+        return
     if arguments.stage is None:
         raise ConfigError(f"which stage? Give one of {', '.join(STAGES)}, or --resume and the folder of a run")
     store = _needed(arguments, "store", "the folder that `neurolm prepare` wrote")
     out = _needed(arguments, "out", "the folder of the run, the same for all stages")
-    if arguments.seed is not None:
-        config = _seeded(config, arguments.seed)
     tasks = _listed(arguments.tasks) or _begun_tasks(out)
     _set_threads(arguments.threads)
 
@@ -245,6 +248,9 @@ def _report(arguments: Namespace) -> None:
 
 def _demo(arguments: Namespace) -> None:
     config = run_config(arguments)
+    if arguments.print_config:
+        print(settings_text(arguments, config), end="")
+        return
     try:
         seeds = [int(seed) for seed in _listed(arguments.seeds) or ()]
     except ValueError as error:

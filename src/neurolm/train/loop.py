@@ -125,7 +125,7 @@ def run_stage(
 
     def save(step: int) -> None:
         resume = {"best": best, "module": module.state_dict(), "optimizer": optimizer.state_dict(), "average": average}
-        save_state(folder, step, resume)
+        save_state(folder, step, resume, keep=config.keep_states)
 
     with StopRequest() as request:
         for step in range(first, steps + 1):

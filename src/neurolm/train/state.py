@@ -1,4 +1,4 @@
-"""Resume states of a stage: the last two are kept, and a damaged one gives way to the one before it."""
+"""Resume states of a stage: the last few are kept, and a damaged one gives way to the one before it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ import torch
 
 from neurolm.files import remove_partial, write_atomic
 
-KEPT = 2
-"""States that are kept: the newest, and one more in case the disk damages it."""
 _NAME = re.compile(r"state-(\d+)\.pt")
 
 
-def save_state(folder: Path, step: int, content: Mapping[str, Any]) -> None:
-    """Write the state before a step, then remove all but the last ``KEPT``.
+def save_state(folder: Path, step: int, content: Mapping[str, Any], *, keep: int = 2) -> None:
+    """Write the state before a step, then remove all but the last ``keep``.
 
     Parameters
     ----------
@@ -29,6 +27,8 @@ def save_state(folder: Path, step: int, content: Mapping[str, Any]) -> None:
         The step that comes next.
     content
         Tensors and plain values; read back with ``weights_only=True``.
+    keep
+        States that are kept: the newest, and others in case the disk damages it.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def save_state(folder: Path, step: int, content: Mapping[str, Any]) -> None:
         If the disk is full, say; the earlier states are as they were.
     """
     write_atomic(folder / f"state-{step:09d}.pt", partial(torch.save, {**content, "step": step}))
-    for path in states(folder)[:-KEPT]:
+    for path in states(folder)[:-keep]:
         path.unlink(missing_ok=True)
 
 
