@@ -16,6 +16,8 @@ from neurolm.vocab import Vocabulary
 
 ATTENTION = ("full", "stair-step")
 SOFTMAX = ("range", "joint")
+PRECISIONS = ("auto", "float32", "bfloat16")
+COMPILE = ("auto", "always", "never")
 STAGES = ("language", "tokenizer", "pretrain", "instruct")
 """The stages of a run, in order."""
 
@@ -140,6 +142,14 @@ class StageConfig:
     the card's own words, as in the paper."""
     average: float = 0.0
     """Decay of the moving average of the weights that is validated and kept; 0 keeps the last weights themselves."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of matrix products; ``auto``: bfloat16 on GPUs that have it, else float32. Weights, losses, normalisations and
+    codebook are float32 in any case."""
+    compile: Literal["auto", "always", "never"] = "auto"
+    """Whether the model is compiled for its device; ``auto``: on GPUs."""
+    checkpointing: bool = False
+    """Keep only the inputs of a transformer's blocks for the backward pass and run them again there: a third more
+    arithmetic in a fraction of the memory."""
     evaluate_every: int = 100
     save_every: int = 100
     keep_states: int = 2
@@ -158,6 +168,8 @@ class StageConfig:
         _require(all(0 <= beta < 1 for beta in self.betas), f"betas must be in [0, 1), not {self.betas}")
         _require(0 <= self.warmup < 1, f"warmup must be in [0, 1), not {self.warmup}")
         _require(self.softmax in SOFTMAX, f"softmax must be one of {SOFTMAX}, not {self.softmax!r}")
+        _require(self.precision in PRECISIONS, f"precision must be one of {PRECISIONS}, not {self.precision!r}")
+        _require(self.compile in COMPILE, f"compile must be one of {COMPILE}, not {self.compile!r}")
         for name in ("dropout", "augment", "average"):
             _require(0 <= getattr(self, name) <= 1, f"{name} must be in [0, 1], not {getattr(self, name)}")
 

@@ -58,7 +58,14 @@ def tiny() -> RunConfig:
 
 
 def _paper(
-    name: str, *, layers: int, heads: int, width: int, instruct_rate: float, instruct_epochs: float
+    name: str,
+    *,
+    layers: int,
+    heads: int,
+    width: int,
+    instruct_rate: float,
+    instruct_epochs: float,
+    checkpointing: bool = False,
 ) -> RunConfig:
     """Return the paper's run, on 8 GPUs: batch sizes here are those of one GPU."""
     return RunConfig(
@@ -74,7 +81,7 @@ def _paper(
         ),
         language=StageConfig(
             epochs=1, eeg_batch=0, text_batch=16, learning_rate=6e-4, final_learning_rate=6e-5, weight_decay=0.1,
-            betas=(0.9, 0.95), clip=1.0, evaluate_every=1000, save_every=1000,
+            betas=(0.9, 0.95), clip=1.0, evaluate_every=1000, save_every=1000, checkpointing=checkpointing,
         ),
         tokenizer=StageConfig(
             epochs=50, eeg_batch=64, text_batch=16, learning_rate=5e-5, final_learning_rate=1e-5, weight_decay=1e-4,
@@ -83,11 +90,12 @@ def _paper(
         pretrain=StageConfig(
             epochs=20, eeg_batch=60, text_batch=4, learning_rate=6e-4, final_learning_rate=6e-5, weight_decay=0.1,
             betas=(0.9, 0.95), clip=1.0, softmax="joint", evaluate_every=1000, save_every=1000,
+            checkpointing=checkpointing,
         ),
         instruct=StageConfig(
             epochs=instruct_epochs, eeg_batch=64, text_batch=16, max_patches=276, learning_rate=instruct_rate,
             final_learning_rate=instruct_rate / 10, weight_decay=0.1, betas=(0.9, 0.95), clip=1.0,
-            softmax="joint", evaluate_every=500, save_every=500,
+            softmax="joint", evaluate_every=500, save_every=500, checkpointing=checkpointing,
         ),
     )  # fmt: skip
 
@@ -104,7 +112,7 @@ def large() -> RunConfig:
 
 def xl() -> RunConfig:
     """NeuroLM-XL: GPT-2 XL (1.5B)."""
-    return _paper("xl", layers=48, heads=25, width=1600, instruct_rate=2e-5, instruct_epochs=3)
+    return _paper("xl", layers=48, heads=25, width=1600, instruct_rate=2e-5, instruct_epochs=3, checkpointing=True)
 
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {f.__name__: f for f in (tiny, base, large, xl)}

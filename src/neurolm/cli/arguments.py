@@ -15,11 +15,13 @@ import yaml
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
 
 from neurolm.cli import VERBS
-from neurolm.config import STAGES, RunConfig, from_json, to_json
+from neurolm.config import COMPILE, PRECISIONS, STAGES, RunConfig, from_json, to_json
 from neurolm.data.sites import SITES
 from neurolm.errors import ConfigError
 from neurolm.recipes import RECIPES, recipe
 
+FOR_ALL_STAGES = ("seed", "precision", "compile")
+"""Settings of stages that may be given once for all of them."""
 UNITS = ("V", "mV", "uV", "nV", "auto")
 POLICIES = ("nearest", "drop", "error")
 """As in ``api.POLICIES``, which would import torch; a test compares them."""
@@ -96,7 +98,7 @@ def settings_text(arguments: Namespace, config: RunConfig) -> str:
     given = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in vars(arguments).items()
-        if name not in (*fields, "stage", "config", "print_config", "resume", "seed") and value is not None
+        if name not in (*fields, "stage", "config", "print_config", "resume", *FOR_ALL_STAGES) and value is not None
     }
     return yaml.safe_dump(given | json.loads(to_json(config)), sort_keys=False)
 
@@ -317,6 +319,10 @@ def _train(parser: ArgumentParser) -> None:
     parser.add_argument("--out", type=Path | None, help="folder of the run, the same for all stages")
     parser.add_argument("--tasks", type=str | None, help="tasks to learn, as a,b; by default all that the store has")
     parser.add_argument("--seed", type=int | None, help="seed of all stages")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, help="of matrix products (auto: bfloat16 on GPUs that have it, else float32)"
+    )
+    parser.add_argument("--compile", choices=COMPILE, help="compile the model for its device (auto: on GPUs)")
     _add_text(parser)
     _add_device(parser)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from neurolm.cli import as_flags, corpora, data, inspect, store
-from neurolm.cli.arguments import begun_config, parse, place, run_config, settings_text
+from neurolm.cli.arguments import FOR_ALL_STAGES, begun_config, parse, place, run_config, settings_text
 from neurolm.cli.show import Display, answer_lines, bar_characters
 from neurolm.config import STAGES, RunConfig, to_json
 from neurolm.errors import CheckpointError, ConfigError, QuestionError, RecordingError
@@ -91,8 +91,7 @@ def _train(arguments: Namespace) -> None:
         arguments, config = _begun_command(arguments)
     else:
         config = run_config(arguments)
-    if arguments.seed is not None:
-        config = _seeded(config, arguments.seed)
+    config = _in_all_stages(config, arguments)
     if arguments.print_config:
         print(settings_text(arguments, config), end="")
         return
@@ -104,6 +103,7 @@ def _train(arguments: Namespace) -> None:
     _set_threads(arguments.threads)
 
     from neurolm.data.text import read_texts
+    from neurolm.train.execution import product_dtype
     from neurolm.train.instruct import train_instruct
     from neurolm.train.language import train_language
     from neurolm.train.pretrain import train_pretrain
@@ -116,8 +116,9 @@ def _train(arguments: Namespace) -> None:
     if is_done(opened, arguments.stage):
         console.print(f"{out / arguments.stage}: this stage is finished", markup=False, soft_wrap=True)
         return
+    dtype = str(product_dtype(config.stage(arguments.stage), opened.device)).removeprefix("torch.")
     console.print(
-        f"recipe {config.recipe}, tasks {', '.join(t.name for t in opened.tasks)}, device {opened.device}",
+        f"recipe {config.recipe}, tasks {', '.join(t.name for t in opened.tasks)}, device {opened.device}, {dtype}",
         markup=False,
         soft_wrap=True,
     )
@@ -364,8 +365,10 @@ def _begun_tasks(out: Path) -> list[str] | None:
     return json.loads(path.read_text(encoding="utf-8")).get("tasks") if path.is_file() else None
 
 
-def _seeded(config: RunConfig, seed: int) -> RunConfig:
-    stages: dict[str, Any] = {name: dataclasses.replace(config.stage(name), seed=seed) for name in STAGES}
+def _in_all_stages(config: RunConfig, arguments: Namespace) -> RunConfig:
+    """Set what was given once for all stages."""
+    given = {name: arguments[name] for name in FOR_ALL_STAGES if arguments[name] is not None}
+    stages: dict[str, Any] = {name: dataclasses.replace(config.stage(name), **given) for name in STAGES}
     return dataclasses.replace(config, **stages)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from neurolm.config import StageConfig
 from neurolm.errors import NeuroLMError, Stopped
 from neurolm.files import write_atomic
+from neurolm.train.execution import precision, product_dtype, set_execution
 from neurolm.train.feed import Feed
 from neurolm.train.optim import learning_rate, make_optimizer
 from neurolm.train.speed import Speedometer
@@ -111,6 +113,7 @@ def run_stage(
     """
     folder.mkdir(parents=True, exist_ok=True)
     module = stage.module.to(device)
+    set_execution(module, config, device)
     optimizer = make_optimizer(module, config, device)
     average = {name: p.detach().clone() for name, p in _trainable(module)} if config.average else {}
     first, best = 0, math.inf
@@ -119,7 +122,7 @@ def run_stage(
         optimizer.load_state_dict(saved["optimizer"])
         average, first, best = saved["average"], saved["step"], saved["best"]
     log = _Log(folder / LOG, first=first)
-    speed = Speedometer(folder / SPEED, device=device, first=first, steps=steps)
+    speed = Speedometer(folder / SPEED, device=device, first=first, steps=steps, dtype=product_dtype(config, device))
     feed = Feed(stage.batch, first=first, steps=steps, workers=_workers(workers, device))
     batches = iter(feed)
 
@@ -132,7 +135,7 @@ def run_stage(
             last = step == steps
             if last or (step % config.evaluate_every == 0 and step > 0):
                 with _averaged(module, average):
-                    figures = _evaluate(stage, module)
+                    figures = _evaluate(stage, module, config, device)
                     if figures.get("score", math.inf) < best:
                         best = figures["score"]
                         write_atomic(folder / BEST, partial(torch.save, module.state_dict()))
@@ -185,7 +188,7 @@ def train_step(
     total, tokens = 0.0, 0
     sources: tuple[str, ...] = ()
     figures: dict[str, float] = {}
-    for losses in stage.losses(step, batch):  # a pass's activations go before the next pass makes its own
+    for losses in _passes(stage, step, batch, partial(precision, config, next(module.parameters()).device)):
         _require_finite(losses.total, "loss", stage.name, step, losses.sources)
         losses.total.backward()
         total, tokens, sources = total + float(losses.total.detach()), tokens + losses.tokens, sources + losses.sources
@@ -213,9 +216,25 @@ def _trainable(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
     return [(name, p) for name, p in module.named_parameters() if p.requires_grad]
 
 
-def _evaluate(stage: Stage, module: nn.Module) -> dict[str, float]:
+def _passes(
+    stage: Stage, step: int, batch: Any, precision: Callable[[], AbstractContextManager[object]]
+) -> Iterator[Losses]:
+    """A step's passes, each run forwards in the precision of the products; its backward pass follows outside of it.
+
+    A pass's activations go before the next one makes its own.
+    """
+    passes = iter(stage.losses(step, batch))
+    while True:
+        with precision():
+            losses = next(passes, None)
+        if losses is None:
+            return
+        yield losses
+
+
+def _evaluate(stage: Stage, module: nn.Module, config: StageConfig, device: torch.device) -> dict[str, float]:
     module.eval()
-    with torch.no_grad():
+    with torch.no_grad(), precision(config, device):
         figures = stage.validate()
     module.train()
     return figures
