@@ -6,11 +6,14 @@ workers gives the same training.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+import torch
 
 AHEAD = 2
 """Batches that each worker is ahead."""
@@ -28,6 +31,8 @@ class Feed(Generic[B]):
         The first step, and the one after the last.
     workers
         Threads; 0 makes each batch when it is wanted.
+    pin
+        Whether to hand out batches in page-locked memory, from which a GPU copies beside the work of both.
 
     Attributes
     ----------
@@ -35,8 +40,9 @@ class Feed(Generic[B]):
         Seconds that the last batch was waited for.
     """
 
-    def __init__(self, make: Callable[[int], B], *, first: int, steps: int, workers: int) -> None:
-        self.make, self.steps, self.workers = make, range(first, steps), workers
+    def __init__(self, make: Callable[[int], B], *, first: int, steps: int, workers: int, pin: bool = False) -> None:
+        self.make = (lambda step: pinned(make(step))) if pin else make
+        self.steps, self.workers = range(first, steps), workers
         self.waited = 0.0
 
     def __iter__(self) -> Iterator[B]:
@@ -63,3 +69,17 @@ class Feed(Generic[B]):
             finally:  # the training stopped: what nobody will use is not made
                 for future in waiting:
                     future.cancel()
+
+
+def pinned(batch: Any) -> Any:
+    """Return a batch with its tensors in page-locked memory: any nesting of dataclasses, dicts, lists and tuples."""
+    if isinstance(batch, torch.Tensor):
+        return batch.pin_memory()
+    if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
+        fields = {f.name: pinned(getattr(batch, f.name)) for f in dataclasses.fields(batch)}
+        return dataclasses.replace(batch, **fields)
+    if isinstance(batch, dict):
+        return {name: pinned(value) for name, value in batch.items()}
+    if isinstance(batch, list | tuple):
+        return type(batch)(map(pinned, batch))
+    return batch

@@ -123,7 +123,7 @@ def run_stage(
         average, first, best = saved["average"], saved["step"], saved["best"]
     log = _Log(folder / LOG, first=first)
     speed = Speedometer(folder / SPEED, device=device, first=first, steps=steps, dtype=product_dtype(config, device))
-    feed = Feed(stage.batch, first=first, steps=steps, workers=_workers(workers, device))
+    feed = Feed(stage.batch, first=first, steps=steps, workers=_workers(workers, device), pin=device.type == "cuda")
     batches = iter(feed)
 
     def save(step: int) -> None:

@@ -137,7 +137,7 @@ class TokenizerStage:
         quantise = step >= self.module.config.quantise_from * self.steps
         if quantise and not self.module.quantizer.initialised:
             self._start_codebook()
-        words = self.words[batch.words.to(self.device)]
+        words = self.words[batch.words.to(self.device, non_blocking=True)]
         self.moved, used = [], []
         for patches, sources in zip(batch.patches, batch.sources, strict=True):
             out = self.module.loss(patches.to(self.device), words, reversal(step, self.steps), quantise=quantise)
