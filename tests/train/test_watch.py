@@ -97,5 +97,5 @@ def test_a_resumed_run_is_told_the_same_and_nothing_twice():
     resumed = Watch("tokenizer", codes=CODES)
     assert told(resumed, rows[:190]) == [] and told(resumed, rows[190:]) == whole
     later = Watch("tokenizer", codes=CODES)
-    later.see({"step": 200, "kind": "warning", "name": "codebook", "text": "…"})
+    later.see({"step": 200, "kind": "warning", "warning": "codebook", "message": "…"})
     assert told(later, rows) == []

@@ -33,6 +33,10 @@ VERBS = {
         "run a stage: language, tokenizer, pretrain, instruct",
         "neurolm train tokenizer --store store --out runs/mine",
     ),
+    "runs": (
+        "list runs and how far each is, or compare some",
+        "neurolm runs compare runs/one runs/other --out curves.png",
+    ),
     "evaluate": (
         "answer all tasks on held-out subjects, beside a baseline",
         "neurolm evaluate --model runs/mine --store store",

@@ -327,6 +327,14 @@ def _train(parser: ArgumentParser) -> None:
     _add_device(parser)
 
 
+def _runs(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "folders", type=Path, nargs="*", metavar="FOLDER", help="search below these (runs); or: compare RUN RUN …"
+    )
+    parser.add_argument("--out", type=Path | None, metavar="FILE", help="PNG of the curves (compare)")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+
+
 def _evaluate(parser: ArgumentParser) -> None:
     parser.add_argument("--model", type=Path | None, help="folder of the run, or of its instruct stage")
     parser.add_argument("--store", type=place, help="the store the run was trained on")
@@ -412,6 +420,7 @@ _ADD = {
     "store": _store,
     "overlap": _overlap,
     "train": _train,
+    "runs": _runs,
     "evaluate": _evaluate,
     "ask": _ask,
     "convert": _convert,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from neurolm.cli import as_flags, corpora, data, inspect, store
+from neurolm.cli import as_flags, corpora, data, inspect, runs, store
 from neurolm.cli.arguments import FOR_ALL_STAGES, begun_config, parse, place, run_config, settings_text
 from neurolm.cli.show import Display, answer_lines, bar_characters
 from neurolm.config import STAGES, RunConfig, to_json
@@ -391,6 +391,7 @@ _RUN = {
     "store": store.store,
     "overlap": data.overlap,
     "train": _train,
+    "runs": runs.runs,
     "evaluate": _evaluate,
     "ask": _ask,
     "convert": _convert,

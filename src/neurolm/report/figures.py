@@ -43,8 +43,8 @@ _STYLE: Any = {
 }
 SMOOTHED = 0.03
 """Share of the steps over which a training curve is averaged."""
-STEP_FIGURES = ("step", "kind", "loss", "lr", "gradient_norm", "codes_used", "code_perplexity", "text_perplexity",
-                "eeg_perplexity", "eeg_accuracy", "score")  # fmt: skip
+STEP_FIGURES = ("step", "kind", "loss", "lr", "gradient_norm", "codes_used", "dead_codes", "code_perplexity",
+                "text_perplexity", "eeg_perplexity", "eeg_accuracy", "score")  # fmt: skip
 """Keys of a log row that are no loss of their own."""
 _LINE: dict[str, Any] = {"linewidth": 1.2}
 _DOTS: dict[str, Any] = {"linewidth": 0.7, "marker": "o", "markersize": 3.5}

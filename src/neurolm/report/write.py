@@ -8,7 +8,6 @@ What a run has not reached yet is left out.
 from __future__ import annotations
 
 import html
-import json
 import statistics
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from neurolm.files import write_text
 from neurolm.report import figures
 from neurolm.report.page import CSS, PAGE, html_table, picture
 from neurolm.report.table import COLUMNS, TEXT_COLUMNS, result_rows
+from neurolm.train.rows import LOG, read_log
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,7 +72,7 @@ def write_report(
     """
     from neurolm.data.store import Store
 
-    if not any((run / stage / "log.jsonl").is_file() for stage in STAGES):
+    if not any((run / stage / LOG).is_file() for stage in STAGES):
         raise CheckpointError(f"{run}: no run here (none of its stages has a log.jsonl); give the folder of a run")
     folder = store or run / STORE
     opened = Store(folder) if store is not None or folder.is_dir() else None
@@ -271,7 +271,7 @@ def _quality(evaluation: Evaluation | None) -> str:
 
 
 def _curves(run: Path) -> str:
-    logs = {stage: _log(run / stage / "log.jsonl") for stage in STAGES}
+    logs = {stage: read_log(run / stage) for stage in STAGES}
     logs = {stage: rows for stage, rows in logs.items() if rows}
     if not logs:
         return ""
@@ -283,18 +283,6 @@ def _curves(run: Path) -> str:
         "codes keep the EEG. domain: how well a classifier tells EEG from text (0.69: not at all). eeg: prediction of "
         "the next second's codes. text: prediction of the next word piece. answer and the tasks' names: the answers.",
     )
-
-
-def _log(path: Path) -> list[dict]:
-    if not path.is_file():
-        return []
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:  # a row cut off when the process was killed
-            continue
-    return rows
 
 
 def _tokenizer(run: Path, store: Store | None, evaluation: Evaluation | None) -> str:
@@ -309,7 +297,7 @@ def _tokenizer(run: Path, store: Store | None, evaluation: Evaluation | None) ->
     parts = [
         "<h2>Neural tokenizer</h2>\n",
         picture(
-            figures.codebook(_log(run / "tokenizer" / "log.jsonl"), counts),
+            figures.codebook(read_log(run / "tokenizer"), counts),
             "Codebook use",
             "Left: how many of the codes are used; perplexity is the number of equally frequent codes that would be as "
             "varied. Few codes in use would mean a collapsed codebook. Right: how even their use is at the end.",

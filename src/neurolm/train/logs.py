@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from neurolm.files import write_atomic
+from neurolm.train.rows import LOG, TRAINING, VALIDATION, WARNING, read_rows
 from neurolm.train.sinks import Sinks
 from neurolm.train.speed import Speedometer
 from neurolm.train.watch import Watch
-
-LOG, SPEED = "log.jsonl", "speed.jsonl"
-TRAINING, VALIDATION, WARNING = "training", "validation", "warning"
-"""Kinds of rows in the log."""
 
 
 class Logs:
@@ -62,29 +58,7 @@ class Logs:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
             for name, text in concerns.items():
-                file.write(json.dumps({"step": step, "kind": WARNING, "name": name, "text": text}) + "\n")
+                file.write(json.dumps({"step": step, "kind": WARNING, "warning": name, "message": text}) + "\n")
         self.sinks.write(step, kind, {name: value for name, value in figures.items() if math.isfinite(value)})
         for text in concerns.values():
             warnings.warn(text, stacklevel=3)
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read a file of rows with steps; one that was cut off when the process was killed is left out."""
-    rows = []
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return []
-    for line in text.splitlines():
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(row, dict) and isinstance(row.get("step"), int):
-            rows.append(row)
-    return rows
-
-
-def read_log(folder: Path) -> Sequence[dict[str, Any]]:
-    """Read the rows of a stage's log: figures of training and validation, without the warnings."""
-    return [row for row in read_rows(folder / LOG) if row.get("kind") in (TRAINING, VALIDATION)]

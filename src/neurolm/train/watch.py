@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from neurolm.train.rows import TRAINING, VALIDATION, WARNING
+
 COLLAPSED_PERPLEXITY, COLLAPSED_LIVING = 0.1, 0.5
 """Shares of the codes: a perplexity of their use below the one, or fewer living ones than the other, is a collapse …"""
 COLLAPSED_EVALUATIONS, COLLAPSED_STEPS = 3, 100
@@ -47,12 +49,12 @@ class Watch:
     def see(self, row: Mapping[str, Any]) -> dict[str, str]:
         """Return what is to be told after this row: text by a short name."""
         found: dict[str, str | None] = {}
-        if row["kind"] == "warning":
-            self.told.add(row["name"])
-        elif row["kind"] == "training":
+        if row["kind"] == WARNING:
+            self.told.add(row["warning"])
+        elif row["kind"] == TRAINING:
             found = {"loss": self._loss(row), "gradient": self._gradient(row)}
             self._note_codebook(row)
-        elif row["kind"] == "validation":
+        elif row["kind"] == VALIDATION:
             found = {"codebook": self._codebook(row["step"])}
         new = {name: text for name, text in found.items() if text is not None and name not in self.told}
         self.told |= new.keys()

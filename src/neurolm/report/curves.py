@@ -1,0 +1,133 @@
+"""The curves of several runs in one picture: a row for each stage, a panel for each figure, a colour for each run."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurolm.config import STAGES
+from neurolm.errors import CheckpointError
+from neurolm.files import write_atomic
+from neurolm.report.figures import COLOURS, DPI, GREY, WIDTH, smooth, styled
+from neurolm.train.rows import SPEED, TRAINING, VALIDATION, read_log, read_rows
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PANELS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "language": (("text", "text", "loss (nats per token)"),),
+    "tokenizer": (
+        ("frequency", "spectrum", "mean squared error (SD²)"),
+        ("raw", "waveform", "mean squared error (SD²)"),
+        ("code_perplexity", "codebook", "perplexity (codes)"),
+    ),
+    "pretrain": (
+        ("eeg", "next second's codes", "loss (nats per code)"),
+        ("text", "text", "loss (nats per token)"),
+        ("eeg_accuracy", "next second's codes", "accuracy"),
+    ),
+    "instruct": (
+        ("answer", "answers", "loss (nats)"),
+        ("text", "text", "loss (nats per token)"),
+        ("balanced_accuracy", "answers, mean over the tasks", "balanced accuracy"),
+    ),
+}
+"""What is drawn of each stage: figure of the log, title, axis with its unit. The last of each row is the speed."""
+RATE = ("tokens_per_second", "speed", "real tokens a second")
+COLUMNS = 4
+VALIDATED_AS = {"answer": "score"}
+"""Figures that have another name in validation."""
+
+
+def write_curves(runs: Mapping[str, Path], out: Path) -> Path:
+    """Write the curves of runs, by name, as a PNG.
+
+    Raises
+    ------
+    CheckpointError
+        If none of them has a curve.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    logs = {
+        name: {stage: (read_log(run / stage), read_rows(run / stage / SPEED)) for stage in STAGES}
+        for name, run in runs.items()
+    }
+    if not any(log for stages in logs.values() for log, _ in stages.values()):
+        raise CheckpointError(f"{', '.join(map(str, runs.values()))}: no step was logged in any stage: nothing to draw")
+    buffer = io.BytesIO()
+    FigureCanvasAgg(curves(logs)).print_png(buffer, metadata={"Software": None})
+    write_atomic(out, lambda temporary: temporary.write_bytes(buffer.getvalue()))
+    return out
+
+
+@styled
+def curves(logs: Mapping[str, Mapping[str, tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]]]) -> Figure:
+    """Draw training as lines, averaged over neighbouring steps, and validation as dots.
+
+    Parameters
+    ----------
+    logs
+        For each run by name and each stage, the rows of its log and of its speed.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    stages = [stage for stage in STAGES if any(log[stage][0] for log in logs.values())]
+    figure = Figure(figsize=(1.4 * WIDTH, 2.5 * len(stages) + 0.5), dpi=DPI)
+    grid = figure.subplots(len(stages), COLUMNS, squeeze=False)
+    for row, stage in zip(grid, stages, strict=True):
+        panels = [*PANELS[stage], RATE]
+        for axes, (name, title, unit) in zip(row, panels, strict=False):
+            axes.set(title=f"{stage}: {title}", xlabel="step", ylabel=unit)
+            axes.margins(y=0.08)
+            for place, (colour, log) in enumerate(zip(_colours(len(logs)), logs.values(), strict=True)):
+                rows, speed = log[stage]
+                wide = 1 + 1.2 * (len(logs) - 1 - place) / len(logs)  # so that curves that are the same all show
+                _draw(axes, speed if name == RATE[0] else rows, name, color=colour, width=wide)
+            axes.locator_params(axis="x", integer=True)
+            axes.set_xlim(left=0)
+            if name == RATE[0]:
+                axes.set_ylim(bottom=0)
+        for axes in row[len(panels) :]:
+            axes.set_axis_off()
+    handles = [Line2D([], [], color=c, label=n) for c, n in zip(_colours(len(logs)), logs, strict=True)]
+    handles += [Line2D([], [], color=GREY, label="training"), Line2D([], [], color=GREY, marker="o", linewidth=0.7,
+                label="validation")]  # fmt: skip
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
+    return figure
+
+
+def _colours(count: int) -> list[str]:
+    return [COLOURS[i % len(COLOURS)] for i in range(count)]
+
+
+def _draw(axes: Axes, rows: Sequence[Mapping[str, Any]], name: str, *, color: str, width: float) -> None:
+    if name == RATE[0]:
+        axes.plot(*_points(rows, name, None), color=color, linewidth=width, marker=".", markersize=4)
+        return
+    steps, values = _points(rows, name, TRAINING)
+    if len(steps):
+        axes.plot(steps, smooth(values), color=color, linewidth=width)
+    validated = _points(rows, VALIDATED_AS.get(name, name), VALIDATION)
+    axes.plot(*validated, color=color, linewidth=0.6 * width, marker="o", markersize=2.5 + width)
+
+
+def _points(rows: Sequence[Mapping[str, Any]], name: str, kind: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and values of a figure: of a kind of row; the mean over tasks where each task has its own."""
+    found = []
+    for row in rows:
+        if kind is not None and row.get("kind") != kind:
+            continue
+        own = [row[key] for key in row if key == name or key.endswith(f"/{name}")]
+        numbers = [v for v in own if isinstance(v, int | float) and math.isfinite(v)]
+        if numbers:
+            found.append((row["step"], sum(numbers) / len(numbers)))
+    steps, values = np.array(found, float).reshape(-1, 2).T
+    return steps, values
