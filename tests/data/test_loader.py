@@ -94,6 +94,28 @@ def test_every_patch_predicts_the_next_second_of_its_channel(packed):
     assert (tokens.target == NO_TARGET).all()
 
 
+@pytest.mark.parametrize("packed", [True, False])
+def test_the_last_second_may_be_left_out_of_what_the_language_model_reads(packed):
+    samples = [indexed_sample(3, [7, 19]), indexed_sample(2, [3, 4, 5])]
+    whole, less = (
+        build_batch(samples, [Document(sample=i, predict_eeg=True, last_second=x) for i in range(2)], packed=packed)
+        for x in (True, False)
+    )
+    assert torch.equal(whole.patches.samples, less.patches.samples)
+    read = [tokens.patch[tokens.patch != NO_PATCH].tolist() for tokens in (whole.tokens, less.tokens)]
+    last = {2 * 2, 2 * 2 + 1, *(6 + 3 + i for i in range(3))}
+    assert sorted(read[0]) == list(range(12)) and sorted(read[1]) == sorted(set(range(12)) - last)
+
+    def targets(tokens):
+        """Where each patch is, and what it predicts: the same, wherever they stand in the rows."""
+        wanted = tokens.target_patch != NO_PATCH
+        names = ("patch", "target_patch", "step", "position")
+        return sorted(zip(*(getattr(tokens, name)[wanted].tolist() for name in names), strict=True))
+
+    assert targets(whole.tokens) == targets(less.tokens) and len(targets(less.tokens)) == 7
+    assert (less.tokens.target_patch[less.tokens.document != PADDING] != NO_PATCH).all()
+
+
 def test_text_counts_on_from_the_eeg_and_predicts_only_the_answer():
     batch = build_batch([indexed_sample(2, [7, 19])], [Document(sample=0, text=[50, 51, 52, 53, 54], predict_from=3)])
     tokens = batch.tokens

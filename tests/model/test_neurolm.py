@@ -178,3 +178,17 @@ def test_recipes_take_no_memory_on_meta() -> None:
         with torch.device("meta"):
             model = NeuroLM(recipe(name).model)
         assert all(value.is_meta for value in model.state_dict().values()), name
+
+
+def test_the_last_second_of_eeg_changes_no_loss_and_no_gradient(model: NeuroLM, samples: list[Sample]) -> None:
+    """Nobody sees it and it predicts nothing, so pretraining leaves it out of the language model's work."""
+    found = []
+    for last_second in (True, False):
+        model.zero_grad()
+        documents = [Document(sample=i, predict_eeg=True, last_second=last_second) for i in range(len(samples))]
+        losses = model.loss(build_batch(samples, documents), softmax="joint")
+        losses.eeg.backward()
+        found.append([losses.eeg.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)])
+        assert int(losses.eeg_count) == sum(len(s.second) - s.channels for s in samples)
+    for whole, less in zip(*found, strict=True):
+        torch.testing.assert_close(less, whole, rtol=1e-4, atol=1e-4)

@@ -37,6 +37,11 @@ class Sample:
         """Length of the window."""
         return int(self.second[-1]) + 1
 
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return len(self.second) // self.seconds
+
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
@@ -50,6 +55,13 @@ class Document:
     """First index of ``text`` that is to be predicted; ``len(text)`` or more predicts none."""
     predict_eeg: bool = False
     """Whether each patch predicts the code of the next second of its channel."""
+    last_second: bool = True
+    """Whether the language model reads the last second of the EEG. Where nothing follows it, it predicts nothing and
+    nobody else sees it, so that the loss is the same without."""
+
+    def patches(self, sample: Sample) -> int:
+        """How many patches of its sample the language model reads."""
+        return len(sample.second) - (0 if self.last_second else sample.channels)
 
 
 def sample_from(
@@ -187,7 +199,7 @@ def build_tokens(
     documents: Sequence[Document], samples: Sequence[Sample] = (), starts: Sequence[int] = (), *, packed: bool = True
 ) -> Tokens:
     """Pack documents for the language model; ``starts`` is where ``build_patches`` put each sample."""
-    sizes = [(0 if d.sample is None else len(samples[d.sample].second)) + len(d.text) for d in documents]
+    sizes = [(0 if d.sample is None else d.patches(samples[d.sample])) + len(d.text) for d in documents]
     layout = _layout(sizes, packed=packed)
     names = ("document", "step", "position", "text", "patch", "target", "target_patch")
     empty = (PADDING, 0, 0, NO_TEXT, NO_PATCH, NO_TARGET, NO_PATCH)
@@ -196,15 +208,16 @@ def build_tokens(
     for item, size, start, number in zip(documents, sizes, layout.start, layout.number, strict=True):
         out["document"][start : start + size] = number
         sample = None if item.sample is None else samples[item.sample]
-        eeg, seconds = (0, 0) if sample is None else (len(sample.second), sample.seconds)
+        eeg, seconds = (0, 0) if sample is None else (item.patches(sample), sample.seconds)
+        assert item.last_second or not len(item.text), "text follows all of the EEG"
         if sample is not None and item.sample is not None:
             span = slice(start, start + eeg)
-            out["step"][span] = out["position"][span] = sample.second
+            out["step"][span] = out["position"][span] = sample.second[:eeg]
             first = starts[item.sample]
             out["patch"][span] = np.arange(first, first + eeg)
             if item.predict_eeg:  # the target at (second s, channel c) is the code of (s + 1, c)
-                channels = eeg // seconds
-                out["target_patch"][start : start + eeg - channels] = np.arange(first + channels, first + eeg)
+                targets = len(sample.second) - sample.channels
+                out["target_patch"][start : start + targets] = first + sample.channels + np.arange(targets)
         text = np.asarray(item.text, np.int64)
         span = slice(start + eeg, start + size)
         out["text"][span] = text

@@ -120,7 +120,9 @@ def text_validation(module: NeuroLM, stream: np.ndarray, config: StageConfig, de
 
 
 def _batch(samples: Sequence[Sample], rows: np.ndarray | Sequence[np.ndarray]) -> Batch:
-    documents = [Document(sample=i, predict_eeg=True) for i in range(len(samples))]
+    documents = [
+        Document(sample=i, predict_eeg=True, last_second=sample.seconds == 1) for i, sample in enumerate(samples)
+    ]
     return build_batch(samples, documents + [Document(text=row) for row in rows])
 
 
