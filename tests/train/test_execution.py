@@ -12,8 +12,9 @@ from neurolm.errors import ConfigError
 from neurolm.train.execution import precision, product_dtype, set_execution
 from neurolm.train.instruct import train_instruct
 from neurolm.train.language import train_language
-from neurolm.train.loop import Progress, read_log
+from neurolm.train.loop import Progress
 from neurolm.train.pretrain import train_pretrain
+from neurolm.train.rows import read_log
 from neurolm.train.run import open_run
 from neurolm.train.tokenizer import train_tokenizer
 

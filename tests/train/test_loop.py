@@ -5,6 +5,7 @@ import json
 import math
 import os
 import signal
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -17,8 +18,9 @@ from torch import nn
 
 from neurolm.config import StageConfig
 from neurolm.errors import Stopped, StoreError, WriteError
-from neurolm.train.loop import BEST, SPEED, Losses, TrainingStopped, read_log, run_stage
+from neurolm.train.loop import BEST, Losses, TrainingStopped, run_stage
 from neurolm.train.optim import learning_rate
+from neurolm.train.rows import LOG, SPEED, read_log, read_rows
 from neurolm.train.state import load_state, states
 
 CONFIG = StageConfig(
@@ -51,7 +53,7 @@ class Regression:
         if step == self.killed_at:
             raise Killed
         loss = (self.module(x) - x.sum(1, keepdim=True)).square().mean()
-        yield Losses(total=loss, parts={}, tokens=16, sources=("recording-a@0s",))
+        yield Losses(total=loss, parts={}, tokens=16, sources=("recording-a@0s",), flops=10**6)
 
     def after_step(self) -> None:
         pass
@@ -184,6 +186,52 @@ def test_a_full_disk_stops_with_the_reason_and_training_goes_on_from_the_last_st
     monkeypatch.undo()
     resumed = train(tmp_path / "parts", Regression())
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+class Collapsing(Regression):
+    """Trains a codebook, it says, of which three codes in a hundred are used."""
+
+    codes = 100
+
+    def after_step(self):
+        return {"code_perplexity": 3.0, "dead_codes": 97.0}
+
+
+def test_a_collapsing_codebook_is_told_once_and_written_down_also_after_an_interruption(tmp_path):
+    config = replace(CONFIG, steps=160, evaluate_every=20, save_every=50)
+    with pytest.warns(
+        UserWarning, match=r"regression, step 140: the codebook collapses.*perplexity 3, 97 codes"
+    ) as told:
+        train(tmp_path / "whole", Collapsing(), config)
+    assert len(told) == 1
+    with pytest.warns(UserWarning, match="step 140: the codebook collapses"), pytest.raises(Killed):
+        train(tmp_path / "parts", Collapsing(killed_at=155), config)
+    train(tmp_path / "parts", Collapsing(), config)  # told already: warnings are errors here
+    log = (tmp_path / "whole" / LOG).read_text()
+    assert (tmp_path / "parts" / LOG).read_text() == log
+    (row,) = [json.loads(line) for line in log.splitlines() if '"warning"' in line]
+    assert row["step"] == 140 and "--model.tokenizer.revive" in row["message"]
+
+
+def test_figures_go_where_they_are_asked_to(tmp_path):
+    from tensorboardX.proto.event_pb2 import Event
+
+    train(tmp_path, Regression(), log_to=["tensorboard"])
+    found = {}
+    for path in (tmp_path / "tensorboard").glob("*/events*"):
+        data = path.read_bytes()
+        while data:
+            (length,) = struct.unpack("<Q", data[:8])
+            for value in Event.FromString(data[12 : 12 + length]).summary.value:
+                event = Event.FromString(data[12 : 12 + length])
+                found.setdefault((path.parent.name, value.tag.split("/")[-1]), {})[event.step] = value.simple_value
+            data = data[16 + length :]
+    rows = read_log(tmp_path)
+    for kind, name in (("training", "loss"), ("training", "lr"), ("validation", "score")):
+        logged = {row["step"]: row[name] for row in rows if row["kind"] == kind}
+        assert found[kind, name] == pytest.approx(logged, rel=1e-6)
+    speed = {row["step"]: row["mfu"] for row in read_rows(tmp_path / SPEED)}
+    assert found["speed", "mfu"] == pytest.approx(speed, rel=1e-6) and all(speed.values())
 
 
 def test_speed_is_logged_and_a_run_that_waits_for_its_data_is_told_so(tmp_path):

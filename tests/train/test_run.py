@@ -16,8 +16,9 @@ from neurolm.evaluation.evaluate import RESULTS, evaluate
 from neurolm.files import PARTIAL
 from neurolm.train.instruct import _examples, train_instruct
 from neurolm.train.language import train_language
-from neurolm.train.loop import SPEED, Progress, read_log
+from neurolm.train.loop import Progress
 from neurolm.train.pretrain import train_pretrain
+from neurolm.train.rows import SPEED, read_log
 from neurolm.train.run import RUN, choose_device, open_run
 from neurolm.train.state import states
 from neurolm.train.tokenizer import EEGWindows, eeg_windows, train_tokenizer

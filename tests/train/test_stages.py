@@ -22,10 +22,11 @@ from neurolm.model.neurolm import NeuroLM
 from neurolm.tasks.task import load_task
 from neurolm.train.instruct import VALIDATION_WINDOWS, InstructStage, class_means, train_instruct
 from neurolm.train.language import VALIDATION_ROWS, LanguageStage, split_text, train_language
-from neurolm.train.loop import Losses, read_log, run_stage
+from neurolm.train.loop import Losses, run_stage
 from neurolm.train.pretrain import PretrainStage, language_losses, new_neurolm, text_batches, train_pretrain
+from neurolm.train.rows import read_log
 from neurolm.train.run import RUN, open_run
-from neurolm.train.tokenizer import TokenizerStage, code_use, language_of, reversal, train_tokenizer
+from neurolm.train.tokenizer import TokenizerStage, code_use, language_of, moving_use, reversal, train_tokenizer
 
 TRAIN = dict(zip(STAGES, (train_language, train_tokenizer, train_pretrain, train_instruct), strict=True))
 TRAINING, VALIDATION, TEST = {"s00", "s01", "s02", "s03", "s04", "s20"}, {"s05", "s08"}, {"s06", "s07", "s09", "s10"}
@@ -316,6 +317,39 @@ def test_code_use_of_known_codes():
     assert code_use(torch.tensor([3, 3, 3, 3])) == {"codes_used": 1.0, "code_perplexity": 1.0}
     uniform = code_use(torch.arange(8))
     assert uniform["codes_used"] == 8 and uniform["code_perplexity"] == pytest.approx(8)
+
+
+def test_moving_use_of_known_codes():
+    assert moving_use(torch.tensor([2.0, 2.0, 2.0, 2.0])) == {"code_perplexity": 4.0, "dead_codes": 0.0}
+    found = moving_use(torch.tensor([9.0, 0.3, 0.0, 0.0]))
+    shares = [9 / 9.3, 0.3 / 9.3]
+    assert found["code_perplexity"] == pytest.approx(math.exp(-sum(p * math.log(p) for p in shares)))
+    assert found["dead_codes"] == 2  # 0.3 is more than a tenth of the mean
+
+
+def test_the_log_tells_how_varied_the_use_of_the_codebook_is_from_its_start_on(micro_run):
+    """quantise_from is 0.4 of 6 steps: the codebook starts with step 3."""
+    rows = [row for row in read_log(micro_run.folder / "tokenizer") if row["kind"] == "training"]
+    assert [row["step"] for row in rows if "code_perplexity" in row] == [3, 4, 5]
+    assert all(1 <= row["code_perplexity"] <= 16 and 0 <= row["dead_codes"] < 16 for row in rows[3:])
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_operations_of_a_step_are_those_of_its_passes(stages, name):
+    """In several passes as in one, but for what each pass does anew: a layout of its own."""
+    stage, found = stages(name), {}
+    if name != "language":
+        tokenizer = stage.module if name == "tokenizer" else stage.module.tokenizer
+        tokenizer.quantizer.initialised.fill_(True)
+    for at_once in (0, 1):
+        stage.config = replace(stage.config, samples_at_once=at_once)
+        passes = list(stage.losses(4, stage.batch(4)))
+        assert all(one.flops > 0 for one in passes)
+        found[at_once] = sum(one.flops for one in passes)
+    assert found[1] == pytest.approx(found[0], rel=1e-3)  # words are split over the passes in whole numbers
+    weights = sum(p.numel() for p in stage.module.parameters() if p.ndim >= 2 and p.requires_grad)
+    tokens = sum(one.tokens for one in passes)
+    assert 0.1 < found[0] / (6 * weights * tokens) < 10  # the rule of thumb: six operations a weight and token
 
 
 def test_words_are_the_language_models_and_stay_as_they_are(run, stages, monkeypatch):

@@ -317,6 +317,9 @@ def _train(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--store", type=place, help="the store that `neurolm prepare` wrote")
     parser.add_argument("--out", type=Path | None, help="folder of the run, the same for all stages")
+    parser.add_argument(
+        "--log_to", type=str | None, help="besides the files, as a,b: tensorboard, wandb, trackio (none)"
+    )
     parser.add_argument("--tasks", type=str | None, help="tasks to learn, as a,b; by default all that the store has")
     parser.add_argument("--seed", type=int | None, help="seed of all stages")
     parser.add_argument(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MODEL_VARIABLE = "NEUROLM_MODEL"
 """Environment variable that names the model to ask."""
-RESUMED = ("stage", "store", "text", "gpt2", "words")
+RESUMED = ("stage", "store", "text", "gpt2", "words", "log_to")
 COMMAND = "command.json"
 """What the stage under way was begun with, in a run's folder."""
 RUNS = Path("runs")
@@ -110,7 +110,8 @@ def _train(arguments: Namespace) -> None:
     from neurolm.train.run import is_done, open_run
     from neurolm.train.tokenizer import train_tokenizer
 
-    opened = open_run(out, config=config, store=store, tasks=tasks, device=arguments.device, workers=arguments.workers)
+    opened = open_run(out, config=config, store=store, tasks=tasks, device=arguments.device, workers=arguments.workers,
+                      log_to=_listed(arguments.log_to) or ())  # fmt: skip
     texts = read_texts(arguments.text)
     console = Console(stderr=True)
     if is_done(opened, arguments.stage):

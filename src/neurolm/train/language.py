@@ -22,6 +22,7 @@ from neurolm.data.text import TextTokenizer, token_stream
 from neurolm.errors import ConfigError
 from neurolm.files import write_folder
 from neurolm.model.gpt2 import GPT2, load_gpt2, save_gpt2
+from neurolm.train.flops import text_flops
 from neurolm.train.loop import Losses, clean, run_stage
 from neurolm.train.run import ProgressCallback, Run, is_done
 
@@ -49,6 +50,7 @@ class LanguageStage:
         training, self.validation = split_text(stream)
         self.sampler = TextSampler(training, batch=config.text_batch, length=config.text_length + 1, seed=config.seed)
         self.length, self.device = config.text_length + 1, device
+        self.flops_of_a_crop = text_flops(language, build_tokens([Document(text=range(self.length))]))
 
     def batch(self, step: int) -> np.ndarray:
         """A step's crops of text."""
@@ -60,7 +62,9 @@ class LanguageStage:
         for first in range(0, len(rows), at_once):
             part = rows[first : first + at_once]
             loss = self._loss(part) * (len(part) / len(rows))
-            yield Losses(total=loss, parts={"text": loss.detach()}, tokens=part.size)
+            yield Losses(
+                total=loss, parts={"text": loss.detach()}, tokens=part.size, flops=self.flops_of_a_crop * len(part)
+            )
 
     def after_step(self) -> None:
         """Nothing follows the optimizer's step here."""
@@ -100,7 +104,8 @@ def train_language(
     stream = token_stream(text, texts)
     steps = config.total_steps(len(stream) // config.text_length)
     stage = LanguageStage(config, language, stream, run.device)
-    run_stage(stage, config, folder, steps=steps, device=run.device, workers=run.workers, progress=progress)
+    run_stage(stage, config, folder, steps=steps, device=run.device, workers=run.workers, log_to=run.log_to,
+              progress=progress)  # fmt: skip
     _save(folder, stage.module, text)
     clean(folder)
     return folder

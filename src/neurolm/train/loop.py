@@ -7,11 +7,10 @@ stop (SIGTERM, Ctrl-C), it saves after the step under way and says so.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,12 +23,16 @@ from neurolm.errors import NeuroLMError, Stopped
 from neurolm.files import write_atomic
 from neurolm.train.execution import precision, product_dtype, set_execution
 from neurolm.train.feed import Feed
+from neurolm.train.logs import Logs
 from neurolm.train.optim import learning_rate, make_optimizer
+from neurolm.train.rows import SPEED
+from neurolm.train.sinks import Origin, Sinks
 from neurolm.train.speed import Speedometer
 from neurolm.train.state import forget_states, load_state, save_state
 from neurolm.train.stop import StopRequest
+from neurolm.train.watch import Watch
 
-LOG, SPEED, BEST = "log.jsonl", "speed.jsonl", "best.pt"
+BEST = "best.pt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,8 @@ class Losses:
     tokens: int
     """Patches and text tokens in the pass."""
     sources: tuple[str, ...] = ()
+    flops: int = 0
+    """Operations that the pass needs, forwards and backwards: see ``flops``."""
 
 
 class Stage(Protocol):
@@ -60,11 +65,22 @@ class Stage(Protocol):
     def losses(self, step: int, batch: Any) -> Iterable[Losses]:
         """Run the model on a step's batch, in one pass or several; each is wanted before the next begins."""
 
-    def after_step(self) -> None:
-        """What follows the optimizer's step: the codebook's move, say."""
+    def after_step(self) -> Mapping[str, float] | None:
+        """What follows the optimizer's step: the codebook's move, say. Returns further figures for the log."""
 
     def validate(self) -> dict[str, float]:
         """Figures on the validation data. ``score`` among them, if any, selects the weights: lower is better."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stepped:
+    """What a step did."""
+
+    tokens: int
+    """Patches and text tokens."""
+    flops: int
+    figures: Mapping[str, float]
+    """For the log."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +107,7 @@ def run_stage(
     steps: int,
     device: torch.device,
     workers: int | None = None,
+    log_to: Sequence[str] = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> None:
     """Train a stage to its last step, from where an earlier call stopped; leaves the selected weights in the module.
@@ -101,6 +118,8 @@ def run_stage(
         Gets ``log.jsonl``, ``speed.jsonl`` and, while training, the last two states and ``best.pt``.
     workers
         Threads that make batches ahead; by default 4 on a GPU, and none on a CPU, which has its hands full.
+    log_to
+        Where figures go besides the files: names of ``sinks.SINKS``.
 
     Raises
     ------
@@ -121,8 +140,10 @@ def run_stage(
         module.load_state_dict(saved["module"])
         optimizer.load_state_dict(saved["optimizer"])
         average, first, best = saved["average"], saved["step"], saved["best"]
-    log = _Log(folder / LOG, first=first)
     speed = Speedometer(folder / SPEED, device=device, first=first, steps=steps, dtype=product_dtype(config, device))
+    watch = Watch(stage.name, codes=getattr(stage, "codes", 0))
+    sinks = Sinks(log_to, Origin(folder=folder, first=first, settings=asdict(config)))
+    logs = Logs(folder, first=first, speed=speed, watch=watch, sinks=sinks)
     feed = Feed(stage.batch, first=first, steps=steps, workers=_workers(workers, device), pin=device.type == "cuda")
     batches = iter(feed)
 
@@ -130,31 +151,30 @@ def run_stage(
         resume = {"best": best, "module": module.state_dict(), "optimizer": optimizer.state_dict(), "average": average}
         save_state(folder, step, resume, keep=config.keep_states)
 
-    with StopRequest() as request:
+    with StopRequest() as request, closing(logs):
         for step in range(first, steps + 1):
             last = step == steps
             if last or (step % config.evaluate_every == 0 and step > 0):
-                with _averaged(module, average):
+                with speed.apart(), _averaged(module, average):
                     figures = _evaluate(stage, module, config, device)
                     if figures.get("score", math.inf) < best:
                         best = figures["score"]
                         write_atomic(folder / BEST, partial(torch.save, module.state_dict()))
-                log.write(step, "validation", figures)
-                speed.write(step)
+                logs.validation(step, figures)
             if last:
                 break
             if step % config.save_every == 0 and step > first:
-                save(step)
+                with speed.apart():
+                    save(step)
 
-            tokens, figures = train_step(stage, module, optimizer, config, step, steps, batch=next(batches))
+            done = train_step(stage, module, optimizer, config, step, steps, batch=next(batches))
             for name, parameter in _trainable(module) if average else ():
                 average[name].lerp_(parameter.detach(), 1 - min(config.average, (step + 1) / (step + 10)))
-            log.write(step, "training", figures)
-            speed.stepped(tokens, waited=feed.waited)
+            logs.training(step, done.figures, tokens=done.tokens, flops=done.flops, waited=feed.waited)
             if progress:
                 rate, left = speed.tokens_per_second, speed.left(step)
                 progress(Progress(stage=stage.name, step=step + 1, steps=steps, tokens_per_second=rate,
-                                  seconds_left=left, parts=figures))  # fmt: skip
+                                  seconds_left=left, parts=done.figures))  # fmt: skip
             if request.signal is not None:
                 save(step + 1)
                 raise Stopped(
@@ -178,28 +198,29 @@ def train_step(
     steps: int,
     *,
     batch: Any,
-) -> tuple[int, dict[str, float]]:
-    """One step of the optimizer; returns the number of tokens, and figures for the log."""
+) -> Stepped:
+    """One step of the optimizer."""
     torch.manual_seed(config.seed * 1_000_003 + step)  # dropout is a function of (seed, step) too
     rate = learning_rate(config, step, steps)
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
-    total, tokens = 0.0, 0
+    total, tokens, flops = 0.0, 0, 0
     sources: tuple[str, ...] = ()
     figures: dict[str, float] = {}
     for losses in _passes(stage, step, batch, partial(precision, config, next(module.parameters()).device)):
         _require_finite(losses.total, "loss", stage.name, step, losses.sources)
         losses.total.backward()
         total, tokens, sources = total + float(losses.total.detach()), tokens + losses.tokens, sources + losses.sources
+        flops += losses.flops
         for name, value in losses.parts.items():
             figures[name] = figures.get(name, 0.0) + float(value)
     learning = [p for _, p in _trainable(module) if p.grad is not None]
     norm = nn.utils.clip_grad_norm_(learning, config.clip or math.inf)
     _require_finite(norm, "gradient norm", stage.name, step, sources)
     optimizer.step()
-    stage.after_step()
-    return tokens, figures | {"loss": total, "gradient_norm": float(norm), "lr": rate}
+    figures |= {"loss": total, "gradient_norm": float(norm), "lr": rate, **(stage.after_step() or {})}
+    return Stepped(tokens=tokens, flops=flops, figures=figures)
 
 
 def clean(folder: Path) -> None:
@@ -264,29 +285,3 @@ def _require_finite(value: Tensor, what: str, stage: str, step: int, sources: tu
             f"{stage}, step {step}: the {what} is {float(value.detach())}; stopped before a weight was changed.{batch} "
             "Inspect those recordings or lower the learning rate; the same command goes on from the last saved step"
         )
-
-
-class _Log:
-    """JSON Lines, one row per step; rows of steps that are done again after a restart are dropped first."""
-
-    def __init__(self, path: Path, *, first: int) -> None:
-        self.path = path
-        rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [row for row in rows if _row_step(row) is not None and (_row_step(row) or 0) < first]
-        write_atomic(path, lambda temporary: temporary.write_text("".join(f"{row}\n" for row in kept)))
-
-    def write(self, step: int, kind: str, figures: Mapping[str, float]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, "kind": kind, **figures}) + "\n")
-
-
-def _row_step(row: str) -> int | None:
-    try:
-        return json.loads(row)["step"]
-    except (ValueError, KeyError):  # a row cut off when the process was killed
-        return None
-
-
-def read_log(folder: Path) -> list[dict[str, float | str]]:
-    """Read the rows of a stage's log."""
-    return [json.loads(row) for row in (folder / LOG).read_text(encoding="utf-8").splitlines()]

@@ -20,6 +20,7 @@ from neurolm.data.loader import Document, Sample, TextSampler, build_batch
 from neurolm.data.text import token_stream
 from neurolm.errors import CheckpointError
 from neurolm.model.neurolm import NeuroLM
+from neurolm.train.flops import language_flops
 from neurolm.train.language import VALIDATION_ROWS, split_text
 from neurolm.train.loop import Losses, clean
 from neurolm.train.run import ProgressCallback, Run, finish_stage, is_done
@@ -94,10 +95,11 @@ def language_losses(
         count = sum(_targets(batch) for batch in batches)
         for batch in batches if count else ():
             assert batch.tokens is not None
+            flops = language_flops(module.config, batch, softmax=config.softmax)
             out = module.loss(batch.to(device), softmax=config.softmax)
             loss = (out.eeg + out.text) / count
             tokens = int((batch.tokens.document != PADDING).sum())
-            yield Losses(total=loss, parts={name: loss.detach()}, tokens=tokens, sources=batch.sources)
+            yield Losses(total=loss, parts={name: loss.detach()}, tokens=tokens, sources=batch.sources, flops=flops)
 
 
 def _targets(batch: Batch) -> int:

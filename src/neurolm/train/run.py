@@ -25,6 +25,7 @@ from neurolm.errors import ConfigError, StoreError
 from neurolm.files import write_text
 from neurolm.tasks.task import Task, all_tasks, load_task
 from neurolm.train.loop import Progress, Stage, clean, run_stage
+from neurolm.train.sinks import require_sinks
 
 RUN = "run.json"
 ProgressCallback = Callable[[Progress], None] | None
@@ -55,6 +56,8 @@ class Run:
     device: torch.device
     workers: int | None = None
     """Threads that make batches; None: as ``loop.run_stage`` chooses."""
+    log_to: tuple[str, ...] = ()
+    """Where figures go besides the files: names of ``sinks.SINKS``."""
 
     @property
     def _by_subject(self) -> list[Split]:
@@ -128,6 +131,7 @@ def open_run(
     tasks: Sequence[str] | None = None,
     device: str = "auto",
     workers: int | None = None,
+    log_to: Sequence[str] = (),
 ) -> Run:
     """Open a run folder, creating it, or checking that it was begun with the same configuration and data.
 
@@ -137,12 +141,15 @@ def open_run(
         Names of task cards or paths of cards; by default every known task whose labels are in the store.
     workers
         Threads that make batches ahead; the training is the same with any number.
+    log_to
+        Where figures go besides the files: names of ``sinks.SINKS``.
 
     Raises
     ------
     ConfigError
         If the run was begun otherwise and a stage has started, naming what differs, or if no task fits the store.
     """
+    sinks = require_sinks(log_to)
     opened = Store(store)
     present = {label.task for row in opened.rows for label in row.labels}
     chosen = [load_task(name) for name in tasks] if tasks else [t for t in all_tasks().values() if t.name in present]
@@ -169,7 +176,7 @@ def open_run(
     if not os.access(folder, os.W_OK):
         raise StoreError(f"{folder}: not writable; choose another --out")
     return Run(folder=folder, config=config, store=opened, tasks=tuple(chosen), splits=splits,
-               device=chosen_device, workers=workers)  # fmt: skip
+               device=chosen_device, workers=workers, log_to=sinks)  # fmt: skip
 
 
 def _check_same(begun: RunFile, wanted: RunFile, path: Path) -> int:
@@ -208,7 +215,8 @@ def finish_stage(
 ) -> Path:
     """Train a stage to the end and leave its checkpoint in the run's folder of that stage."""
     folder = run.folder / stage.name
-    run_stage(stage, config, folder, steps=steps, device=run.device, workers=run.workers, progress=progress)
+    run_stage(stage, config, folder, steps=steps, device=run.device, workers=run.workers, log_to=run.log_to,
+              progress=progress)  # fmt: skip
     save_checkpoint(folder, run.card(stage.name, steps, tasks=tasks), stage.module.state_dict(), text)
     clean(folder)
     return folder

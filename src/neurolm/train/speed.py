@@ -123,11 +123,6 @@ class Speedometer:
         """Patches and text tokens a second; padding does not count."""
         return self.tokens / self.training
 
-    @property
-    def data_wait(self) -> float:
-        """Share of the time spent waiting for batches."""
-        return self.waited / self.training
-
     def left(self, step: int) -> float:
         """Seconds until the last step, after this one."""
         return (self.steps - step - 1) * self.elapsed / max(1, self.all_done)
@@ -136,26 +131,27 @@ class Speedometer:
         """Append a row on the steps since the last, if there were any, and return it; warn once of waiting for data."""
         if not self.done:
             return {}
-        rate, seconds = matrix_rate(self.device, self.dtype) * self.devices, self.training
+        seconds, peak = self.training, self._peak()
+        rate = matrix_rate(self.device, self.dtype) * self.devices
         row = {
             "step": step,
             "steps": self.steps,
             "seconds": self.elapsed,
             "step_seconds": seconds / self.done,
-            "tokens_per_second": self.tokens_per_second,
+            "tokens_per_second": self.tokens / seconds,
             "flops_per_second": self.flops / seconds,
             "matrix_rate": rate,
             "mfu": self.flops / seconds / rate,
-            "data_wait": self.data_wait,
-            "peak_memory_gib": self._peak() / 2**30,
+            "data_wait": self.waited / seconds,
+            "peak_memory_gib": peak / 2**30,
         }
         with self.file.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
-        if not self.warned and self.all_done >= ENOUGH_STEPS and self.data_wait > DATA_BOUND:
+        if not self.warned and self.all_done >= ENOUGH_STEPS and row["data_wait"] > DATA_BOUND:
             self.warned = True
             warnings.warn(
-                f"{self.data_wait:.0%} of the time went into waiting for batches: use more --workers, or put the store "
-                "on a faster disk",
+                f"{row['data_wait']:.0%} of the time went into waiting for batches: use more --workers, or put the "
+                "store on a faster disk",
                 stacklevel=2,
             )
         self._start_row()

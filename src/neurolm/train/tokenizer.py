@@ -25,6 +25,7 @@ from neurolm.errors import CheckpointError
 from neurolm.model.gpt2 import load_gpt2
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.montage import RATE
+from neurolm.train.flops import tokenizer_flops
 from neurolm.train.language import split_text
 from neurolm.train.loop import Losses, clean
 from neurolm.train.run import ProgressCallback, Run, finish_stage, is_done
@@ -34,6 +35,8 @@ VECTORS_PER_CODE = 8
 VALIDATION_WINDOWS = 64
 LOSSES = ("commitment", "frequency", "raw", "domain_eeg", "domain_text")
 """Of ``TokenizerLosses``, those that make up the total."""
+DEAD = 0.1
+"""Share of the mean of the moving usage below which a code counts as dead."""
 T = TypeVar("T")
 
 
@@ -119,6 +122,7 @@ class TokenizerStage:
         )
         self.words, self.device = words.to(run.device), run.device
         self.steps = self.config.total_steps(len(self.windows.windows))
+        self.codes = self.module.config.codes
         self.moved: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def batch(self, step: int) -> TokenizerBatch:
@@ -140,6 +144,10 @@ class TokenizerStage:
         words = self.words[batch.words.to(self.device, non_blocking=True)]
         self.moved, used = [], []
         for patches, sources in zip(batch.patches, batch.sources, strict=True):
+            real = int((patches.document != PADDING).sum())
+            flops = tokenizer_flops(
+                self.module.config, patches, round(len(words) * real / batch.count), quantise=quantise
+            )
             out = self.module.loss(patches.to(self.device), words, reversal(step, self.steps), quantise=quantise)
             share = len(out.codes) / batch.count
             used.append(out.codes)
@@ -153,16 +161,19 @@ class TokenizerStage:
                 parts=parts,
                 tokens=len(out.codes) + round(share * len(words)),
                 sources=sources,
+                flops=flops,
             )
 
-    def after_step(self) -> None:
-        """Move the codebook: only training steps do."""
+    def after_step(self) -> dict[str, float]:
+        """Move the codebook: only training steps do. Returns how varied its use is, as a moving average."""
         if not self.moved:
-            return
+            return {}
         vectors, codes = (torch.cat(parts) for parts in zip(*self.moved, strict=True))
         self.module.quantizer.update(vectors, codes)
+        figures = moving_use(self.module.quantizer.usage)
         if self.module.config.revive:
             self.module.quantizer.revive(vectors, threshold=self.module.config.revive)
+        return figures
 
     def validate(self) -> dict[str, float]:
         """Losses and codebook use on the validation subjects."""
@@ -199,6 +210,13 @@ def code_use(codes: torch.Tensor) -> dict[str, float]:
     share = codes.flatten().bincount().double()
     share = share[share > 0] / share.sum()
     return {"codes_used": float(len(share)), "code_perplexity": float((-(share * share.log()).sum()).exp())}
+
+
+def moving_use(usage: torch.Tensor) -> dict[str, float]:
+    """Perplexity of the codebook's moving usage, and how many codes are dead: used less than ``DEAD`` of the mean."""
+    perplexity = torch.special.entr(usage / usage.sum()).sum().exp()
+    dead = (usage < DEAD * usage.mean()).sum()
+    return dict(zip(("code_perplexity", "dead_codes"), torch.stack((perplexity, dead)).tolist(), strict=True))
 
 
 def train_tokenizer(run: Run, *, texts: list[str], words: str | None = None, progress: ProgressCallback = None) -> Path:

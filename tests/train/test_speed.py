@@ -1,0 +1,68 @@
+"""How fast training goes: what is counted, over which time, and against which rate."""
+
+import json
+import time
+
+import pytest
+import torch
+
+from neurolm.train.rows import read_rows
+from neurolm.train.speed import Speedometer, matrix_rate
+
+CPU = torch.device("cpu")
+
+
+def test_the_share_of_the_devices_rate_is_that_of_the_operations_and_the_time(tmp_path):
+    speed = Speedometer(tmp_path / "speed.jsonl", device=CPU, first=0, steps=8, devices=2)
+    for _ in range(4):
+        time.sleep(0.02)
+        speed.stepped(100, waited=0.005, flops=10**6)
+    row = speed.write(4)
+    assert row["step_seconds"] >= 0.02
+    assert row["tokens_per_second"] == pytest.approx(100 / row["step_seconds"])
+    assert row["flops_per_second"] == pytest.approx(10**6 / row["step_seconds"])
+    assert row["matrix_rate"] == 2 * matrix_rate(CPU)
+    assert row["mfu"] == pytest.approx(row["flops_per_second"] / row["matrix_rate"])
+    assert row["data_wait"] == pytest.approx(0.005 / row["step_seconds"])
+    assert (row["step"], row["steps"]) == (4, 8) and row["peak_memory_gib"] > 0
+    assert read_rows(tmp_path / "speed.jsonl") == [row]
+
+
+def test_validating_and_saving_are_no_training_and_a_row_holds_its_own_steps(tmp_path):
+    speed = Speedometer(tmp_path / "speed.jsonl", device=CPU, first=0, steps=4)
+    speed.stepped(100, waited=0.0)
+    with speed.apart():
+        time.sleep(0.3)
+    first = speed.write(1)
+    assert first["step_seconds"] < 0.2 and first["seconds"] >= 0.3
+    speed.stepped(7, waited=0.0)
+    second = speed.write(2)
+    assert second["tokens_per_second"] * second["step_seconds"] == pytest.approx(7)
+    assert speed.write(2) == {}  # a resumed run evaluates before its first step
+    assert len((tmp_path / "speed.jsonl").read_text().splitlines()) == 2
+
+
+def test_the_rate_of_matrices_is_measured_once_and_is_that_of_a_product():
+    began = time.perf_counter()
+    rate = matrix_rate(CPU)
+    measured = time.perf_counter() - began
+    began = time.perf_counter()
+    assert matrix_rate(CPU) == rate
+    assert time.perf_counter() - began < max(measured / 10, 1e-3)
+    matrix = torch.rand(512, 512)
+    best = min(_seconds(matrix) for _ in range(20))
+    assert 2 * 512**3 / best == pytest.approx(rate, rel=0.75)  # another size, on a machine that does other things too
+
+
+def _seconds(matrix):
+    began = time.perf_counter()
+    matrix @ matrix
+    return time.perf_counter() - began
+
+
+def test_rows_are_whole_lines(tmp_path):
+    speed = Speedometer(tmp_path / "speed.jsonl", device=CPU, first=2, steps=4)
+    for step in (3, 4):
+        speed.stepped(1, waited=0.0)
+        speed.write(step)
+    assert [json.loads(line)["step"] for line in (tmp_path / "speed.jsonl").read_text().splitlines()] == [3, 4]
