@@ -1,5 +1,7 @@
 """Atomic writes: whatever happens while writing, the old file or folder is there, or the new one, whole."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +105,49 @@ def test_left_overs_of_killed_processes_are_removed_and_nothing_else(tmp_path):
         (tmp_path / name).write_text("kept")
     remove_partial(tmp_path)
     assert sorted(tree(tmp_path)) == [".hidden", f"data{files.PARTIAL}", "log.jsonl"]
+
+
+LIMITED = """
+import resource, sys
+import subprocess
+import sys
+from pathlib import Path
+import torch
+from safetensors.torch import save_file
+from neurolm.errors import WriteError
+from neurolm.files import append_text, write_folder
+from neurolm.train.state import save_tensors
+
+folder, weights = Path(sys.argv[1]), {"weights": torch.zeros(100_000)}
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+for write in (
+    lambda: save_tensors(folder / "state.pt", weights),
+    lambda: write_folder(folder / "stage", lambda inside: save_file(weights, inside / "model.safetensors"), last="x"),
+    lambda: append_text(folder / "log.jsonl", "row" * 100_000),
+):
+    try:
+        write()
+    except WriteError as error:
+        print(error)
+"""
+
+
+def test_what_the_disk_says_is_told_however_a_library_wraps_it(tmp_path):
+    """torch says 'unexpected pos', safetensors 'os error 27'; nothing half written stays."""
+    command = [sys.executable, "-c", LIMITED, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = [line.split(": cannot be written ") for line in done.stdout.splitlines()]
+    assert [path for path, _ in found] == [str(tmp_path / name) for name in ("state.pt", "stage", "log.jsonl")]
+    assert all(rest == "(File too large); free space, or choose another folder" for _, rest in found)
+    assert sorted(tree(tmp_path)) == ["log.jsonl"]
+
+
+def test_an_error_that_is_not_the_disks_stays_as_it_is(tmp_path):
+    def wrong(_path: Path) -> None:
+        raise ValueError("no such tensor")
+
+    with pytest.raises(ValueError, match="no such tensor"):
+        write_atomic(tmp_path / "file", wrong)
+    with pytest.raises(ValueError, match="no such tensor"):
+        write_folder(tmp_path / "folder", wrong, last="x")

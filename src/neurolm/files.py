@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -33,9 +34,35 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+    except Exception as error:
+        raise _of_disk(error, path) from error
+
+
+def _of_disk(error: Exception, path: Path) -> Exception:
+    """Return the error to raise: a ``WriteError`` where a disk's is behind it, however a library has wrapped it."""
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, OSError):
+        behind = behind.__cause__ or behind.__context__
+    number = re.search(r"\(os error (\d+)\)", str(error))  # of libraries written in Rust, as safetensors
+    if behind is None and number is None:
+        return error
+    reason = os.strerror(int(number[1])) if number else getattr(behind, "strerror", None) or behind
+    return WriteError(f"{path}: cannot be written ({reason}); free space, or choose another folder")
+
+
+def append_text(path: Path, text: str) -> None:
+    """Append to a text file, for rows of which a reader leaves out one that was cut off.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written (no space, no permission).
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
-        reason = error.strerror or error
-        raise WriteError(f"{path}: cannot be written ({reason}); free space, or choose another folder") from error
+        raise _of_disk(error, path) from error
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -64,7 +91,19 @@ def write_folder(path: Path, fill: Callable[[Path], None], *, last: str) -> None
     """Let ``fill`` write files into a temporary folder, then move them into ``path``, the file ``last`` last.
 
     A reader takes the folder as complete when ``last`` is there, so it is removed first.
+
+    Raises
+    ------
+    WriteError
+        If it cannot be written (no space, no permission).
     """
+    try:
+        _write_folder(path, fill, last)
+    except Exception as error:
+        raise _of_disk(error, path) from error
+
+
+def _write_folder(path: Path, fill: Callable[[Path], None], last: str) -> None:
     path.mkdir(parents=True, exist_ok=True)
     temporary = path / f".{os.getpid()}{PARTIAL}"
     shutil.rmtree(temporary, ignore_errors=True)

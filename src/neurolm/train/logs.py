@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-from neurolm.files import write_atomic
+from neurolm.files import append_text, write_atomic
 from neurolm.train.rows import LOG, TRAINING, VALIDATION, WARNING, read_rows
 from neurolm.train.sinks import Sinks
 from neurolm.train.speed import Speedometer
@@ -55,10 +55,8 @@ class Logs:
     def _write(self, step: int, kind: str, figures: Mapping[str, float]) -> None:
         row = {"step": step, "kind": kind, **figures}
         concerns = self.watch.see(row)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-            for name, text in concerns.items():
-                file.write(json.dumps({"step": step, "kind": WARNING, "warning": name, "message": text}) + "\n")
+        told = [{"step": step, "kind": WARNING, "warning": name, "message": text} for name, text in concerns.items()]
+        append_text(self.path, "".join(json.dumps(one) + "\n" for one in (row, *told)))
         self.sinks.write(step, kind, {name: value for name, value in figures.items() if math.isfinite(value)})
         for text in concerns.values():
             warnings.warn(text, stacklevel=3)

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from neurolm.config import StageConfig
 from neurolm.errors import NeuroLMError, Stopped
-from neurolm.files import write_atomic
 from neurolm.train.execution import precision, product_dtype, set_execution
 from neurolm.train.feed import Feed
 from neurolm.train.logs import Logs
@@ -28,7 +27,7 @@ from neurolm.train.optim import learning_rate, make_optimizer
 from neurolm.train.rows import SPEED
 from neurolm.train.sinks import Origin, Sinks
 from neurolm.train.speed import Speedometer
-from neurolm.train.state import forget_states, load_state, save_state
+from neurolm.train.state import forget_states, load_state, save_state, save_tensors
 from neurolm.train.stop import StopRequest
 from neurolm.train.watch import Watch
 
@@ -159,7 +158,7 @@ def run_stage(
                     figures = _evaluate(stage, module, config, device)
                     if figures.get("score", math.inf) < best:
                         best = figures["score"]
-                        write_atomic(folder / BEST, partial(torch.save, module.state_dict()))
+                        save_tensors(folder / BEST, module.state_dict())
                 logs.validation(step, figures)
             if last:
                 break

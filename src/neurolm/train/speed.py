@@ -17,6 +17,8 @@ from pathlib import Path
 
 import torch
 
+from neurolm.files import append_text
+
 DATA_BOUND = 0.2
 """Share of the time spent waiting for batches from which a run is called bound by its data."""
 ENOUGH_STEPS = 20
@@ -145,8 +147,7 @@ class Speedometer:
             "data_wait": self.waited / seconds,
             "peak_memory_gib": peak / 2**30,
         }
-        with self.file.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(row) + "\n")
+        append_text(self.file, json.dumps(row) + "\n")
         if not self.warned and self.all_done >= ENOUGH_STEPS and row["data_wait"] > DATA_BOUND:
             self.warned = True
             warnings.warn(

@@ -7,7 +7,6 @@ import re
 import warnings
 import zipfile
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +34,25 @@ def save_state(folder: Path, step: int, content: Mapping[str, Any], *, keep: int
     WriteError
         If the disk is full, say; the earlier states are as they were.
     """
-    write_atomic(folder / f"state-{step:09d}.pt", partial(torch.save, {**content, "step": step}))
+    save_tensors(folder / f"state-{step:09d}.pt", {**content, "step": step})
     for path in states(folder)[:-keep]:
         path.unlink(missing_ok=True)
+
+
+def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
+    """Write tensors and plain values atomically; through a file of ours, since torch's own hides what the disk says.
+
+    Raises
+    ------
+    WriteError
+        If the disk is full, say.
+    """
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            torch.save(dict(content), file)
+
+    write_atomic(path, write)
 
 
 def load_state(folder: Path, device: torch.device) -> dict[str, Any] | None:
