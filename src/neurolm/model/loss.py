@@ -66,13 +66,13 @@ class _InParts(torch.autograd.Function):
             rows = weight.to(hidden.dtype)
             wants_hidden, wants_weight = (differentiable and needed for needed in ctx.needs_input_grad[:2])
             of_hidden = torch.empty_like(hidden) if wants_hidden else None
-            of_weight = torch.zeros_like(weight) if wants_weight else None
+            of_weight: Tensor | None = None  # and stays so without targets: no zeros as large as the weight
             exact = torch.float64 if hidden.dtype == torch.float64 else torch.float32
             loss = torch.zeros((), dtype=exact, device=hidden.device)
             correct = torch.zeros((), dtype=torch.int64, device=hidden.device)
             for first in range(0, len(hidden), at_once):
                 part, wanted = hidden[first : first + at_once], target[first : first + at_once]
-                logits, sloping = F.linear(part, rows), of_hidden is not None or of_weight is not None
+                logits, sloping = F.linear(part, rows), wants_hidden or wants_weight
                 work = _compiled() if compiled else _in_place
                 of_part, hits, slope = work(logits, wanted, exact, sloping)
                 loss, correct = loss + of_part, correct + hits
@@ -80,8 +80,8 @@ class _InParts(torch.autograd.Function):
                     continue
                 if of_hidden is not None:
                     of_hidden[first : first + at_once] = slope @ rows
-                if of_weight is not None:
-                    _accumulate(of_weight, slope, part)
+                if wants_weight:
+                    of_weight = _accumulated(of_weight, slope, part, weight.dtype)
         ctx.save_for_backward(of_hidden, of_weight)
         ctx.mark_non_differentiable(correct)
         return loss, correct
@@ -104,13 +104,16 @@ Part = tuple[Tensor, Tensor, Tensor | None]
 
 
 def _in_place(logits: Tensor, wanted: Tensor, exact: torch.dtype, sloping: bool) -> Part:
+    """All in the memory of the logits: each new matrix of their size would cost more than what is computed."""
     kept, logits = logits.dtype, logits.to(exact)
-    correct = (logits.argmax(-1) == wanted).sum()
-    log_sum, chosen = logits.logsumexp(-1, keepdim=True), logits.gather(1, wanted[:, None])
-    loss = (log_sum - chosen).sum()
+    chosen = logits.gather(1, wanted[:, None])
+    largest, index = logits.max(-1, keepdim=True)
+    powers = logits.sub_(largest).exp_()
+    total = powers.sum(-1, keepdim=True)
+    loss, correct = (largest + total.log() - chosen).sum(), (index[:, 0] == wanted).sum()
     if not sloping:
         return loss, correct, None
-    slope = logits.sub_(log_sum).exp_()  # softmax, minus one at the target
+    slope = powers.div_(total)  # softmax, minus one at the target
     slope.scatter_add_(1, wanted[:, None], -torch.ones_like(chosen))
     return loss, correct, slope.to(kept)
 
@@ -132,9 +135,8 @@ def _compiled() -> Callable[[Tensor, Tensor, torch.dtype, bool], Part]:
     return torch.compile(_fused, dynamic=True)
 
 
-def _accumulate(total: Tensor, slope: Tensor, hidden: Tensor) -> None:
-    """Add slopeᵀ · hidden to a total of perhaps higher precision."""
-    if total.dtype == slope.dtype:
-        total.addmm_(slope.T, hidden)
-    else:
-        total += slope.T @ hidden
+def _accumulated(total: Tensor | None, slope: Tensor, hidden: Tensor, dtype: torch.dtype) -> Tensor:
+    """A total, perhaps of higher precision, and slopeᵀ · hidden."""
+    if total is None:
+        return (slope.T @ hidden).to(dtype)
+    return total.addmm_(slope.T, hidden) if total.dtype == slope.dtype else total.add_(slope.T @ hidden)

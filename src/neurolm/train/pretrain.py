@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neurolm.batch import NO_PATCH, NO_TARGET, PADDING, Batch
+from neurolm.batch import NO_PATCH, NO_TARGET, NO_TEXT, PADDING, Batch
 from neurolm.checkpoint import load_tokenizer
 from neurolm.config import ModelConfig, StageConfig
 from neurolm.data.loader import Document, Sample, TextSampler, build_batch
@@ -95,11 +95,18 @@ def language_losses(
         count = sum(_targets(batch) for batch in batches)
         for batch in batches if count else ():
             assert batch.tokens is not None
-            flops = language_flops(module.config, batch, softmax=config.softmax)
             out = module.loss(batch.to(device), softmax=config.softmax)
             loss = (out.eeg + out.text) / count
-            tokens = int((batch.tokens.document != PADDING).sum())
-            yield Losses(total=loss, parts={name: loss.detach()}, tokens=tokens, sources=batch.sources, flops=flops)
+            flops = language_flops(module.config, batch, softmax=config.softmax)  # while a GPU is at work
+            parts = {name: loss.detach()}
+            yield Losses(total=loss, parts=parts, tokens=_read(batch), sources=batch.sources, flops=flops)
+
+
+def _read(batch: Batch) -> int:
+    """Patches that the encoder reads, and text tokens."""
+    assert batch.tokens is not None
+    patches = 0 if batch.patches is None else int((batch.patches.document != PADDING).sum())
+    return patches + int((batch.tokens.text != NO_TEXT).sum())
 
 
 def _targets(batch: Batch) -> int:
