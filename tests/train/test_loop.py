@@ -179,7 +179,7 @@ class Collapsing(Regression):
 def test_a_collapsing_codebook_is_told_once_and_written_down_also_after_an_interruption(tmp_path):
     config = replace(CONFIG, steps=160, evaluate_every=20, save_every=50)
     with pytest.warns(
-        UserWarning, match=r"regression, step 140: the codebook collapses.*perplexity 3, 97 codes"
+        UserWarning, match=r"regression, step 140: the codebook collapses.*perplexity 3 in training; 97 codes"
     ) as told:
         train(tmp_path / "whole", Collapsing(), config)
     assert len(told) == 1

@@ -40,6 +40,16 @@ def test_a_codebook_that_stays_small_is_told_at_the_third_evaluation(perplexity,
     assert told(Watch("tokenizer", codes=CODES), codebook(perplexity, dead)) == [("codebook", step) for step in when]
 
 
+def test_validation_tells_of_a_collapse_that_revived_codes_hide_unless_it_is_too_short_to_tell():
+    def rows():
+        for row in codebook(400, 0):
+            yield row | {"code_perplexity": 30.0} if row["kind"] == "validation" else row
+
+    assert told(Watch("tokenizer", codes=CODES, patches=8000), rows()) == [("codebook", 200)]
+    assert told(Watch("tokenizer", codes=CODES, patches=200), rows()) == []
+    assert told(Watch("tokenizer", codes=CODES, patches=8000, steps=20_000), rows()) == []  # 2 % of them: 400 steps
+
+
 def test_a_codebook_that_starts_late_or_recovers_is_given_time():
     assert told(Watch("tokenizer", codes=CODES), codebook(40, 0, start=180)) == []
     assert told(Watch("tokenizer", codes=CODES), codebook(40, 0, recovers=199)) == []
@@ -50,7 +60,7 @@ def test_the_message_says_what_was_found_and_what_to_change():
     watch = Watch("tokenizer", codes=CODES)
     (text,) = [text for row in codebook(21.4, 430) for text in watch.see(row).values()]
     assert "step 200: the codebook collapses" in text and "512 codes" in text
-    assert "perplexity 21.4, 430 codes hardly used" in text
+    assert "perplexity 21.4 in training; 430 codes dead" in text
     for flag in ("--model.tokenizer.quantise_from", "--model.tokenizer.revive", "--tokenizer.learning_rate"):
         assert flag in text
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from neurolm.data.progress import Progress as Preparation
     from neurolm.train.loop import Progress as Training
 
-NOT_LOSSES = ("lr", "gradient_norm", "codes_used")
+NOT_LOSSES = ("lr", "gradient_norm", "codes_used", "code_perplexity", "dead_codes")
 """Figures of a training step that a line of progress has no room for."""
 QUIET_SECONDS, LOG_SHARE = 5.0, 0.05
 """Without a terminal: least seconds between two lines, and share of the elapsed time, so that days are not a flood."""

@@ -140,7 +140,8 @@ def run_stage(
         optimizer.load_state_dict(saved["optimizer"])
         average, first, best = saved["average"], saved["step"], saved["best"]
     speed = Speedometer(folder / SPEED, device=device, first=first, steps=steps, dtype=product_dtype(config, device))
-    watch = Watch(stage.name, codes=getattr(stage, "codes", 0))
+    codebook = {name: getattr(stage, name, 0) for name in ("codes", "patches")}  # of the stage that trains one
+    watch = Watch(stage.name, steps=steps, **codebook)
     sinks = Sinks(log_to, Origin(folder=folder, first=first, settings=asdict(config)))
     logs = Logs(folder, first=first, speed=speed, watch=watch, sinks=sinks)
     feed = Feed(stage.batch, first=first, steps=steps, workers=_workers(workers, device), pin=device.type == "cuda")

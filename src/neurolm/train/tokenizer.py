@@ -122,7 +122,7 @@ class TokenizerStage:
         )
         self.words, self.device = words.to(run.device), run.device
         self.steps = self.config.total_steps(len(self.windows.windows))
-        self.codes = self.module.config.codes
+        self.codes, self.patches = self.module.config.codes, sum(len(sample.second) for sample in self.validation)
         self.moved: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def batch(self, step: int) -> TokenizerBatch:

@@ -15,8 +15,8 @@ from neurolm.train.rows import TRAINING, VALIDATION, WARNING
 
 COLLAPSED_PERPLEXITY, COLLAPSED_LIVING = 0.1, 0.5
 """Shares of the codes: a perplexity of their use below the one, or fewer living ones than the other, is a collapse …"""
-COLLAPSED_EVALUATIONS, COLLAPSED_STEPS = 3, 100
-"""… at so many evaluations in a row, with the codebook started at least so many steps ago."""
+COLLAPSED_EVALUATIONS, COLLAPSED_STEPS, COLLAPSED_SHARE = 3, 100, 0.02
+"""… at so many evaluations in a row, with the codebook started at least so many steps, or this share of all, ago."""
 EXPLODED, EXPLODED_BY = 1.5, 1.0
 """A loss has exploded where its median over ``RECENT`` steps is so many times its lowest, and higher by so much …"""
 RECENT = 25
@@ -32,12 +32,17 @@ class Watch:
     ----------
     stage
         Its name, for the messages and the flags in them.
+    steps
+        Of the stage, in all.
     codes
         Codes of the codebook that is trained; 0: none.
+    patches
+        Of validation: where they are fewer than the codes, not every code can be used there.
     """
 
-    def __init__(self, stage: str, *, codes: int = 0) -> None:
-        self.stage, self.codes = stage, codes
+    def __init__(self, stage: str, *, steps: int = 0, codes: int = 0, patches: int = 0) -> None:
+        self.stage, self.codes, self.patches = stage, codes, patches
+        self.patience = max(COLLAPSED_STEPS, round(COLLAPSED_SHARE * steps))
         self.told: set[str] = set()
         self.losses: deque[float] = deque(maxlen=RECENT)
         self.lowest = math.inf
@@ -55,7 +60,7 @@ class Watch:
             found = {"loss": self._loss(row), "gradient": self._gradient(row)}
             self._note_codebook(row)
         elif row["kind"] == VALIDATION:
-            found = {"codebook": self._codebook(row["step"])}
+            found = {"codebook": self._codebook(row)}
         new = {name: text for name, text in found.items() if text is not None and name not in self.told}
         self.told |= new.keys()
         return new
@@ -94,18 +99,24 @@ class Watch:
             self.codebook = row
             self.started = row["step"] if self.started is None else self.started
 
-    def _codebook(self, step: int) -> str | None:
-        if self.codebook is None or self.started is None or not self.codes or step - self.started < COLLAPSED_STEPS:
+    def _codebook(self, row: Mapping[str, Any]) -> str | None:
+        if self.codebook is None or self.started is None or not self.codes:
             return None
-        perplexity, dead = self.codebook["code_perplexity"], self.codebook["dead_codes"]
-        collapsed = perplexity < COLLAPSED_PERPLEXITY * self.codes or self.codes - dead < COLLAPSED_LIVING * self.codes
+        if row["step"] - self.started < self.patience:
+            return None
+        moving, dead = self.codebook["code_perplexity"], self.codebook["dead_codes"]
+        validated = row.get("code_perplexity", math.inf)
+        limit = COLLAPSED_PERPLEXITY * self.codes
+        collapsed = moving < limit or self.codes - dead < COLLAPSED_LIVING * self.codes
+        collapsed |= validated < min(limit, COLLAPSED_PERPLEXITY * self.patches)
         self.low = self.low + 1 if collapsed else 0
         if self.low < COLLAPSED_EVALUATIONS:
             return None
+        now = f"{moving:.3g} in training" + (f", {validated:.3g} in validation" if math.isfinite(validated) else "")
         return (
-            f"{self.stage}, step {step}: the codebook collapses: at the last {self.low} evaluations its perplexity was "
-            f"below {COLLAPSED_PERPLEXITY:.0%} of its {self.codes:,} codes, or fewer than {COLLAPSED_LIVING:.0%} were "
-            f"in use (now: perplexity {perplexity:.3g}, {dead:.0f} codes hardly used). Start it later "
+            f"{self.stage}, step {row['step']}: the codebook collapses: at the last {self.low} evaluations the "
+            f"perplexity was below {COLLAPSED_PERPLEXITY:.0%} of its {self.codes:,} codes, or fewer than "
+            f"{COLLAPSED_LIVING:.0%} were in use (now: perplexity {now}; {dead:.0f} codes dead). Start it later "
             "(--model.tokenizer.quantise_from 0.6), move idle codes onto the data (--model.tokenizer.revive 0.1), "
             f"lower --{self.stage}.learning_rate, or take fewer --model.tokenizer.codes"
         )
