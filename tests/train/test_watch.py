@@ -82,6 +82,11 @@ def test_a_loss_that_explodes_is_told_once():
     assert "--pretrain.learning_rate" in text and re.search(r"was (2\.[89]|3)", text)
 
 
+def test_a_loss_that_explodes_at_once_is_told():
+    ((name, step),) = told(Watch("pretrain"), curve(lambda step: 12.0 if step < 8 else 60.0))
+    assert name == "loss" and step == 24
+
+
 @pytest.mark.parametrize(
     "loss",
     [

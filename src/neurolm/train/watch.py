@@ -19,8 +19,8 @@ COLLAPSED_EVALUATIONS, COLLAPSED_STEPS, COLLAPSED_SHARE = 3, 100, 0.02
 """… at so many evaluations in a row, with the codebook started at least so many steps, or this share of all, ago."""
 EXPLODED, EXPLODED_BY = 1.5, 1.0
 """A loss has exploded where its median over ``RECENT`` steps is so many times its lowest, and higher by so much …"""
-RECENT = 25
-"""… steps."""
+RECENT, FIRST = 25, 5
+"""… steps, or over the very first."""
 GRADIENT, GRADIENT_RECENT, GRADIENT_BEFORE = 10.0, 25, 200
 """Gradients have grown where the median norm of the last steps is so many times the median of those before."""
 
@@ -67,6 +67,8 @@ class Watch:
 
     def _loss(self, row: Mapping[str, Any]) -> str | None:
         self.losses.append(row["loss"])
+        if len(self.losses) == FIRST:
+            self.lowest = min(self.lowest, statistics.median(self.losses))
         if len(self.losses) < RECENT:
             return None
         now = statistics.median(self.losses)
