@@ -129,6 +129,10 @@ def _compare(folders: Sequence[Path], arguments: Namespace) -> None:
     settings = different_settings(folders)
     found = [summarise(folder) for folder in folders]
     figures = side_by_side(found)
+    if arguments.out is not None:
+        from neurolm.report.curves import write_curves
+
+        write_curves(dict(zip(_names(folders), folders, strict=True)), arguments.out)
     if arguments.json:
         whole = {"runs": [plain(run) for run in found], "settings": settings, "figures": figures}
         print(json.dumps(whole, indent=2))
@@ -139,10 +143,8 @@ def _compare(folders: Sequence[Path], arguments: Namespace) -> None:
         for run in found:
             for problem in run.problems:
                 print(f"{run.folder}: {problem}")
-    if arguments.out is not None:
-        from neurolm.report.curves import write_curves
-
-        print(write_curves(dict(zip(_names(folders), folders, strict=True)), arguments.out))
+    if arguments.out is not None and not arguments.json:
+        print(arguments.out)
 
 
 def _print_settings(names: Sequence[str], settings: dict[str, list[Any]]) -> None:
