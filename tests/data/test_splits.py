@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from neurolm.data.splits import SPLITS, Split, split_task
-from neurolm.data.store import Label
+from neurolm.data.store import Label, Outline
 from neurolm.data.windows import labelled_windows, overlaps, stretches, unlabelled_windows
 from neurolm.errors import ConfigError, StoreError
 
@@ -15,19 +15,9 @@ RATE = 200
 
 def store(*rows: tuple[str, list[Label]], seconds: float = 30.0) -> Any:
     """What splits and windows need to see of a store: per recording its subject and labels."""
-    return SimpleNamespace(
-        path="store",
-        rows=[
-            SimpleNamespace(
-                recording=f"r{n}",
-                subject=subject,
-                labels=tuple(labels),
-                samples=round(seconds * RATE),
-                channels=("CZ",),
-            )
-            for n, (subject, labels) in enumerate(rows)
-        ],
-    )
+    outlines = [Outline(subject, round(seconds * RATE), 1, tuple(labels)) for subject, labels in rows]
+    names = [SimpleNamespace(recording=f"r{n}") for n in range(len(rows))]
+    return SimpleNamespace(path="store", outlines=outlines, rows=names)
 
 
 def said(split: str | None, start: float = 0.0, stop: float = 30.0, task: str = "t") -> Label:

@@ -15,10 +15,12 @@ import pytest
 from neurolm.data import access
 from neurolm.data.atomic import write_parts
 from neurolm.data.counts import encode, encode_blocks
-from neurolm.data.index import INDEX, MANIFEST, write_manifest
+from neurolm.data.index import INDEX, MANIFEST, Rows, write_manifest
 from neurolm.data.rows import Label, Row
 from neurolm.data.shards import write_store
+from neurolm.data.splits import subjects_of
 from neurolm.data.store import SETTINGS, SHARDS, Store
+from neurolm.data.windows import labelled_windows, unlabelled_windows
 from neurolm.errors import RecordingError, StoreError, WriteError
 
 
@@ -326,3 +328,14 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         write_parts(file, [b"new"])
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
     assert file.read_bytes() == b"old"
+
+
+def test_outlines_are_the_rows_in_short_and_parsed_once(tmp_path, monkeypatch):
+    store = write(tmp_path / "s", {"c/a": np.ones((400, 2)), "c/b": np.ones((300, 3))})
+    assert [(o.subject, o.samples, o.channels, o.labels) for o in store.outlines] == [
+        (row.subject, row.samples, len(row.channels), row.labels) for row in store.rows
+    ]
+    monkeypatch.setattr(Rows, "__iter__", lambda _: pytest.fail("the manifest is read again"))
+    assert len(unlabelled_windows(store, max_patches=8, max_seconds=4)) == 0  # too short to be windows
+    assert len(labelled_windows(store, task="t", seconds=1, stride=0.5)) == 4
+    assert subjects_of(store, "t") == ["c/s"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from neurolm.data.splits import Split
-from neurolm.data.store import Label, Row
+from neurolm.data.store import Label, Outline, Row
 from neurolm.errors import StoreError
 from neurolm.evaluation.baselines import BANDS, STRENGTHS, band_power, band_power_baseline
 from neurolm.metrics import score
@@ -48,6 +48,7 @@ class MadeStore:
                 self.signals.append(signal.astype(np.float32))
                 rows.append(self.row(f"{subject}-{label}", subject, label))
         self.rows = tuple(rows)
+        self.outlines = tuple(Outline(row.subject, row.samples, len(row.channels), row.labels) for row in rows)
 
     @staticmethod
     def row(recording: str, subject: str, label: str) -> Row:
@@ -64,6 +65,7 @@ class MadeStore:
         rows = list(self.rows)
         rows[index] = replace(rows[index], **fields)  # type: ignore[arg-type]
         self.rows = tuple(rows)
+        self.outlines = tuple(Outline(row.subject, row.samples, len(row.channels), row.labels) for row in rows)
 
 
 def test_band_power_finds_a_rhythm_in_its_band_and_channel() -> None:

@@ -115,7 +115,7 @@ def test_own_card_is_loaded_by_its_path(tmp_path: Path) -> None:
 def store_of(subjects: Sequence[str], task: str) -> Any:
     """What a split needs to see of a store."""
     rows = [SimpleNamespace(recording=s, subject=s, labels=(Label(task, "x", 0, 1),)) for s in subjects]
-    return SimpleNamespace(path="store", rows=rows)
+    return SimpleNamespace(path="store", rows=rows, outlines=rows)
 
 
 def test_split_follows_the_card_and_the_order_of_subjects(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ SAMPLE = np.dtype("<i2")
 """How a sample is stored."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Label:
     """A labelled stretch of a recording."""
 
@@ -30,6 +30,17 @@ class Label:
     """Seconds from the start of the recording, not included."""
     split: str | None = None
     """``train``, ``validation`` or ``test`` where the data set itself says so; None: the task's card decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """Of a row, what splits and windows need: small enough to keep for all recordings of a store."""
+
+    subject: str
+    samples: int
+    """Length at 200 Hz."""
+    channels: int
+    labels: tuple[Label, ...]
 
 
 @dataclass(frozen=True)

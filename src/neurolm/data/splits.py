@@ -39,9 +39,9 @@ def subjects_of(store: Store, task: str) -> list[str]:
     StoreError
         If nobody in the store has.
     """
-    subjects = {row.subject for row in store.rows if any(label.task == task for label in row.labels)}
+    subjects = {row.subject for row in store.outlines if any(label.task == task for label in row.labels)}
     if not subjects:
-        known = sorted({label.task for row in store.rows for label in row.labels})
+        known = sorted({label.task for row in store.outlines for label in row.labels})
         raise StoreError(
             f"{store.path}: no recording has labels of the task {task!r}; "
             + (f"tasks with labels here: {', '.join(known)}" if known else "no recording here has labels")
@@ -128,14 +128,14 @@ def split_task(
 def _said(store: Store, task: str) -> dict[str, set[str | None]]:
     """What the labels of a task say of each subject's part."""
     said: dict[str, set[str | None]] = defaultdict(set)
-    for row in store.rows:
+    for index, row in enumerate(store.outlines):
         for label in row.labels:
             if label.task != task:
                 continue
             if label.split not in (None, *SPLITS):
                 raise ConfigError(
-                    f"{row.recording}: a label of task {task} has the split {label.split!r}; it must be one of "
-                    f"{', '.join(SPLITS)}, or none"
+                    f"{store.rows[index].recording}: a label of task {task} has the split {label.split!r}; it must be "
+                    f"one of {', '.join(SPLITS)}, or none"
                 )
             said[row.subject].add(label.split)
     if not said:
@@ -145,13 +145,14 @@ def _said(store: Store, task: str) -> dict[str, set[str | None]]:
 
 def _require_apart(store: Store, task: str) -> None:
     """Refuse stretches of a recording that overlap although they belong to different parts."""
-    for row in store.rows:
+    for index, row in enumerate(store.outlines):
         labels = sorted((x for x in row.labels if x.task == task), key=lambda x: (x.start, x.stop))
         for one, other in pairwise(labels):
             if one.split != other.split and other.start < one.stop:
                 raise ConfigError(
-                    f"{row.recording}: a stretch of task {task} for {other.split} begins at {other.start:g} s, but one "
-                    f"for {one.split} lasts until {one.stop:g} s: correct the times or the split of the labels"
+                    f"{store.rows[index].recording}: a stretch of task {task} for {other.split} begins at "
+                    f"{other.start:g} s, but one for {one.split} lasts until {one.stop:g} s: correct the times or the "
+                    "split of the labels"
                 )
 
 

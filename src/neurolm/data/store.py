@@ -19,6 +19,7 @@ amplifier. `neurolm.data.prepare` writes stores.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from pathlib import Path
 
@@ -26,11 +27,11 @@ import numpy as np
 
 from neurolm.data.access import Access, Local, open_access, read_blocks, read_whole
 from neurolm.data.index import INDEX, MANIFEST, Index, Rows, read_index
-from neurolm.data.rows import SAMPLE, Label, Row
+from neurolm.data.rows import SAMPLE, Label, Outline, Row
 from neurolm.errors import StoreError
 from neurolm.files import parse_json
 
-__all__ = ["INDEX", "MANIFEST", "SAMPLE", "Label", "Row", "Store"]
+__all__ = ["INDEX", "MANIFEST", "SAMPLE", "Label", "Outline", "Row", "Store"]
 
 FORMAT = 2
 """Of the store. Another number is another arrangement of files or another preprocessing."""
@@ -86,6 +87,18 @@ class Store:
     def fingerprint(self) -> str:
         """Hash of the manifest: the same for the same recordings prepared in the same way."""
         return self._index.digest.tobytes().hex()
+
+    @functools.cached_property
+    def outlines(self) -> tuple[Outline, ...]:
+        """What splits and windows need of each row, in the order of ``rows``: one pass over the manifest, then kept.
+
+        A training looks at all recordings a dozen times before its first step, and parsing 100,000 rows takes seconds.
+        """
+        kept: dict[str, str] = {}
+        return tuple(
+            Outline(kept.setdefault(row.subject, row.subject), row.samples, len(row.channels), row.labels)
+            for row in self.rows
+        )
 
     @property
     def samples(self) -> np.ndarray:

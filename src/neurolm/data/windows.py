@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from neurolm.data.splits import subjects_of
-from neurolm.data.store import Label, Row, Store
+from neurolm.data.store import Label, Outline, Row, Store
 from neurolm.errors import ConfigError
 from neurolm.montage import RATE
 
@@ -88,7 +88,7 @@ def labelled_windows(
     wanted = None if subjects is None else frozenset(subjects)
     windows = []
     found = False
-    for index, row in enumerate(store.rows):
+    for index, row in enumerate(store.outlines):
         labels = sorted((x for x in row.labels if x.task == task), key=lambda x: (x.start, x.stop))
         found = found or bool(labels)
         if wanted is not None and row.subject not in wanted:
@@ -112,7 +112,7 @@ def stretches(store: Store, *, task: str, parts: Collection[str]) -> dict[int, l
     Samples that they have a share in count, unlike in a window: these are to be passed over.
     """
     found: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for index, row in enumerate(store.rows):
+    for index, row in enumerate(store.outlines):
         for label in row.labels:
             if label.task == task and label.split in parts:
                 found[index].append((max(0, math.floor(label.start * RATE)), math.ceil(label.stop * RATE)))
@@ -124,7 +124,7 @@ def overlaps(span: tuple[int, int], others: Spans) -> bool:
     return any(first < span[1] and span[0] < last for first, last in others)
 
 
-def label_samples(row: Row, label: Label) -> tuple[int, int]:
+def label_samples(row: Row | Outline, label: Label) -> tuple[int, int]:
     """First sample of a labelled stretch, and the one after its last: boundary samples belong to neither side."""
     first = max(0, math.ceil(label.start * RATE - ROUNDING))
     return first, min(row.samples, math.floor(label.stop * RATE + ROUNDING))
@@ -168,14 +168,14 @@ def unlabelled_windows(
         raise ConfigError(f"max_patches ({max_patches}) and max_seconds ({max_seconds}) must be positive")
     wanted = None if subjects is None else frozenset(subjects)
     windows = []
-    for index, row in enumerate(store.rows):
+    for index, row in enumerate(store.outlines):
         if wanted is not None and row.subject not in wanted:
             continue
-        seconds = min(max_seconds, max_patches // len(row.channels))
+        seconds = min(max_seconds, max_patches // row.channels)
         if seconds < 1:
             raise ConfigError(
-                f"{row.recording}: one second of its {len(row.channels)} channels is more than max_patches "
-                f"({max_patches}); raise max_patches to at least {len(row.channels)}"
+                f"{store.rows[index].recording}: one second of its {row.channels} channels is more than max_patches "
+                f"({max_patches}); raise max_patches to at least {row.channels}"
             )
         for first, last in _between(row.samples, (without or {}).get(index, ())):
             whole, rest = divmod((last - first) // RATE, seconds)

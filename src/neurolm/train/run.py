@@ -81,7 +81,7 @@ class Run:
     @property
     def training_subjects(self) -> list[str]:
         """Subjects whose unlabelled EEG may be learned from."""
-        return sorted({row.subject for row in self.store.rows} - self.held_out)
+        return sorted({row.subject for row in self.store.outlines} - self.held_out)
 
     @property
     def validation_subjects(self) -> list[str]:
@@ -151,7 +151,7 @@ def open_run(
     """
     sinks = require_sinks(log_to)
     opened = Store(store)
-    present = {label.task for row in opened.rows for label in row.labels}
+    present = {label.task for row in opened.outlines for label in row.labels}
     chosen = [load_task(name) for name in tasks] if tasks else [t for t in all_tasks().values() if t.name in present]
     missing = [task.name for task in chosen if task.name not in present]
     if missing or not chosen:
