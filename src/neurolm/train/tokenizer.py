@@ -144,12 +144,10 @@ class TokenizerStage:
         words = self.words[batch.words.to(self.device, non_blocking=True)]
         self.moved, used = [], []
         for patches, sources in zip(batch.patches, batch.sources, strict=True):
-            real = int((patches.document != PADDING).sum())
-            flops = tokenizer_flops(
-                self.module.config, patches, round(len(words) * real / batch.count), quantise=quantise
-            )
             out = self.module.loss(patches.to(self.device), words, reversal(step, self.steps), quantise=quantise)
             share = len(out.codes) / batch.count
+            shared = round(share * len(words))  # while a GPU is at work on the loss:
+            flops = tokenizer_flops(self.module.config, patches, shared, quantise=quantise)
             used.append(out.codes)
             if quantise:
                 self.moved.append((out.vectors, out.codes))
@@ -159,7 +157,7 @@ class TokenizerStage:
             yield Losses(
                 total=out.total * share,
                 parts=parts,
-                tokens=len(out.codes) + round(share * len(words)),
+                tokens=len(out.codes) + shared,
                 sources=sources,
                 flops=flops,
             )
