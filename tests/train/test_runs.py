@@ -82,6 +82,15 @@ def test_rows_that_were_cut_off_or_are_none_are_left_out(tmp_path):
     assert read_rows(tmp_path / "none") == []
 
 
+def test_of_one_kind_the_last_row_alone_may_be_read(tmp_path):
+    path = tmp_path / LOG
+    rows = [{"step": s, "kind": "training" if s % 3 else "validation"} for s in range(8)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"step": 8, "kind": "training", "lo')
+    found = read_rows(path, last_of="training")
+    assert [row["step"] for row in found] == [0, 3, 6, 7]
+    assert read_rows(path) == rows
+
+
 def test_runs_are_found_below_folders_but_not_in_their_own_stages(run, tmp_path):
     outer, inner, other = run("a/demo"), run("a/demo/seed-1"), run("b/c/d")
     shutil.copy(outer / "run.json", outer / "tokenizer" / "run.json")

@@ -152,7 +152,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def _stage(folder: Path, config: Mapping[str, Any], problems: list[str]) -> StageSummary | None:
     if not folder.is_dir():
         return None
-    rows, speed = read_rows(folder / LOG), read_rows(folder / SPEED)
+    rows, speed = read_rows(folder / LOG, last_of=TRAINING), read_rows(folder / SPEED)
     if (folder / LOG).is_file() and not rows and (folder / LOG).stat().st_size:
         problems.append(f"{folder / LOG}: damaged: no row can be read")
     trained = [row for row in rows if row.get("kind") == TRAINING]

@@ -76,6 +76,7 @@ class TensorBoard:
                 str(self.origin.folder / "tensorboard" / kind),
                 purge_step=self.origin.first or None,  # later steps, written before an interruption, are not shown
                 filename_suffix=f".{self.origin.first}",  # or a run resumed within a second would write over it
+                flush_secs=1,  # or a killed process would leave a gap before the state that it goes on from
             )
         for name, value in figures.items():
             self.writers[kind].add_scalar(f"{self.origin.names[1]}/{name}", value, step)
