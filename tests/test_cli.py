@@ -13,6 +13,7 @@ import pytest
 import yaml
 from rich.console import Console
 
+from neurolm import __version__
 from neurolm.api import POLICIES, Answer, WindowAnswer
 from neurolm.cli import FAILED, INTERRUPTED, VERBS, as_flags, main, verbs
 from neurolm.cli import arguments as cli_arguments
@@ -50,6 +51,13 @@ def error_of(capsys, *words):
     lines = err.strip().splitlines()
     assert len(lines) == 1 and lines[0].startswith("neurolm: error: "), err
     return lines[0].removeprefix("neurolm: error: ")
+
+
+def test_the_package_is_a_command_too():
+    done = subprocess.run(
+        [sys.executable, "-m", "neurolm", "--version"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, f"neurolm {__version__}\n")
 
 
 @pytest.mark.parametrize("flag", ["--version", "--help"])

@@ -9,12 +9,12 @@ import neurolm
 
 PACKAGE = Path(neurolm.__file__).parent
 LAYERS = {
-    0: {"errors", "files", "montage", "vocab", "batch", "config", "recipes"},
+    0: {"errors", "files", "distributed", "montage", "vocab", "batch", "config", "recipes"},
     1: {"data", "model"},
     2: {"tasks", "metrics", "checkpoint", "official", "official_file", "convert", "model_card", "engine", "answering"},
     3: {"train", "evaluation", "verify", "publish"},
     4: {"api"},
-    5: {"cli", "demo", "report"},
+    5: {"__main__", "cli", "demo", "report"},
 }
 LAYER = {name: number for number, names in LAYERS.items() for name in names}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -22,6 +22,7 @@ from neurolm.tasks.task import load_task
 from neurolm.train.loop import Losses, train_step
 from neurolm.train.optim import make_optimizer
 from neurolm.train.pretrain import language_losses, text_batches
+from neurolm.train.replicas import Replicas
 from neurolm.train.tokenizer import in_batches
 from official_comparison import inputs
 from official_comparison.inputs import Downstream, Window
@@ -77,14 +78,27 @@ class _Own:
         self.optimizer = make_optimizer(module, config, self.device)
         return module
 
-    def step(self, config: StageConfig, losses: Passes, after: Callable[[], None]) -> Callable[[], object]:
-        """One step of the training loop."""
-        stage = _Stage(self.module, self.settings, losses, after)
-        return lambda: train_step(stage, self.module, self.optimizer, config, 0, STEPS, batch=None)  # type: ignore[arg-type]
+    def step(self, config: StageConfig, count: int, losses: Passes, after: Callable[[], None]) -> Callable[[], object]:
+        """One step of the training loop, in so many passes."""
+        stage, replicas = _Stage(self.module, self.settings, losses, after), Replicas(self.module, "loss", self.device)
+
+        def step() -> object:
+            return train_step(
+                stage,
+                self.module,
+                self.optimizer,
+                config,
+                0,
+                STEPS,
+                batch=count,
+                replicas=replicas,  # type: ignore[arg-type]
+            )
+
+        return step
 
 
 class _Stage:
-    name = "benchmark"
+    name, method = "benchmark", "loss"
 
     def __init__(
         self,
@@ -98,7 +112,10 @@ class _Stage:
     def batch(self, step: int) -> None:
         """Batches are made before the step is timed."""
 
-    def losses(self, step: int, batch: None) -> Iterator[Losses]:
+    def passes(self, batch: int) -> int:
+        return batch
+
+    def losses(self, step: int, batch: int) -> Iterator[Losses]:
         passes = iter(self._losses())
         while True:
             with precision(self.settings):
@@ -138,7 +155,7 @@ class TokenizerStep(_Own):
             self.tokenizer.quantizer.update(vectors, codes)
             moved.clear()
 
-        return self.step(self.config, losses, move)
+        return self.step(self.config, len(batches), losses, move)
 
 
 class PretrainStep(_Own):
@@ -153,8 +170,9 @@ class PretrainStep(_Own):
         windows = in_batches(samples(inputs.pretraining(round_, self.settings.eeg_batch)), self.config.samples_at_once)
         eeg = [build_batch(part, [Document(sample=i, predict_eeg=True) for i in range(len(part))]) for part in windows]
         groups = {"eeg": eeg, "text": text(round_, self.settings, self.model, self.config)}
+        count = sum(map(len, groups.values()))
         return self.step(
-            self.config, lambda: language_losses(self.neurolm, groups, self.config, self.device), lambda: None
+            self.config, count, lambda: language_losses(self.neurolm, groups, self.config, self.device), lambda: None
         )
 
 
@@ -174,8 +192,9 @@ class InstructStep(_Own):
             documents = [self.prompts[t.name].document(i, w.label) for i, (t, w) in enumerate(part)]
             answers.append(build_batch(samples([window for _, window in part]), documents))
         groups = {"answer": answers, "text": text(round_, self.settings, self.model, self.config)}
+        count = sum(map(len, groups.values()))
         return self.step(
-            self.config, lambda: language_losses(self.neurolm, groups, self.config, self.device), lambda: None
+            self.config, count, lambda: language_losses(self.neurolm, groups, self.config, self.device), lambda: None
         )
 
 

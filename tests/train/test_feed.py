@@ -32,14 +32,16 @@ def test_every_tensor_of_a_batch_is_pinned_and_nothing_else_changes(monkeypatch)
         return tensor.clone()
 
     monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
-    tokenizer = TokenizerBatch(patches=[], sources=[("a@0s",)], count=3, words=torch.arange(4))
+    tokenizer = TokenizerBatch(
+        patches=[], sources=[("a@0s",)], orders=[torch.arange(3)], sizes=torch.tensor([3]), words=torch.arange(4)
+    )
     for batch in ({"eeg": [text_batch(), text_batch()], "text": []}, tokenizer):
         locked.clear()
         again = pinned(batch)
         assert sorted(locked) == sorted(map(id, tensors(batch))) and locked
         assert type(again) is type(batch)
         assert all(map(torch.equal, tensors(again), tensors(batch)))
-    assert again.sources == tokenizer.sources and again.count == 3
+    assert again.sources == tokenizer.sources
     locked.clear()
     feed = Feed(lambda step: torch.tensor(step), first=3, steps=6, workers=2, pin=True)
     assert list(map(int, feed)) == [3, 4, 5] and len(locked) == 3

@@ -35,7 +35,7 @@ class Killed(Exception):
 class Regression:
     """A small network with dropout that fits a line; a batch is a function of the step."""
 
-    name = "regression"
+    name, method = "regression", "forward"
 
     def __init__(self, killed_at: int | None = None, nan_at: int | None = None) -> None:
         torch.manual_seed(0)
@@ -47,6 +47,9 @@ class Regression:
         if step == self.nan_at:
             x[0] = math.nan
         return x
+
+    def passes(self, batch: torch.Tensor) -> int:
+        return 1
 
     def losses(self, step: int, x: torch.Tensor) -> Iterator[Losses]:
         if step == self.killed_at:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from neurolm import distributed
 from neurolm.cli import as_flags, corpora, data, inspect, runs, store
 from neurolm.cli.arguments import FOR_ALL_STAGES, begun_config, parse, place, run_config, settings_text
 from neurolm.cli.show import Display, answer_lines, bar_characters
@@ -102,6 +103,13 @@ def _train(arguments: Namespace) -> None:
     tasks = _listed(arguments.tasks) or _begun_tasks(out)
     _set_threads(arguments.threads)
 
+    from neurolm.train.run import choose_device
+
+    with distributed.joined(cuda=choose_device(arguments.device).type == "cuda"):
+        _train_stage(arguments, config, store=store, out=out, tasks=tasks)
+
+
+def _train_stage(arguments: Namespace, config: RunConfig, *, store: Path, out: Path, tasks: list[str] | None) -> None:
     from neurolm.data.text import read_texts
     from neurolm.train.execution import product_dtype
     from neurolm.train.instruct import train_instruct
@@ -113,13 +121,14 @@ def _train(arguments: Namespace) -> None:
     opened = open_run(out, config=config, store=store, tasks=tasks, device=arguments.device, workers=arguments.workers,
                       log_to=_listed(arguments.log_to) or ())  # fmt: skip
     texts = read_texts(arguments.text)
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=not distributed.is_main())
     if is_done(opened, arguments.stage):
         console.print(f"{out / arguments.stage}: this stage is finished", markup=False, soft_wrap=True)
         return
     dtype = str(product_dtype(config.stage(arguments.stage), opened.device)).removeprefix("torch.")
     console.print(
-        f"recipe {config.recipe}, tasks {', '.join(t.name for t in opened.tasks)}, device {opened.device}, {dtype}",
+        f"recipe {config.recipe}, tasks {', '.join(t.name for t in opened.tasks)}, device {opened.device}, {dtype}"
+        + (f", {distributed.world()} processes" if distributed.world() > 1 else ""),
         markup=False,
         soft_wrap=True,
     )
@@ -140,6 +149,8 @@ def _train(arguments: Namespace) -> None:
             folder = train_tokenizer(opened, texts=texts, words=arguments.words, progress=show)
         else:
             folder = stages[arguments.stage](opened, texts=texts, progress=show)
+    if not distributed.is_main():
+        return
     print(folder)
     left = STAGES[STAGES.index(arguments.stage) + 1 :]
     following = f"train {left[0]} --store {store} --out {out}" if left else f"evaluate --model {out} --store {store}"

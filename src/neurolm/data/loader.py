@@ -290,6 +290,26 @@ class WindowSampler:
         return order
 
 
+def share(sizes: Sequence[int], rank: int, ranks: int) -> list[int]:
+    """Indices of the items that one of several processes takes, in order.
+
+    The items are dealt out from the largest to the smallest, so that every process gets as many, and about as much, as
+    the others: none is left out and none is taken twice.
+
+    Parameters
+    ----------
+    sizes
+        Of all items, the patches, say.
+    rank, ranks
+        Number of the process, and of all.
+    """
+    dealt = sorted(range(len(sizes)), key=lambda i: -sizes[i])
+    rounds = [dealt[first : first + ranks] for first in range(0, len(dealt), ranks)]
+    # There and back, or else the first process would have the largest of every round.
+    mine = [(one if number % 2 == 0 else one[::-1])[rank : rank + 1] for number, one in enumerate(rounds)]
+    return sorted(i for one in mine for i in one)
+
+
 class TextSampler:
     """Crops of a token stream; which ones is a function of (seed, step)."""
 

@@ -85,7 +85,7 @@ class Quantizer(nn.Module):
                 "Load the tokenizer's checkpoint too, or train it."
             )
         with torch.autocast(vectors.device.type, enabled=False):
-            unit = F.normalize(vectors.float(), dim=-1)
+            unit = F.normalize(exact(vectors), dim=-1)
             codes = nearest(unit.detach(), self.codebook)
             chosen = F.embedding(codes, self.codebook)
             commitment = F.mse_loss(unit, chosen)
@@ -94,7 +94,7 @@ class Quantizer(nn.Module):
 
     def bypass(self, vectors: Tensor) -> Quantized:
         """Return the unit vectors as if each were a code of its own (0), at no commitment."""
-        unit = F.normalize(vectors.float(), dim=-1)
+        unit = F.normalize(exact(vectors), dim=-1)
         codes = torch.zeros(len(unit), dtype=torch.int64, device=unit.device)
         return Quantized(codes=codes, quantized=unit, commitment=unit.new_zeros(()), vectors=unit.detach())
 
@@ -109,7 +109,7 @@ class Quantizer(nn.Module):
         generator
             On CPU; decides which vectors the centres start from.
         """
-        vectors = F.normalize(vectors.float(), dim=-1)
+        vectors = F.normalize(exact(vectors), dim=-1)
         count, codes = len(vectors), len(self.codebook)
         if count >= codes:
             start = torch.randperm(count, generator=generator)[:codes]
@@ -150,7 +150,7 @@ class Quantizer(nn.Module):
         return CodebookUse(used=(counts > 0).sum(), perplexity=torch.special.entr(share).sum().exp())
 
     @torch.no_grad()
-    def revive(self, vectors: Tensor, *, threshold: float) -> Tensor:
+    def revive(self, vectors: Tensor, *, threshold: float, chosen: Tensor | None = None) -> Tensor:
         """Move codes that hardly anybody uses onto vectors of the batch, so that the codebook does not collapse.
 
         Not in the paper, whose corpus keeps 8192 codes busy; Moshi's codec (Défossez et al. 2024) does the same.
@@ -161,6 +161,8 @@ class Quantizer(nn.Module):
             Unit vectors, (vectors, code width): ``Quantized.vectors``.
         threshold
             Codes used less than this share of the mean are moved, and count as used as much as the mean.
+        chosen
+            int64 (codes,), the vector that each code would move onto; drawn where not given.
 
         Returns
         -------
@@ -169,10 +171,16 @@ class Quantizer(nn.Module):
         """
         mean = self.usage.mean()
         idle = self.usage < threshold * mean
-        chosen = torch.randint(len(vectors), (len(self.codebook),), device=vectors.device)
+        if chosen is None:
+            chosen = torch.randint(len(vectors), (len(self.codebook),), device=vectors.device)
         self.codebook.copy_(torch.where(idle[:, None], vectors[chosen], self.codebook))
         self.usage.copy_(torch.where(idle, mean, self.usage))
         return idle.sum()
+
+
+def exact(x: Tensor) -> Tensor:
+    """Return a tensor in float32, or in float64 where that is what the model computes in."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def nearest(vectors: Tensor, codes: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from neurolm.batch import Patches
 from neurolm.config import TokenizerConfig
 from neurolm.model.attention import Visibility
 from neurolm.model.encoder import Decoder, Encoder, RealPatches
-from neurolm.model.quantizer import Quantizer
+from neurolm.model.quantizer import Quantizer, exact
 from neurolm.model.transformer import initialise
 from neurolm.montage import PATCH
 
@@ -102,7 +102,7 @@ class NeuralTokenizer(nn.Module):
     def code_vectors(self, features: Tensor) -> Tensor:
         """Features (…, encoder width) to the vectors that are quantised, float32 (…, code width)."""
         with torch.autocast(features.device.type, enabled=False):
-            return self.to_code(features.float())
+            return self.to_code(exact(features))
 
     def codes(self, features: Tensor) -> Tensor:
         """Features (patches, encoder width) to codes, int64 (patches,)."""
@@ -159,8 +159,8 @@ class NeuralTokenizer(nn.Module):
         decoded = self.decode(real.put(found.quantized, patches.document), patches, seen)
         spectrum, waveform = targets(real.take(patches.samples), real)
         commitment = self.config.commitment * found.commitment
-        frequency = F.mse_loss(real.take(decoded.spectrum).float(), spectrum)
-        raw = F.mse_loss(real.take(decoded.waveform).float(), waveform)
+        frequency = F.mse_loss(exact(real.take(decoded.spectrum)), spectrum)
+        raw = F.mse_loss(exact(real.take(decoded.waveform)), waveform)
         domain_eeg = self._domain_loss(ReverseGradient.apply(real_features, reversal), EEG)
         domain_text = self._domain_loss(text_embeddings.detach(), TEXT)
         return TokenizerLosses(
@@ -176,7 +176,7 @@ class NeuralTokenizer(nn.Module):
 
     def _domain_loss(self, vectors: Tensor, domain: int) -> Tensor:
         logits = self.domain_classifier(vectors)
-        return F.cross_entropy(logits.float(), torch.full((len(logits),), domain, device=logits.device))
+        return F.cross_entropy(exact(logits), torch.full((len(logits),), domain, device=logits.device))
 
 
 def targets(samples: Tensor, real: RealPatches) -> tuple[Tensor, Tensor]:
@@ -194,10 +194,10 @@ def targets(samples: Tensor, real: RealPatches) -> tuple[Tensor, Tensor]:
     tuple of Tensor
         FFT amplitude (real patches, 100), standardised over all 200 bins, and the waveform (real patches, 200).
     """
-    amplitude = torch.fft.rfft(samples.float(), dim=-1).abs()
+    amplitude = torch.fft.rfft(exact(samples), dim=-1).abs()
     # Bins 1 to 99 stand in the full FFT twice; 0 and 100 once.
     mirrored = torch.cat((amplitude, amplitude[:, 1:SPECTRUM]), 1)
-    return _standardise(mirrored, real)[:, :SPECTRUM], _standardise(samples.float(), real)
+    return _standardise(mirrored, real)[:, :SPECTRUM], _standardise(exact(samples), real)
 
 
 def _standardise(values: Tensor, real: RealPatches) -> Tensor:

@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from neurolm import distributed
 from neurolm.answering import Prompt, answer
 from neurolm.batch import Batch
 from neurolm.checkpoint import load_neurolm
 from neurolm.config import StageConfig
-from neurolm.data.loader import Sample, TextSampler, WindowSampler, build_batch, read_sample
+from neurolm.data.loader import Sample, TextSampler, WindowSampler, build_batch, read_sample, share
 from neurolm.data.text import TextTokenizer, token_stream
 from neurolm.data.windows import Window, overlaps
 from neurolm.errors import CheckpointError, ConfigError
@@ -26,7 +28,7 @@ from neurolm.train.language import split_text
 from neurolm.train.loop import Losses, clean
 from neurolm.train.pretrain import language_losses, new_neurolm, text_batches, text_validation, with_dropout
 from neurolm.train.run import ProgressCallback, Run, finish_stage, is_done
-from neurolm.train.tokenizer import in_batches, language_of
+from neurolm.train.tokenizer import in_batches, language_of, own_part
 from neurolm.train.wording import Wordings
 
 VALIDATION_WINDOWS = 160
@@ -62,7 +64,7 @@ def _examples(run: Run) -> list[_Example]:
 class InstructStage:
     """Answers to the questions of all tasks mixed in one model."""
 
-    name = "instruct"
+    name, method = "instruct", "loss"
 
     def __init__(self, run: Run, module: NeuroLM, text: TextTokenizer, stream: np.ndarray) -> None:
         self.config: StageConfig = run.config.instruct
@@ -91,23 +93,30 @@ class InstructStage:
             raise ConfigError("no validation window in any task: the weights could not be selected; add subjects")
 
     def batch(self, step: int) -> dict[str, list[Batch]]:
-        """Windows with their questions and answers, and text, of a step."""
+        """This process's windows with their questions and answers, and text, of a step."""
         rng = np.random.default_rng([self.config.seed, 4, step])
+        examples = [self.examples[index] for index in self.sampler.step(step)]
+        starts = [e.window.start for e in examples]
+        if self.config.augment:
+            starts = [int(rng.integers(e.first, e.last + 1)) for e in examples]
+        sizes = [e.window.seconds * len(self.run.store.rows[e.window.recording].channels) for e in examples]
         samples: list[Sample] = []
         answers: list[tuple[Prompt, int]] = []
-        for index in self.sampler.step(step):
-            example = self.examples[index]
-            window = example.window
-            if self.config.augment:
-                window = replace(window, start=int(rng.integers(example.first, example.last + 1)))
-            seed = (self.config.seed, 5, step, len(samples))
-            answers.append((self.wordings.prompt(example.task, step, len(samples)), example.answer))
+        for place in share(sizes, distributed.rank(), distributed.world()):
+            example = examples[place]
+            window = replace(example.window, start=starts[place])
+            seed = (self.config.seed, 5, step, place)
+            answers.append((self.wordings.prompt(example.task, step, place), example.answer))
             samples.append(read_sample(self.run.store, window, augment=self.config.augment, seed=seed))
         eeg = []
         for part in in_batches(list(zip(samples, answers, strict=True)), self.config.samples_at_once):
             documents = [prompt.document(i, answer) for i, (_, (prompt, answer)) in enumerate(part)]
             eeg.append(build_batch([sample for sample, _ in part], documents))
         return {"answer": eeg, "text": text_batches(self.text.step(step), self.config)}
+
+    def passes(self, batch: dict[str, list[Batch]]) -> int:
+        """As many as there are batches."""
+        return sum(map(len, batch.values()))
 
     def losses(self, step: int, batch: dict[str, list[Batch]]) -> Iterator[Losses]:
         """Answer loss and text loss, each a mean over its own targets."""
@@ -123,7 +132,10 @@ class InstructStage:
         for task, prompt, (samples, labels) in zip(self.run.tasks, self.prompts, self.validation, strict=True):
             if not samples:
                 continue
-            probability = answer(self.module, prompt, samples, device=self.device, batch=self.config.eeg_batch)
+            own = answer(self.module, prompt, own_part(samples), device=self.device, batch=self.config.eeg_batch)
+            probability = np.zeros((len(samples), own.shape[1]))
+            probability[distributed.rank() :: distributed.world()] = own
+            distributed.total(torch.from_numpy(probability))
             nll, hit = class_means(probability, labels)
             figures |= {f"{task.name}/nll": nll, f"{task.name}/balanced_accuracy": hit}
             scores.append(nll)

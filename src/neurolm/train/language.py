@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from neurolm import distributed
 from neurolm.checkpoint import CONFIG
 from neurolm.config import LanguageConfig, StageConfig
 from neurolm.data.loader import Document, TextSampler, build_tokens
@@ -41,7 +42,7 @@ def split_text(stream: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class LanguageStage:
     """Next-token prediction on text."""
 
-    name = "language"
+    name, method = "language", "text_loss"
 
     def __init__(self, config: StageConfig, language: LanguageConfig, stream: np.ndarray, device: torch.device) -> None:
         torch.manual_seed(config.seed)
@@ -53,15 +54,19 @@ class LanguageStage:
         self.flops_of_a_crop = text_flops(language, build_tokens([Document(text=range(self.length))]))
 
     def batch(self, step: int) -> np.ndarray:
-        """A step's crops of text."""
-        return self.sampler.step(step)
+        """This process's share of a step's crops of text."""
+        return self.sampler.step(step)[distributed.rank() :: distributed.world()]
+
+    def passes(self, rows: np.ndarray) -> int:
+        """As many as it takes with ``samples_at_once``."""
+        return -(-len(rows) // (self.config.samples_at_once or len(rows)))
 
     def losses(self, step: int, rows: np.ndarray) -> Iterator[Losses]:
         """Cross-entropy of the next token."""
         at_once = self.config.samples_at_once or len(rows)
         for first in range(0, len(rows), at_once):
             part = rows[first : first + at_once]
-            loss = self._loss(part) * (len(part) / len(rows))
+            loss = self._loss(part) * (len(part) / self.config.text_batch)  # all crops have as many targets
             yield Losses(
                 total=loss, parts={"text": loss.detach()}, tokens=part.size, flops=self.flops_of_a_crop * len(part)
             )
@@ -72,7 +77,9 @@ class LanguageStage:
     def validate(self) -> dict[str, float]:
         """Cross-entropy and perplexity on the last part of the text; the best weights are kept."""
         count = min(VALIDATION_ROWS, max(1, len(self.validation) // self.length))
-        loss = float(self._loss(np.resize(self.validation, (count, self.length))))
+        rows = np.resize(self.validation, (count, self.length))[distributed.rank() :: distributed.world()]
+        share = len(rows) / count
+        loss = distributed.totals({"loss": float(self._loss(rows)) * share if len(rows) else 0.0})["loss"]
         return {"text": loss, "text_perplexity": math.exp(min(loss, 20.0)), "score": loss}
 
     def _loss(self, rows: np.ndarray) -> torch.Tensor:
@@ -106,7 +113,8 @@ def train_language(
     stage = LanguageStage(config, language, stream, run.device)
     run_stage(stage, config, folder, steps=steps, device=run.device, workers=run.workers, log_to=run.log_to,
               progress=progress)  # fmt: skip
-    _save(folder, stage.module, text)
+    if distributed.is_main():
+        _save(folder, stage.module, text)
     clean(folder)
     return folder
 
@@ -136,5 +144,8 @@ def _take_gpt2(source: str, language: LanguageConfig, folder: Path) -> Path:
         )
     model = GPT2(found, rows=found.text_tokens)
     model.load_state_dict(weights)
-    _save(folder, model, text)
+    distributed.wait()  # until nobody looks any more whether it is there already
+    if distributed.is_main():
+        _save(folder, model, text)
+    distributed.wait()
     return folder

@@ -60,3 +60,26 @@ class Logs:
         self.sinks.write(step, kind, {name: value for name, value in figures.items() if math.isfinite(value)})
         for text in concerns.values():
             warnings.warn(text, stacklevel=3)
+
+
+class NoLogs:
+    """What a process writes down that is not the main one of a job: nothing.
+
+    Parameters
+    ----------
+    speed
+        What measures time.
+    """
+
+    def __init__(self, speed: Speedometer) -> None:
+        self.speed = speed
+
+    def training(self, step: int, figures: Mapping[str, float], *, tokens: int, flops: int, waited: float) -> None:
+        """Count a step."""
+        self.speed.stepped(tokens, waited=waited, flops=flops)
+
+    def validation(self, step: int, figures: Mapping[str, float]) -> None:
+        """Nothing is written down."""
+
+    def close(self) -> None:
+        """There is nothing to close."""

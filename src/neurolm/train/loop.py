@@ -8,8 +8,8 @@ stop (SIGTERM, Ctrl-C), it saves after the step under way and says so.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -18,12 +18,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from neurolm import distributed
 from neurolm.config import StageConfig
-from neurolm.errors import NeuroLMError, Stopped
+from neurolm.errors import CheckpointError, ConfigError, NeuroLMError, Stopped
 from neurolm.train.execution import precision, product_dtype, set_execution
 from neurolm.train.feed import Feed
-from neurolm.train.logs import Logs
+from neurolm.train.logs import Logs, NoLogs
 from neurolm.train.optim import learning_rate, make_optimizer
+from neurolm.train.replicas import Replicas
 from neurolm.train.rows import SPEED
 from neurolm.train.sinks import Origin, Sinks
 from neurolm.train.speed import Speedometer
@@ -36,12 +38,12 @@ BEST = "best.pt"
 
 @dataclass(frozen=True, kw_only=True)
 class Losses:
-    """What one forward pass gives. A step's totals, parts and tokens add up over its passes."""
+    """What one forward pass gives. A step's totals, parts and tokens add up over its passes, in all processes."""
 
     total: Tensor
     """Scalar to go down."""
     parts: Mapping[str, Tensor | float]
-    """Named figures for the log."""
+    """Named figures for the log: the same names in every pass."""
     tokens: int
     """Patches and text tokens in the pass."""
     sources: tuple[str, ...] = ()
@@ -53,16 +55,27 @@ class Stage(Protocol):
     """What the loop trains."""
 
     name: str
+    method: str
+    """Name of the module's method that a pass calls."""
 
     @property
     def module(self) -> nn.Module:
         """Its trainable parameters are trained; its whole state is saved."""
 
     def batch(self, step: int) -> Any:
-        """Make the batch of a step in host memory: a function of the step alone, called in any thread, in any order."""
+        """Make the batch of a step in host memory: a function of the step alone, called in any thread, in any order.
+
+        Of several processes, each makes its share of it.
+        """
+
+    def passes(self, batch: Any) -> int:
+        """How many passes ``losses`` makes of a batch: one or more."""
 
     def losses(self, step: int, batch: Any) -> Iterable[Losses]:
-        """Run the model on a step's batch, in one pass or several; each is wanted before the next begins."""
+        """Run the model on a step's batch, in one pass or several; each is wanted before the next begins.
+
+        The losses are divided by what the batch holds in all processes, so that theirs add up to the loss of the step.
+        """
 
     def after_step(self) -> Mapping[str, float] | None:
         """What follows the optimizer's step: the codebook's move, say. Returns further figures for the log."""
@@ -111,6 +124,8 @@ def run_stage(
 ) -> None:
     """Train a stage to its last step, from where an earlier call stopped; leaves the selected weights in the module.
 
+    Where processes are joined, all call this; the main one writes. With any number of them a step sees the same batch.
+
     Parameters
     ----------
     folder
@@ -129,6 +144,7 @@ def run_stage(
     WriteError
         If the disk is full, say; the last state that was saved is whole.
     """
+    _require_enough(config)
     folder.mkdir(parents=True, exist_ok=True)
     module = stage.module.to(device)
     set_execution(module, config, device)
@@ -139,19 +155,20 @@ def run_stage(
         module.load_state_dict(saved["module"])
         optimizer.load_state_dict(saved["optimizer"])
         average, first, best = saved["average"], saved["step"], saved["best"]
-    speed = Speedometer(folder / SPEED, device=device, first=first, steps=steps, dtype=product_dtype(config, device))
-    codebook = {name: getattr(stage, name, 0) for name in ("codes", "patches")}  # of the stage that trains one
-    watch = Watch(stage.name, steps=steps, **codebook)
-    sinks = Sinks(log_to, Origin(folder=folder, first=first, settings=asdict(config)))
-    logs = Logs(folder, first=first, speed=speed, watch=watch, sinks=sinks)
+    _require_same(folder, first)
+    speed = Speedometer(folder / SPEED, device=device, first=first, steps=steps, dtype=product_dtype(config, device),
+                        devices=distributed.world())  # fmt: skip
+    logs = _logs(stage, config, folder, first=first, steps=steps, speed=speed, log_to=log_to)
     feed = Feed(stage.batch, first=first, steps=steps, workers=_workers(workers, device), pin=device.type == "cuda")
     batches = iter(feed)
 
     def save(step: int) -> None:
+        if not distributed.is_main():
+            return
         resume = {"best": best, "module": module.state_dict(), "optimizer": optimizer.state_dict(), "average": average}
         save_state(folder, step, resume, keep=config.keep_states)
 
-    with StopRequest() as request, closing(logs):
+    with StopRequest() as request, closing(logs), Replicas(module, stage.method, device) as replicas:
         for step in range(first, steps + 1):
             last = step == steps
             if last or (step % config.evaluate_every == 0 and step > 0):
@@ -159,7 +176,8 @@ def run_stage(
                     figures = _evaluate(stage, module, config, device)
                     if figures.get("score", math.inf) < best:
                         best = figures["score"]
-                        save_tensors(folder / BEST, module.state_dict())
+                        if distributed.is_main():
+                            save_tensors(folder / BEST, module.state_dict())
                 logs.validation(step, figures)
             if last:
                 break
@@ -167,26 +185,28 @@ def run_stage(
                 with speed.apart():
                     save(step)
 
-            done = train_step(stage, module, optimizer, config, step, steps, batch=next(batches))
+            done = train_step(stage, module, optimizer, config, step, steps, batch=next(batches), replicas=replicas)
             for name, parameter in _trainable(module) if average else ():
                 average[name].lerp_(parameter.detach(), 1 - min(config.average, (step + 1) / (step + 10)))
             logs.training(step, done.figures, tokens=done.tokens, flops=done.flops, waited=feed.waited)
-            if progress:
+            if progress and distributed.is_main():
                 rate, left = speed.tokens_per_second, speed.left(step)
                 progress(Progress(stage=stage.name, step=step + 1, steps=steps, tokens_per_second=rate,
                                   seconds_left=left, parts=done.figures))  # fmt: skip
-            if request.signal is not None:
+            if asked := distributed.largest(request.signal or 0):
                 save(step + 1)
+                distributed.wait()
                 raise Stopped(
                     f"{stage.name}: asked to stop, and saved after step {step + 1} of {steps}; the same command goes "
                     "on from there",
-                    signal=request.signal,
+                    signal=asked,
                 )
 
     if math.isfinite(best):
         module.load_state_dict(torch.load(folder / BEST, weights_only=True, map_location=device))
     elif average:
         module.load_state_dict(average, strict=False)
+    distributed.wait()  # nobody cleans up what another still reads
 
 
 def train_step(
@@ -198,35 +218,67 @@ def train_step(
     steps: int,
     *,
     batch: Any,
+    replicas: Replicas,
 ) -> Stepped:
     """One step of the optimizer."""
-    torch.manual_seed(config.seed * 1_000_003 + step)  # dropout is a function of (seed, step) too
+    # Dropout is a function of (seed, step) too, and of the process.
+    torch.manual_seed(config.seed * 1_000_003 + step + (distributed.rank() << 40))
     rate = learning_rate(config, step, steps)
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
-    total, tokens, flops = 0.0, 0, 0
     sources: tuple[str, ...] = ()
-    figures: dict[str, float] = {}
-    for losses in _passes(stage, step, batch, partial(precision, config, next(module.parameters()).device)):
-        _require_finite(losses.total, "loss", stage.name, step, losses.sources)
-        losses.total.backward()
-        total, tokens, sources = total + float(losses.total.detach()), tokens + losses.tokens, sources + losses.sources
-        flops += losses.flops
-        for name, value in losses.parts.items():
-            figures[name] = figures.get(name, 0.0) + float(value)
+    spoilt: tuple[str, ...] = ()
+    sums: dict[str, float] = {}
+    passes, running = stage.passes(batch), iter(stage.losses(step, batch))
+    in_precision = partial(precision, config, next(module.parameters()).device)
+    for number in range(passes):  # a pass's activations go before the next pass makes its own
+        with replicas.passing(last=number == passes - 1):
+            with in_precision():
+                losses = next(running)
+            replicas.backward(losses.total)
+        loss = float(losses.total.detach())
+        sources += losses.sources
+        spoilt += () if math.isfinite(loss) else losses.sources
+        counted = {"loss": loss, "tokens": losses.tokens, "flops": losses.flops}
+        for name, value in {**losses.parts, **counted}.items():
+            sums[name] = sums.get(name, 0.0) + float(value)
+    assert next(running, None) is None, f"{stage.name}: more passes than were announced"
+    figures = distributed.totals(sums)
+    _require_finite(figures["loss"], "loss", stage.name, step, spoilt)
     learning = [p for _, p in _trainable(module) if p.grad is not None]
-    norm = nn.utils.clip_grad_norm_(learning, config.clip or math.inf)
+    norm = float(nn.utils.clip_grad_norm_(learning, config.clip or math.inf))
     _require_finite(norm, "gradient norm", stage.name, step, sources)
     optimizer.step()
-    figures |= {"loss": total, "gradient_norm": float(norm), "lr": rate, **(stage.after_step() or {})}
+    tokens, flops = int(figures.pop("tokens")), int(figures.pop("flops"))
+    figures |= {"gradient_norm": norm, "lr": rate, **(stage.after_step() or {})}
     return Stepped(tokens=tokens, flops=flops, figures=figures)
 
 
 def clean(folder: Path) -> None:
     """Remove the resume states of a stage whose checkpoint is complete, and what a killed process left half written."""
-    (folder / BEST).unlink(missing_ok=True)
-    forget_states(folder)
+    if distributed.is_main():
+        (folder / BEST).unlink(missing_ok=True)
+        forget_states(folder)
+    distributed.wait()
+
+
+def _logs(
+    stage: Stage,
+    config: StageConfig,
+    folder: Path,
+    *,
+    first: int,
+    steps: int,
+    speed: Speedometer,
+    log_to: Sequence[str],
+) -> Logs | NoLogs:
+    if not distributed.is_main():
+        return NoLogs(speed)
+    codebook = {name: getattr(stage, name, 0) for name in ("codes", "patches")}  # of the stage that trains one
+    watch = Watch(stage.name, steps=steps, **codebook)
+    sinks = Sinks(log_to, Origin(folder=folder, first=first, settings=asdict(config)))
+    return Logs(folder, first=first, speed=speed, watch=watch, sinks=sinks)
 
 
 def _workers(asked: int | None, device: torch.device) -> int:
@@ -235,22 +287,6 @@ def _workers(asked: int | None, device: torch.device) -> int:
 
 def _trainable(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
     return [(name, p) for name, p in module.named_parameters() if p.requires_grad]
-
-
-def _passes(
-    stage: Stage, step: int, batch: Any, precision: Callable[[], AbstractContextManager[object]]
-) -> Iterator[Losses]:
-    """A step's passes, each run forwards in the precision of the products; its backward pass follows outside of it.
-
-    A pass's activations go before the next one makes its own.
-    """
-    passes = iter(stage.losses(step, batch))
-    while True:
-        with precision():
-            losses = next(passes, None)
-        if losses is None:
-            return
-        yield losses
 
 
 def _evaluate(stage: Stage, module: nn.Module, config: StageConfig, device: torch.device) -> dict[str, float]:
@@ -278,10 +314,31 @@ class _averaged:
             self.module.load_state_dict(self.own, strict=False)
 
 
-def _require_finite(value: Tensor, what: str, stage: str, step: int, sources: tuple[str, ...]) -> None:
-    if not torch.isfinite(value):
-        batch = f" The batch held {', '.join(sources)}." if sources else ""
+def _require_enough(config: StageConfig) -> None:
+    samples, world = config.eeg_batch or config.text_batch, distributed.world()
+    if samples < world:
+        name = "eeg_batch" if config.eeg_batch else "text_batch"
+        raise ConfigError(
+            f"{name}={samples} is the batch of all processes together, and there are {world}: raise it, or start fewer"
+        )
+
+
+def _require_same(folder: Path, first: int) -> None:
+    """All processes go on from the same state: on several machines they read it from a common disk."""
+    found = distributed.gather(first)
+    if len(set(found)) > 1:
+        raise CheckpointError(
+            f"{folder}: the processes would go on from the steps {found}; the folder must be on a disk that all "
+            "machines of the job share"
+        )
+
+
+def _require_finite(value: float, what: str, stage: str, step: int, sources: tuple[str, ...]) -> None:
+    """Stop unless a figure that all processes have is finite; the sources are those of this process."""
+    if not math.isfinite(value):
+        named = [source for one in distributed.gather(sources) for source in one]
+        batch = f" The batch held {', '.join(named)}." if named else ""
         raise TrainingStopped(
-            f"{stage}, step {step}: the {what} is {float(value.detach())}; stopped before a weight was changed.{batch} "
+            f"{stage}, step {step}: the {what} is {value}; stopped before a weight was changed.{batch} "
             "Inspect those recordings or lower the learning rate; the same command goes on from the last saved step"
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from neurolm import distributed
 from neurolm.batch import NO_PATCH, NO_TARGET, NO_TEXT, PADDING, Batch
 from neurolm.checkpoint import load_tokenizer
 from neurolm.config import ModelConfig, StageConfig
@@ -24,7 +25,7 @@ from neurolm.train.flops import language_flops
 from neurolm.train.language import VALIDATION_ROWS, split_text
 from neurolm.train.loop import Losses, clean
 from neurolm.train.run import ProgressCallback, Run, finish_stage, is_done
-from neurolm.train.tokenizer import EEGWindows, eeg_windows, in_batches, language_of, validation_samples
+from neurolm.train.tokenizer import EEGWindows, eeg_windows, in_batches, language_of, own_part, validation_samples
 
 
 def with_dropout(model: ModelConfig, dropout: float) -> ModelConfig:
@@ -36,7 +37,7 @@ def with_dropout(model: ModelConfig, dropout: float) -> ModelConfig:
 class PretrainStage:
     """Next-second code prediction, with a text loss so that language is not forgotten."""
 
-    name = "pretrain"
+    name, method = "pretrain", "loss"
 
     def __init__(self, run: Run, module: NeuroLM, stream: np.ndarray) -> None:
         self.config: StageConfig = run.config.pretrain
@@ -54,6 +55,10 @@ class PretrainStage:
         eeg = [_batch(part, []) for part in in_batches(self.windows.step(step), self.config.samples_at_once)]
         return {"eeg": eeg, "text": text_batches(self.text.step(step), self.config)}
 
+    def passes(self, batch: dict[str, list[Batch]]) -> int:
+        """As many as there are batches."""
+        return sum(map(len, batch.values()))
+
     def losses(self, step: int, batch: dict[str, list[Batch]]) -> Iterator[Losses]:
         """EEG loss and text loss, each a mean over its own targets."""
         return language_losses(self.module, batch, self.config, self.device)
@@ -63,17 +68,15 @@ class PretrainStage:
 
     def validate(self) -> dict[str, float]:
         """Perplexity and accuracy of the next code, and text loss, on validation data."""
-        eeg = eeg_count = correct = 0.0
-        for samples in in_batches(self.validation, self.config.eeg_batch):
+        sums = {"eeg": 0.0, "count": 0.0, "correct": 0.0}
+        for samples in in_batches(own_part(self.validation), self.config.eeg_batch):
             out = self.module.loss(_batch(samples, []).to(self.device), softmax=self.config.softmax)
-            eeg, eeg_count, correct = (
-                eeg + float(out.eeg),
-                eeg_count + int(out.eeg_count),
-                correct + float(out.eeg_correct),
-            )
+            for name, value in (("eeg", out.eeg), ("count", out.eeg_count), ("correct", out.eeg_correct)):
+                sums[name] += float(value)
+        sums = distributed.totals(sums)
         figures = {}
-        if eeg_count:
-            figures = {"eeg": eeg / eeg_count, "eeg_accuracy": correct / eeg_count}
+        if count := sums["count"]:
+            figures = {"eeg": sums["eeg"] / count, "eeg_accuracy": sums["correct"] / count}
             figures["eeg_perplexity"] = math.exp(min(figures["eeg"], 20.0))
         return figures | {"text": text_validation(self.module, self.validation_text, self.config, self.device)}
 
@@ -83,22 +86,24 @@ def language_losses(
 ) -> Iterator[Losses]:
     """Losses of groups of batches, a pass for each batch.
 
-    A group's loss is the mean over its own targets in all its batches, EEG codes or text tokens, however they are
-    distributed over the batches; the passes' losses add up to the sum of the groups' losses.
+    A group's loss is the mean over its own targets in all its batches in all processes, EEG codes or text tokens,
+    however they are distributed; the passes' losses add up to the sum of the groups' losses. The text goes first: a
+    pass of EEG has every weight in it, and so the last one has, as ``Replicas`` demands.
 
     Parameters
     ----------
     groups
         Batches by the name under which their loss is logged; in host memory.
     """
-    for name, batches in groups.items():
-        count = sum(_targets(batch) for batch in batches)
-        for batch in batches if count else ():
+    counts = distributed.totals({name: sum(map(_targets, batches)) for name, batches in groups.items()})
+    nothing = {name: 0.0 for name, count in counts.items() if count}
+    for name, batches in reversed(list(groups.items())):
+        for batch in batches:
             assert batch.tokens is not None
             out = module.loss(batch.to(device), softmax=config.softmax)
-            loss = (out.eeg + out.text) / count
+            loss = (out.eeg + out.text) / max(1, counts[name])
             flops = language_flops(module.config, batch, softmax=config.softmax)  # while a GPU is at work
-            parts = {name: loss.detach()}
+            parts = nothing | {name: loss.detach()} if counts[name] else nothing
             yield Losses(total=loss, parts=parts, tokens=_read(batch), sources=batch.sources, flops=flops)
 
 
@@ -116,16 +121,20 @@ def _targets(batch: Batch) -> int:
 
 
 def text_batches(rows: np.ndarray, config: StageConfig) -> list[Batch]:
-    """Text samples, int64 (samples, length), as batches of as many as go through the model together."""
-    return [_batch([], part) for part in in_batches(list(rows), config.samples_at_once)]
+    """This process's share of text samples, int64 (samples, length), in batches that go through the model together."""
+    return [_batch([], part) for part in in_batches(own_part(list(rows)), config.samples_at_once)]
 
 
 def text_validation(module: NeuroLM, stream: np.ndarray, config: StageConfig, device: torch.device) -> float:
     """Mean cross-entropy of text kept for validation (nan where there is too little of it)."""
     length = min(config.text_length, len(stream))
     rows = stream[: len(stream) // length * length].reshape(-1, length)[:VALIDATION_ROWS]
-    out = module.loss(_batch([], rows).to(device), softmax=config.softmax)
-    return float(out.text / out.text_count)
+    sums = {"text": 0.0, "count": 0.0}
+    if len(own := own_part(list(rows))):
+        out = module.loss(_batch([], own).to(device), softmax=config.softmax)
+        sums = {"text": float(out.text), "count": float(out.text_count)}
+    sums = distributed.totals(sums)
+    return sums["text"] / sums["count"] if sums["count"] else math.nan
 
 
 def _batch(samples: Sequence[Sample], rows: np.ndarray | Sequence[np.ndarray]) -> Batch:

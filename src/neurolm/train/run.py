@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from neurolm import __version__
+from neurolm import __version__, distributed
 from neurolm.checkpoint import CONFIG, Card, save_checkpoint
 from neurolm.config import STAGES, RunConfig, StageConfig, load_json, to_json
 from neurolm.data.splits import Split
@@ -107,7 +107,7 @@ class Run:
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Return the device of a name: ``auto`` takes a GPU where there is one.
+    """Return the device of a name: ``auto`` takes a GPU where there is one, each of several processes its own.
 
     Raises
     ------
@@ -115,7 +115,9 @@ def choose_device(name: str = "auto") -> torch.device:
         If the device is not there.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and distributed.announced() > 1:
+        name = f"cuda:{distributed.local_rank()}"
     if name.split(":")[0] not in ("cpu", "cuda"):
         raise ConfigError(f"device={name!r}: choose auto, cpu or cuda")
     if name.startswith("cuda") and not torch.cuda.is_available():
@@ -172,7 +174,8 @@ def open_run(
         torch.set_num_threads(threads)
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(path, to_json(wanted))
+        if distributed.is_main():
+            write_text(path, to_json(wanted))
     if not os.access(folder, os.W_OK):
         raise StoreError(f"{folder}: not writable; choose another --out")
     return Run(folder=folder, config=config, store=opened, tasks=tuple(chosen), splits=splits,
@@ -217,7 +220,8 @@ def finish_stage(
     folder = run.folder / stage.name
     run_stage(stage, config, folder, steps=steps, device=run.device, workers=run.workers, log_to=run.log_to,
               progress=progress)  # fmt: skip
-    save_checkpoint(folder, run.card(stage.name, steps, tasks=tasks), stage.module.state_dict(), text)
+    if distributed.is_main():
+        save_checkpoint(folder, run.card(stage.name, steps, tasks=tasks), stage.module.state_dict(), text)
     clean(folder)
     return folder
 

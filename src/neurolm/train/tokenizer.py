@@ -15,9 +15,10 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from neurolm import distributed
 from neurolm.batch import PADDING, Patches
 from neurolm.config import StageConfig
-from neurolm.data.loader import Sample, TextSampler, WindowSampler, build_patches, read_sample
+from neurolm.data.loader import Sample, TextSampler, WindowSampler, build_patches, read_sample, share
 from neurolm.data.store import Store
 from neurolm.data.text import TextTokenizer, token_stream
 from neurolm.data.windows import Window, unlabelled_windows
@@ -32,6 +33,8 @@ from neurolm.train.run import ProgressCallback, Run, finish_stage, is_done
 
 VECTORS_PER_CODE = 8
 """Encoder vectors per code from which the codebook starts by k-means."""
+STARTED_FROM = 16
+"""Most samples that are encoded together for that: the same with any number of processes, as is what follows."""
 VALIDATION_WINDOWS = 64
 LOSSES = ("commitment", "frequency", "raw", "domain_eeg", "domain_text")
 """Of ``TokenizerLosses``, those that make up the total."""
@@ -46,18 +49,38 @@ def reversal(step: int, steps: int) -> float:
 
 
 class EEGWindows:
-    """Unlabelled windows of a store, by step: their order and their shifted starts are functions of (seed, step)."""
+    """Unlabelled windows of a store, by step: their order and their shifted starts are functions of (seed, step).
+
+    Of several processes, each has its share of a step's windows.
+    """
 
     def __init__(self, store: Store, windows: list[Window], config: StageConfig) -> None:
         self.store, self.windows, self.config = store, windows, config
         self.sampler = WindowSampler([[range(len(windows))]], batch=config.eeg_batch, seed=config.seed)
 
+    def places(self, step: int) -> list[int]:
+        """Which of a step's windows are this process's."""
+        windows = [self.windows[index] for index in self.sampler.step(step)]
+        sizes = [window.seconds * len(self.store.rows[window.recording].channels) for window in windows]
+        return share(sizes, distributed.rank(), distributed.world())
+
     def step(self, step: int) -> list[Sample]:
-        """Samples of a step, each shifted by up to half a window within what may be trained on of its recording."""
+        """This process's samples of a step."""
+        return self.read(step, self.places(step))
+
+    def read(self, step: int, places: Sequence[int]) -> list[Sample]:
+        """Samples of a step, each shifted by up to half a window within what may be trained on of its recording.
+
+        Parameters
+        ----------
+        places
+            Which of the step's windows.
+        """
         chosen = self.sampler.step(step)
         shift = np.random.default_rng([self.config.seed, 3, step]).uniform(-0.5, 0.5, len(chosen))
         samples = []
-        for index, part in zip(chosen, shift, strict=True):
+        for place in places:
+            index, part = chosen[place], shift[place]
             window = self.windows[index]
             count = window.seconds * RATE
             first, stop = window.span
@@ -100,8 +123,10 @@ class TokenizerBatch:
     """As many samples in each as go through the model together."""
     sources: list[tuple[str, ...]]
     """Where the samples came from."""
-    count: int
-    """Patches in all."""
+    orders: list[torch.Tensor]
+    """For each of these, int64 (patches,): its real patches as they come in the samples, one sample after the other."""
+    sizes: torch.Tensor
+    """int64 (samples of the step in all processes,): patches of each, 0 where it is not of this process."""
     words: torch.Tensor
     """int64 (text tokens,)."""
 
@@ -109,7 +134,7 @@ class TokenizerBatch:
 class TokenizerStage:
     """Reconstruction through the codebook, and alignment of the encoder's space with text."""
 
-    name = "tokenizer"
+    name, method = "tokenizer", "loss"
 
     def __init__(self, run: Run, words: torch.Tensor, stream: np.ndarray) -> None:
         self.config = run.config.tokenizer
@@ -124,17 +149,27 @@ class TokenizerStage:
         self.steps = self.config.total_steps(len(self.windows.windows))
         self.codes, self.patches = self.module.config.codes, sum(len(sample.second) for sample in self.validation)
         self.moved: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.seen = _Seen(step=0, own=torch.zeros(0), all=torch.zeros(0))
 
     def batch(self, step: int) -> TokenizerBatch:
-        """EEG and text of a step."""
-        samples = self.windows.step(step)
+        """EEG and text of a step; all processes have the whole text, which is cheap."""
+        places = self.windows.places(step)
+        samples = self.windows.read(step, places)
         parts = in_batches(samples, self.config.samples_at_once)
+        built = [build_patches(part) for part in parts]
+        sizes = torch.zeros(self.config.eeg_batch, dtype=torch.int64)
+        sizes[places] = torch.tensor([len(s.second) for s in samples])
         return TokenizerBatch(
-            patches=[build_patches(part)[0] for part in parts],
+            patches=[patches for patches, _ in built],
             sources=[tuple(s.source for s in part) for part in parts],
-            count=sum(len(s.second) for s in samples),
+            orders=[_order(*one, part) for one, part in zip(built, parts, strict=True)],
+            sizes=sizes,
             words=torch.from_numpy(self.text.step(step)).flatten(),
         )
+
+    def passes(self, batch: TokenizerBatch) -> int:
+        """As many as there are parts."""
+        return len(batch.patches)
 
     def losses(self, step: int, batch: TokenizerBatch) -> Iterator[Losses]:
         """Commitment, frequency, raw and both domain losses of a step's batch."""
@@ -142,20 +177,24 @@ class TokenizerStage:
         if quantise and not self.module.quantizer.initialised:
             self._start_codebook()
         words = self.words[batch.words.to(self.device, non_blocking=True)]
-        self.moved, used = [], []
-        for patches, sources in zip(batch.patches, batch.sources, strict=True):
+        self.seen = _Seen(step=step, own=batch.sizes, all=distributed.total(batch.sizes.clone()))
+        count = int(self.seen.all.sum())
+        self.moved, used = [], torch.zeros(self.module.config.codes, dtype=torch.int64, device=self.device)
+        for patches, order, sources in zip(batch.patches, batch.orders, batch.sources, strict=True):
             out = self.module.loss(patches.to(self.device), words, reversal(step, self.steps), quantise=quantise)
-            share = len(out.codes) / batch.count
-            shared = round(share * len(words))  # while a GPU is at work on the loss:
+            part = len(order) / count
+            shared = round(part * len(words))  # while a GPU is at work on the loss:
             flops = tokenizer_flops(self.module.config, patches, shared, quantise=quantise)
-            used.append(out.codes)
+            used += out.codes.bincount(minlength=len(used))
             if quantise:
-                self.moved.append((out.vectors, out.codes))
-            parts = {name: share * getattr(out, name).detach() for name in LOSSES}
-            if sum(map(len, used)) == batch.count:
-                parts["codes_used"] = torch.tensor(float(torch.cat(used).unique().numel()))
+                order = order.to(self.device, non_blocking=True)
+                self.moved.append((out.vectors[order], out.codes[order]))
+            parts = {name: part * getattr(out, name).detach() for name in LOSSES} | {"codes_used": 0.0}
+            if patches is batch.patches[-1]:
+                codes_used = float((distributed.total(used) > 0).sum())
+                parts["codes_used"] = codes_used if distributed.is_main() else 0.0
             yield Losses(
-                total=out.total * share,
+                total=out.total * part,
                 parts=parts,
                 tokens=len(out.codes) + shared,
                 sources=sources,
@@ -167,45 +206,94 @@ class TokenizerStage:
         if not self.moved:
             return {}
         vectors, codes = (torch.cat(parts) for parts in zip(*self.moved, strict=True))
-        self.module.quantizer.update(vectors, codes)
+        self.module.quantizer.update(vectors, codes, reduce=distributed.total)
         figures = moving_use(self.module.quantizer.usage)
         if self.module.config.revive:
-            self.module.quantizer.revive(vectors, threshold=self.module.config.revive)
+            chosen = torch.arange(self.module.config.codes, device=vectors.device)
+            self.module.quantizer.revive(self._drawn(vectors), threshold=self.module.config.revive, chosen=chosen)
         return figures
 
+    def _drawn(self, vectors: torch.Tensor) -> torch.Tensor:
+        """A vector of the step for each code, (codes, code width): the same ones with any number of processes."""
+        ends, own = self.seen.all.cumsum(0), self.seen.own.cumsum(0)
+        rng = np.random.default_rng([self.config.seed, 6, self.seen.step])
+        drawn = torch.from_numpy(rng.integers(int(ends[-1]), size=self.module.config.codes))
+        sample = torch.searchsorted(ends, drawn, right=True)
+        within = drawn - (ends - self.seen.all)[sample]
+        mine = (self.seen.own[sample] > 0).to(vectors.device)
+        index = ((own - self.seen.own)[sample] + within).to(vectors.device)
+        found = vectors.new_zeros(len(drawn), vectors.shape[1])
+        found[mine] = vectors[index[mine]]
+        return distributed.total(found)
+
     def validate(self) -> dict[str, float]:
-        """Losses and codebook use on the validation subjects."""
+        """Losses and codebook use on the validation subjects, of which each process takes a part."""
         if not self.validation:  # each task's validation subjects are test subjects of another
             return {}
-        sums: dict[str, float] = {}
-        codes, places = [], 0
-        for samples in in_batches(self.validation, self.config.eeg_batch):
+        sums = dict.fromkeys(("commitment", "frequency", "raw", "count"), 0.0)
+        used = torch.zeros(self.module.config.codes, dtype=torch.int64, device=self.device)
+        for samples in in_batches(own_part(self.validation), self.config.eeg_batch):
             patches = build_patches(samples)[0].to(self.device)
             out = self.module.loss(patches, self.words[:1], 0.0, quantise=bool(self.module.quantizer.initialised))
             count = int((patches.document != PADDING).sum())
             for name in ("commitment", "frequency", "raw"):
-                sums[name] = sums.get(name, 0.0) + float(getattr(out, name)) * count
-            codes.append(out.codes)
-            places += count
-        return {name: value / places for name, value in sums.items()} | code_use(torch.cat(codes))
+                sums[name] += float(getattr(out, name)) * count
+            sums["count"] += count
+            used += out.codes.bincount(minlength=len(used))
+        sums = distributed.totals(sums)
+        patch_count = sums.pop("count")
+        return {name: value / patch_count for name, value in sums.items()} | use_of(distributed.total(used))
 
     def _start_codebook(self) -> None:
-        """K-means over the vectors of enough batches (from the end of the run, so no batch is favoured)."""
+        """K-means over the vectors of enough batches (from the end of the run, so no batch is favoured).
+
+        Every process does it with the same batches, and takes the main one's outcome.
+        """
         vectors, found = [], 0
         for step in itertools.count(self.steps):
-            patches = build_patches(self.windows.step(step))[0].to(self.device)
-            with torch.no_grad():
-                features = self.module.encode(patches)[patches.document != PADDING]
-                vectors.append(self.module.code_vectors(features))
-            found += len(features)
+            for samples in in_batches(self.windows.read(step, range(self.config.eeg_batch)), STARTED_FROM):
+                patches = build_patches(samples)[0].to(self.device)
+                with torch.no_grad():
+                    features = self.module.encode(patches)[patches.document != PADDING]
+                    vectors.append(self.module.code_vectors(features))
+                found += len(features)
             if found >= VECTORS_PER_CODE * self.module.config.codes:
                 break
-        self.module.quantizer.initialise(torch.cat(vectors), torch.Generator().manual_seed(self.config.seed))
+        quantizer = self.module.quantizer
+        quantizer.initialise(torch.cat(vectors), torch.Generator().manual_seed(self.config.seed))
+        for tensor in (quantizer.codebook, quantizer.usage):
+            distributed.broadcast(tensor)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """How many patches each sample of a step has: int64 (samples,)."""
+
+    step: int
+    own: torch.Tensor
+    """0 where the sample is another process's."""
+    all: torch.Tensor
+
+
+def _order(patches: Patches, starts: Sequence[int], samples: Sequence[Sample]) -> torch.Tensor:
+    """Indices into the real patches of a packed layout, sample by sample."""
+    real = (patches.document.flatten() != PADDING).cumsum(0) - 1
+    return torch.cat([real[start : start + len(s.second)] for start, s in zip(starts, samples, strict=True)])
+
+
+def own_part(items: Sequence[T]) -> Sequence[T]:
+    """The part of some validation data that this process takes."""
+    return items[distributed.rank() :: distributed.world()]
 
 
 def code_use(codes: torch.Tensor) -> dict[str, float]:
     """How many codes are used, and the perplexity of their use."""
-    share = codes.flatten().bincount().double()
+    return use_of(codes.flatten().bincount())
+
+
+def use_of(counts: torch.Tensor) -> dict[str, float]:
+    """The same from how often each code is used, int64 (codes,)."""
+    share = counts.double()
     share = share[share > 0] / share.sum()
     return {"codes_used": float(len(share)), "code_perplexity": float((-(share * share.log()).sum()).exp())}
 

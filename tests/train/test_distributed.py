@@ -1,0 +1,178 @@
+"""Several processes train what one trains: the same losses, weights and codes, also after one of them was lost."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neurolm import distributed
+from neurolm.config import ConfigError, to_json
+from neurolm.data.loader import share
+from neurolm.train.rows import read_log
+
+STAGES = ("tokenizer", "pretrain", "instruct")
+STEPS = 50
+WORLDS = {True: (1, 2, 4), False: (1, 2)}
+"""Numbers of processes in float64 and in float32."""
+COMPARED = {True: (1e-6, ("loss", "gradient_norm")), False: (1e-3, ("loss",))}
+"""Relative difference, and of what, in float64 and in float32, in which a code may flip."""
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What became of a job."""
+
+    out: Path
+    statuses: list[int]
+
+    @property
+    def outcomes(self) -> list[dict]:
+        """What each process said at its end."""
+        paths = sorted(self.out.glob("rank-*.json"))
+        return [json.loads(path.read_text()) for path in paths]
+
+    def curve(self, name: str, kind: str = "training") -> np.ndarray:
+        """A figure by step."""
+        return np.array([row[name] for row in read_log(self.out) if row["kind"] == kind])
+
+
+def describe(micro_run, out: Path, stage: str, world: int, *, double: bool = False, changes=None, **options) -> dict:
+    return {
+        "config": to_json(micro_run.config), "run": str(micro_run.folder), "store": str(micro_run.store),
+        "out": str(out), "stage": stage, "world": world, "double": double,
+        "changes": {"dropout": 0.0, "average": 0.0} | (changes or {}), **options,
+    }  # fmt: skip
+
+
+def launch(folder: Path, jobs: list[dict]) -> list[Job]:
+    """Run jobs one after the other."""
+    path = folder / f"jobs-{len(list(folder.glob('jobs-*')))}.json"
+    path.write_text(json.dumps(jobs))
+    script = Path(__file__).with_name("ranks.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(path)], env=os.environ | ENVIRONMENT, capture_output=True, text=True,
+        timeout=250, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    statuses = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    return [Job(out=Path(job["out"]), statuses=status) for job, status in zip(jobs, statuses, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def curves(micro_run, tmp_path_factory) -> dict[tuple[str, bool, int], Job]:
+    """Every stage in both precisions with every number of processes."""
+    folder = tmp_path_factory.mktemp("curves")
+    changes = {"steps": STEPS, "evaluate_every": 25, "save_every": 100, "samples_at_once": 2}
+    keys = [(stage, double, world) for stage in STAGES for double in (True, False) for world in WORLDS[double]]
+    jobs = [
+        describe(micro_run, folder / f"{stage}-{double}-{world}", stage, world, double=double, changes=changes)
+        for stage, double, world in keys
+    ]
+    return dict(zip(keys, launch(folder, jobs), strict=True))
+
+
+@pytest.mark.parametrize("double", [True, False], ids=["float64", "float32"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_any_number_of_processes_has_the_same_curves(curves, stage, double):
+    alone = curves[stage, double, 1]
+    for world in WORLDS[double][1:]:
+        job = curves[stage, double, world]
+        assert [outcome["error"] for outcome in job.outcomes] == [None] * world, job.outcomes
+        loss = alone.curve("loss")
+        assert len(loss) == STEPS and loss[-1] != loss[0]
+        tolerance, names = COMPARED[double]
+        for name in (*names, "raw" if stage == "tokenizer" else "text"):
+            np.testing.assert_allclose(job.curve(name), alone.curve(name), rtol=tolerance, err_msg=name)
+            if name in ("raw", "text"):
+                validated = alone.curve(name, "validation")
+                assert len(validated) == 2
+                np.testing.assert_allclose(job.curve(name, "validation"), validated, rtol=tolerance, err_msg=name)
+        for name in ("codes_used",) if stage == "tokenizer" and double else ():
+            assert job.curve(name).tolist() == alone.curve(name).tolist()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_all_processes_have_the_same_weights_and_codes_to_the_bit(curves, stage):
+    for double, worlds in WORLDS.items():
+        for world in worlds:
+            assert len({outcome["digest"] for outcome in curves[stage, double, world].outcomes}) == 1
+
+
+def test_the_module_is_as_it_was_when_the_training_is_over(curves):
+    assert curves["tokenizer", True, 1].outcomes[0]["names"] == curves["tokenizer", True, 2].outcomes[0]["names"]
+
+
+def test_losing_a_process_ends_the_job_and_it_goes_on_with_as_many_or_more(tmp_path, micro_run):
+    changes = {"steps": 12, "evaluate_every": 6, "save_every": 3}
+
+    def job(name, world, **options):
+        return describe(micro_run, tmp_path / name, "tokenizer", world, changes=changes, **options)
+
+    whole, killed = launch(tmp_path, [job("whole", 2), job("parts", 2, what="SIGKILL", to_rank=1, at=7)])
+    assert killed.statuses == [0, -9]
+    assert killed.outcomes[0]["error"] == "ProcessLost", killed.outcomes
+    assert "goes on from the last saved step" in killed.outcomes[0]["message"]
+    assert (killed.out / "state-000000006.pt").exists()
+    shutil.copytree(killed.out, tmp_path / "more")
+    resumed, more = launch(tmp_path, [job("parts", 2), job("more", 4)])
+    assert len({outcome["digest"] for outcome in (*whole.outcomes, *resumed.outcomes)}) == 1
+    assert read_log(resumed.out) == read_log(whole.out)
+    assert [outcome["error"] for outcome in more.outcomes] == [None] * 4, more.outcomes
+    np.testing.assert_allclose(more.curve("loss"), whole.curve("loss"), rtol=1e-3)
+
+
+def test_what_happens_to_one_process_stops_all_at_the_same_step(tmp_path, micro_run):
+    changes = {"steps": 12, "evaluate_every": 6, "save_every": 5}
+
+    def job(name, **options):
+        return describe(micro_run, tmp_path / name, "tokenizer", 2, changes=changes, **options)
+
+    spoilt, asked, small = launch(
+        tmp_path,
+        [
+            job("nan", what="nan", to_rank=1, at=3),
+            job("term", what="SIGTERM", to_rank=1, at=3),
+            job("small") | {"changes": changes | {"eeg_batch": 1}},
+        ],
+    )
+    assert [outcome["error"] for outcome in spoilt.outcomes] == ["TrainingStopped"] * 2, spoilt.outcomes
+    first, second = (outcome["message"] for outcome in spoilt.outcomes)
+    assert first == second and "step 3: the loss is nan" in first and "The batch held" in first
+    assert [outcome["error"] for outcome in asked.outcomes] == ["Stopped"] * 2, asked.outcomes
+    assert all("saved after step 4 of 12" in outcome["message"] for outcome in asked.outcomes)
+    assert [path.name for path in asked.out.glob("state-*")] == ["state-000000004.pt"]
+    assert [outcome["error"] for outcome in small.outcomes] == ["ConfigError"] * 2
+    # Threads left to whatever lets go of them last have kept a job from ending.
+    assert all(outcome["threads"] == [] for job in (spoilt, asked, small) for outcome in job.outcomes)
+    assert "eeg_batch=1 is the batch of all processes together, and there are 2" in small.outcomes[0]["message"]
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4, 7])
+def test_shares_are_disjoint_complete_and_even(ranks):
+    sizes = np.random.default_rng(0).integers(1, 1000, 37).tolist()
+    shares = [share(sizes, rank, ranks) for rank in range(ranks)]
+    assert sorted(i for one in shares for i in one) == list(range(37))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    assert all(one == sorted(one) for one in shares)
+    work = [sum(sizes[i] for i in one) for one in shares]
+    assert max(work) - min(work) <= max(sizes)
+
+
+def test_alone_nothing_is_joined_and_sums_are_what_they_were(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with distributed.joined(cuda=False):
+        assert (distributed.rank(), distributed.world(), distributed.is_main()) == (0, 1, True)
+        assert distributed.totals({"a": 1.5}) == {"a": 1.5}
+        assert distributed.largest(3) == 3 and distributed.gather("x") == ["x"]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name in distributed.VARIABLES[:2] + distributed.VARIABLES[3:]:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigError, match=r"WORLD_SIZE=2, but RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT is not set"):
+        distributed.announced()
