@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from neurolm.config import STAGES
-from neurolm.data.store import Label
+from neurolm.data.store import Label, Store
 from neurolm.errors import CheckpointError, ConfigError, StoreError
 from neurolm.evaluation.evaluate import RESULTS, evaluate
 from neurolm.files import PARTIAL
 from neurolm.train.instruct import _examples, train_instruct
 from neurolm.train.language import train_language
-from neurolm.train.loop import Progress
+from neurolm.train.loop import Progress, TrainingStopped
 from neurolm.train.pretrain import train_pretrain
 from neurolm.train.rows import SPEED, read_log
 from neurolm.train.run import RUN, choose_device, open_run
@@ -276,3 +276,21 @@ def test_a_checkpoint_of_another_recipe_is_refused(tmp_path, micro_run, micro_co
     with pytest.raises(CheckpointError, match=r"of another recipe \(micro\); train it again"):
         TRAIN[stage](run, texts=micro_run.texts)
     assert tree(run.folder) == before
+
+
+@pytest.mark.parametrize("stage", STAGES[1:])
+@pytest.mark.parametrize(("wrong", "passes"), [(np.nan, 0), (np.nan, 2), (1e30, 0)])
+def test_a_recording_whose_eeg_cannot_be_is_named_alone(tmp_path, micro_run, monkeypatch, stage, wrong, passes):
+    """One recording's scale is damaged in memory; a store with such a scale is not even opened."""
+    run = begin(micro_run, micro_run.copy(tmp_path / "run", without=(*later(stage), RESULTS)))
+    changed = replace(run.config.stage(stage), samples_at_once=passes)
+    run = replace(run, config=replace(run.config, **{stage: changed}))
+    spoilt = next(i for i, row in enumerate(run.store.rows) if row.subject == "s03")
+    real = Store.scale
+    monkeypatch.setattr(Store, "scale", lambda store, index: real(store, index) * (wrong if index == spoilt else 1))
+    with pytest.raises(TrainingStopped, match=rf"{stage}, step \d: the (loss|gradient norm) is (nan|inf)") as stopped:
+        TRAIN[stage](run, texts=micro_run.texts)
+    assert "Its EEG is not finite, or beyond 1 V, in " in str(stopped.value)
+    named = {row.recording for row in run.store.rows if f"{row.recording}@" in str(stopped.value)}
+    assert named == {run.store.rows[spoilt].recording}
+    assert not (run.folder / stage / "model.safetensors").exists()

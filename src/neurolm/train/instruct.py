@@ -94,25 +94,32 @@ class InstructStage:
 
     def batch(self, step: int) -> dict[str, list[Batch]]:
         """This process's windows with their questions and answers, and text, of a step."""
+        eeg = []
+        for part in in_batches(self._answered(step), self.config.samples_at_once):
+            documents = [prompt.document(i, answer) for i, (_, prompt, answer) in enumerate(part)]
+            eeg.append(build_batch([sample for sample, _, _ in part], documents))
+        return {"answer": eeg, "text": text_batches(self.text.step(step), self.config)}
+
+    def samples(self, step: int) -> list[Sample]:
+        """This process's EEG of a step."""
+        return [sample for sample, _, _ in self._answered(step)]
+
+    def _answered(self, step: int) -> list[tuple[Sample, Prompt, int]]:
+        """This process's windows of a step, with question and answer."""
         rng = np.random.default_rng([self.config.seed, 4, step])
         examples = [self.examples[index] for index in self.sampler.step(step)]
         starts = [e.window.start for e in examples]
         if self.config.augment:
             starts = [int(rng.integers(e.first, e.last + 1)) for e in examples]
         sizes = [e.window.seconds * len(self.run.store.rows[e.window.recording].channels) for e in examples]
-        samples: list[Sample] = []
-        answers: list[tuple[Prompt, int]] = []
+        answered = []
         for place in share(sizes, distributed.rank(), distributed.world()):
             example = examples[place]
             window = replace(example.window, start=starts[place])
             seed = (self.config.seed, 5, step, place)
-            answers.append((self.wordings.prompt(example.task, step, place), example.answer))
-            samples.append(read_sample(self.run.store, window, augment=self.config.augment, seed=seed))
-        eeg = []
-        for part in in_batches(list(zip(samples, answers, strict=True)), self.config.samples_at_once):
-            documents = [prompt.document(i, answer) for i, (_, (prompt, answer)) in enumerate(part)]
-            eeg.append(build_batch([sample for sample, _ in part], documents))
-        return {"answer": eeg, "text": text_batches(self.text.step(step), self.config)}
+            sample = read_sample(self.run.store, window, augment=self.config.augment, seed=seed)
+            answered.append((sample, self.wordings.prompt(example.task, step, place), example.answer))
+        return answered
 
     def passes(self, batch: dict[str, list[Batch]]) -> int:
         """As many as there are batches."""

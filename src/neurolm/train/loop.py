@@ -15,12 +15,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from neurolm import distributed
 from neurolm.config import StageConfig
 from neurolm.errors import CheckpointError, ConfigError, NeuroLMError, Stopped
+from neurolm.montage import SCALE
 from neurolm.train.execution import precision, product_dtype, set_execution
 from neurolm.train.feed import Feed
 from neurolm.train.logs import Logs, NoLogs
@@ -34,6 +36,8 @@ from neurolm.train.stop import StopRequest
 from neurolm.train.watch import Watch
 
 BEST = "best.pt"
+IMPOSSIBLE = 1e6
+"""Microvolts that no EEG reaches: where it does, it is named as the cause of a loss that is not finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +56,7 @@ class Losses:
 
 
 class Stage(Protocol):
-    """What the loop trains."""
+    """What the loop trains. One that reads EEG has ``samples`` too: this process's of a step, to name the culprit."""
 
     name: str
     method: str
@@ -245,10 +249,10 @@ def train_step(
             sums[name] = sums.get(name, 0.0) + float(value)
     assert next(running, None) is None, f"{stage.name}: more passes than were announced"
     figures = distributed.totals(sums)
-    _require_finite(figures["loss"], "loss", stage.name, step, spoilt)
+    _require_finite(figures["loss"], "loss", stage, step, spoilt)
     learning = [p for _, p in _trainable(module) if p.grad is not None]
     norm = float(nn.utils.clip_grad_norm_(learning, config.clip or math.inf))
-    _require_finite(norm, "gradient norm", stage.name, step, sources)
+    _require_finite(norm, "gradient norm", stage, step, sources)
     optimizer.step()
     tokens, flops = int(figures.pop("tokens")), int(figures.pop("flops"))
     figures |= {"gradient_norm": norm, "lr": rate, **(stage.after_step() or {})}
@@ -333,12 +337,22 @@ def _require_same(folder: Path, first: int) -> None:
         )
 
 
-def _require_finite(value: float, what: str, stage: str, step: int, sources: tuple[str, ...]) -> None:
-    """Stop unless a figure that all processes have is finite; the sources are those of this process."""
-    if not math.isfinite(value):
-        named = [source for one in distributed.gather(sources) for source in one]
-        batch = f" The batch held {', '.join(named)}." if named else ""
-        raise TrainingStopped(
-            f"{stage}, step {step}: the {what} is {value}; stopped before a weight was changed.{batch} "
-            "Inspect those recordings or lower the learning rate; the same command goes on from the last saved step"
-        )
+def _require_finite(value: float, what: str, stage: Stage, step: int, sources: tuple[str, ...]) -> None:
+    """Stop unless a figure that all processes have is finite.
+
+    Recordings whose EEG is the cause are named alone, else all of the batch; the sources are those of this process.
+    """
+    if math.isfinite(value):
+        return
+    own = getattr(stage, "samples", lambda _step: ())(step)
+    impossible = tuple(sample.source for sample in own if not np.abs(sample.patches).max() <= IMPOSSIBLE / SCALE)
+    culprits, held = (
+        [source for one in distributed.gather(named) for source in one] for named in (impossible, sources)
+    )
+    found = f" Its EEG is not finite, or beyond 1 V, in {', '.join(culprits)}." if culprits else ""
+    if held and not culprits:
+        found = f" The batch held {', '.join(held)}."
+    raise TrainingStopped(
+        f"{stage.name}, step {step}: the {what} is {value}; stopped before a weight was changed.{found} "
+        "Inspect those recordings or lower the learning rate; the same command goes on from the last saved step"
+    )

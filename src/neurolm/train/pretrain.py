@@ -52,8 +52,12 @@ class PretrainStage:
 
     def batch(self, step: int) -> dict[str, list[Batch]]:
         """EEG and text of a step, as many samples in a batch as go through the model together."""
-        eeg = [_batch(part, []) for part in in_batches(self.windows.step(step), self.config.samples_at_once)]
+        eeg = [_batch(part, []) for part in in_batches(self.samples(step), self.config.samples_at_once)]
         return {"eeg": eeg, "text": text_batches(self.text.step(step), self.config)}
+
+    def samples(self, step: int) -> list[Sample]:
+        """This process's EEG of a step."""
+        return self.windows.step(step)
 
     def passes(self, batch: dict[str, list[Batch]]) -> int:
         """As many as there are batches."""

@@ -167,6 +167,10 @@ class TokenizerStage:
             words=torch.from_numpy(self.text.step(step)).flatten(),
         )
 
+    def samples(self, step: int) -> list[Sample]:
+        """This process's EEG of a step."""
+        return self.windows.step(step)
+
     def passes(self, batch: TokenizerBatch) -> int:
         """As many as there are parts."""
         return len(batch.patches)
