@@ -280,8 +280,19 @@ def test_a_setting_that_is_not_valid_is_named_by_its_flag_before_anything_starts
 def test_unknown_key_in_a_settings_file_is_an_error(tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text("tokenizer: {stesp: 7}\n")
-    with pytest.raises(ConfigError, match="stesp"):
+    with pytest.raises(
+        ConfigError, match=r"run\.yaml: unknown setting tokenizer\.stesp: did you mean tokenizer\.steps"
+    ):
         parse("train", ["language", "--config", str(file)])
+    for content, message in (
+        ("model: {tokenizer: {encoder: {with: 3}}}", r"model\.tokenizer\.encoder\.with: did you mean .*encoder\.width"),
+        ("foo: 1", "unknown setting foo; --print-config shows all"),
+        ("tokenizer: 3", "tokenizer: expected settings such as .*, found 3"),
+        ("pretrain: {steps: 1.5}", r"--pretrain\.steps: expected int, not 1\.5"),
+    ):
+        file.write_text(content)
+        with pytest.raises(ConfigError, match=message):
+            parse("train", ["language", "--config", str(file)])
 
 
 def test_a_run_that_was_begun_keeps_its_settings(tmp_path):

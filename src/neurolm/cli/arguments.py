@@ -51,6 +51,9 @@ def parse(verb: str, given: Sequence[str]) -> Namespace:
     elif verb in _WITH_RECIPE:
         _add_recipe(parser, _base(given))
     _check_flags(parser, verb, given)
+    if verb in _WITH_RECIPE:
+        for path in _config_files(given):
+            _check_file(parser, path, _read_yaml(path))
     try:
         return parser.parse_args(given)
     except (ArgumentError, argparse.ArgumentError) as error:
@@ -117,14 +120,7 @@ def begun_config(out: Path) -> RunConfig | None:
 
 def _base(given: Sequence[str]) -> RunConfig:
     """Return what dotted flags and a YAML file change: the run's own configuration where it has begun."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    first.add_argument("--recipe")
-    first.add_argument("--out", type=Path)
-    first.add_argument("--config", action="append", default=[], type=Path)
-    try:
-        found, _ = first.parse_known_args(list(given))
-    except argparse.ArgumentError as error:
-        raise ConfigError(str(error)) from error
+    found = _first(given)
     settings: dict[str, Any] = {}
     for path in found.config:
         settings |= _read_yaml(path)
@@ -133,6 +129,39 @@ def _base(given: Sequence[str]) -> RunConfig:
     if begun is not None and name in (None, begun.recipe):
         return begun
     return recipe(str(name or "tiny"))
+
+
+def _first(given: Sequence[str]) -> argparse.Namespace:
+    """What has to be known before the settings can be read."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    first.add_argument("--recipe")
+    first.add_argument("--out", type=Path)
+    first.add_argument("--config", action="append", default=[], type=Path)
+    try:
+        return first.parse_known_args(list(given))[0]
+    except argparse.ArgumentError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _config_files(given: Sequence[str]) -> list[Path]:
+    return _first(given).config
+
+
+def _check_file(parser: ArgumentParser, path: Path, values: dict[str, Any], within: str = "") -> None:
+    """Name what a file of settings has that there is not."""
+    known = [name[2:] for action in parser._actions for name in action.option_strings if name.startswith("--")]
+    for name, value in values.items():
+        full = f"{within}{name}"
+        if any(other.startswith(f"{full}.") for other in known):
+            if not isinstance(value, dict):
+                raise ConfigError(f"--config {path}: {full}: expected settings such as {{…: …}}, found {value!r}")
+            _check_file(parser, path, value, f"{full}.")
+        elif full not in known:
+            near = difflib.get_close_matches(full, known, n=2, cutoff=0.7)
+            raise ConfigError(
+                f"--config {path}: unknown setting {full}"
+                + (f": did you mean {' or '.join(near)}?" if near else "; --print-config shows all")
+            )
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
