@@ -17,7 +17,8 @@ from neurolm import __version__
 from neurolm.api import POLICIES, Answer, WindowAnswer
 from neurolm.cli import FAILED, INTERRUPTED, VERBS, as_flags, main, verbs
 from neurolm.cli import arguments as cli_arguments
-from neurolm.cli.arguments import parse, run_config
+from neurolm.cli.arguments import parse
+from neurolm.cli.settings import run_config
 from neurolm.cli.show import Display, answer_lines, bar_characters, condense, duration, losses
 from neurolm.config import to_json
 from neurolm.errors import CheckpointError, ConfigError
@@ -80,7 +81,7 @@ def test_import_loads_neither_torch_nor_mne():
 
 def test_parsing_settings_loads_no_torch():
     code = (
-        "import sys; from neurolm.cli.arguments import parse, run_config; "
+        "import sys; from neurolm.cli.arguments import parse; from neurolm.cli.settings import run_config; "
         "run_config(parse('train', ['language', '--recipe', 'tiny'])); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from neurolm.cli.arguments import parse, run_config
+from neurolm.cli.arguments import parse
+from neurolm.cli.settings import run_config
 from neurolm.official import UNUSED
 from neurolm.recipes import recipe
 

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from neurolm import distributed
 from neurolm.cli import as_flags, corpora, data, inspect, runs, store
-from neurolm.cli.arguments import FOR_ALL_STAGES, begun_config, parse, place, run_config, settings_text
+from neurolm.cli.arguments import parse, place
+from neurolm.cli.settings import FOR_ALL_STAGES, begun_config, run_config, settings_text
 from neurolm.cli.show import Display, answer_lines, bar_characters
 from neurolm.config import STAGES, RunConfig, to_json
 from neurolm.errors import CheckpointError, ConfigError, QuestionError, RecordingError
