@@ -9,8 +9,10 @@ import pytest
 from neurolm.cli import FAILED, INTERRUPTED, PREEMPTED, main
 from neurolm.evaluation.evaluate import RESULTS
 from neurolm.train.instruct import InstructStage
+from neurolm.train.rows import LOG
 
 WEIGHTS = "instruct/model.safetensors"
+LOGGED = ("--log-to", "tensorboard")
 
 
 def command(*words: object) -> int:
@@ -47,15 +49,32 @@ def test_a_stopped_stage_is_resumed_by_its_folder_alone(
 
     monkeypatch.setattr(InstructStage, "after_step", stop)
     monkeypatch.chdir(tmp_path)
-    assert command("train", "instruct", "--store", micro_run.store, "--out", "parts", "--threads", 1) == status
+    assert command("train", "instruct", "--store", micro_run.store, "--out", "parts", "--threads", 1, *LOGGED) == status
     assert "instruct: asked to stop, and saved after step 3 of 6; the same command goes on" in capsys.readouterr().err
     monkeypatch.undo()
     assert command("train", "--resume", folder, "--threads", 1, "--workers", 2) == 0
     assert (folder / WEIGHTS).read_bytes() == (folders["whole"] / WEIGHTS).read_bytes()
+    assert (folder / "instruct" / LOG).read_bytes() == (folders["whole"] / "instruct" / LOG).read_bytes()
+    written = (folder / "instruct" / "tensorboard" / "training").glob("events*")
+    assert sorted(path.suffix for path in written) == [".0", ".3"]  # the resumed run logs there as well
 
 
-def test_resuming_what_was_never_begun_says_so(capsys, tmp_path):
+def test_resuming_what_was_never_begun_says_so(capsys, tmp_path, micro_run):
     assert command("train", "--resume", tmp_path) == FAILED
     assert "no training was begun there" in capsys.readouterr().err
+    settings = tmp_path / "run" / "run.json"
+    settings.parent.mkdir()
+    settings.write_bytes((micro_run.folder / "run.json").read_bytes())
+    for damaged in ("{", "[3]"):
+        (settings.parent / "command.json").write_text(damaged)
+        assert command("train", "--resume", settings.parent) == FAILED
+        assert "command.json: damaged" in capsys.readouterr().err
     assert command("train", "--out", tmp_path) == FAILED
     assert "which stage?" in capsys.readouterr().err
+
+
+def test_a_sink_that_is_missing_or_unknown_is_told_before_anything_starts(capsys, tmp_path, micro_run):
+    given = ["train", "language", "--store", micro_run.store, "--out", tmp_path / "run"]
+    assert command(*given, "--log-to", "tensorboard,mlflow") == FAILED
+    assert "--log-to mlflow: unknown; choose from tensorboard, wandb, trackio" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -19,7 +19,7 @@ from neurolm.cli.settings import FOR_ALL_STAGES, begun_config, run_config, setti
 from neurolm.cli.show import Display, answer_lines, bar_characters
 from neurolm.config import STAGES, RunConfig, to_json
 from neurolm.errors import CheckpointError, ConfigError, QuestionError, RecordingError
-from neurolm.files import write_text
+from neurolm.files import parse_json, write_text
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -363,7 +363,10 @@ def _begun_command(arguments: Namespace) -> tuple[Namespace, RunConfig]:
     path, config = arguments.resume / COMMAND, begun_config(arguments.resume)
     if config is None or not path.is_file():
         raise ConfigError(f"{arguments.resume}: no training was begun there; give the stage, --store and --out")
-    begun = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        begun = dict(parse_json(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{path}: damaged ({error}); give the stage, --store and --out again") from error
     for name in RESUMED:
         if arguments[name] is None:
             value = begun.get(name)
