@@ -150,6 +150,9 @@ class StageConfig:
     checkpointing: bool = False
     """Keep only the inputs of a transformer's blocks for the backward pass and run them again there: a third more
     arithmetic in a fraction of the memory."""
+    shard: bool = False
+    """Spread weights, gradients and optimizer over the processes, where there are several (pretrain and instruct
+    stages), for models that do not fit into one GPU's memory; otherwise each process has all of them."""
     evaluate_every: int = 100
     save_every: int = 100
     keep_states: int = 2
@@ -188,6 +191,10 @@ class RunConfig:
     tokenizer: StageConfig
     pretrain: StageConfig
     instruct: StageConfig
+
+    def __post_init__(self) -> None:
+        for name in ("language", "tokenizer"):
+            _require(not getattr(self, name).shard, f"{name}.shard: only pretrain and instruct can be sharded")
 
     def stage(self, name: str) -> StageConfig:
         """The configuration of one of ``STAGES``."""

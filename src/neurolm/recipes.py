@@ -66,6 +66,7 @@ def _paper(
     instruct_rate: float,
     instruct_epochs: float,
     checkpointing: bool = False,
+    shard: bool = False,
 ) -> RunConfig:
     """Return the paper's run, on 8 GPUs: batch sizes here are those of one GPU."""
     return RunConfig(
@@ -90,12 +91,13 @@ def _paper(
         pretrain=StageConfig(
             epochs=20, eeg_batch=60, text_batch=4, learning_rate=6e-4, final_learning_rate=6e-5, weight_decay=0.1,
             betas=(0.9, 0.95), clip=1.0, softmax="joint", evaluate_every=1000, save_every=1000,
-            checkpointing=checkpointing,
+            checkpointing=checkpointing, shard=shard,
         ),
         instruct=StageConfig(
             epochs=instruct_epochs, eeg_batch=64, text_batch=16, max_patches=276, learning_rate=instruct_rate,
             final_learning_rate=instruct_rate / 10, weight_decay=0.1, betas=(0.9, 0.95), clip=1.0,
             softmax="joint", evaluate_every=500, save_every=500, checkpointing=checkpointing,
+            shard=shard,
         ),
     )  # fmt: skip
 
@@ -112,7 +114,8 @@ def large() -> RunConfig:
 
 def xl() -> RunConfig:
     """NeuroLM-XL: GPT-2 XL (1.5B)."""
-    return _paper("xl", layers=48, heads=25, width=1600, instruct_rate=2e-5, instruct_epochs=3, checkpointing=True)
+    return _paper("xl", layers=48, heads=25, width=1600, instruct_rate=2e-5, instruct_epochs=3,
+                  checkpointing=True, shard=True)  # fmt: skip
 
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {f.__name__: f for f in (tiny, base, large, xl)}

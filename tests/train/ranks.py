@@ -20,6 +20,8 @@ from pathlib import Path
 
 import torch
 import torch._dynamo  # else each process would import it
+import torch.distributed.checkpoint
+from torch.distributed.tensor import DTensor
 
 from neurolm import distributed
 from neurolm.batch import Patches
@@ -36,7 +38,7 @@ DEADLINE = 60.0
 
 
 def work(job: dict, rank: int) -> None:
-    """One process of a job: trains a stage and says in ``rank-R.json`` what became of it."""
+    """One process of a job: trains a stage and says in ``said-JOB-RANK.json`` what became of it."""
     out = Path(job["out"])
     outcome: dict[str, object] = {"error": None}
     try:
@@ -46,7 +48,7 @@ def work(job: dict, rank: int) -> None:
         outcome |= {"error": type(error).__name__, "message": str(error), "trace": traceback.format_exc()}
         outcome["threads"] = threads()  # while the traceback is still there
     out.mkdir(parents=True, exist_ok=True)
-    (out / f"rank-{rank}.json").write_text(json.dumps(outcome))
+    (out / f"said-{job['number']}-{rank}.json").write_text(json.dumps(outcome))
 
 
 def train(job: dict, rank: int, out: Path) -> dict[str, object]:
@@ -71,9 +73,9 @@ def train(job: dict, rank: int, out: Path) -> dict[str, object]:
         )
     if job["double"]:
         in_double(stage)
-    interfere(job, rank, stage)
+    seen = interfere(job, rank, stage)
     run_stage(stage, changed, out, steps=changed.steps, device=run.device)
-    return {"digest": digest(stage.module), "names": sorted(vars(stage.module))}
+    return {"digest": digest(stage.module), "names": sorted(vars(stage.module)), "from": min(seen)}
 
 
 def in_double(stage) -> None:
@@ -89,14 +91,16 @@ def in_double(stage) -> None:
     Patches.to = to  # type: ignore[method-assign]
 
 
-def interfere(job: dict, rank: int, stage) -> None:
-    """Let something happen to one process at a step: a kill, a signal, a patch that is not a number."""
-    if job.get("what") is None or rank != job["to_rank"]:
-        return
-    real = stage.losses
+def interfere(job: dict, rank: int, stage) -> list[int]:
+    """Let something happen to one process at a step: a kill, a signal, a patch that is not a number.
+
+    Returns a list that will hold the steps that were made.
+    """
+    real, seen = stage.losses, []
 
     def losses(step, batch):
-        if step == job["at"]:
+        seen.append(step)
+        if job.get("what") is not None and rank == job["to_rank"] and step == job["at"]:
             if job["what"] == "nan":
                 batch.patches[0].samples[0, 0, 0] = math.nan
             else:
@@ -104,12 +108,14 @@ def interfere(job: dict, rank: int, stage) -> None:
         return real(step, batch)
 
     stage.losses = losses
+    return seen
 
 
 def digest(module: torch.nn.Module) -> str:
     hashed = hashlib.sha256()
     for name, value in module.state_dict().items():
-        hashed.update(name.encode() + value.numpy().tobytes())
+        whole = value.full_tensor() if isinstance(value, DTensor) else value
+        hashed.update(name.encode() + whole.numpy().tobytes())
     return hashed.hexdigest()
 
 
@@ -124,6 +130,11 @@ def launch(job: dict) -> list[int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    for left in job.get("left", ()):  # by a process that was killed while it saved
+        Path(left).mkdir(parents=True)
+        (Path(left) / "__0_0.distcp").write_bytes(b"half")
+    for damaged in job.get("damaged", ()):
+        Path(damaged).write_bytes(Path(damaged).read_bytes()[:100])
     children = []
     for rank in range(job["world"]):
         child = os.fork()

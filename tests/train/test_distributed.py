@@ -1,81 +1,35 @@
 """Several processes train what one trains: the same losses, weights and codes, also after one of them was lost."""
 
-import json
-import os
 import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from neurolm import distributed
-from neurolm.config import ConfigError, to_json
+from neurolm.config import ConfigError
 from neurolm.data.loader import share
 from neurolm.train.rows import read_log
 
 STAGES = ("tokenizer", "pretrain", "instruct")
-STEPS = 50
+STEPS = 12
+"""Of the everyday test; ``benchmarks/processes.py`` has 50 of them."""
 WORLDS = {True: (1, 2, 4), False: (1, 2)}
-"""Numbers of processes in float64 and in float32."""
+"""Numbers of processes in float64 and in float32; ``benchmarks/processes.py`` has four in both."""
 COMPARED = {True: (1e-6, ("loss", "gradient_norm")), False: (1e-3, ("loss",))}
 """Relative difference, and of what, in float64 and in float32, in which a code may flip."""
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What became of a job."""
-
-    out: Path
-    statuses: list[int]
-
-    @property
-    def outcomes(self) -> list[dict]:
-        """What each process said at its end."""
-        paths = sorted(self.out.glob("rank-*.json"))
-        return [json.loads(path.read_text()) for path in paths]
-
-    def curve(self, name: str, kind: str = "training") -> np.ndarray:
-        """A figure by step."""
-        return np.array([row[name] for row in read_log(self.out) if row["kind"] == kind])
-
-
-def describe(micro_run, out: Path, stage: str, world: int, *, double: bool = False, changes=None, **options) -> dict:
-    return {
-        "config": to_json(micro_run.config), "run": str(micro_run.folder), "store": str(micro_run.store),
-        "out": str(out), "stage": stage, "world": world, "double": double,
-        "changes": {"dropout": 0.0, "average": 0.0} | (changes or {}), **options,
-    }  # fmt: skip
-
-
-def launch(folder: Path, jobs: list[dict]) -> list[Job]:
-    """Run jobs one after the other."""
-    path = folder / f"jobs-{len(list(folder.glob('jobs-*')))}.json"
-    path.write_text(json.dumps(jobs))
-    script = Path(__file__).with_name("ranks.py")
-    done = subprocess.run(
-        [sys.executable, str(script), str(path)], env=os.environ | ENVIRONMENT, capture_output=True, text=True,
-        timeout=250, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    statuses = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
-    return [Job(out=Path(job["out"]), statuses=status) for job, status in zip(jobs, statuses, strict=True)]
 
 
 @pytest.fixture(scope="module")
-def curves(micro_run, tmp_path_factory) -> dict[tuple[str, bool, int], Job]:
+def curves(describe, launch, tmp_path_factory) -> dict:
     """Every stage in both precisions with every number of processes."""
     folder = tmp_path_factory.mktemp("curves")
-    changes = {"steps": STEPS, "evaluate_every": 25, "save_every": 100, "samples_at_once": 2}
+    changes = {"steps": STEPS, "evaluate_every": 6, "save_every": 100, "samples_at_once": 2}
     keys = [(stage, double, world) for stage in STAGES for double in (True, False) for world in WORLDS[double]]
     jobs = [
-        describe(micro_run, folder / f"{stage}-{double}-{world}", stage, world, double=double, changes=changes)
+        describe(folder / f"{stage}-{double}-{world}", stage, world, double=double, changes=changes)
         for stage, double, world in keys
     ]
-    return dict(zip(keys, launch(folder, jobs), strict=True))
+    return dict(zip(keys, launch(jobs), strict=True))
 
 
 @pytest.mark.parametrize("double", [True, False], ids=["float64", "float32"])
@@ -109,33 +63,32 @@ def test_the_module_is_as_it_was_when_the_training_is_over(curves):
     assert curves["tokenizer", True, 1].outcomes[0]["names"] == curves["tokenizer", True, 2].outcomes[0]["names"]
 
 
-def test_losing_a_process_ends_the_job_and_it_goes_on_with_as_many_or_more(tmp_path, micro_run):
+def test_losing_a_process_ends_the_job_and_it_goes_on_with_as_many_or_more(tmp_path, describe, launch):
     changes = {"steps": 12, "evaluate_every": 6, "save_every": 3}
 
     def job(name, world, **options):
-        return describe(micro_run, tmp_path / name, "tokenizer", world, changes=changes, **options)
+        return describe(tmp_path / name, "tokenizer", world, changes=changes, **options)
 
-    whole, killed = launch(tmp_path, [job("whole", 2), job("parts", 2, what="SIGKILL", to_rank=1, at=7)])
+    whole, killed = launch([job("whole", 2), job("parts", 2, what="SIGKILL", to_rank=1, at=7)])
     assert killed.statuses == [0, -9]
     assert killed.outcomes[0]["error"] == "ProcessLost", killed.outcomes
     assert "goes on from the last saved step" in killed.outcomes[0]["message"]
     assert (killed.out / "state-000000006.pt").exists()
     shutil.copytree(killed.out, tmp_path / "more")
-    resumed, more = launch(tmp_path, [job("parts", 2), job("more", 4)])
+    resumed, more = launch([job("parts", 2), job("more", 4)])
     assert len({outcome["digest"] for outcome in (*whole.outcomes, *resumed.outcomes)}) == 1
     assert read_log(resumed.out) == read_log(whole.out)
     assert [outcome["error"] for outcome in more.outcomes] == [None] * 4, more.outcomes
     np.testing.assert_allclose(more.curve("loss"), whole.curve("loss"), rtol=1e-3)
 
 
-def test_what_happens_to_one_process_stops_all_at_the_same_step(tmp_path, micro_run):
+def test_what_happens_to_one_process_stops_all_at_the_same_step(tmp_path, describe, launch):
     changes = {"steps": 12, "evaluate_every": 6, "save_every": 5}
 
     def job(name, **options):
-        return describe(micro_run, tmp_path / name, "tokenizer", 2, changes=changes, **options)
+        return describe(tmp_path / name, "tokenizer", 2, changes=changes, **options)
 
     spoilt, asked, small = launch(
-        tmp_path,
         [
             job("nan", what="nan", to_rank=1, at=3),
             job("term", what="SIGTERM", to_rank=1, at=3),

@@ -29,6 +29,7 @@ from neurolm.train.logs import Logs, NoLogs
 from neurolm.train.optim import learning_rate, make_optimizer
 from neurolm.train.replicas import Replicas
 from neurolm.train.rows import SPEED
+from neurolm.train.sharded import as_number, is_sharded, load_whole, shard, whole, whole_state
 from neurolm.train.sinks import Origin, Sinks
 from neurolm.train.speed import Speedometer
 from neurolm.train.state import forget_states, load_state, save_state, save_tensors
@@ -152,10 +153,11 @@ def run_stage(
     folder.mkdir(parents=True, exist_ok=True)
     module = stage.module.to(device)
     set_execution(module, config, device)
+    shard(module, config, method=stage.method, device=device)
     optimizer = make_optimizer(module, config, device)
     average = {name: p.detach().clone() for name, p in _trainable(module)} if config.average else {}
     first, best = 0, math.inf
-    if (saved := load_state(folder, device)) is not None:
+    if (saved := load_state(folder, device, module, optimizer, average)) is not None:
         module.load_state_dict(saved["module"])
         optimizer.load_state_dict(saved["optimizer"])
         average, first, best = saved["average"], saved["step"], saved["best"]
@@ -167,10 +169,8 @@ def run_stage(
     batches = iter(feed)
 
     def save(step: int) -> None:
-        if not distributed.is_main():
-            return
         resume = {"best": best, "module": module.state_dict(), "optimizer": optimizer.state_dict(), "average": average}
-        save_state(folder, step, resume, keep=config.keep_states)
+        save_state(folder, step, resume, keep=config.keep_states, sharded=is_sharded(module))
 
     with StopRequest() as request, closing(logs), Replicas(module, stage.method, device) as replicas:
         for step in range(first, steps + 1):
@@ -180,8 +180,9 @@ def run_stage(
                     figures = _evaluate(stage, module, config, device)
                     if figures.get("score", math.inf) < best:
                         best = figures["score"]
+                        weights = whole_state(module)
                         if distributed.is_main():
-                            save_tensors(folder / BEST, module.state_dict())
+                            save_tensors(folder / BEST, weights)
                 logs.validation(step, figures)
             if last:
                 break
@@ -207,7 +208,7 @@ def run_stage(
                 )
 
     if math.isfinite(best):
-        module.load_state_dict(torch.load(folder / BEST, weights_only=True, map_location=device))
+        load_whole(module, torch.load(folder / BEST, weights_only=True, map_location=device))
     elif average:
         module.load_state_dict(average, strict=False)
     distributed.wait()  # nobody cleans up what another still reads
@@ -251,7 +252,7 @@ def train_step(
     figures = distributed.totals(sums)
     _require_finite(figures["loss"], "loss", stage, step, spoilt)
     learning = [p for _, p in _trainable(module) if p.grad is not None]
-    norm = float(nn.utils.clip_grad_norm_(learning, config.clip or math.inf))
+    norm = as_number(nn.utils.clip_grad_norm_(learning, config.clip or math.inf))
     _require_finite(norm, "gradient norm", stage, step, sources)
     optimizer.step()
     tokens, flops = int(figures.pop("tokens")), int(figures.pop("flops"))
@@ -295,7 +296,7 @@ def _trainable(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
 
 def _evaluate(stage: Stage, module: nn.Module, config: StageConfig, device: torch.device) -> dict[str, float]:
     module.eval()
-    with torch.no_grad(), precision(config, device):
+    with torch.no_grad(), whole(module), precision(config, device):
         figures = stage.validate()
     module.train()
     return figures

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from neurolm import distributed
+from neurolm.train.sharded import is_sharded
 
 _SYNC_BUFFERS = next(
     name  # the first from PyTorch 2.13 on
@@ -54,7 +55,7 @@ class Replicas:
     def __init__(self, module: nn.Module, method: str, device: torch.device) -> None:
         self.module, self.method = module, method
         self.whole: DistributedDataParallel | None = None
-        if distributed.world() > 1:
+        if distributed.world() > 1 and not is_sharded(module):
             self.own = getattr(module, method)
             options: dict[str, Any] = {_SYNC_BUFFERS: False}  # the codebook's moves are summed by the stage
             self.whole = DistributedDataParallel(
@@ -90,5 +91,5 @@ class Replicas:
 
     def backward(self, loss: Tensor) -> None:
         """Go backward from this process's part of the loss."""
-        # DistributedDataParallel divides by the number of processes.
+        # DistributedDataParallel and FSDP2 divide by the number of processes.
         (loss * distributed.world()).backward()

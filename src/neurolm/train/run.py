@@ -25,6 +25,7 @@ from neurolm.errors import ConfigError, StoreError
 from neurolm.files import write_text
 from neurolm.tasks.task import Task, all_tasks, load_task
 from neurolm.train.loop import Progress, Stage, clean, run_stage
+from neurolm.train.sharded import whole_state
 from neurolm.train.sinks import require_sinks
 
 RUN = "run.json"
@@ -220,8 +221,9 @@ def finish_stage(
     folder = run.folder / stage.name
     run_stage(stage, config, folder, steps=steps, device=run.device, workers=run.workers, log_to=run.log_to,
               progress=progress)  # fmt: skip
+    weights = whole_state(stage.module)
     if distributed.is_main():
-        save_checkpoint(folder, run.card(stage.name, steps, tasks=tasks), stage.module.state_dict(), text)
+        save_checkpoint(folder, run.card(stage.name, steps, tasks=tasks), weights, text)
     clean(folder)
     return folder
 
