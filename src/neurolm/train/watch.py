@@ -83,8 +83,8 @@ class Watch:
 
     def _gradient(self, row: Mapping[str, Any]) -> str | None:
         self.norms.append(row["gradient_norm"])
-        if len(self.norms) < GRADIENT_BEFORE + GRADIENT_RECENT:
-            return None
+        if len(self.norms) < GRADIENT_BEFORE + GRADIENT_RECENT or row["step"] % GRADIENT_RECENT:
+            return None  # judged now and then: a resumed run reads its whole log again
         norms = list(self.norms)
         before = statistics.median(norms[:GRADIENT_BEFORE])
         now = statistics.median(norms[GRADIENT_BEFORE:])
