@@ -74,7 +74,7 @@ def train(job: dict, rank: int, out: Path) -> dict[str, object]:
     if job["double"]:
         in_double(stage)
     seen = interfere(job, rank, stage)
-    run_stage(stage, changed, out, steps=changed.steps, device=run.device)
+    run_stage(stage, changed, out, steps=changed.steps, device=run.device, workers=job.get("workers"))
     return {"digest": digest(stage.module), "names": sorted(vars(stage.module)), "from": min(seen)}
 
 
@@ -104,7 +104,8 @@ def interfere(job: dict, rank: int, stage) -> list[int]:
             if job["what"] == "nan":
                 batch.patches[0].samples[0, 0, 0] = math.nan
             else:
-                os.kill(os.getpid(), getattr(signal, job["what"]))
+                for name in job["what"].split():
+                    os.kill(os.getpid(), getattr(signal, name))
         return real(step, batch)
 
     stage.losses = losses

@@ -1,6 +1,7 @@
 """Several processes train what one trains: the same losses, weights and codes, also after one of them was lost."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from neurolm import distributed
 from neurolm.config import ConfigError
 from neurolm.data.loader import share
 from neurolm.train.rows import read_log
+from neurolm.train.run import open_run
+from neurolm.train.tokenizer import EEGWindows, eeg_windows
 
 STAGES = ("tokenizer", "pretrain", "instruct")
 STEPS = 12
@@ -91,7 +94,7 @@ def test_what_happens_to_one_process_stops_all_at_the_same_step(tmp_path, descri
     spoilt, asked, small = launch(
         [
             job("nan", what="nan", to_rank=1, at=3),
-            job("term", what="SIGTERM", to_rank=1, at=3),
+            job("term", what="SIGINT SIGTERM", to_rank=1, at=3),
             job("small") | {"changes": changes | {"eeg_batch": 1}},
         ],
     )
@@ -105,6 +108,48 @@ def test_what_happens_to_one_process_stops_all_at_the_same_step(tmp_path, descri
     # Threads left to whatever lets go of them last have kept a job from ending.
     assert all(outcome["threads"] == [] for job in (spoilt, asked, small) for outcome in job.outcomes)
     assert "eeg_batch=1 is the batch of all processes together, and there are 2" in small.outcomes[0]["message"]
+
+
+def test_workers_change_nothing_in_any_stage_also_after_an_interruption(tmp_path, describe, launch):
+    changes = {"steps": 6, "evaluate_every": 3, "save_every": 100, "samples_at_once": 2, "average": 0.5, "dropout": 0.1}
+    described = []
+    for stage in STAGES:
+        for name, options in (
+            ("whole", {"workers": 0}),
+            ("parts", {"workers": 3, "what": "SIGTERM", "to_rank": 0, "at": 2}),
+            ("parts", {"workers": 1}),
+        ):
+            described.append(describe(tmp_path / f"{stage}-{name}", stage, 1, changes=changes, **options))
+    done = iter(launch(described))
+    for _ in STAGES:
+        whole, asked, resumed = next(done), next(done), next(done)
+        assert asked.outcomes[0]["error"] == "Stopped" and resumed.outcomes[0]["from"] == 3
+        assert resumed.outcomes[0]["digest"] == whole.outcomes[0]["digest"]
+        assert read_log(resumed.out) == read_log(whole.out)
+
+
+def test_each_process_has_windows_of_its_own_and_every_epoch_another_order(micro_run, monkeypatch):
+    run = open_run(micro_run.folder, config=micro_run.config, store=micro_run.store, device="cpu")
+    config = replace(micro_run.config.tokenizer, eeg_batch=5)
+    windows = EEGWindows(run.store, eeg_windows(run, config, run.training_subjects), config)
+    all_at_once = {step: [s.source for s in windows.step(step)] for step in range(8)}
+
+    def shares(step: int) -> list[list[str]]:
+        found = []
+        for rank in range(3):
+            monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+            found.append([s.source for s in windows.step(step)])
+        return found
+
+    monkeypatch.setattr(distributed, "world", lambda: 3)
+    for step, whole in all_at_once.items():
+        places = [windows.places(step) for _ in range(2)]
+        assert places[0] == places[1]
+        assert sorted(source for one in shares(step) for source in one) == sorted(whole)
+    count = len(windows.windows)
+    order = [int(i) for step in range(-(-2 * count // 5)) for i in windows.sampler.step(step)]
+    assert sorted(order[:count]) == sorted(order[count : 2 * count]) == list(range(count))
+    assert order[:count] != order[count : 2 * count]
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4, 7])

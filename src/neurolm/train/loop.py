@@ -172,7 +172,11 @@ def run_stage(
         resume = {"best": best, "module": module.state_dict(), "optimizer": optimizer.state_dict(), "average": average}
         save_state(folder, step, resume, keep=config.keep_states, sharded=is_sharded(module))
 
-    with StopRequest() as request, closing(logs), Replicas(module, stage.method, device) as replicas:
+    with (
+        StopRequest(patient=distributed.world() > 1) as request,
+        closing(logs),
+        Replicas(module, stage.method, device) as replicas,
+    ):
         for step in range(first, steps + 1):
             last = step == steps
             if last or (step % config.evaluate_every == 0 and step > 0):

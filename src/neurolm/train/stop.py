@@ -14,9 +14,16 @@ class StopRequest:
     """Notes signals in a ``with`` block instead of dying of them; a second one acts as it does elsewhere.
 
     Only the main thread can do so; in another, nothing is noted.
+
+    Parameters
+    ----------
+    patient
+        Note later ones too. Of a job of several processes each gets Ctrl-C from the terminal and another signal from
+        torchrun, which got it too: if one of them died of that, no state would be saved.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, patient: bool = False) -> None:
+        self.patient = patient
         self.signal: int | None = None
         self._before: dict[int, object] = {}
 
@@ -29,8 +36,9 @@ class StopRequest:
         self._restore()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.signal = number
-        self._restore()
+        self.signal = self.signal or number
+        if not self.patient:
+            self._restore()
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
