@@ -28,6 +28,10 @@ VERBS = {
         "look for recordings and people of some stores in another",
         "neurolm overlap pretraining --against downstream",
     ),
+    "tasks": (
+        "list the questions that can be trained, check one against a store, or make one of your own",
+        "neurolm tasks",
+    ),
     "store": ("check a store, say what is in it, or export its manifest", "neurolm store info store"),
     "train": (
         "run a stage: language, tokenizer, pretrain, instruct",

@@ -16,6 +16,8 @@ from neurolm.config import COMPILE, PRECISIONS, STAGES
 from neurolm.data.sites import SITES
 from neurolm.errors import ConfigError
 
+ACTIONS = ("list", "show", "check", "new", "table")
+"""Of the verb tasks."""
 UNITS = ("V", "mV", "uV", "nV", "auto")
 POLICIES = ("nearest", "drop", "error")
 """As in ``api.POLICIES``, which would import torch; a test compares them."""
@@ -126,6 +128,28 @@ def _store(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print everything as JSON (check, info)")
     parser.add_argument("--jobs", type=int, default=0, help="threads that read (check; one per core)")
     parser.add_argument("--parquet", type=Path | None, metavar="FILE", help="Parquet file to write (export)")
+
+
+def _tasks(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("action", choices=ACTIONS, nargs="?", default="list", help="what to do (list)")
+    add("names", type=str, nargs="*", metavar="NAME", help="tasks or cards; recordings for table")
+    add("--store", type=place, nargs="+", metavar="STORE", help="stores whose labels to count (list, show, check)")
+    add("--below", type=Path | None, help="folder in which stores are looked for where none is given (list; .)")
+    add("--json", action="store_true", help="print everything as JSON (list, check)")
+    add("--out", type=Path | None, help="file to write (new: NAME.toml; table: labels.csv beside the recordings)")
+    add("--table", type=Path | None, help="table of labels that suggests options, window and split (new)")
+    add("--question", type=str | None, help="as the model reads it (new)")
+    add("--seconds", type=int | None, help="length of a window (new; what the table allows, at most 10)")
+    add("--stride", type=float | None, help="seconds from a window to the next (new; as long as a window)")
+    add(
+        "--events", type=str | None, help="events and their labels, as 33025=13 Hz,33026=21 Hz; none lists them (table)"
+    )
+    add("--from", type=float | None, help="seconds after the event at which its stretch begins (table; 0)")
+    add("--to", type=float | None, help="and at which it ends; by default as long as the event says (table)")
+    add("--task", type=str | None, help="name of the task (table)")
+    add("--subject", type=str | None, help="whose recordings: a name, or an expression such as 'S(\\d+)' (table)")
+    add("--split", type=str | None, help="divide each person's trials, as 0.6,0.2,0.2 (table)")
 
 
 def _inspect(parser: ArgumentParser) -> None:
@@ -326,6 +350,7 @@ _ADD = {
     "plan": _plan,
     "prepare": _prepare,
     "store": _store,
+    "tasks": _tasks,
     "overlap": _overlap,
     "train": _train,
     "runs": _runs,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from neurolm.cli import as_flags, corpora, data, inspect, runs, store, train
+from neurolm.cli import as_flags, corpora, data, inspect, runs, store, tasks, train
 from neurolm.cli.arguments import parse
 from neurolm.cli.given import listed, needed, set_threads
 from neurolm.cli.settings import begun_config, run_config, settings_text
@@ -270,6 +270,7 @@ _RUN = {
     "plan": data.plan,
     "prepare": _prepare,
     "store": store.store,
+    "tasks": tasks.tasks,
     "overlap": data.overlap,
     "train": train.train,
     "runs": runs.runs,

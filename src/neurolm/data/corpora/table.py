@@ -123,6 +123,21 @@ def sources(root: Path) -> list[Source]:
     ]
 
 
+def read_table(table: Path) -> list[Line]:
+    """Read a table without looking for the recordings that it names.
+
+    Raises
+    ------
+    StoreError
+        If there is no such file.
+    ConfigError
+        If the table or ``corpus.json`` beside it is not valid; the message names the line.
+    """
+    if not table.is_file():
+        raise StoreError(f"{table}: no such file; give a table with the columns {','.join(COLUMNS)}")
+    return _read(table, read_about(table.parent))
+
+
 def _read(table: Path, about: About) -> list[Line]:
     try:
         with table.open(encoding="utf-8-sig", newline="") as stream:  # spreadsheets write a byte order mark
