@@ -1,0 +1,102 @@
+"""Whether a card and a store fit: counts that follow from the labels, and every reason why they do not."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neurolm.data.store import Label, Store
+from neurolm.tasks.status import check_fit, find_stores
+from neurolm.tasks.task import Task, load_task
+
+
+@pytest.fixture
+def store_of(tmp_path: Path, write_store):
+    """Writes a store of labelled noise: recording → (subject, labels)."""
+
+    def write(recordings: dict[str, tuple[str, list[Label]]], seconds: int = 20) -> Store:
+        rng = np.random.default_rng(0)
+        return Store(
+            write_store(
+                tmp_path / "store",
+                {
+                    name: (subject, ("CZ",), labels, 10 * rng.standard_normal((seconds * 200, 1)))
+                    for name, (subject, labels) in recordings.items()
+                },
+            )
+        )
+
+    return write
+
+
+def workload(**changes) -> Task:
+    return replace(load_task("workload"), **changes)
+
+
+def test_windows_are_counted_per_label_and_part(micro_store: Path) -> None:
+    fit = check_fit(load_task("workload"), Store(micro_store))
+    assert fit.fits and fit.notes == ()
+    assert (fit.recordings, fit.subjects) == (8, 8)
+    # 12 s of each label hold 5 windows of 4 s every 2 s; 5 people train, 1 validates, 2 are tested
+    assert [(p.part, p.subjects, p.windows) for p in fit.parts] == [
+        ("train", 5, {"Yes": 25, "No": 25}),
+        ("validation", 1, {"Yes": 5, "No": 5}),
+        ("test", 2, {"Yes": 10, "No": 10}),
+    ]
+
+
+def test_a_store_without_labels_of_the_task_names_those_it_has(micro_store: Path) -> None:
+    fit = check_fit(load_task("hmc"), Store(micro_store))
+    assert (fit.recordings, fit.parts) == (0, ())
+    assert fit.problems == (
+        "no recording has labels of the task 'hmc': the labels are of events, workload; name the card so",
+    )
+
+
+def test_labels_that_are_not_on_the_card_are_a_problem(store_of) -> None:
+    store = store_of({"a": ("a", [Label("workload", "Maybe", 0, 20)])})
+    (problem,) = check_fit(workload(), store).problems
+    assert problem.startswith("a: task workload has no label 'Maybe'")
+
+
+def test_too_few_people_are_a_problem_but_windows_are_counted(store_of) -> None:
+    store = store_of({"a": ("a", [Label("workload", "Yes", 0, 10), Label("workload", "No", 10, 20)])})
+    fit = check_fit(workload(), store)
+    assert [(p.part, p.windows) for p in fit.parts] == [("all", {"Yes": 4, "No": 4})]
+    assert "needs as many subjects" in fit.problems[0] and not fit.fits
+
+
+def test_stretches_shorter_than_a_window_are_told(store_of) -> None:
+    people = {name: (name, [Label("workload", "Yes", 0, 3), Label("workload", "No", 3, 20)]) for name in "abc"}
+    fit = check_fit(workload(), store_of(people))
+    assert fit.notes[:1] == ("3 of 6 labelled stretches are shorter than the window of 4 s and unused",)
+    assert fit.problems == ("no training window of 'Yes', which cannot be learned: add some, or take its option out",)
+
+
+def test_a_part_without_windows_is_a_problem_and_a_class_missing_in_it_a_note(store_of) -> None:
+    both = [Label("workload", "Yes", 0, 10), Label("workload", "No", 10, 20)]
+    fit = check_fit(workload(), store_of({"a": ("a", both), "b": ("b", both[:1]), "c": ("c", both)}))
+    assert fit.fits
+    assert fit.notes == ("no validation window of No: its figures say nothing of them",)
+    fit = check_fit(
+        workload(), store_of({"a": ("a", both), "b": ("b", [Label("workload", "No", 0, 2)]), "c": ("c", both)})
+    )
+    assert fit.problems == ("no window of 4 s in validation: add recordings, or change the card's seconds or [split]",)
+
+
+def test_trials_are_counted_where_the_labels_put_them(store_of) -> None:
+    labels = [Label("workload", "Yes", 0, 10, "train"), Label("workload", "No", 10, 16, "test")]
+    fit = check_fit(
+        workload(split_fractions=None, split_rule="by trial", split_by_trial=True), store_of({"a": ("a", labels)})
+    )
+    assert [p.windows for p in fit.parts] == [{"Yes": 4, "No": 0}, {"Yes": 0, "No": 0}, {"Yes": 0, "No": 2}]
+
+
+def test_stores_are_found_below_a_folder(tmp_path: Path, micro_store: Path, write_store) -> None:
+    for place in ("here", "a/b/store", "a/b/c/d/too-deep"):
+        folder = tmp_path / place
+        folder.mkdir(parents=True)
+        (folder / "manifest.jsonl").touch()
+    assert find_stores(tmp_path) == [tmp_path / "a/b/store", tmp_path / "here"]
+    assert find_stores(micro_store) == [micro_store]
