@@ -16,8 +16,15 @@ from neurolm.train.tokenizer import EEGWindows, eeg_windows
 STAGES = ("tokenizer", "pretrain", "instruct")
 STEPS = 12
 """Of the everyday test; ``benchmarks/processes.py`` has 50 of them."""
-WORLDS = {True: (1, 2, 4), False: (1, 2)}
-"""Numbers of processes in float64 and in float32; ``benchmarks/processes.py`` has four in both."""
+WORLDS = {
+    ("tokenizer", True): (1, 2, 4),
+    ("tokenizer", False): (1, 2),
+    ("pretrain", True): (1, 4),
+    ("pretrain", False): (1, 2),
+    ("instruct", True): (1, 2),
+    ("instruct", False): (1, 2),
+}
+"""Numbers of processes by stage and whether in float64; ``benchmarks/processes.py`` has all of them."""
 COMPARED = {True: (1e-6, ("loss", "gradient_norm")), False: (1e-3, ("loss",))}
 """Relative difference, and of what, in float64 and in float32, in which a code may flip."""
 
@@ -27,7 +34,7 @@ def curves(describe, launch, tmp_path_factory) -> dict:
     """Every stage in both precisions with every number of processes."""
     folder = tmp_path_factory.mktemp("curves")
     changes = {"steps": STEPS, "evaluate_every": 6, "save_every": 100, "samples_at_once": 2}
-    keys = [(stage, double, world) for stage in STAGES for double in (True, False) for world in WORLDS[double]]
+    keys = [(stage, double, world) for (stage, double), worlds in WORLDS.items() for world in worlds]
     jobs = [
         describe(folder / f"{stage}-{double}-{world}", stage, world, double=double, changes=changes)
         for stage, double, world in keys
@@ -39,7 +46,7 @@ def curves(describe, launch, tmp_path_factory) -> dict:
 @pytest.mark.parametrize("stage", STAGES)
 def test_any_number_of_processes_has_the_same_curves(curves, stage, double):
     alone = curves[stage, double, 1]
-    for world in WORLDS[double][1:]:
+    for world in WORLDS[stage, double][1:]:
         job = curves[stage, double, world]
         assert [outcome["error"] for outcome in job.outcomes] == [None] * world, job.outcomes
         loss = alone.curve("loss")
@@ -57,8 +64,8 @@ def test_any_number_of_processes_has_the_same_curves(curves, stage, double):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_all_processes_have_the_same_weights_and_codes_to_the_bit(curves, stage):
-    for double, worlds in WORLDS.items():
-        for world in worlds:
+    for double in (True, False):
+        for world in WORLDS[stage, double]:
             assert len({outcome["digest"] for outcome in curves[stage, double, world].outcomes}) == 1
 
 
@@ -91,11 +98,12 @@ def test_what_happens_to_one_process_stops_all_at_the_same_step(tmp_path, descri
     def job(name, **options):
         return describe(tmp_path / name, "tokenizer", 2, changes=changes, **options)
 
-    spoilt, asked, small = launch(
+    spoilt, asked, small, late = launch(
         [
             job("nan", what="nan", to_rank=1, at=3),
             job("term", what="SIGINT SIGTERM", to_rank=1, at=3),
             job("small") | {"changes": changes | {"eeg_batch": 1}},
+            describe(tmp_path / "late", "instruct", 2, changes=changes | {"steps": 2}, slow_disk=0.5),
         ],
     )
     assert [outcome["error"] for outcome in spoilt.outcomes] == ["TrainingStopped"] * 2, spoilt.outcomes
@@ -105,6 +113,8 @@ def test_what_happens_to_one_process_stops_all_at_the_same_step(tmp_path, descri
     assert all("saved after step 4 of 12" in outcome["message"] for outcome in asked.outcomes)
     assert [path.name for path in asked.out.glob("state-*")] == ["state-000000004.pt"]
     assert [outcome["error"] for outcome in small.outcomes] == ["ConfigError"] * 2
+    # No process takes the best weights before the main one has written them.
+    assert [outcome["error"] for outcome in late.outcomes] == [None] * 2, late.outcomes
     # Threads left to whatever lets go of them last have kept a job from ending.
     assert all(outcome["threads"] == [] for job in (spoilt, asked, small) for outcome in job.outcomes)
     assert "eeg_batch=1 is the batch of all processes together, and there are 2" in small.outcomes[0]["message"]

@@ -211,6 +211,7 @@ def run_stage(
                     signal=asked,
                 )
 
+    distributed.wait()  # until the best weights are written
     if math.isfinite(best):
         load_whole(module, torch.load(folder / BEST, weights_only=True, map_location=device))
     elif average:

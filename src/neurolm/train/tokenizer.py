@@ -221,7 +221,9 @@ class TokenizerStage:
         """A vector of the step for each code, (codes, code width): the same ones with any number of processes."""
         ends, own = self.seen.all.cumsum(0), self.seen.own.cumsum(0)
         rng = np.random.default_rng([self.config.seed, 6, self.seen.step])
-        drawn = torch.from_numpy(rng.integers(int(ends[-1]), size=self.module.config.codes))
+        count, codes = int(ends[-1]), self.module.config.codes
+        # Different ones where there are enough: which of two equal codes is nearest would be up to rounding.
+        drawn = torch.from_numpy(rng.choice(count, size=codes, replace=count < codes))
         sample = torch.searchsorted(ends, drawn, right=True)
         within = drawn - (ends - self.seen.all)[sample]
         mine = (self.seen.own[sample] > 0).to(vectors.device)
