@@ -1,0 +1,100 @@
+"""Questions in other words: what training with several wordings changes, from a finished run's pretrained model.
+
+    python benchmarks/wording.py runs/demo --store runs/demo/store --steps 600
+
+Instruction tuning is done twice from the same model, in the cards' own words and with ``wordings``; each then answers
+the test windows in the card's words, in held-out words, and with lettered options in another order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from neurolm.answering import Prompt, answer
+from neurolm.checkpoint import load_neurolm
+from neurolm.config import load_json
+from neurolm.data.loader import read_sample
+from neurolm.data.store import Store
+from neurolm.data.text import shipped_text
+from neurolm.tasks.task import Task
+from neurolm.train.instruct import class_means, train_instruct
+from neurolm.train.run import RunFile, open_run
+
+WINDOWS = 240
+"""Most test windows of a task."""
+ORDERS = 3
+"""Other orders of the options that are tried."""
+
+
+def variants(task: Task) -> Iterator[tuple[str, Task]]:
+    """The ways in which a task is asked here."""
+    yield "card", task
+    for number in range(len(task.held_out_phrasings)):
+        yield "held-out words", task.reworded(number, held_out=True)
+    if task.options[0].letter is not None:
+        rng = np.random.default_rng(0)
+        for _ in range(ORDERS):
+            yield "other order", task.shuffled(rng)
+
+
+def train(source: Path, store: Path, folder: Path, *, steps: int, wordings: bool, seed: int) -> Path:
+    """Tune a run's pretrained model anew."""
+    for stage in ("language", "tokenizer", "pretrain"):
+        shutil.copytree(source / stage, folder / stage)
+    begun = load_json(RunFile, source / "run.json")
+    tuned = replace(begun.config.instruct, steps=steps, wordings=wordings, seed=seed, evaluate_every=max(1, steps // 3))
+    shutil.rmtree(folder / "instruct", ignore_errors=True)
+    run = open_run(folder, config=replace(begun.config, instruct=tuned), store=store, tasks=begun.tasks, device="cpu")
+    return train_instruct(run, texts=shipped_text())
+
+
+def measure(model: Path, store: Store) -> dict[tuple[str, str], tuple[float, float]]:
+    """Balanced accuracy and negative log-likelihood by task and way of asking, means over the words."""
+    module, card, text = load_neurolm(model, stage="instruct")
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for task in card.tasks:
+        windows = task.windows(store, task.split(store), "test")
+        chosen = np.unique(np.linspace(0, len(windows) - 1, min(WINDOWS, len(windows))).round().astype(int))
+        samples = [read_sample(store, windows[i]) for i in chosen]
+        labels = np.array([task.index(str(windows[i].label)) for i in chosen])
+        for way, asked in variants(task):
+            prompt = Prompt.of(asked, text, card.run.model.vocabulary.separator)
+            nll, hit = class_means(answer(module.eval(), prompt, samples, device=torch.device("cpu")), labels)
+            found.setdefault((task.name, way), []).append((hit, nll))
+    return {key: (float(np.mean([h for h, _ in v])), float(np.mean([n for _, n in v]))) for key, v in found.items()}
+
+
+def main() -> None:
+    """Train twice, measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    results = []
+    for wordings in (False, True):
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "run"
+            model = train(
+                arguments.run, arguments.store, out, steps=arguments.steps, wordings=wordings, seed=arguments.seed
+            )
+            results.append(measure(model, Store(arguments.store)))
+    print("balanced accuracy (negative log-likelihood) on test windows")
+    print(f"| task | asked in | trained in the card's words | trained with wordings |\n{'|---' * 4}|")
+    for task, way in results[0]:
+        cells = (f"{of[task, way][0]:.3f} ({of[task, way][1]:.3f})" for of in results)
+        print(f"| {task} | {way} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
