@@ -141,7 +141,7 @@ def test_missing_windows_and_labels_are_named() -> None:
         band_power_baseline(MadeStore(), TASK, replace(SPLIT, test=("made/9",)))
     store = MadeStore()
     store.change(0, labels=(Label("rhythm", "theta", 0, SECONDS),))
-    with pytest.raises(StoreError, match="no label theta: its labels are alpha, beta, none"):
+    with pytest.raises(StoreError, match="no label 'theta': its labels are alpha, beta, none"):
         band_power_baseline(store, TASK, SPLIT)
     for index in range(len(store.rows)):
         store.change(index, labels=(Label("rhythm", "beta", 0, SECONDS),))

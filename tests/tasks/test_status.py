@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from neurolm.data.store import Label, Store
+from neurolm.tasks.card import ranges
 from neurolm.tasks.status import check_fit, find_stores
 from neurolm.tasks.task import Task, load_task
 
@@ -100,3 +101,15 @@ def test_stores_are_found_below_a_folder(tmp_path: Path, micro_store: Path, writ
         (folder / "manifest.jsonl").touch()
     assert find_stores(tmp_path) == [tmp_path / "a/b/store", tmp_path / "here"]
     assert find_stores(micro_store) == [micro_store]
+
+
+def test_numbers_are_counted_by_range(store_of) -> None:
+    people = {str(age): (str(age), [Label("workload", f"{age}.5", 0, 20)]) for age in (21, 22, 33, 34, 38)}
+    bins = (20.0, 30.0, 40.0)
+    fit = check_fit(workload(bins=bins, options=ranges(bins), seconds=10, stride=10), store_of(people))
+    assert fit.fits
+    assert [p.windows for p in fit.parts] == [
+        {"20 to 30": 4, "30 to 40": 2},
+        {"20 to 30": 0, "30 to 40": 2},
+        {"20 to 30": 0, "30 to 40": 2},
+    ]

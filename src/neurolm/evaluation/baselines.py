@@ -15,7 +15,7 @@ import numpy as np
 from neurolm.data.splits import Split
 from neurolm.data.store import Store
 from neurolm.data.windows import Window
-from neurolm.errors import StoreError
+from neurolm.errors import ConfigError, StoreError
 from neurolm.metrics import score
 from neurolm.montage import RATE
 from neurolm.tasks.task import Task
@@ -183,11 +183,10 @@ def _windows(store: Store, task: Task, split: Split, part: str) -> list[Window]:
 
 
 def _classes(task: Task, windows: Sequence[Window]) -> np.ndarray:
-    index = {label: number for number, label in enumerate(task.labels)}
-    unknown = sorted({str(window.label) for window in windows if window.label not in index})
-    if unknown:
-        raise StoreError(f"task {task.name} has no label {', '.join(unknown)}: its labels are {', '.join(index)}")
-    return np.array([index[str(window.label)] for window in windows])
+    try:
+        return np.array([task.index(str(window.label)) for window in windows])
+    except ConfigError as error:
+        raise StoreError(str(error)) from error
 
 
 def _features(store: Store, windows: Sequence[Window], channels: Sequence[str]) -> np.ndarray:
