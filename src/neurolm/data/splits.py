@@ -198,7 +198,10 @@ def _counts(subjects: int, fractions: tuple[float, float, float]) -> tuple[int, 
         raise ConfigError(f"the fractions of a split must be positive and add up to 1, not {fractions}")
     least = [int(fraction > 0) for fraction in fractions]
     if subjects < sum(least):
-        raise ConfigError(f"a split into {sum(least)} parts needs as many subjects, but there are only {subjects}")
+        raise ConfigError(
+            f"a split into {sum(least)} parts needs as many subjects, but there are only {subjects}: add some, or "
+            "divide their trials (a column split in the table of labels, and a rule with the unit trial in the card)"
+        )
     validation, test = (max(low, round(f * subjects)) for low, f in zip(least[1:], fractions[1:], strict=True))
     while subjects - validation - test < least[0]:  # so few subjects that rounding left none to train on
         validation, test = (validation, test - 1) if test >= validation else (validation - 1, test)

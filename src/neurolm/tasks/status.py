@@ -134,9 +134,8 @@ def _missing(task: Task, parts: Sequence[Part]) -> Iterator[str]:
     for part in parts:
         total = sum(part.windows.values())
         if not total:
-            yield (
-                f"no window of {task.seconds} s in {part.part}: add recordings, or change the card's seconds or [split]"
-            )
+            where = "" if part.part == WHOLE else f" in {part.part}"
+            yield f"no window of {task.seconds} s{where}: add recordings, or change the card's seconds or [split]"
         elif part.part == SPLITS[0]:
             for label, count in part.windows.items():
                 if not count:
