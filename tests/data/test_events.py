@@ -54,7 +54,7 @@ def test_events_may_say_how_long_they_last(tmp_path: Path) -> None:
     ("labels", "times", "message"),
     [
         ({"jump": "move"}, {"stop": 2.0}, r"the event 'jump' occurs in none .*, which have 'go' \(4\)"),
-        ({"go": "move"}, {}, r"anna_raw\.fif: the event 'go' at 0 s lasts 0 s, so its stretch has no length"),
+        ({"go": "move"}, {}, r"anna_raw\.fif: the event 'go' at 0 s lasts 0 s, so its stretch of 0 s holds no window"),
         ({"go": "move"}, {"start": 2.0, "stop": 2.0}, r"from 2 to 2 s after its event has no length"),
         ({"go": "a", "stop": "b"}, {"stop": 5.5}, r"stretch of 'a' ends at 5\.5 s, when 'b' has begun \(5 s\)"),
         ({}, {}, r"say which events are meant"),

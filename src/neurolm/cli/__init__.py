@@ -63,7 +63,7 @@ DIFFERS, FAILED, PREEMPTED, INTERRUPTED = 1, 2, 75, 130
 SIGTERM, and saved (sysexits.h: try again later); Ctrl-C."""
 _ARGUMENTS = (
     "accept_licence|against|base_url|channels|connections|corpus|device|every|exclude|gpt2|"
-    "hours|include|jobs|mains|options|rate|samples|scheduler|seed|split|subjects|truncated|unit|unknown"
+    "hours|include|jobs|mains|options|rate|samples|scheduler|seed|split|subject|subjects|truncated|unit|unknown"
 )
 """Arguments of the library that are flags here."""
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}

@@ -23,6 +23,8 @@ from neurolm.data.splits import SPLITS
 from neurolm.errors import ConfigError
 from neurolm.files import write_text
 
+SHORTEST = 1.0
+"""Seconds of the shortest window."""
 SHOWN = 12
 """Events named in a message."""
 
@@ -90,7 +92,7 @@ def find_trials(
         If a file cannot be read.
     """
     if not labels:
-        raise ConfigError("events={}: say which events are meant and their labels, as 33025=13 Hz,33026=21 Hz")
+        raise ConfigError("no events: say which events are meant and their labels, as 33025=13 Hz,33026=21 Hz")
     if stop is not None and stop <= start:
         raise ConfigError(f"a stretch from {start:g} to {stop:g} s after its event has no length: give a later end")
     found: list[Trial] = []
@@ -102,10 +104,10 @@ def find_trials(
         of_file = []
         for mark in sorted((mark for mark in marks if mark.text in labels), key=lambda mark: mark.onset):
             first, last = mark.onset + start, mark.onset + (mark.duration if stop is None else stop)
-            if last <= first:
+            if last - first < SHORTEST:
                 raise ConfigError(
-                    f"{file}: the event {mark.text!r} at {mark.onset:g} s lasts {mark.duration:g} s, so its stretch "
-                    "has no length; say where it ends, in seconds after the event (to)"
+                    f"{file}: the event {mark.text!r} at {mark.onset:g} s lasts {mark.duration:g} s, so its stretch of "
+                    f"{last - first:g} s holds no window; say where it ends, in seconds after the event (to)"
                 )
             if first < 0 or last > seconds:
                 left_out += 1
@@ -142,7 +144,9 @@ def divide(trials: Sequence[Trial], shares: tuple[float, float, float]) -> tuple
         If the shares are not three positive numbers that sum to 1, or a recording has too few trials of a label.
     """
     if len(shares) != len(SPLITS) or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
-        raise ConfigError(f"split={shares}: give three positive shares that sum to 1 (train, validation, test)")
+        raise ConfigError(
+            f"split into {', '.join(map(str, shares))}: give three positive shares that sum to 1, as 0.6, 0.2, 0.2"
+        )
     groups: dict[tuple[Path, str], list[int]] = defaultdict(list)
     for number, trial in enumerate(trials):
         groups[trial.file, trial.label].append(number)
