@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import resource
 import signal
 import socket
 import sys
@@ -49,6 +50,7 @@ def work(job: dict, rank: int) -> None:
     except Exception as error:
         outcome |= {"error": type(error).__name__, "message": str(error), "trace": traceback.format_exc()}
         outcome["threads"] = threads()  # while the traceback is still there
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     out.mkdir(parents=True, exist_ok=True)
     (out / f"said-{job['number']}-{rank}.json").write_text(json.dumps(outcome))
 
@@ -105,6 +107,8 @@ def interfere(job: dict, rank: int, stage) -> list[int]:
         if job.get("what") is not None and rank == job["to_rank"] and step == job["at"]:
             if job["what"] == "nan":
                 batch.patches[0].samples[0, 0, 0] = math.nan
+            elif job["what"] == "full":
+                resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
             else:
                 for name in job["what"].split():
                     os.kill(os.getpid(), getattr(signal, name))

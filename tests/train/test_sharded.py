@@ -49,6 +49,7 @@ def jobs(describe, launch, tmp_path_factory) -> dict:
         "damaged": job(
             "killed", "pretrain", 2, double=False, damaged=[str(folder / "killed" / "state-000000006" / "__1_0.distcp")]
         ),
+        "full": job("full", "pretrain", 2, what="full", to_rank=1, at=4),
         "odd": job("odd", "pretrain", 2, changes={"eeg_batch": 3}),
     }
     return dict(zip(described, launch(list(described.values())), strict=True))
@@ -92,6 +93,14 @@ def test_a_lost_process_or_a_damaged_part_costs_the_steps_since_the_last_whole_s
     assert [(outcome["error"], outcome["from"]) for outcome in resumed.outcomes] == [(None, 3)] * 2, resumed.outcomes
     assert read_log(resumed.out) == read_log(whole.out)
     assert {outcome["digest"] for outcome in resumed.outcomes} == {whole.outcomes[0]["digest"]}
+
+
+def test_a_disk_that_is_full_for_one_process_ends_all_and_leaves_the_earlier_state(jobs):
+    full = jobs["full"]
+    assert [outcome["error"] for outcome in full.outcomes] == ["WriteError"] * 2, full.outcomes
+    assert "state-000000006: cannot be written (process 1: " in full.outcomes[0]["message"]
+    assert "free space" in full.outcomes[0]["message"]
+    assert [path.name for path in full.out.glob("*state*")] == ["state-000000003"]
 
 
 def test_a_batch_that_cannot_be_dealt_out_evenly_is_refused(jobs):
