@@ -2,8 +2,9 @@
 
     python benchmarks/wording.py runs/demo --store runs/demo/store --steps 600
 
-Instruction tuning is done twice from the same model, in the cards' own words and with ``wordings``; each then answers
-the test windows in the card's words, in held-out words, and with lettered options in another order.
+Instruction tuning is done three times from the same model: in the cards' own words, with ``wordings``, and with
+``shuffle_options`` too. Each then answers the test windows in the card's words, in held-out words, and with lettered
+options in another order.
 """
 
 from __future__ import annotations
@@ -30,6 +31,12 @@ from neurolm.train.run import RunFile, open_run
 
 WINDOWS = 240
 """Most test windows of a task."""
+SWITCHES = {
+    "trained in the card's words": (False, False),
+    "with wordings": (True, False),
+    "and options in any order": (True, True),
+}
+"""What is trained: whether with wordings, and whether with shuffled options."""
 ORDERS = 3
 """Other orders of the options that are tried."""
 
@@ -45,12 +52,15 @@ def variants(task: Task) -> Iterator[tuple[str, Task]]:
             yield "other order", task.shuffled(rng)
 
 
-def train(source: Path, store: Path, folder: Path, *, steps: int, wordings: bool, seed: int) -> Path:
+def train(source: Path, store: Path, folder: Path, *, steps: int, seed: int, wordings: bool, shuffle: bool) -> Path:
     """Tune a run's pretrained model anew."""
     for stage in ("language", "tokenizer", "pretrain"):
         shutil.copytree(source / stage, folder / stage)
     begun = load_json(RunFile, source / "run.json")
-    tuned = replace(begun.config.instruct, steps=steps, wordings=wordings, seed=seed, evaluate_every=max(1, steps // 3))
+    tuned = replace(
+        begun.config.instruct, steps=steps, seed=seed, evaluate_every=max(1, steps // 3),
+        wordings=wordings, shuffle_options=shuffle,
+    )  # fmt: skip
     shutil.rmtree(folder / "instruct", ignore_errors=True)
     run = open_run(folder, config=replace(begun.config, instruct=tuned), store=store, tasks=begun.tasks, device="cpu")
     return train_instruct(run, texts=shipped_text())
@@ -73,7 +83,7 @@ def measure(model: Path, store: Store) -> dict[tuple[str, str], tuple[float, flo
 
 
 def main() -> None:
-    """Train twice, measure, and print a table."""
+    """Train, measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--store", type=Path, required=True)
@@ -82,15 +92,16 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     results = []
-    for wordings in (False, True):
+    for wordings, shuffle in SWITCHES.values():
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "run"
             model = train(
-                arguments.run, arguments.store, out, steps=arguments.steps, wordings=wordings, seed=arguments.seed
-            )
+                arguments.run, arguments.store, out, steps=arguments.steps, seed=arguments.seed,
+                wordings=wordings, shuffle=shuffle,
+            )  # fmt: skip
             results.append(measure(model, Store(arguments.store)))
     print("balanced accuracy (negative log-likelihood) on test windows")
-    print(f"| task | asked in | trained in the card's words | trained with wordings |\n{'|---' * 4}|")
+    print(f"| task | asked in | {' | '.join(SWITCHES)} |\n{'|---' * (2 + len(SWITCHES))}|")
     for task, way in results[0]:
         cells = (f"{of[task, way][0]:.3f} ({of[task, way][1]:.3f})" for of in results)
         print(f"| {task} | {way} | {' | '.join(cells)} |", flush=True)

@@ -138,8 +138,11 @@ class StageConfig:
     balance: bool = False
     """Draw tasks and labels equally often (instruct stage); otherwise every window once an epoch, as in the paper."""
     wordings: bool = False
-    """Ask each sample in any of its card's wordings, with lettered options in any order (instruct stage); otherwise in
-    the card's own words, as in the paper."""
+    """Ask each sample in any of its card's wordings (instruct stage); otherwise in the card's own words, as in the
+    paper."""
+    shuffle_options: bool = False
+    """List lettered options in any order, lettered anew for each sample (instruct stage); otherwise as on the card,
+    as in the paper."""
     average: float = 0.0
     """Decay of the moving average of the weights that is validated and kept; 0 keeps the last weights themselves."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -56,16 +56,18 @@ def test_without_variety_every_sample_has_its_cards_own_prompt(make):
 def test_every_wording_is_asked_and_none_that_is_held_out(make):
     stage = make(wordings=True)
     questions: Counter[str] = Counter()
+    listed = {task.prompt.partition(" Options: ")[2].partition(" Answer:")[0] for task in stage.run.tasks} - {""}
     for step in range(60):
         for text in asked(stage, step):
             match = re.fullmatch(r"Question: (.+?\?)( Options: .+\.)? Answer:.+", text)
             assert match is not None, text
             questions[match[1]] += 1
+            assert match[2] is None or match[2].removeprefix(" Options: ") in listed, "the order is another switch"
     assert set(questions) == {words for task in stage.run.tasks for words in task.wordings}
 
 
 def test_the_answer_is_the_letter_before_the_right_option(make):
-    stage = make(wordings=True)
+    stage = make(wordings=True, shuffle_options=True)
     orders = set()
     for step in range(40):
         right: Counter[str] = Counter()
@@ -86,7 +88,8 @@ def test_the_answer_is_the_letter_before_the_right_option(make):
 
 
 def test_what_is_asked_follows_from_seed_and_step_and_leaves_the_eeg_alone(make):
-    one, again, plain, other = make(wordings=True), make(wordings=True), make(), make(wordings=True, seed=1)
+    both = {"wordings": True, "shuffle_options": True}
+    one, again, plain, other = make(**both), make(**both), make(), make(**both, seed=1)
     assert [asked(one, step) for step in (7, 3)] == [asked(again, step) for step in (3, 7)][::-1]
     assert asked(one, 3) != asked(one, 4)
     assert asked(one, 3) != asked(other, 3)

@@ -70,7 +70,8 @@ class InstructStage:
         self.config: StageConfig = run.config.instruct
         self.run, self.module, self.device = run, module, run.device
         separator = run.config.model.vocabulary.separator
-        self.wordings = Wordings(run.tasks, text, separator, seed=self.config.seed, vary=self.config.wordings)
+        vary, shuffle = self.config.wordings, self.config.shuffle_options
+        self.wordings = Wordings(run.tasks, text, separator, seed=self.config.seed, vary=vary, shuffle=shuffle)
         self.prompts = self.wordings.own
         _require_room(run, self.wordings)
         self.examples = _examples(run)

@@ -1,4 +1,7 @@
-"""Questions in other words and options in another order, drawn for each sample of a step (`StageConfig.wordings`)."""
+"""Questions in other words and options in another order, drawn for each sample of a step.
+
+``StageConfig.wordings`` and ``StageConfig.shuffle_options`` switch them on.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ _STREAM = 6
 
 
 class Wordings:
-    """Prompts of some tasks: their cards' own, or one of their wordings with their lettered options in any order.
+    """Prompts of some tasks: their cards' own, or any of their wordings, or with lettered options in any order.
 
     What a sample is asked is a pure function of seed, step and the sample's number within the step. Phrasings that a
     card holds out are never asked.
@@ -25,13 +28,23 @@ class Wordings:
     separator
         Token id between EEG and text.
     vary
-        Whether to draw; otherwise every sample gets its card's own prompt.
+        Whether to draw the wording; otherwise it is the card's own.
+    shuffle
+        Whether to draw the order of lettered options; otherwise it is the card's own.
     """
 
     def __init__(
-        self, tasks: Sequence[Task], text: TextTokenizer, separator: int, *, seed: int = 0, vary: bool = False
+        self,
+        tasks: Sequence[Task],
+        text: TextTokenizer,
+        separator: int,
+        *,
+        seed: int = 0,
+        vary: bool = False,
+        shuffle: bool = False,
     ) -> None:
-        self.tasks, self.text, self.separator, self.seed, self.vary = tasks, text, separator, seed, vary
+        self.tasks, self.text, self.separator = tasks, text, separator
+        self.seed, self.vary, self.shuffle = seed, vary, shuffle
         self.own = [self._encode(task) for task in tasks]
         """The cards' own prompts, in the order of the tasks."""
         self._made: dict[str, Prompt] = {}
@@ -46,10 +59,13 @@ class Wordings:
         sample
             The sample's number among all of the step.
         """
-        if not self.vary:
+        if not (self.vary or self.shuffle):
             return self.own[task]
         rng = np.random.default_rng([self.seed, _STREAM, step, sample])
-        asked = self.tasks[task].reworded(int(rng.integers(len(self.tasks[task].wordings)))).shuffled(rng)
+        asked = self.tasks[task]
+        number = int(rng.integers(len(asked.wordings)))
+        asked = asked.reworded(number) if self.vary else asked
+        asked = asked.shuffled(rng) if self.shuffle else asked
         key = f"{task} {asked.prompt}"
         if key not in self._made:
             self._made[key] = self._encode(asked)
