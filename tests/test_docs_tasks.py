@@ -58,3 +58,8 @@ def test_the_table_is_the_one_of_the_page(followed: Path) -> None:
 
 def test_the_page_counts_the_cards() -> None:
     assert len(shipped_cards()) == 17 and "Seventeen ship" in PAGE
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(((?!https?:)[^)#]+)\)", PAGE))
+def test_links_of_the_page_lead_somewhere(link: str) -> None:
+    assert (Path(__file__).resolve().parents[1] / "docs" / link).exists()
