@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from neurolm.metrics import METRICS, bootstrap, score
+from neurolm.metrics import COVERAGES, METRICS, bootstrap, risk_coverage, score
 
 
 def sample(options: int, windows: int = 240, seed: int = 0) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -33,7 +33,11 @@ def test_scores_equal_scikit_learn(options: int) -> None:
         assert scores.auc_pr == pytest.approx(metrics.average_precision_score(labels == 0, probabilities[:, 0]))
         assert scores.brier == pytest.approx(2 * metrics.brier_score_loss(labels == 0, probabilities[:, 0]))
     else:
-        assert scores.auroc is None and scores.auc_pr is None
+        assert scores.auroc == pytest.approx(
+            metrics.roc_auc_score(labels, probabilities, multi_class="ovr", average="macro")
+        )
+        one_hot = np.eye(options)[labels]
+        assert scores.auc_pr == pytest.approx(metrics.average_precision_score(one_hot, probabilities, average="macro"))
 
 
 def test_first_option_is_the_positive_class() -> None:
@@ -123,3 +127,33 @@ def test_one_subject_gives_no_interval_and_missing_classes_no_warning() -> None:
     by_class = ["a" if label else "b" for label in labels]  # half of the resamples have one class only
     intervals = bootstrap(labels, probabilities, by_class, options=2, resamples=50)
     assert intervals["auroc"] is not None and intervals["kappa"] is not None
+
+
+def test_area_of_risk_is_its_mean_over_coverages_in_a_random_order_of_ties() -> None:
+    labels, probabilities, _ = sample(3)
+    generator = np.random.default_rng(0)
+    top, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    fine = 20  # copies of every window: the mean over single windows nears the area as they become many
+    areas = []
+    for _ in range(40):
+        order = np.lexsort((generator.random(len(top) * fine), -np.repeat(top, fine)))
+        wrong = np.cumsum(~np.repeat(right, fine)[order])
+        areas.append(np.mean(wrong / np.arange(1, len(wrong) + 1)))
+    scores = score(labels, probabilities, options=3)
+    assert scores.aurc == pytest.approx(np.mean(areas), abs=2e-3)
+    assert scores.selective_risk[-1] == pytest.approx(1 - right.mean())
+    curve = risk_coverage(labels, probabilities)
+    for level in (0.9, 0.6):
+        answered = top >= level
+        place = np.flatnonzero(np.isclose(curve.coverage, answered.mean()))
+        assert curve.risk[place] == pytest.approx(1 - right[answered].mean())
+
+
+def test_sureness_that_says_nothing_leaves_the_error_rate() -> None:
+    labels = np.array([0] * 7 + [1] * 3)
+    scores = score(labels, np.tile([0.7, 0.3], (10, 1)), options=2)
+    assert scores.aurc == pytest.approx(0.3)
+    assert scores.selective_risk == pytest.approx([0.3] * len(COVERAGES))
+    sure = score(np.array([0, 0, 0, 1]), np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]]), options=2)
+    assert sure.selective_risk[COVERAGES.index(0.75)] == 0 and sure.selective_risk[-1] == pytest.approx(0.25)
+    assert sure.aurc < 0.25 / 4 + 0.05

@@ -6,7 +6,7 @@ labels counts as wrong where it is predicted and has no recall of its own, so it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,9 @@ import numpy as np
 BINS = 10
 """Equal-width bins of the calibration error (Guo et al. 2017, arXiv 1706.04599)."""
 BINARY_METRICS = ("auroc", "auc_pr")
-"""Metrics that need exactly two options."""
+"""Metrics that a card may ask for with exactly two options."""
+COVERAGES = tuple(round(0.05 * step, 2) for step in range(1, 21))
+"""Shares of the windows, the surest first, at which the selective risk is given."""
 _CHUNK = 4_000_000
 """Most numbers of a resampled table at once, so that many windows do not fill the memory."""
 
@@ -26,9 +28,10 @@ class Scores:
     balanced_accuracy: float
     """Mean recall over the classes that occur in the labels."""
     auroc: float | None
-    """Area under the ROC curve, two options only; the first option ("Yes") is the positive class."""
+    """Area under the ROC curve. Of two options the first ("Yes") is the positive class; of several it is the mean over
+    the classes that occur, each against all others."""
     auc_pr: float | None
-    """Average precision, two options only; the first option ("Yes") is the positive class."""
+    """Average precision, with the classes of ``auroc``."""
     kappa: float | None
     """Cohen's kappa."""
     weighted_f1: float
@@ -41,9 +44,14 @@ class Scores:
     """Number of windows."""
     confusion: tuple[tuple[int, ...], ...]
     """Windows by label (row) and answer (column)."""
+    aurc: float | None = None
+    """Area under the curve of risk (share of wrong answers) against coverage, when the surest windows are answered
+    first (Geifman and El-Yaniv 2017, arXiv 1705.08500); the error rate where the sureness says nothing."""
+    selective_risk: tuple[float, ...] = ()
+    """That risk at every one of ``COVERAGES``."""
 
 
-METRICS = ("balanced_accuracy", "auroc", "auc_pr", "kappa", "weighted_f1", "ece", "brier")
+METRICS = ("balanced_accuracy", "auroc", "auc_pr", "kappa", "weighted_f1", "ece", "brier", "aurc")
 """Names of the scores, as in ``Scores``."""
 
 
@@ -79,17 +87,14 @@ def score(labels: np.ndarray, probabilities: np.ndarray, *, options: int) -> Sco
     classes = np.arange(options)
     present = np.unique(labels)
     confusion = metrics.confusion_matrix(labels, answers, labels=classes)
-    ranked: dict[str, float | None] = dict.fromkeys(BINARY_METRICS)
-    if options == 2 and len(present) == 2:
-        positive = labels == 0
-        ranked["auroc"] = float(metrics.roc_auc_score(positive, probabilities[:, 0]))
-        ranked["auc_pr"] = float(metrics.average_precision_score(positive, probabilities[:, 0]))
+    coverage = risk_coverage(labels, probabilities)
     constant = len(present) == 1 and np.array_equal(np.unique(answers), present)  # chance agreement is 1 as well
     return Scores(
         balanced_accuracy=float(
             metrics.recall_score(labels, answers, labels=present, average="macro", zero_division=0)
         ),
-        **ranked,
+        auroc=_ranking(metrics.roc_auc_score, labels, probabilities),
+        auc_pr=_ranking(metrics.average_precision_score, labels, probabilities),
         kappa=None if constant else float(metrics.cohen_kappa_score(labels, answers, labels=classes)),
         weighted_f1=float(
             metrics.f1_score(labels, answers, labels=classes, average="weighted", zero_division=0)
@@ -98,7 +103,65 @@ def score(labels: np.ndarray, probabilities: np.ndarray, *, options: int) -> Sco
         brier=float(_squared_error(labels, probabilities).mean()),
         n=len(labels),
         confusion=tuple(tuple(int(v) for v in row) for row in confusion),
+        aurc=coverage.area,
+        selective_risk=tuple(coverage.at(share) for share in COVERAGES),
     )  # fmt: skip
+
+
+def _ranking(scorer: Callable[..., float], labels: np.ndarray, probabilities: np.ndarray) -> float | None:
+    """Score how probabilities rank windows; None with one class in the labels."""
+    classes = _ranked_classes(labels, probabilities.shape[1])
+    return float(np.mean([scorer(labels == c, probabilities[:, c]) for c in classes])) if classes else None
+
+
+def _ranked_classes(labels: np.ndarray, options: int) -> list[int]:
+    """Classes that are ranked against all others: the first of two, else all that occur."""
+    present = np.unique(labels).tolist()
+    if len(present) < 2:
+        return []
+    return [0] if options == 2 else present
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Risk against coverage when the surest windows are answered first; windows equally sure come together."""
+
+    coverage: np.ndarray
+    """Share of the windows that are answered, growing, shape (levels,)."""
+    risk: np.ndarray
+    """Share of the answered windows that are wrong, shape (levels,)."""
+    area: float
+    """Mean risk over all coverages."""
+
+    def at(self, coverage: float) -> float:
+        """Risk at a coverage; between levels, windows that are equally sure are taken in a random order."""
+        wrong = np.interp(coverage, np.append(0.0, self.coverage), np.append(0.0, self.coverage * self.risk))
+        return float(wrong / coverage)
+
+
+def risk_coverage(labels: np.ndarray, probabilities: np.ndarray) -> Coverage:
+    """Return the curve of risk against coverage (parameters as of :func:`score`)."""
+    right = probabilities.argmax(axis=1) == labels
+    answered, wrong = _cumulated(probabilities.max(axis=1), right, np.ones((1, len(labels))))
+    return Coverage(answered[0] / len(labels), wrong[0] / answered[0], float(_area(answered, wrong)[0]))
+
+
+def _cumulated(confidence: np.ndarray, right: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights, and weights of wrong windows, down to every level of confidence: two of shape (resamples, levels)."""
+    order = np.argsort(-confidence, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(confidence[order])), len(confidence) - 1)
+    weights = weights[:, order]
+    return np.cumsum(weights, axis=1)[:, ends], np.cumsum(weights * ~right[order], axis=1)[:, ends]
+
+
+def _area(answered: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    """Mean risk over the coverages, exactly: between levels the wrong ones grow in proportion. Shape (resamples,)."""
+    start, begun = (np.pad(v[:, :-1], ((0, 0), (1, 0))) for v in (answered, wrong))
+    step = answered - start
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = np.where(step > 0, (wrong - begun) / step, 0.0)
+        growth = np.where((start > 0) & (step > 0), np.log(answered / start), 0.0)
+    return ((begun - slope * start) * growth + slope * step).sum(axis=1) / answered[:, -1]
 
 
 def bootstrap(
@@ -185,7 +248,7 @@ def _resampled(
 ) -> dict[str, np.ndarray]:
     """Return every score of every resample; NaN where a resample does not give it.
 
-    All scores but the two ranked ones are functions of sums over windows, so that a resample is a weighted sum over
+    All scores but those of the order of windows are functions of sums over windows: a resample is a weighted sum over
     subjects; ``draws`` (resamples, subjects) holds how often each subject was drawn.
     """
     count, options = draws.shape[1], probabilities.shape[1]
@@ -205,15 +268,25 @@ def _resampled(
             "ece": _ece(np.einsum("bs,sij->bij", draws, calibration)),
             "brier": draws @ error / total,
         }
-    ranked = dict.fromkeys(BINARY_METRICS, np.full(len(draws), np.nan))
-    if options == 2:
-        step = max(1, _CHUNK // len(labels))
-        chunks = [
-            _ranked(labels == 0, probabilities[:, 0], draws[i : i + step][:, subject])
-            for i in range(0, len(draws), step)
-        ]
-        ranked = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in BINARY_METRICS}
+    step = max(1, _CHUNK // len(labels))
+    chunks = [_by_window(labels, probabilities, draws[i : i + step][:, subject]) for i in range(0, len(draws), step)]
+    ranked = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in (*BINARY_METRICS, "aurc")}
     return {name: (values | ranked)[name] for name in METRICS}
+
+
+def _by_window(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the scores that need the order of all windows, one per row of weights (resamples, n)."""
+    right = probabilities.argmax(axis=1) == labels
+    found = {"aurc": _area(*_cumulated(probabilities.max(axis=1), right, weights))}
+    classes = _ranked_classes(labels, probabilities.shape[1])
+    ranked = [_ranked(labels == c, probabilities[:, c], weights) for c in classes]
+    for name in BINARY_METRICS:
+        values = np.array([r[name] for r in ranked]).reshape(len(classes), len(weights))
+        given = np.isfinite(values)
+        count = given.sum(axis=0)  # a class that was not drawn has no rank
+        total = np.where(given, values, 0.0).sum(axis=0)
+        found[name] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return found
 
 
 def _ranked(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
