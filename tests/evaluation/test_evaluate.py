@@ -76,7 +76,7 @@ def test_scores_are_scikit_learns_of_the_stored_predictions(evaluation):
         if len(result.options) == 2:
             assert scores.auroc == pytest.approx(metrics.roc_auc_score(labels == 0, probabilities[:, 0]))
         else:
-            assert scores.auroc is None
+            assert scores.auroc == pytest.approx(metrics.roc_auc_score(labels, probabilities, multi_class="ovr"))
         wanted = bootstrap(labels, probabilities, result.predictions.subjects, options=len(result.options))
         assert result.interval == wanted["balanced_accuracy"]
         assert result.chance == 1 / len(result.options)
