@@ -24,7 +24,7 @@ Spans = Sequence[tuple[int, int]]
 """Parts of a recording: first sample, and the one after the last."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a store has millions
 class Window:
     """A sample: whole seconds of a recording."""
 
