@@ -133,6 +133,9 @@ class StageConfig:
     dropout: float = 0.0
     augment: float = 0.0
     """Strength of the training augmentations of EEG, 0 (none, as in the paper) to 1."""
+    alignment: float = 1.0
+    """Strength of the alignment of EEG with text (tokenizer stage), by which the gradient reversal is multiplied: 1 as
+    in the paper; 0 leaves the encoder unaligned, for comparison."""
     softmax: Literal["range", "joint"] = "range"
     """``range``: over the outputs of the target's own modality; ``joint``: over text and EEG, as in the paper."""
     balance: bool = False
@@ -176,7 +179,7 @@ class StageConfig:
         _require(self.softmax in SOFTMAX, f"softmax must be one of {SOFTMAX}, not {self.softmax!r}")
         _require(self.precision in PRECISIONS, f"precision must be one of {PRECISIONS}, not {self.precision!r}")
         _require(self.compile in COMPILE, f"compile must be one of {COMPILE}, not {self.compile!r}")
-        for name in ("dropout", "augment", "average"):
+        for name in ("dropout", "augment", "average", "alignment"):
             _require(0 <= getattr(self, name) <= 1, f"{name} must be in [0, 1], not {getattr(self, name)}")
 
     def total_steps(self, windows: int) -> int:

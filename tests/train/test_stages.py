@@ -387,6 +387,18 @@ def test_the_domain_gradient_is_reversed_and_grows(stages):
     torch.testing.assert_close(gradients[1.0], -torch.autograd.grad(loss, weight)[0])
 
 
+@pytest.mark.parametrize("alignment", [0.0, 0.5])
+def test_the_alignment_of_the_recipe_weighs_the_reversal(stages, monkeypatch, alignment):
+    stage = stages("tokenizer")
+    stage.config = replace(stage.config, alignment=alignment)
+    given, real = [], stage.module.loss
+    monkeypatch.setattr(
+        stage.module, "loss", lambda p, text, strength, **k: given.append(strength) or real(p, text, strength, **k)
+    )
+    losses_of(stage, 2)
+    assert given == [alignment * reversal(2, stage.steps)] and reversal(2, stage.steps) > 0
+
+
 def test_alignment_needs_words_as_wide_as_the_encoder(tmp_path, micro_run, micro_config):
     wide = replace(micro_config.model.tokenizer.encoder, width=32)
     changed = replace(micro_config, model=replace(micro_config.model, tokenizer=replace(

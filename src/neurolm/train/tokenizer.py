@@ -181,11 +181,12 @@ class TokenizerStage:
         if quantise and not self.module.quantizer.initialised:
             self._start_codebook()
         words = self.words[batch.words.to(self.device, non_blocking=True)]
+        strength = self.config.alignment * reversal(step, self.steps)
         self.seen = _Seen(step=step, own=batch.sizes, all=distributed.total(batch.sizes.clone()))
         count = int(self.seen.all.sum())
         self.moved, used = [], torch.zeros(self.module.config.codes, dtype=torch.int64, device=self.device)
         for patches, order, sources in zip(batch.patches, batch.orders, batch.sources, strict=True):
-            out = self.module.loss(patches.to(self.device), words, reversal(step, self.steps), quantise=quantise)
+            out = self.module.loss(patches.to(self.device), words, strength, quantise=quantise)
             part = len(order) / count
             shared = round(part * len(words))  # while a GPU is at work on the loss:
             flops = tokenizer_flops(self.module.config, patches, shared, quantise=quantise)
