@@ -10,13 +10,17 @@ from edfio import Edf, EdfSignal
 
 import neurolm
 from neurolm.answering import Prompt, answer
-from neurolm.api import CHUNK, REACH
+from neurolm.api import CHUNK, REACH, UNDECIDED
+from neurolm.calibration import Calibration, TaskCalibration
 from neurolm.checkpoint import load_neurolm, save_checkpoint
 from neurolm.data.loader import read_sample
 from neurolm.data.prepare import prepare
 from neurolm.data.store import Store
 from neurolm.data.windows import labelled_windows
 from neurolm.errors import CheckpointError, QuestionError, RecordingError
+from neurolm.novelty import Ranges, describe, measure_range
+from neurolm.reading import prepare as prepare_recording
+from neurolm.risk import operating_points
 from neurolm.tasks.task import load_task
 
 QUESTION = "Is this EEG segment of high workload?"
@@ -88,13 +92,15 @@ def test_a_files_answer_is_that_of_its_windows_in_a_store(tmp_path, model, file,
     assert np.ptp(wanted[:, 0]) > 0.1  # the windows differ, so that a mix-up would show
 
 
-def test_the_answer_is_the_mean_over_the_windows(model, file):
+def test_the_answer_is_that_of_the_mean_log_odds_of_the_windows(model, file):
     found = model.ask(str(file), QUESTION)
     rows = table(found)
-    np.testing.assert_allclose(rows.sum(1), 1, atol=1e-6)
-    np.testing.assert_allclose(found.probabilities, rows.mean(0))
-    assert found.options == ("Yes", "No")
-    assert found.answer == found.options[int(rows.mean(0).argmax())]
+    np.testing.assert_allclose(rows.sum(1), 1, atol=1e-12)
+    odds = np.log(rows[:, 0] / rows[:, 1]).mean()
+    np.testing.assert_allclose(found.probabilities, (1 / (1 + np.exp(-odds)), 1 / (1 + np.exp(odds))))
+    assert (found.options, found.calibrated, found.worth) == (("Yes", "No"), False, 1.0)
+    assert any("not calibrated" in note for note in found.notes)
+    assert found.answer == found.options[int(np.argmax(found.probabilities))]
     assert found.probability == max(found.probabilities)
     assert (found.trained, found.recording, found.electrodes) == (True, str(file), ("C3", "O1"))
     assert "the answer rests on 2 of the 4 electrodes seen in training" in found.notes
@@ -284,3 +290,66 @@ def test_folders_without_a_tuned_model_are_refused(tmp_path, micro_run):
         neurolm.load(unfinished / "pretrain")
     with pytest.raises(CheckpointError, match="not a checkpoint that this version reads"):
         neurolm.load(unfinished / "language")
+
+
+@pytest.fixture
+def fitted(model, monkeypatch):
+    """The lively model with a calibration and a training range of its own."""
+    points = operating_points(np.array([[0.9, 0.1]] * 99 + [[0.6, 0.4]] * 99), np.repeat([0, 1], 99), np.arange(198))
+    task = TaskCalibration(
+        task="workload", temperature=2.0, correlation=0.5, windows=198, stretches=198, subjects=198,
+        per_window=points, pooled=points,
+    )  # fmt: skip
+    monkeypatch.setattr(model, "calibration", Calibration(tasks=(task,)))
+    return model
+
+
+def test_temperature_and_pooling_are_applied(fitted, model, file, monkeypatch):
+    found = fitted.ask(file, QUESTION)
+    monkeypatch.setattr(model, "calibration", None)
+    plain = model.ask(file, QUESTION)
+    odds = np.log(table(plain)[:, 0] / table(plain)[:, 1]) / 2
+    np.testing.assert_allclose(table(found)[:, 0], 1 / (1 + np.exp(-odds)), rtol=1e-9)
+    worth = 8 / (1 + 7 * 0.5)
+    assert found.worth == pytest.approx(worth) and found.calibrated
+    assert found.probabilities[0] == pytest.approx(1 / (1 + np.exp(-worth * odds.mean())))
+    assert not any("not calibrated" in note for note in found.notes)
+
+
+def test_a_risk_that_cannot_be_kept_leaves_it_undecided(fitted, file):
+    plain, found = fitted.ask(file, QUESTION), fitted.ask(file, QUESTION, risk=0.1)
+    assert (plain.risk, plain.answer in plain.options) == (None, True)
+    assert found.probabilities == plain.probabilities and found.threshold == pytest.approx(0.9)
+    assert (found.answer == UNDECIDED) == (found.probability < 0.9)
+    assert [w.decided for w in found.timeline] == [max(w.probabilities) >= 0.9 for w in found.timeline]
+    never = fitted.ask(file, QUESTION, risk=0.001)
+    assert never.answer == UNDECIDED and never.threshold is None
+    assert any("cannot be kept" in note for note in never.notes)
+    untrained = fitted.ask(file, "Is the moon full?", options=["yes", "no"], risk=0.1)
+    assert untrained.answer == UNDECIDED and not untrained.calibrated
+    assert any("no validation answers" in note for note in untrained.notes)
+    with pytest.raises(QuestionError, match="between 0 and 1"):
+        fitted.ask(file, QUESTION, risk=1.5)
+
+
+def test_what_is_unlike_the_training_is_said(model, file, tmp_path, signal, monkeypatch):
+    read = prepare_recording(
+        file, model.card, unknown="error", unit=None, mains=None, channels=None, truncated="refuse"
+    )
+    samples = [read.sample(start, 4) for start in range(0, 2801, 20)]
+    known = measure_range("workload", describe(samples), [str(i % 4) for i in range(len(samples))])
+    monkeypatch.setattr(model, "ranges", Ranges(tasks=(known,)))
+    found = model.ask(file, QUESTION)
+    assert found.outside is not None and found.outside <= 0.2
+    assert not any("unlike" in note for note in found.notes)
+    loud = model.ask(write_edf(tmp_path / "loud.edf", signal * 5, ("C3", "O1")), QUESTION)
+    assert loud.outside == 1.0 and any("unlike the training data: 100%" in note for note in loud.notes)
+
+
+def test_calibration_and_range_are_read_with_the_checkpoint(micro_run):
+    trained = neurolm.load(micro_run.folder)
+    assert {task.task for task in trained.calibration.tasks} == {"workload", "events"}
+    assert {task.task for task in trained.ranges.tasks} == {"workload", "events"}
+    workload = trained.calibration.of("workload")
+    assert (workload.subjects, workload.stretches, workload.windows) == (1, 2, 10)
+    assert trained.ranges.of("workload").subjects == 5  # the sixth validates, the last two test

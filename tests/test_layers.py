@@ -11,8 +11,9 @@ PACKAGE = Path(neurolm.__file__).parent
 LAYERS = {
     0: {"errors", "files", "distributed", "montage", "vocab", "batch", "config", "recipes"},
     1: {"data", "model"},
-    2: {"tasks", "metrics", "checkpoint", "official", "official_file", "convert", "model_card", "engine", "answering"},
-    3: {"train", "evaluation", "verify", "publish"},
+    2: {"tasks", "metrics", "checkpoint", "official", "official_file", "convert", "model_card", "engine"}
+    | {"answering", "answers", "calibration", "novelty", "risk"},
+    3: {"train", "evaluation", "verify", "publish", "reading"},
     4: {"api"},
     5: {"__main__", "cli", "demo", "report"},
 }

@@ -17,7 +17,7 @@ from neurolm.evaluation.evaluate import RESULTS, load_evaluation
 from neurolm.model_card import model_card
 from neurolm.tasks.task import load_task
 
-FILES = ["README.md", CONFIG, RESULTS, WEIGHTS, "tokenizer.json"]
+FILES = sorted([*["README.md", CONFIG, RESULTS, WEIGHTS, "tokenizer.json"], "calibration.json", "training_range.json"])
 
 
 @pytest.fixture(scope="module")

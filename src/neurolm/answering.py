@@ -12,10 +12,12 @@ from itertools import islice
 
 import numpy as np
 import torch
+from scipy.special import softmax
 
+from neurolm.calibration import TaskCalibration
 from neurolm.data.loader import Document, Sample, build_batch
 from neurolm.data.text import TextTokenizer
-from neurolm.engine import predict
+from neurolm.engine import score_options
 from neurolm.model.neurolm import NeuroLM
 from neurolm.tasks.task import Task
 
@@ -42,19 +44,44 @@ class Prompt:
         return Document(sample=sample, text=ids, predict_from=len(self.question))
 
 
-def answer(
+def likelihoods(
     model: NeuroLM, prompt: Prompt, samples: Iterable[Sample], *, device: torch.device, batch: int = 32
 ) -> np.ndarray:
-    """Probability of each permitted answer for each sample.
+    """Log-likelihood of each permitted answer for each sample.
+
+    Returns
+    -------
+    np.ndarray
+        float64 (samples, options).
+    """
+    options = [list(ids) for ids in prompt.answers]
+    out, source = [], iter(samples)
+    while part := list(islice(source, batch)):
+        built = build_batch(part, [prompt.document(i) for i in range(len(part))], packed=False).to(device)
+        out.append(score_options(model, built, options).double().cpu().numpy())
+    return np.concatenate(out) if out else np.zeros((0, len(options)))
+
+
+def answer(
+    model: NeuroLM,
+    prompt: Prompt,
+    samples: Iterable[Sample],
+    *,
+    device: torch.device,
+    batch: int = 32,
+    calibration: TaskCalibration | None = None,
+) -> np.ndarray:
+    """Probability of each permitted answer for each sample: its share of the likelihood of all of them.
+
+    Parameters
+    ----------
+    calibration
+        Of the task; None takes the likelihoods as they are.
 
     Returns
     -------
     np.ndarray
         float64 (samples, options); rows sum to 1.
     """
-    options = [list(ids) for ids in prompt.answers]
-    out, source = [], iter(samples)
-    while part := list(islice(source, batch)):
-        built = build_batch(part, [prompt.document(i) for i in range(len(part))], packed=False).to(device)
-        out.append(predict(model, built, options).double().cpu().numpy())
-    return np.concatenate(out) if out else np.zeros((0, len(options)))
+    found = likelihoods(model, prompt, samples, device=device, batch=batch)
+    return softmax(found, axis=1) if calibration is None else calibration.probabilities(found)

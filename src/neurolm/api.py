@@ -8,72 +8,46 @@ print(answer.answer, answer.probability)
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from neurolm.answering import Prompt, answer
+from neurolm import calibration, novelty
+from neurolm.answering import Prompt, likelihoods
+from neurolm.answers import UNDECIDED, Answer, WindowAnswer, conclude
 from neurolm.batch import PADDING
+from neurolm.calibration import Calibration, TaskCalibration
 from neurolm.checkpoint import Card, load_neurolm
-from neurolm.data.loader import Document, Sample, build_batch, build_patches, sample_from
-from neurolm.data.preprocess import preprocess
-from neurolm.data.recording import Recording, open_recording
+from neurolm.data.loader import Document, build_batch, build_patches
 from neurolm.data.text import END_OF_TEXT, TextTokenizer
 from neurolm.engine import generate
-from neurolm.errors import QuestionError, RecordingError
+from neurolm.errors import QuestionError
 from neurolm.model.neurolm import NeuroLM
-from neurolm.montage import RATE, REACH, channel_id, positions
+from neurolm.montage import RATE, REACH
+from neurolm.novelty import Novelty, Range, Ranges, compare, describe
 from neurolm.publish import find_checkpoint, find_evaluation, push, save
+from neurolm.reading import POLICIES, name_of, prepare, window_starts
 from neurolm.tasks.task import Option, Task, find_questions
 from neurolm.train.run import choose_device
 
 if TYPE_CHECKING:
     import mne
 
-POLICIES = ("nearest", "drop", "error")
-"""What can be done with electrodes that are unknown, or that the model never saw."""
 CHUNK = 64
 """Windows answered at once."""
 FREE_SECONDS = 4
 """Window of a question that no task of the model asks."""
+NOT_CALIBRATED = (
+    "not calibrated: this checkpoint was made without validation answers; `neurolm calibrate` with the store it was "
+    "trained on adds them"
+)
 
-
-@dataclass(frozen=True, kw_only=True)
-class WindowAnswer:
-    """The answer for one window."""
-
-    start: float
-    """Seconds from the start of the recording."""
-    stop: float
-    probabilities: tuple[float, ...]
-    """One per option, in the order of ``Answer.options``."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """The answer for a recording."""
-
-    recording: str
-    question: str
-    options: tuple[str, ...]
-    answer: str
-    """The option with the highest mean probability."""
-    probability: float
-    """Its mean probability over the windows."""
-    probabilities: tuple[float, ...]
-    """Mean probability of every option."""
-    timeline: tuple[WindowAnswer, ...]
-    electrodes: tuple[str, ...]
-    """Electrodes the answer rests on, as the model knows them."""
-    trained: bool
-    """Whether the model was tuned on this question; if not, the probability is no more than a likelihood."""
-    notes: tuple[str, ...]
-    """What was done to make the recording fit, and what limits the answer."""
+__all__ = ["CHUNK", "FREE_SECONDS", "POLICIES", "REACH", "UNDECIDED", "Answer", "Embedding", "Model", "WindowAnswer",
+           "from_pretrained", "load"]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,17 +64,6 @@ class Embedding:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Prepared:
-    signal: np.ndarray
-    channels: np.ndarray
-    electrodes: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    def sample(self, start: int, seconds: int) -> Sample:
-        return sample_from(self.signal[start : start + seconds * RATE], self.channels)
-
-
 class Model:
     """A trained model that answers questions about recordings. Make one with ``neurolm.load``."""
 
@@ -109,6 +72,8 @@ class Model:
     ) -> None:
         self.module, self.card, self.text, self.device = module.to(device).eval(), card, text, device
         self.folder = folder
+        self.calibration: Calibration | None = None if folder is None else calibration.load(folder)
+        self.ranges: Ranges | None = None if folder is None else novelty.load(folder)
 
     @property
     def questions(self) -> tuple[str, ...]:
@@ -126,6 +91,7 @@ class Model:
         mains: float | None = None,
         channels: Sequence[str] | Mapping[str, str] | None = None,
         truncated: str = "refuse",
+        risk: float | None = None,
     ) -> Answer:
         """Answer a question about a recording, window by window and over all of it.
 
@@ -150,42 +116,56 @@ class Model:
             whose names say nothing (``{"E36": "C3"}``).
         truncated
             ``accept`` takes what is there of a file that ends too early.
+        risk
+            Largest share of wrong answers, such as .1: where the probability is lower than what kept to it in the
+            validation data, the answer is ``undecided``.
 
         Raises
         ------
         QuestionError
-            If the model was not tuned on the question and no options are given.
+            If the model was not tuned on the question and no options are given, or the risk is no share.
         RecordingError
             If the recording cannot be read, is implausible, or has no electrode the model knows.
         """
+        if risk is not None and not 0 < risk < 1:
+            raise QuestionError(f"risk={risk:g}: give a share of wrong answers between 0 and 1, such as 0.1")
         task, trained = self._task(question, options)
-        prepared = self._prepare(
-            source, unknown=unknown, unit=unit, mains=mains, channels=channels, truncated=truncated
+        prepared = prepare(
+            source, self.card, unknown=unknown, unit=unit, mains=mains, channels=channels, truncated=truncated
         )
-        starts, seconds, notes = _windows(len(prepared.signal), task.seconds, task.stride, source)
+        starts, seconds, notes = window_starts(len(prepared.signal), task.seconds, task.stride, source)
         prompt = Prompt.of(task, self.text, self.card.run.model.vocabulary.separator)
-        parts = []
+        found, features = [], []
         for first in range(0, len(starts), CHUNK):
             samples = [prepared.sample(start, seconds) for start in starts[first : first + CHUNK]]
-            parts.append(answer(self.module, prompt, samples, device=self.device, batch=CHUNK))
-        probability = np.concatenate(parts)
-        mean = probability.mean(0)
+            found.append(likelihoods(self.module, prompt, samples, device=self.device, batch=CHUNK))
+            features.append(describe(samples))
+        fitted = self.calibration.of(task.name) if trained and self.calibration else None
+        known = _ranges(self.ranges, task.name if trained else None)
+        unlike = min((compare(each, np.concatenate(features)) for each in known), key=_outside, default=None)
+        answer = conclude(
+            np.concatenate(found),
+            fitted or TaskCalibration(task=task.name),
+            options=task.labels,
+            spans=[(s / RATE, s / RATE + seconds) for s in starts],
+            overlap=max(1.0, seconds / task.stride),
+            risk=risk,
+        )
         if not trained:
             notes += ("the model was not tuned on this question: the probabilities are likelihoods, not calibrated",)
-        return Answer(
-            recording=_name(source),
+        elif fitted is None:
+            notes += (NOT_CALIBRATED,)
+        if unlike is not None and unlike.warning:
+            notes += (unlike.warning,)
+        return replace(
+            answer,
+            recording=name_of(source),
             question=task.question,
-            options=task.labels,
-            answer=task.labels[int(mean.argmax())],
-            probability=float(mean.max()),
-            probabilities=tuple(float(p) for p in mean),
-            timeline=tuple(
-                WindowAnswer(start=s / RATE, stop=s / RATE + seconds, probabilities=tuple(float(p) for p in row))
-                for s, row in zip(starts, probability, strict=True)
-            ),
             electrodes=prepared.electrodes,
             trained=trained,
-            notes=prepared.notes + notes,
+            calibrated=fitted is not None,
+            outside=None if unlike is None else unlike.outside,
+            notes=prepared.notes + notes + answer.notes,
         )
 
     def generate(
@@ -208,8 +188,8 @@ class Model:
 
         The text is what the model says, not a checked answer: ask with options for a probability.
         """
-        prepared = self._prepare(
-            source, unknown=unknown, unit=unit, mains=mains, channels=channels, truncated=truncated
+        prepared = prepare(
+            source, self.card, unknown=unknown, unit=unit, mains=mains, channels=channels, truncated=truncated
         )
         first = round(start * RATE)
         if not 0 <= first <= len(prepared.signal) - seconds * RATE:
@@ -237,10 +217,10 @@ class Model:
         truncated: str = "refuse",
     ) -> Embedding:
         """Features and codes of the frozen encoder, for windows of a recording."""
-        prepared = self._prepare(
-            source, unknown=unknown, unit=unit, mains=mains, channels=channels, truncated=truncated
+        prepared = prepare(
+            source, self.card, unknown=unknown, unit=unit, mains=mains, channels=channels, truncated=truncated
         )
-        starts, seconds, notes = _windows(len(prepared.signal), seconds, stride, source)
+        starts, seconds, notes = window_starts(len(prepared.signal), seconds, stride, source)
         features, codes = [], []
         for start in starts:
             patches = build_patches([prepared.sample(start, seconds)])[0].to(self.device)
@@ -259,7 +239,8 @@ class Model:
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write a folder that ``from_pretrained`` loads, with a model card; returns the folder."""
-        return save(Path(folder), self.module, self.card, self.text, find_evaluation(self.folder, self.card))
+        evaluation = find_evaluation(self.folder, self.card)
+        return save(Path(folder), self.module, self.card, self.text, evaluation, beside=self.folder)
 
     def push_to_hub(self, repository: str, *, private: bool = True) -> str:
         """Upload the model with its model card to the Hugging Face hub; returns the address.
@@ -279,7 +260,7 @@ class Model:
             If the hub does not take it.
         """
         evaluation = find_evaluation(self.folder, self.card)
-        return push(repository, self.module, self.card, self.text, evaluation, private=private)
+        return push(repository, self.module, self.card, self.text, evaluation, private=private, beside=self.folder)
 
     def _task(self, question: str, options: Sequence[str] | None) -> tuple[Task, bool]:
         found = find_questions(question, self.card.tasks)
@@ -297,67 +278,6 @@ class Model:
             name="question", description="", question=question, seconds=FREE_SECONDS, stride=FREE_SECONDS, metrics=(),
             options=tuple(Option(label=o, text=o) for o in options), licence="", citation="",
         ), False  # fmt: skip
-
-    def _prepare(
-        self,
-        source,
-        *,
-        unknown: str,
-        unit: str | None,
-        mains: float | None,
-        channels: Sequence[str] | Mapping[str, str] | None,
-        truncated: str,
-    ) -> _Prepared:
-        if unknown not in POLICIES:
-            raise QuestionError(f"unknown={unknown!r}: choose one of {', '.join(POLICIES)}")
-        recording = open_recording(source, unknown=unknown, unit=unit, channels=channels, truncated=truncated)
-        kept, notes = self._fit_electrodes(recording, unknown, _name(source))
-        ready = preprocess(recording, mains=mains)
-        columns = [column for column, _ in kept]
-        names = tuple(name for _, name in kept)
-        low, high = self.card.band
-        if ready.band[1] < high - 1:
-            notes += (
-                f"the recording reaches {ready.band[1]:g} Hz only; the model was trained on {low:g} to {high:g} Hz",
-            )
-        return _Prepared(
-            signal=ready.signal[:, columns],
-            channels=np.array([channel_id(name) for name in names]),
-            electrodes=names,
-            notes=(*recording.notes, *ready.notes, *notes),
-        )
-
-    def _fit_electrodes(
-        self, recording: Recording, policy: str, name: str
-    ) -> tuple[list[tuple[int, str]], tuple[str, ...]]:
-        """Columns of the recording to use and what the model knows them as."""
-        seen = set(self.card.electrodes)
-        kept = [(column, channel) for column, channel in enumerate(recording.channels) if channel in seen]
-        unseen = [(column, channel) for column, channel in enumerate(recording.channels) if channel not in seen]
-        if unseen and policy == "error":
-            raise RecordingError(
-                f"{name}: electrodes {', '.join(c for _, c in unseen)} were not in the model's training data "
-                f"({', '.join(sorted(seen))}); choose unknown='nearest' or 'drop'"
-            )
-        notes: list[str] = []
-        free = sorted(seen - {channel for _, channel in kept})
-        matches = _matches([channel for _, channel in unseen], free) if policy == "nearest" else {}
-        for column, channel in unseen:
-            if channel in matches:
-                match, distance = matches[channel]
-                kept.append((column, match))
-                notes.append(f"{channel} was never seen in training and taken for {match}, {distance:.0f} mm away")
-        dropped = [channel for _, channel in unseen if channel not in matches]
-        if dropped:
-            notes.append(f"never seen in training and dropped: {', '.join(dropped)}")
-        if not kept:
-            raise RecordingError(
-                f"{name}: none of its electrodes ({', '.join(recording.channels)}) is, or lies within {REACH:g} mm of, "
-                f"one the model was trained on ({', '.join(sorted(seen))}); use a model trained on such a montage"
-            )
-        if len(kept) < len(seen):
-            notes.append(f"the answer rests on {len(kept)} of the {len(seen)} electrodes seen in training")
-        return sorted(kept), tuple(notes)
 
 
 def load(folder: str | Path, *, device: str = "auto") -> Model:
@@ -383,36 +303,10 @@ def load(folder: str | Path, *, device: str = "auto") -> Model:
 from_pretrained = load
 
 
-def _matches(unseen: Sequence[str], free: Sequence[str]) -> dict[str, tuple[str, float]]:
-    """Give unseen electrodes free ones within reach: the closest pair first, whatever the order in the file."""
-    where = positions()
-    pairs = sorted(
-        (distance, channel, name)
-        for channel in unseen
-        for name in free
-        if channel in where and name in where
-        for distance in [1000 * math.dist(where[channel], where[name])]
-        if distance <= REACH
-    )
-    matches: dict[str, tuple[str, float]] = {}
-    for distance, channel, name in pairs:
-        if channel not in matches and name not in {taken for taken, _ in matches.values()}:
-            matches[channel] = (name, distance)
-    return matches
+def _ranges(ranges: Ranges | None, task: str | None) -> list[Range]:
+    """The range of a task, or of all where the question belongs to none."""
+    return [] if ranges is None else [known for known in ranges.tasks if task in (None, known.task)]
 
 
-def _windows(samples: int, seconds: int, stride: float, source) -> tuple[list[int], int, tuple[str, ...]]:
-    notes: tuple[str, ...] = ()
-    if samples < RATE:
-        raise RecordingError(f"{_name(source)}: {samples / RATE:.2f} s long; at least 1 s of EEG is needed")
-    if samples < seconds * RATE:
-        notes = (f"the recording is shorter than the {seconds} s window the model was trained on",)
-        seconds = samples // RATE
-    return list(range(0, samples - seconds * RATE + 1, max(1, round(stride * RATE)))), seconds, notes
-
-
-def _name(source) -> str:
-    if isinstance(source, str | Path):
-        return str(source)
-    names = [str(f) for f in getattr(source, "filenames", ()) if f]
-    return names[0] if names else "recording"
+def _outside(found: Novelty) -> float:
+    return found.outside

@@ -1,6 +1,7 @@
 """Answers out of the model: the likelihood of given options, or free text, after EEG and a question.
 
-The EEG and the question (the prefix) go through the model once; every option continues from its key-value cache.
+The EEG and the question (the prefix) go through the model once; all options continue from its key-value cache in one
+more pass, and none sees another.
 A batch for the engine has one document in each row, from the left; rows may be of different length, the rest is
 padding. A document's answer does not depend on the others in the batch.
 
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from neurolm.batch import PADDING, Batch
 from neurolm.errors import QuestionError
+from neurolm.model.attention import Branches
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.transformer import Cache
 
@@ -66,9 +68,7 @@ def score_options(model: NeuroLM, batch: Batch, options: Sequence[Sequence[int]]
     if not options or not all(options):
         raise QuestionError(f"options must be non-empty lists of tokens, not {[list(option) for option in options]}")
     with _evaluating(model):
-        prefix = read_prefix(model, batch, room=max(map(len, options)) - 1)
-        first = _text_log_probabilities(model, prefix.hidden)
-        return torch.stack([_continue(model, prefix, first, option) for option in options], 1)
+        return _continue(model, read_prefix(model, batch, room=max(map(len, options)) - 1), options)
 
 
 def predict(model: NeuroLM, batch: Batch, options: Sequence[Sequence[int]]) -> Tensor:
@@ -171,15 +171,25 @@ def read_prefix(model: NeuroLM, batch: Batch, *, room: int = 0) -> Prefix:
     )
 
 
-def _continue(model: NeuroLM, prefix: Prefix, first: Tensor, option: Sequence[int]) -> Tensor:
-    """Log-likelihood of one option for each document, (documents,)."""
-    total = first[:, option[0]]
-    if len(option) == 1:
-        return total
-    tokens = torch.tensor(option, device=first.device).expand(len(first), -1)
-    hidden = _read_text(model, prefix, prefix.cache.fork(), tokens[:, :-1], offset=1)
-    following = _text_log_probabilities(model, hidden).gather(2, tokens[:, 1:, None])
-    return total + following.sum((1, 2))
+def _continue(model: NeuroLM, prefix: Prefix, options: Sequence[Sequence[int]]) -> Tensor:
+    """Log-likelihood of each option for each document, (documents, options).
+
+    All options go through the model in one pass, side by side after the prefix: none sees another.
+    """
+    device, documents = prefix.hidden.device, len(prefix.hidden)
+    first = _text_log_probabilities(model, prefix.hidden)
+    scores = first[:, torch.tensor([option[0] for option in options], device=device)]
+    read = [(number, place, token) for number, option in enumerate(options) for place, token in enumerate(option[:-1])]
+    if not read:
+        return scores
+    branch, place, token = torch.tensor(read, device=device).T
+    following = torch.tensor([token for option in options for token in option[1:]], device=device)
+    step, position = prefix.step + 1 + place, prefix.position + 1 + place
+    cache = prefix.cache.fork()
+    seen = Branches(cache.extend(prefix.document.expand_as(step), step), branch)
+    hidden = model.language(model.language.embed(token.expand(documents, -1), position), seen, cache)
+    found = _text_log_probabilities(model, hidden).gather(2, following.expand(documents, -1)[..., None])[..., 0]
+    return scores.index_add(1, branch, found)
 
 
 def _read_text(model: NeuroLM, prefix: Prefix, cache: Cache, tokens: Tensor, *, offset: int) -> Tensor:

@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from neurolm import calibration, novelty
 from neurolm.checkpoint import CONFIG, WEIGHTS, Card, save_checkpoint
 from neurolm.config import STAGES, to_json
 from neurolm.data.text import TOKENIZER_FILE, TextTokenizer
@@ -20,7 +21,9 @@ from neurolm.model.neurolm import NeuroLM
 from neurolm.model_card import FILE, model_card
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-_FILES = [CONFIG, WEIGHTS, TOKENIZER_FILE, FILE, RESULTS]
+_BESIDE = (calibration.FILE, novelty.FILE)
+"""Files that a checkpoint may have or not."""
+_FILES = [CONFIG, WEIGHTS, TOKENIZER_FILE, FILE, RESULTS, *_BESIDE]
 
 
 def find_checkpoint(source: str | Path) -> Path:
@@ -67,13 +70,31 @@ def find_evaluation(folder: Path | None, card: Card) -> Evaluation | None:
     return None
 
 
-def save(folder: Path, module: NeuroLM, card: Card, text: TextTokenizer, evaluation: Evaluation | None = None) -> Path:
-    """Write a checkpoint folder with its model card and, where it was evaluated, its figures without the answers."""
+def save(
+    folder: Path,
+    module: NeuroLM,
+    card: Card,
+    text: TextTokenizer,
+    evaluation: Evaluation | None = None,
+    *,
+    beside: Path | None = None,
+) -> Path:
+    """Write a checkpoint folder with its model card and, where it was evaluated, its figures without the answers.
+
+    Parameters
+    ----------
+    beside
+        Folder whose calibration and training range belong to the weights; copied where they are there.
+    """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{folder}: a file, not a folder; choose another")
 
+    kept = {} if beside is None else {n: (beside / n).read_bytes() for n in _BESIDE if (beside / n).is_file()}
+
     def extra(temporary: Path) -> None:
+        for name, content in kept.items():
+            (temporary / name).write_bytes(content)
         write_text(temporary / FILE, model_card(card, evaluation=evaluation))
         if evaluation is not None:  # answers name recordings and people, so they stay with the run
             nobody = Predictions(labels=(), probabilities=(), subjects=(), recordings=(), starts=())
@@ -92,6 +113,7 @@ def push(
     evaluation: Evaluation | None = None,
     *,
     private: bool = True,
+    beside: Path | None = None,
 ) -> str:
     """Upload a checkpoint with its model card to the Hugging Face hub, and return the address.
 
@@ -105,7 +127,7 @@ def push(
     from huggingface_hub import HfApi
 
     with tempfile.TemporaryDirectory() as folder:
-        save(Path(folder), module, card, text, evaluation)
+        save(Path(folder), module, card, text, evaluation, beside=beside)
         try:
             hub = HfApi()
             hub.create_repo(repository, private=private, exist_ok=True)

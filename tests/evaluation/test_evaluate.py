@@ -94,16 +94,19 @@ def test_the_baseline_beside_it_sees_the_same_windows(micro_run, evaluation):
 
 def test_a_windows_answer_does_not_depend_on_the_others(micro_run, evaluation):
     """Each window alone gets the probabilities it got among the others."""
+    from neurolm import calibration
     from neurolm.answering import Prompt, answer
     from neurolm.checkpoint import load_neurolm
 
     model, card, text = load_neurolm(micro_run.folder / "instruct")
-    store = Store(micro_run.store)
+    store, fitted = Store(micro_run.store), calibration.load(micro_run.folder / "instruct")
+    assert fitted is not None
     for task, result in zip(card.tasks, evaluation.results, strict=True):
         prompt = Prompt.of(task, text, card.run.model.vocabulary.separator)
         windows = task.windows(store, task.split(store), "test")
         for place in (0, len(windows) - 1):
-            alone = answer(model, prompt, [read_sample(store, windows[place])], device=next(model.parameters()).device)
+            sample, device = read_sample(store, windows[place]), next(model.parameters()).device
+            alone = answer(model, prompt, [sample], device=device, calibration=fitted.of(task.name))
             np.testing.assert_allclose(alone[0], result.predictions.probabilities[place], atol=1e-6)
 
 

@@ -20,7 +20,7 @@ ACTIONS = ("list", "show", "check", "new", "table")
 """Of the verb tasks."""
 UNITS = ("V", "mV", "uV", "nV", "auto")
 POLICIES = ("nearest", "drop", "error")
-"""As in ``api.POLICIES``, which would import torch; a test compares them."""
+"""As in ``reading.POLICIES``, which would import torch; a test compares them."""
 
 
 def parse(verb: str, given: Sequence[str]) -> Namespace:
@@ -294,8 +294,17 @@ def _ask(parser: ArgumentParser) -> None:
     )
     _add_unit_and_mains(parser)
     _add_truncated(parser)
+    parser.add_argument(
+        "--risk", type=float | None, help="largest share of wrong answers, such as 0.1; else the answer is undecided"
+    )
     parser.add_argument("--json", action="store_true", help="print the whole answer as JSON")
     parser.add_argument("--generate", type=str | None, metavar="PROMPT", help="continue this text freely as well")
+    _add_device(parser)
+
+
+def _calibrate(parser: ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path | None, help="folder of the run, or of its instruct stage")
+    parser.add_argument("--store", type=place, help="the store the run was trained on")
     _add_device(parser)
 
 
@@ -356,6 +365,7 @@ _ADD = {
     "runs": _runs,
     "evaluate": _evaluate,
     "ask": _ask,
+    "calibrate": _calibrate,
     "convert": _convert,
     "verify": _verify,
     "report": _report,

@@ -147,7 +147,7 @@ def answer_lines(answer: Answer, *, characters: str = "█░", lines: int = TIM
     windows = len(answer.timeline)
     out = [
         answer.question,
-        f"{answer.answer}, probability {answer.probability:.2f}",
+        _verdict(answer),
         f"{answer.recording}: {windows} window{'s' if windows > 1 else ''}, {len(answer.electrodes)} electrodes",
         "",
         *(f"  {row(o, p)}" for o, p in zip(answer.options, answer.probabilities, strict=True)),
@@ -157,8 +157,24 @@ def answer_lines(answer: Answer, *, characters: str = "█░", lines: int = TIM
     out += ["", "timeline" + (f", each line the mean of up to {share} windows" if share > 1 else "")]
     for start, stop, probabilities in spans:
         best = max(range(len(probabilities)), key=probabilities.__getitem__)
-        out.append(f"  {duration(start):>7} – {duration(stop):<7}  {row(answer.options[best], probabilities[best])}")
+        shown = row(answer.options[best], probabilities[best])
+        out.append(f"  {duration(start):>7} – {duration(stop):<7}  {shown}{_sure(answer, start, stop)}")
     return [*out, *([""] if answer.notes else []), *(f"note: {note}" for note in answer.notes)]
+
+
+def _sure(answer: Answer, start: float, stop: float) -> str:
+    """What is said of a stretch of the timeline of which too little is decided."""
+    part = [window.decided for window in answer.timeline if window.start >= start and window.stop <= stop]
+    return "" if sum(part) * 2 >= len(part) else "  undecided"
+
+
+def _verdict(answer: Answer) -> str:
+    """The answer with its probability, its interval and, where a risk was stated, what it takes to answer."""
+    best = answer.options[answer.probabilities.index(max(answer.probabilities))]
+    leaning = "" if answer.answer in answer.options else f" (likeliest: {best})"
+    interval = "" if answer.interval is None else f" ({answer.interval[0]:.2f} to {answer.interval[1]:.2f})"
+    needed = "" if answer.threshold is None else f"; {answer.threshold:.2f} needed for a risk of {answer.risk:g}"
+    return f"{answer.answer}{leaning}, probability {answer.probability:.2f}{interval}{needed}"
 
 
 def condense(answer: Answer, lines: int) -> list[tuple[float, float, list[float]]]:

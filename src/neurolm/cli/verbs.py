@@ -108,6 +108,25 @@ def _evaluate(arguments: Namespace) -> None:
     print(out)
 
 
+def _calibrate(arguments: Namespace) -> None:
+    model = _instruct_folder(needed(arguments, "model", "the folder of the run"))
+    store = needed(arguments, "store", "the store the run was trained on")
+    set_threads(arguments.threads)
+
+    from neurolm import calibration, novelty
+    from neurolm.train.calibrate import calibrate
+    from neurolm.train.run import choose_device
+
+    done = calibrate(model, store, device=choose_device(arguments.device))
+    for task in done.tasks:
+        print(
+            f"{task.task}: temperature {task.temperature:.2f}, windows of a stretch correlated {task.correlation:.2f}; "
+            f"from {task.windows} windows, {task.stretches} stretches, {task.subjects} people"
+        )
+    print(model / calibration.FILE)
+    print(model / novelty.FILE)
+
+
 def _ask(arguments: Namespace) -> None:
     if not arguments.file.exists():
         raise RecordingError(f"{arguments.file}: no such file; give the path of a recording")
@@ -122,10 +141,11 @@ def _ask(arguments: Namespace) -> None:
     if arguments.question is None and arguments.generate is None:
         raise QuestionError(f"what is the question? {folder} knows: {'; '.join(model.questions)}")
     how = {name: arguments[name] for name in ("unknown", "unit", "mains", "truncated")}
+    risk = arguments.risk
     how["channels"] = channels(arguments.channels)
     answer = None
     if arguments.question is not None:
-        answer = model.ask(arguments.file, arguments.question, options=listed(arguments.options), **how)
+        answer = model.ask(arguments.file, arguments.question, options=listed(arguments.options), risk=risk, **how)
     generated = _generated(model, arguments, how)
     if arguments.json:
         values = {} if answer is None else json.loads(to_json(answer))
@@ -276,6 +296,7 @@ _RUN = {
     "runs": runs.runs,
     "evaluate": _evaluate,
     "ask": _ask,
+    "calibrate": _calibrate,
     "convert": _convert,
     "verify": _verify,
     "report": _report,

@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from neurolm import calibration
 from neurolm.answering import Prompt, answer
+from neurolm.calibration import TaskCalibration
 from neurolm.checkpoint import Card, load_neurolm
 from neurolm.config import load_json, to_json
 from neurolm.data.loader import build_batch, read_sample
@@ -118,7 +120,7 @@ def evaluate(
     if not card.tasks:
         raise CheckpointError(f"{model}: names no task it was tuned on; run `neurolm train instruct` first")
     module.to(device)
-    opened = Store(store)
+    opened, fitted = Store(store), calibration.load(model)
     results = []
     if protocol == OFFICIAL:
         for task in card.tasks:
@@ -131,7 +133,7 @@ def evaluate(
         if not splits.by_trial:  # else every subject is trained on, by other trials
             _require_unseen(getattr(splits, split), card, task, store)
         windows = task.windows(opened, splits, split)
-        predictions = _predict(module, prompt, opened, task, windows, device)
+        predictions = _predict(module, prompt, opened, task, windows, device, fitted.of(task.name) if fitted else None)
         result = _result(opened, task, splits, split, predictions)
         if protocol == OFFICIAL:
             answers = _written_answers(module, prompt, opened, task, windows, device, text)
@@ -159,8 +161,17 @@ def load_evaluation(path: Path) -> Evaluation:
     return load_json(Evaluation, path)
 
 
-def _predict(module, prompt: Prompt, store: Store, task: Task, windows: Sequence[Window], device) -> Predictions:
-    probability = answer(module, prompt, (read_sample(store, window) for window in windows), device=device)
+def _predict(
+    module,
+    prompt: Prompt,
+    store: Store,
+    task: Task,
+    windows: Sequence[Window],
+    device,
+    fitted: TaskCalibration | None = None,
+) -> Predictions:
+    samples = (read_sample(store, window) for window in windows)
+    probability = answer(module, prompt, samples, device=device, calibration=fitted)
     return Predictions(
         labels=tuple(task.index(str(w.label)) for w in windows),
         probabilities=tuple(tuple(float(p) for p in row) for row in probability),

@@ -97,6 +97,34 @@ class Visibility:
         return Masking(self.mask)  # looking whether a shortcut will do would make the host wait for the device
 
 
+class Branches(Visibility):
+    """Alternative continuations of what is cached, side by side in a row: each sees the cache and itself only.
+
+    Parameters
+    ----------
+    seen
+        Of the places of all continuations, which come last among the keys.
+    branch
+        int64 (places,), which continuation each place belongs to, the same in every row.
+    """
+
+    def __init__(self, seen: Visibility, branch: Tensor) -> None:
+        super().__init__(seen.document, seen.step, seen.key_document, seen.key_step)
+        self.branch = branch
+
+    @functools.cached_property
+    def mask(self) -> Tensor:
+        """True where a query sees a key: bool (rows, 1, queries, keys)."""
+        places = len(self.branch)
+        own = self.branch[:, None] == self.branch
+        cached = own.new_ones(places, self.key_step.shape[1] - places)
+        return super().mask & torch.cat((cached, own), 1)
+
+    def masking(self, *, dropout: float = 0.0) -> Masking:
+        """Return what ``attend`` takes: the mask, since continuations are short."""
+        return Masking(self.mask)
+
+
 def visibility(
     document: Tensor, step: Tensor, key_document: Tensor | None = None, key_step: Tensor | None = None
 ) -> Visibility:

@@ -24,6 +24,7 @@ from neurolm.errors import CheckpointError, ConfigError
 from neurolm.model.neurolm import NeuroLM
 from neurolm.montage import RATE
 from neurolm.tasks.task import Task
+from neurolm.train.calibrate import calibrate_run, is_calibrated
 from neurolm.train.language import split_text
 from neurolm.train.loop import Losses, clean
 from neurolm.train.pretrain import language_losses, new_neurolm, text_batches, text_validation, with_dropout
@@ -189,9 +190,17 @@ def train_instruct(run: Run, *, texts: list[str], scratch: bool = False, progres
     scratch
         Start from the tokenizer and the language model without autoregressive pretraining, for comparison.
     """
+    folder = run.folder / InstructStage.name
     if is_done(run, InstructStage.name):
-        clean(run.folder / InstructStage.name)
-        return run.folder / InstructStage.name
+        clean(folder)
+    else:
+        _tune(run, texts=texts, scratch=scratch, progress=progress)
+    if distributed.is_main() and not is_calibrated(folder):
+        calibrate_run(folder, run)
+    return folder
+
+
+def _tune(run: Run, *, texts: list[str], scratch: bool, progress: ProgressCallback) -> None:
     text, weights = language_of(run)
     if scratch:
         module = new_neurolm(run, run.config.instruct, weights)
@@ -202,4 +211,4 @@ def train_instruct(run: Run, *, texts: list[str], scratch: bool = False, progres
         module = NeuroLM(with_dropout(run.config.model, run.config.instruct.dropout))
         module.load_state_dict(pretrained.state_dict())
     stage = InstructStage(run, module, text, token_stream(text, texts))
-    return finish_stage(run, stage, stage.config, steps=stage.steps, text=text, tasks=run.tasks, progress=progress)
+    finish_stage(run, stage, stage.config, steps=stage.steps, text=text, tasks=run.tasks, progress=progress)

@@ -1,0 +1,131 @@
+"""What an answer is: an option with its probability, window by window and over the recording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurolm.calibration import TaskCalibration
+
+UNDECIDED = "undecided"
+"""Instead of an option, where an answer would be wrong more often than the stated risk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowAnswer:
+    """The answer for one window."""
+
+    start: float
+    """Seconds from the start of the recording."""
+    stop: float
+    probabilities: tuple[float, ...]
+    """One per option, in the order of ``Answer.options``."""
+    decided: bool = True
+    """Whether the likeliest option is likely enough for the stated risk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The answer for a recording."""
+
+    recording: str
+    question: str
+    options: tuple[str, ...]
+    answer: str
+    """The option with the highest probability; ``UNDECIDED`` where a risk was stated and it is not likely enough."""
+    probability: float
+    """Highest probability of an option over all windows, whether decided or not."""
+    probabilities: tuple[float, ...]
+    """Probability of every option over all windows: their mean log-odds, times the windows' worth."""
+    timeline: tuple[WindowAnswer, ...]
+    electrodes: tuple[str, ...]
+    """Electrodes the answer rests on, as the model knows them."""
+    trained: bool
+    """Whether the model was tuned on this question; if not, the probability is no more than a likelihood."""
+    notes: tuple[str, ...]
+    """What was done to make the recording fit, and what limits the answer."""
+    calibrated: bool = False
+    """Whether temperature and pooling were fitted on validation data."""
+    temperature: float = 1.0
+    """By which the log-likelihoods were divided."""
+    worth: float = 1.0
+    """How many independent windows those of the recording count as."""
+    interval: tuple[float, float] | None = None
+    """Where the probability would lie, nine times in ten, for other EEG of the same recording; None with too little."""
+    risk: float | None = None
+    """Share of wrong answers that was allowed."""
+    threshold: float | None = None
+    """Least probability of an answer for that risk; None where none was stated, or none is high enough."""
+    outside: float | None = None
+    """Share of windows that are unlike the training data; None where its range is not known."""
+
+
+def conclude(
+    likelihoods: np.ndarray,
+    calibration: TaskCalibration,
+    *,
+    options: Sequence[str],
+    spans: Sequence[tuple[float, float]],
+    overlap: float = 1.0,
+    risk: float | None = None,
+) -> Answer:
+    """Make an answer of the likelihoods of a recording's windows; who asked what about which is left open.
+
+    Parameters
+    ----------
+    likelihoods
+        Log-likelihoods in the order of time, shape (windows, options).
+    calibration
+        Of the task.
+    options
+        Their labels.
+    spans
+        First and last second of every window.
+    overlap
+        Windows that a moment is in.
+    risk
+        Largest share of wrong answers; None always answers.
+    """
+    windows, pooled = calibration.probabilities(likelihoods), calibration.pool(likelihoods)
+    notes: tuple[str, ...] = ()
+    threshold = least = None
+    if risk is not None:
+        threshold, least = calibration.pooled.threshold(risk), calibration.per_window.threshold(risk)
+        if threshold is None:
+            possible = calibration.pooled.least_risk
+            why = (
+                f"with {calibration.stretches} validation stretches of {calibration.subjects} people no risk below "
+                f"{possible:.2f} can be promised"
+                if calibration.pooled.thresholds and possible > risk
+                else "too many of the validation answers were wrong"
+                if calibration.pooled.thresholds
+                else "there are no validation answers to this question"
+            )
+            notes = (f"undecided, since a risk of {risk:g} cannot be kept: {why}",)
+    best = int(pooled.argmax())
+    decided = risk is None or (threshold is not None and bool(pooled[best] >= threshold))
+    if not decided and threshold is not None:
+        notes = (f"undecided: for a risk of {risk:g} the probability must be {threshold:.2f} or more",)
+    sure = np.full(len(windows), risk is None) if least is None else windows.max(axis=1) >= least
+    return Answer(
+        recording="",
+        question="",
+        options=tuple(options),
+        answer=options[best] if decided else UNDECIDED,
+        probability=float(pooled[best]),
+        probabilities=tuple(float(p) for p in pooled),
+        timeline=tuple(
+            WindowAnswer(start=start, stop=stop, probabilities=tuple(float(p) for p in row), decided=bool(enough))
+            for (start, stop), row, enough in zip(spans, windows, sure, strict=True)
+        ),
+        electrodes=(),
+        trained=True,
+        notes=notes,
+        temperature=calibration.temperature,
+        worth=calibration.weight(len(windows)),
+        interval=calibration.interval(likelihoods, overlap=overlap),
+        risk=risk,
+        threshold=threshold,
+    )

@@ -1,0 +1,128 @@
+"""What follows instruction tuning: calibration on the validation windows, and the range of the training windows.
+
+    neurolm calibrate --model RUN --store STORE
+
+Both files lie beside the checkpoint and travel with it; ``neurolm train instruct`` writes them at its end. The test
+split is not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from neurolm import calibration, novelty
+from neurolm.answering import Prompt, likelihoods
+from neurolm.calibration import Calibration, TaskCalibration
+from neurolm.checkpoint import load_neurolm
+from neurolm.data.loader import read_sample
+from neurolm.data.store import Store
+from neurolm.data.text import TextTokenizer
+from neurolm.data.windows import Window, overlaps
+from neurolm.errors import CheckpointError
+from neurolm.model.neurolm import NeuroLM
+from neurolm.novelty import Range, Ranges
+from neurolm.tasks.task import Task
+from neurolm.train.run import Run
+
+MOST_WINDOWS = 4000
+"""Most windows of a task that are looked at, spread evenly over all."""
+AT_ONCE = 256
+"""Windows that are described at a time."""
+
+
+def calibrate(folder: Path, store: Path | str, *, device: torch.device | None = None) -> Calibration:
+    """Calibrate an instruction-tuned checkpoint, or calibrate it anew.
+
+    Parameters
+    ----------
+    folder
+        Of the checkpoint.
+    store
+        The one it was trained on.
+
+    Raises
+    ------
+    CheckpointError
+        If it is not instruction-tuned, or was trained on a validation subject of this store.
+    """
+    _, card, _ = load_neurolm(folder, stage="instruct")
+    opened = Store(store)
+    splits = {task.name: task.split(opened) for task in card.tasks}
+    for task in card.tasks:
+        split = splits[task.name]
+        seen = [] if split.by_trial else sorted(set(split.validation) & set(card.subjects))
+        if seen:
+            raise CheckpointError(
+                f"{store}: the model was trained on {', '.join(seen[:3])}{' …' if seen[3:] else ''}, who validate task "
+                f"{task.name} in this store: give the store that the run was trained on"
+            )
+    run = Run(folder=folder.parent, config=card.run, store=opened, tasks=card.tasks, splits=splits,
+              device=device or torch.device("cpu"))  # fmt: skip
+    return calibrate_run(folder, run)
+
+
+def is_calibrated(folder: Path) -> bool:
+    """Whether both files are there."""
+    return (folder / calibration.FILE).is_file() and (folder / novelty.FILE).is_file()
+
+
+def calibrate_run(folder: Path, run: Run) -> Calibration:
+    """Calibrate the checkpoint of a run's last stage."""
+    module, card, text = load_neurolm(folder, stage="instruct")
+    module.to(run.device)
+    ranges = tuple(found for task in card.tasks if (found := training_range(run, task)) is not None)
+    fitted = tuple(fit for task in card.tasks if (fit := calibrate_task(module, text, run, task)) is not None)
+    novelty.save(Ranges(tasks=ranges), folder)
+    done = Calibration(tasks=fitted)
+    calibration.save(done, folder)
+    return done
+
+
+def calibrate_task(module: NeuroLM, text: TextTokenizer, run: Run, task: Task) -> TaskCalibration | None:
+    """Fit the calibration of a task on its validation windows; None where there are none."""
+    windows = spread(task.windows(run.store, run.splits[task.name], "validation"))
+    if not windows:
+        return None
+    prompt = Prompt.of(task, text, run.config.model.vocabulary.separator)
+    found = likelihoods(module, prompt, (read_sample(run.store, w) for w in windows), device=run.device)
+    return calibration.fit(
+        task.name,
+        found,
+        np.array([task.index(str(window.label)) for window in windows]),
+        stretches=[stretch(window) for window in windows],
+        subjects=[window.subject for window in windows],
+        overlap=max(1.0, task.seconds / task.stride),
+    )
+
+
+def training_range(run: Run, task: Task) -> Range | None:
+    """Measure the range of a task's training windows; None where there are none."""
+    held_out, passed_over = run.held_out, run.held_out_stretches
+    windows = spread(
+        [
+            window
+            for window in task.windows(run.store, run.splits[task.name], "train")
+            if window.subject not in held_out and not overlaps(window.span, passed_over.get(window.recording, ()))
+        ]
+    )
+    if not windows:
+        return None
+    parts = [windows[first : first + AT_ONCE] for first in range(0, len(windows), AT_ONCE)]
+    features = np.concatenate([novelty.describe([read_sample(run.store, w) for w in part]) for part in parts])
+    return novelty.measure_range(task.name, features, [window.subject for window in windows])
+
+
+def stretch(window: Window) -> str:
+    """Name of the labelled stretch that a window is from."""
+    return f"{window.recording}:{window.span[0]}"
+
+
+def spread(windows: Sequence[Window], most: int = MOST_WINDOWS) -> list[Window]:
+    """Return at most so many windows, spread evenly over all."""
+    if len(windows) <= most:
+        return list(windows)
+    return [windows[i] for i in np.linspace(0, len(windows) - 1, most).round().astype(int)]
