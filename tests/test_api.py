@@ -295,9 +295,11 @@ def test_folders_without_a_tuned_model_are_refused(tmp_path, micro_run):
 @pytest.fixture
 def fitted(model, monkeypatch):
     """The lively model with a calibration and a training range of its own."""
-    points = operating_points(np.array([[0.9, 0.1]] * 99 + [[0.6, 0.4]] * 99), np.repeat([0, 1], 99), np.arange(198))
+    points = operating_points(
+        np.array([[0.9, 0.1]] * 99 + [[0.6, 0.4]] * 297), np.repeat([0, 1], [99, 297]), np.arange(396)
+    )
     task = TaskCalibration(
-        task="workload", temperature=2.0, correlation=0.5, windows=198, stretches=198, subjects=198,
+        task="workload", temperature=2.0, correlation=0.5, windows=396, stretches=396, subjects=396,
         per_window=points, pooled=points,
     )  # fmt: skip
     monkeypatch.setattr(model, "calibration", Calibration(tasks=(task,)))
@@ -337,7 +339,7 @@ def test_what_is_unlike_the_training_is_said(model, file, tmp_path, signal, monk
         file, model.card, unknown="error", unit=None, mains=None, channels=None, truncated="refuse"
     )
     samples = [read.sample(start, 4) for start in range(0, 2801, 20)]
-    known = measure_range("workload", describe(samples), [str(i % 4) for i in range(len(samples))])
+    known = measure_range("workload", describe(samples), [str(i * 4 // len(samples)) for i in range(len(samples))])
     monkeypatch.setattr(model, "ranges", Ranges(tasks=(known,)))
     found = model.ask(file, QUESTION)
     assert found.outside is not None and found.outside <= 0.2
