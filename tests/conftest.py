@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,15 @@ from neurolm.config import (
 from neurolm.data.counts import encode
 from neurolm.data.rows import Label, Row
 from neurolm.data.shards import write_store as write_rows
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of fitted baselines, in processes that tests start too: never the user's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEUROLM_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -156,6 +165,7 @@ class MicroRun:
 @pytest.fixture(scope="session")
 def micro_run(tmp_path_factory, micro_config, micro_store, micro_texts) -> MicroRun:
     """All four stages, trained without interruption, and the evaluation."""
+    from neurolm.evaluation.baselines.fit import QUICK
     from neurolm.evaluation.evaluate import RESULTS, evaluate
     from neurolm.train.instruct import train_instruct
     from neurolm.train.language import train_language
@@ -167,5 +177,5 @@ def micro_run(tmp_path_factory, micro_config, micro_store, micro_texts) -> Micro
     run = open_run(folder, config=micro_config, store=micro_store, device="cpu")
     for train in (train_language, train_tokenizer, train_pretrain, train_instruct):
         train(run, texts=micro_texts)
-    evaluate(folder / "instruct", micro_store, out=folder / RESULTS)
+    evaluate(folder / "instruct", micro_store, baselines=QUICK, out=folder / RESULTS)
     return MicroRun(folder=folder, store=micro_store, config=micro_config, texts=micro_texts)

@@ -22,6 +22,7 @@ from neurolm.cli.settings import run_config
 from neurolm.cli.show import Display, answer_lines, bar_characters, condense, duration, losses
 from neurolm.config import to_json
 from neurolm.errors import CheckpointError, ConfigError
+from neurolm.evaluation.baselines.fit import BASELINES
 from neurolm.recipes import recipe
 from neurolm.train.loop import Progress
 
@@ -152,6 +153,7 @@ def test_bad_value_of_a_setting_is_told_before_any_work(capsys, tmp_path):
         (["ask", "nowhere.edf", QUESTION], ["nowhere.edf", "no such file"]),
         (["evaluate", "--store", "store"], ["--model"]),
         (["evaluate", "--model", "nowhere", "--store", "store"], ["nowhere"]),
+        (["evaluate", "nowhere", "--store", "store"], ["nowhere"]),
         (["report", "nowhere"], ["nowhere"]),
         (["report", "."], ["no run here"]),
         (["demo", "--corpus", "eegmat"], ["--data"]),
@@ -344,6 +346,7 @@ def test_remedies_are_flags(message, shown):
 
 def test_policies_are_those_of_the_library():
     assert cli_arguments.POLICIES == POLICIES
+    assert tuple(name.lower().replace(" ", "-") for name in BASELINES) == cli_arguments.BASELINES
 
 
 def an_answer(windows: int) -> Answer:

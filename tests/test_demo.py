@@ -134,7 +134,7 @@ def test_killed_in_every_part_and_started_again_it_ends_the_same(tmp_path, comma
         ([(step, 2 + 1)], ["language", "tokenizer"]),  # before the first save
         ([("neurolm.checkpoint:write_text", 1)], ["language", "tokenizer"]),  # weights written, card not
         ([(step, 2 + 6)], ["language", "tokenizer", "pretrain"]),  # after the last step
-        ([("neurolm.evaluation.evaluate:band_power_baseline", 1)], list(STAGES)),
+        ([("neurolm.evaluation.evaluate:fit_baselines", 1)], list(STAGES)),
     ]
     for kill, finished in kills:
         status = commands.run(*command, "--out", parts, kill=kill)

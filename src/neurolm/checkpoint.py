@@ -45,6 +45,8 @@ class Card:
     """Pass band of the training data in Hz."""
     subjects: tuple[str, ...] = ()
     """Who it was trained on: not to be tested on, whatever the store."""
+    recordings: tuple[str, ...] = ()
+    """First 16 digits of the content hash of every recording of theirs: not to be tested on, whatever the name."""
     corpora: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
 

@@ -28,9 +28,11 @@ from neurolm.data.simulate import simulate
 from neurolm.data.store import Store
 from neurolm.data.text import read_texts
 from neurolm.errors import ConfigError
+from neurolm.evaluation.baselines.fit import QUICK
 from neurolm.evaluation.evaluate import RESULTS, Evaluation, evaluate, load_evaluation
 from neurolm.files import write_text
 from neurolm.report import table, write_report
+from neurolm.report.table import accuracy_text
 from neurolm.train.instruct import train_instruct
 from neurolm.train.language import train_language
 from neurolm.train.loop import Progress
@@ -135,7 +137,7 @@ def _one_seed(
     if (folder / RESULTS).exists():
         return load_evaluation(folder / RESULTS)
     with _part(console, "evaluate on held-out subjects"):
-        return evaluate(folder / "instruct", store, device=run.device, out=folder / RESULTS)
+        return evaluate(folder / "instruct", store, baselines=QUICK, device=run.device, out=folder / RESULTS)
 
 
 def _seeded(config: RunConfig, seed: int) -> RunConfig:
@@ -169,7 +171,7 @@ def _over_seeds(evaluations: Sequence[Evaluation]) -> Table:
             results[0].task,
             f"{statistics.mean(accuracy):.3f} ± {statistics.stdev(accuracy):.3f}",
             f"{statistics.mean(error):.3f} ± {statistics.stdev(error):.3f}",
-            f"{results[0].baseline.balanced_accuracy:.3f}",
+            accuracy_text(results[0].baseline),
             f"{results[0].chance:.3f}",
         )
     return rows

@@ -150,8 +150,8 @@ def _figures(evaluation: Evaluation) -> str:
         spread = "" if interval is None else f" ({interval.low:.3f} to {interval.high:.3f})"
         rows.append(
             f"| {result.task} | {result.subjects} | {scores.n} | {scores.balanced_accuracy:.3f}{spread} | "
-            f"{_number(scores.auroc)} | {scores.kappa:.3f} | {scores.ece:.3f} | "
-            f"{result.baseline.balanced_accuracy:.3f} | {result.chance:.3f} |"
+            f"{_number(scores.auroc)} | {_number(scores.kappa)} | {scores.ece:.3f} | "
+            f"{_number(result.baseline.balanced_accuracy if result.baseline else None)} | {result.chance:.3f} |"
         )
     return (
         f"## Figures on the {evaluation.split} subjects\n\n"

@@ -1,18 +1,26 @@
-"""The baseline on rhythms with a known answer; nothing of the test subjects may reach the fit."""
+"""Baselines on rhythms with a known answer; nothing of the test subjects may reach a fit."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from neurolm.data.splits import Split
-from neurolm.data.store import Label, Outline, Row
-from neurolm.errors import StoreError
-from neurolm.evaluation.baselines import BANDS, STRENGTHS, band_power, band_power_baseline
+from neurolm.data.store import Label, Outline, Row, Store
+from neurolm.data.windows import Window
+from neurolm.errors import ConfigError, StoreError
+from neurolm.evaluation.baselines.convnet import shallow_conv_net
+from neurolm.evaluation.baselines.fit import BASELINES, CONVNET, PROBE, TANGENT, choose_baselines, fit_baselines
+from neurolm.evaluation.baselines.linear import BANDS, band_power, band_powers, linear_probe, majority, tangent_space
+from neurolm.evaluation.baselines.material import STRENGTHS, Fitted, Material, logistic
+from neurolm.evaluation.results import BAND_POWER
 from neurolm.metrics import score
+from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.montage import RATE
-from neurolm.tasks.task import Option, Task
+from neurolm.tasks.task import Option, Task, load_task
 
 SECONDS = 24
 CHANNELS = ("C3", "C4", "O1")
@@ -61,6 +69,12 @@ class MadeStore:
     def microvolts(self, index: int, start: int, count: int) -> np.ndarray:
         return self.signals[index][start : start + count]
 
+    def read(self, index: int, start: int, count: int) -> np.ndarray:
+        return np.round(self.microvolts(index, start, count) / 0.1).astype(np.int16)
+
+    def scale(self, index: int) -> np.ndarray:
+        return np.array(self.rows[index].scale, np.float32)
+
     def change(self, index: int, **fields: object) -> None:
         rows = list(self.rows)
         rows[index] = replace(rows[index], **fields)  # type: ignore[arg-type]
@@ -85,38 +99,135 @@ def test_band_power_is_a_density_in_microvolts() -> None:
     assert np.isfinite(band_power(np.zeros((RATE, 1)))).all()
 
 
-def test_baseline_learns_the_rhythms() -> None:
-    baseline = band_power_baseline(MadeStore(), TASK, SPLIT, seed=0)
-    windows = (SECONDS - 4) // 2 + 1
-    assert baseline.train_windows == 4 * 3 * windows
-    assert baseline.strength in STRENGTHS
-    for part, subjects in ((baseline.validation, SPLIT.validation), (baseline.test, SPLIT.test)):
-        assert sorted(set(part.subjects)) == list(subjects)
-        assert part.probabilities.shape == (2 * 3 * windows, 3)
-        assert score(part.labels, part.probabilities, options=3).balanced_accuracy > 0.95
+WINDOWS = (SECONDS - 4) // 2 + 1
+FITS: dict[str, Callable[[Material], Fitted]] = {
+    BAND_POWER: band_powers,
+    TANGENT: tangent_space,
+    CONVNET: shallow_conv_net,
+}
 
 
-def test_test_subjects_cannot_change_the_fit() -> None:
+def material(store: MadeStore, *, task: Task = TASK, split: Split = SPLIT) -> tuple[Material, list[Window]]:
+    """What a baseline learns from, and the test windows."""
+    train, validation, test = (task.windows(store, split, part) for part in ("train", "validation", "test"))
+    return Material.of(store, task, train, validation, test), test
+
+
+@pytest.fixture
+def tokenizer(micro_config) -> NeuralTokenizer:
+    torch.manual_seed(0)
+    return NeuralTokenizer(micro_config.model.tokenizer).eval()
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_baselines_learn_the_rhythms(name: str) -> None:
+    made, test = material(MadeStore())
+    fitted = FITS[name](made)
+    assert fitted.fitted_on == f"{4 * 3 * WINDOWS} windows of 4 training subjects"
+    for windows in (made.validation, test):
+        found = fitted.answer(windows)
+        assert found.shape == (2 * 3 * WINDOWS, 3)
+        assert found.sum(axis=1) == pytest.approx(1)
+        truth = made.labels(windows)
+        if name == TANGENT:  # covariances over all frequencies tell that there is a rhythm, not which
+            truth, found = (truth == 2).astype(int), np.stack([found[:, :2].sum(axis=1), found[:, 2]], axis=1)
+        assert score(truth, found, options=found.shape[1]).auroc > 0.97
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_test_subjects_cannot_change_the_fit(name: str) -> None:
     """Other signals and labels of the test subjects leave what is said about validation as it was, to the bit."""
-    plain = band_power_baseline(MadeStore(), TASK, SPLIT)
+    made, test = material(MadeStore())
     store = MadeStore()
     for index, row in enumerate(store.rows):
         if row.subject in SPLIT.test:
             store.signals[index] = 50 * store.signals[index]
             store.change(index, labels=(Label("rhythm", "none", 0, SECONDS),))
-    other = band_power_baseline(store, TASK, SPLIT)
-    assert np.array_equal(plain.validation.probabilities, other.validation.probabilities)
-    assert plain.strength == other.strength
-    assert not np.array_equal(plain.test.probabilities, other.test.probabilities)
+    other, others = material(store)
+    one, two = FITS[name](made), FITS[name](other)
+    assert one.chosen == two.chosen
+    assert np.array_equal(one.answer(made.validation), two.answer(other.validation))
+    assert not np.array_equal(one.answer(test), two.answer(others))
 
 
-def test_order_of_channels_in_a_recording_does_not_matter() -> None:
-    plain = band_power_baseline(MadeStore(), TASK, SPLIT)
+@pytest.mark.parametrize("name", FITS)
+def test_a_fit_can_be_repeated(name: str) -> None:
+    made, test = material(MadeStore())
+    state = torch.get_rng_state()
+    assert np.array_equal(FITS[name](made).answer(test), FITS[name](made).answer(test))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_majority_gives_the_shares_of_the_training_labels() -> None:
+    store = MadeStore()
+    store.change(0, labels=())  # an alpha recording of a training subject
+    made, test = material(store)
+    assert majority(made).answer(test) == pytest.approx(np.tile(np.array([3, 4, 4]) / 11, (len(test), 1)))
+
+
+def test_the_regularisation_is_what_is_best_on_the_validation_subjects() -> None:
+    """Features that mislead: with weak regularisation they decide, and only the training subjects bear them out."""
+    made, _ = material(MadeStore())
+
+    def features(windows: list[Window]) -> np.ndarray:
+        truth, rng = np.eye(3)[made.labels(windows)], np.random.default_rng(len(windows))
+        noise = rng.standard_normal((len(windows), 400))
+        return np.hstack([truth + 0.7 * rng.standard_normal(truth.shape), noise])
+
+    found = {}
+    for strength in STRENGTHS:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("neurolm.evaluation.baselines.material.STRENGTHS", (strength,))
+            alone = logistic(made, features)
+        found[strength] = score(
+            made.labels(made.validation), alone.answer(made.validation), options=3
+        ).balanced_accuracy
+    assert len(set(found.values())) > 1
+    best = max(STRENGTHS, key=lambda strength: found[strength])
+    assert logistic(made, features).chosen.startswith(f"C = {best:g} of ")
+
+
+def test_more_features_than_windows_fit_as_scikit_learn_would() -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    made, test = material(MadeStore())
+    rng = np.random.default_rng(0)
+    table = {w: rng.standard_normal(300) + 0.3 * made.labels([w]) for w in (*made.train, *made.validation, *test)}
+
+    def features(windows: list[Window]) -> np.ndarray:
+        return np.stack([table[w] for w in windows])
+
+    fitted = logistic(made, features)
+    strength = float(fitted.chosen.split()[2])
+    scaler = StandardScaler().fit(features(made.train))
+    whole = LogisticRegression(C=strength, class_weight="balanced", max_iter=5000, tol=1e-8)
+    whole.fit(scaler.transform(features(made.train)), made.labels(made.train))
+    assert fitted.answer(test) == pytest.approx(whole.predict_proba(scaler.transform(features(test))), abs=2e-3)
+
+
+def test_the_probe_takes_means_over_time_of_the_channels_shared(tokenizer: NeuralTokenizer) -> None:
+    """Whatever the order of the electrodes in a recording: the encoder is told which is which."""
+    made, test = material(MadeStore())
+    plain = linear_probe(made, tokenizer, torch.device("cpu")).answer(test)
+    assert plain.shape == (len(test), 3)
+    assert plain.sum(axis=1) == pytest.approx(1)
     store = MadeStore()
     store.signals[5] = store.signals[5][:, ::-1]
     store.change(5, channels=CHANNELS[::-1])
-    other = band_power_baseline(store, TASK, SPLIT)
-    assert other.test.probabilities == pytest.approx(plain.test.probabilities)
+    assert linear_probe(material(store)[0], tokenizer, torch.device("cpu")).answer(test) == pytest.approx(
+        plain, abs=1e-3
+    )
+
+
+def test_order_of_channels_in_a_recording_does_not_matter() -> None:
+    made, test = material(MadeStore())
+    store = MadeStore()
+    store.signals[5] = store.signals[5][:, ::-1]
+    store.change(5, channels=CHANNELS[::-1])
+    other, _ = material(store)
+    for fit in (band_powers, tangent_space):
+        assert fit(other).answer(test) == pytest.approx(fit(made).answer(test), abs=1e-4)
 
 
 def test_class_without_training_windows_has_probability_zero() -> None:
@@ -124,26 +235,72 @@ def test_class_without_training_windows_has_probability_zero() -> None:
     for index, row in enumerate(store.rows):
         if row.subject in SPLIT.train and row.labels[0].label == "none":
             store.change(index, labels=())
-    baseline = band_power_baseline(store, TASK, SPLIT)
-    assert (baseline.test.probabilities[:, 2] == 0).all()
-    assert baseline.test.probabilities.sum(axis=1) == pytest.approx(1)
+    made, test = material(store)
+    found = band_powers(made).answer(test)
+    assert (found[:, 2] == 0).all()
+    assert found.sum(axis=1) == pytest.approx(1)
 
 
-def test_recording_with_other_channels_is_named() -> None:
+def test_numbers_are_labels_by_their_ranges() -> None:
+    bins = (0.0, 10.0, 20.0, 30.0)
+    names = ("0 to 10", "10 to 20", "20 to 30")
+    task = replace(TASK, options=tuple(Option(label=name, text=name) for name in names), bins=bins)
+    store = MadeStore()
+    ages = {"alpha": "3", "beta": "14.5", "none": "30"}
+    for index, row in enumerate(store.rows):
+        store.change(index, labels=(Label("rhythm", ages[row.labels[0].label], 0, SECONDS),))
+    made, test = material(store, task=task)
+    plain, same = material(MadeStore())
+    assert np.array_equal(band_powers(made).answer(test), band_powers(plain).answer(same))
+
+
+def test_only_channels_that_all_recordings_have_are_used() -> None:
     store = MadeStore()
     store.change(20, channels=("C3", "C4", "O2"))
-    with pytest.raises(StoreError, match=r"made/6-none has the channels C3, C4, O2, and the first training recording"):
-        band_power_baseline(store, TASK, SPLIT)
+    made, _ = material(store)
+    assert made.channels == ("C3", "C4")
+    assert band_powers(made).fitted_on.endswith("on 2 channels that all recordings share")
+    store.change(21, channels=("FZ", "CZ", "PZ"))
+    with pytest.raises(StoreError, match="recordings of task rhythm share no channel"):
+        material(store)
 
 
 def test_missing_windows_and_labels_are_named() -> None:
-    with pytest.raises(StoreError, match=r"task rhythm in the test subjects \(made/9\)"):
-        band_power_baseline(MadeStore(), TASK, replace(SPLIT, test=("made/9",)))
+    with pytest.raises(StoreError, match="no labelled windows of task rhythm in the validation subjects"):
+        material(MadeStore(), split=replace(SPLIT, validation=("made/9",)))
     store = MadeStore()
     store.change(0, labels=(Label("rhythm", "theta", 0, SECONDS),))
-    with pytest.raises(StoreError, match="no label 'theta': its labels are alpha, beta, none"):
-        band_power_baseline(store, TASK, SPLIT)
+    with pytest.raises(ConfigError, match="no label 'theta': its labels are alpha, beta, none"):
+        material(store)
     for index in range(len(store.rows)):
         store.change(index, labels=(Label("rhythm", "beta", 0, SECONDS),))
     with pytest.raises(StoreError, match="all training windows of task rhythm are 'beta'"):
-        band_power_baseline(store, TASK, SPLIT)
+        material(store)
+
+
+def test_names_are_taken_in_the_order_of_the_table() -> None:
+    assert choose_baselines(None) == BASELINES
+    assert choose_baselines([PROBE, BAND_POWER]) == (BAND_POWER, PROBE)
+    assert choose_baselines([]) == ()
+    with pytest.raises(ConfigError, match="unknown baseline 'svm': choose out of majority, band power"):
+        choose_baselines(["svm"])
+
+
+def test_answers_are_kept_and_fitted_anew_where_anything_differs(tmp_path: Path, micro_store: Path, tokenizer) -> None:
+    store, task = Store(micro_store), load_task("workload")
+    split = task.split(store)
+    windows, told = task.windows(store, split, "test"), []
+    given = {"tokenizer": tokenizer, "device": torch.device("cpu"), "cache": tmp_path, "progress": told.append}
+
+    def fit(windows: list[Window]) -> object:
+        told.clear()
+        return fit_baselines((BAND_POWER, PROBE), store, task, split, windows, **given)
+
+    first = fit(windows)
+    assert told == ["workload: band power", "workload: linear probe"]
+    assert fit(windows) == first and not told
+    assert fit(windows[1:]) != first and len(told) == 2
+    with torch.no_grad():
+        next(tokenizer.encoder.parameters()).add_(1)
+    fit(windows)
+    assert told == ["workload: linear probe"]  # another encoder; band power has none

@@ -1,9 +1,13 @@
 """Evaluation: the figures are those of the stored predictions, of held-out subjects only, in a stated order."""
 
+import io
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from sklearn import metrics
 
 from neurolm.data.loader import read_sample
@@ -11,13 +15,13 @@ from neurolm.data.shards import write_store as write_rows
 from neurolm.data.store import Store
 from neurolm.data.windows import labelled_windows
 from neurolm.errors import CheckpointError, ConfigError, StoreError
-from neurolm.evaluation.baselines import band_power_baseline
+from neurolm.evaluation.baselines.fit import BASELINES, QUICK
 from neurolm.evaluation.evaluate import RESULTS, evaluate, load_evaluation
+from neurolm.evaluation.pooling import pool
 from neurolm.metrics import bootstrap
-from neurolm.report.table import result_rows
+from neurolm.report.table import result_rows, table
 from neurolm.tasks.official_protocol import UNPARSED
 from neurolm.tasks.task import load_task
-from neurolm.train.run import open_run
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +30,9 @@ def evaluation(micro_run):
 
 
 def test_results_are_read_as_they_were_written(tmp_path, micro_run, evaluation):
-    again = evaluate(micro_run.folder / "instruct", micro_run.store, out=tmp_path / "deep" / "again.json")
+    again = evaluate(
+        micro_run.folder / "instruct", micro_run.store, baselines=QUICK, out=tmp_path / "deep" / "again.json"
+    )
     assert again == evaluation == load_evaluation(tmp_path / "deep" / "again.json")
     assert (tmp_path / "deep" / "again.json").read_bytes() == (micro_run.folder / RESULTS).read_bytes()
     assert (evaluation.split, evaluation.recipe, evaluation.seed) == ("test", "micro", 0)
@@ -82,14 +88,74 @@ def test_scores_are_scikit_learns_of_the_stored_predictions(evaluation):
         assert result.chance == 1 / len(result.options)
 
 
-def test_the_baseline_beside_it_sees_the_same_windows(micro_run, evaluation):
-    run = open_run(micro_run.folder, config=micro_run.config, store=micro_run.store, device="cpu")
-    for task, result in zip(run.tasks, evaluation.results, strict=True):
-        baseline = band_power_baseline(run.store, task, run.splits[task.name]).test
-        assert tuple(baseline.labels.tolist()) == result.predictions.labels
-        assert baseline.subjects == result.predictions.subjects
-        assert result.baseline.n == result.scores.n
-        assert result.baseline.balanced_accuracy > 0.9  # the micro store's rhythms tell the labels
+def test_the_baselines_beside_it_answer_the_same_windows(micro_run, evaluation):
+    for result in evaluation.results:
+        assert tuple(found.name for found in result.baselines) == QUICK
+        majority, power = result.baselines
+        assert majority.scores.n == power.scores.n == result.scores.n
+        assert np.sum(power.scores.confusion, axis=1).tolist() == np.sum(result.scores.confusion, axis=1).tolist()
+        assert majority.scores.balanced_accuracy == result.chance
+        assert power.scores == result.baseline
+        assert power.scores.balanced_accuracy > 0.9  # the micro store's rhythms tell the labels
+        assert power.seconds is None  # the same evaluation gives the same file
+
+
+def test_all_baselines_are_shown(micro_run):
+    """The micro store's two tasks have two electrodes each, the same in all recordings."""
+    found = evaluate(micro_run.folder / "instruct", micro_run.store, tasks=["workload"])
+    (result,) = found.results
+    assert tuple(b.name for b in result.baselines) == BASELINES
+    assert all(b.scores is not None and not b.missing for b in result.baselines)
+    shown = [row[1] for row in result_rows(result)]
+    assert shown == ["neurolm", "per stretch", *BASELINES, "guessing"]
+    with pytest.raises(ConfigError, match="was not tuned on the task 'sleep': its tasks are"):
+        evaluate(micro_run.folder / "instruct", micro_run.store, tasks=["sleep"])
+
+
+def test_a_baseline_that_cannot_be_fitted_is_said_to_be_missing(tmp_path, micro_run):
+    """Nobody left to train on: the model is evaluated all the same."""
+    whole, other = Store(micro_run.store), tmp_path / "store"
+    rows = [(replace(row, labels=relabelled(row)), whole.read(n, 0, row.samples)) for n, row in enumerate(whole.rows)]
+    write_rows(other, rows)
+    found = evaluate(micro_run.folder / "instruct", other, tasks=["workload"], baselines=QUICK)
+    (result,) = found.results
+    assert result.baseline is None and len(result.predictions.labels) == 2 * 2 * 5
+    assert [b.missing[:40] for b in result.baselines] == ["all training windows of task workload are"[:40]] * 2
+    assert [row[3] for row in result_rows(result) if row[1] in QUICK] == ["not fitted"] * 2
+    out = io.StringIO()
+    Console(file=out, width=80).print(table(found))
+    assert "not fitted" in out.getvalue()
+
+
+def relabelled(row):
+    """Training subjects of the task workload have one label only."""
+    if row.subject > "s04":
+        return row.labels
+    return tuple(replace(label, label="Yes") if label.task == "workload" else label for label in row.labels)
+
+
+def test_windows_of_a_recording_are_pooled_by_their_mean_log_odds(micro_run, evaluation):
+    result = evaluation.results[1]
+    assert (result.pooled.unit, result.pooled.scores.n) == ("stretch", 4)  # two subjects, two labels each
+    labels, probabilities = np.array(result.predictions.labels), np.array(result.predictions.probabilities)
+    odds = np.log(probabilities[:, 0] / probabilities[:, 1]).reshape(4, 5).mean(axis=1)
+    np.testing.assert_allclose(pool(probabilities[:5])[0], 1 / (1 + np.exp(-odds[0])))
+    answers = np.where(odds > 0, 0, 1)
+    truth = labels.reshape(4, 5)[:, 0]
+    assert result.pooled.scores.balanced_accuracy == pytest.approx(metrics.balanced_accuracy_score(truth, answers))
+
+
+def test_a_file_of_an_earlier_version_is_read(tmp_path, micro_run, evaluation):
+    value = json.loads((micro_run.folder / RESULTS).read_text())
+    for name in ("checks", "wording"):
+        del value[name]
+    for result in value["results"]:
+        for name in ("intervals", "pooled", "baselines", "robustness"):
+            del result[name]
+    (tmp_path / RESULTS).write_text(json.dumps(value))
+    found = load_evaluation(tmp_path / RESULTS)
+    assert [r.scores for r in found.results] == [r.scores for r in evaluation.results]
+    assert [row[1] for row in result_rows(found.results[0])] == ["neurolm", "band power", "guessing"]
 
 
 def test_a_windows_answer_does_not_depend_on_the_others(micro_run, evaluation):
@@ -111,7 +177,7 @@ def test_a_windows_answer_does_not_depend_on_the_others(micro_run, evaluation):
 
 
 def test_validation_subjects_can_be_evaluated_instead(micro_run):
-    found = evaluate(micro_run.folder / "instruct", micro_run.store, split="validation")
+    found = evaluate(micro_run.folder / "instruct", micro_run.store, split="validation", baselines=QUICK)
     assert found.split == "validation"
     assert {s for r in found.results for s in r.predictions.subjects} == {"s05", "s08"}
     assert all(result.interval is None for result in found.results)  # one subject has no spread
@@ -145,8 +211,8 @@ def test_a_store_without_the_task_is_refused(tmp_path, micro_run, write_store):
 
 def test_official_protocol_stands_beside_ours(micro_run, tmp_path: Path) -> None:
     folder = micro_run.folder / "instruct"
-    ours = evaluate(folder, micro_run.store)
-    both = evaluate(folder, micro_run.store, protocol="official", out=tmp_path / "both.json")
+    ours = evaluate(folder, micro_run.store, baselines=QUICK)
+    both = evaluate(folder, micro_run.store, protocol="official", baselines=QUICK, out=tmp_path / "both.json")
     assert load_evaluation(tmp_path / "both.json") == both
     for one, other in zip(ours.results, both.results, strict=True):
         assert one.official is None and other.official is not None

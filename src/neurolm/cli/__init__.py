@@ -42,8 +42,8 @@ VERBS = {
         "neurolm runs compare runs/one runs/other --out curves.png",
     ),
     "evaluate": (
-        "answer all tasks on held-out subjects, beside a baseline",
-        "neurolm evaluate --model runs/mine --store store",
+        "answer all tasks on held-out subjects, beside baselines",
+        "neurolm evaluate runs/mine --store store",
     ),
     "ask": (
         "ask a question about a recording",

@@ -18,6 +18,8 @@ from neurolm.errors import ConfigError
 
 ACTIONS = ("list", "show", "check", "new", "table")
 """Of the verb tasks."""
+BASELINES = ("majority", "band-power", "tangent-space", "shallowconvnet", "linear-probe")
+"""As in ``evaluation.baselines.fit``, which would import torch; a test compares them."""
 UNITS = ("V", "mV", "uV", "nV", "auto")
 POLICIES = ("nearest", "drop", "error")
 """As in ``reading.POLICIES``, which would import torch; a test compares them."""
@@ -268,9 +270,30 @@ def _runs(parser: ArgumentParser) -> None:
 
 
 def _evaluate(parser: ArgumentParser) -> None:
+    parser.add_argument("run", type=Path | None, nargs="?", metavar="MODEL", help="the same as --model")
     parser.add_argument("--model", type=Path | None, help="folder of the run, or of its instruct stage")
     parser.add_argument("--store", type=place, help="the store the run was trained on")
     parser.add_argument("--split", choices=("test", "validation"), default="test", help="whose subjects (test)")
+    parser.add_argument("--tasks", type=str, default="all", help="of those the model was tuned on: a,b or all (all)")
+    parser.add_argument(
+        "--baselines",
+        type=str,
+        default="all",
+        metavar="NAMES",
+        help=f"{','.join(BASELINES)}: some of them, all, or none (all)",
+    )
+    parser.add_argument("--robustness", action="store_true", help="disturb the input of some windows, too")
+    parser.add_argument(
+        "--wording", choices=("own", "held-out"), default="own", help="held-out: in words never used in training (own)"
+    )
+    parser.add_argument(
+        "--pretrained_on",
+        type=place,
+        nargs="+",
+        default=[],
+        metavar="STORE",
+        help="stores that the model has seen besides: refuse what is tested on and is in them",
+    )
     parser.add_argument(
         "--protocol",
         choices=("likelihood", "official"),

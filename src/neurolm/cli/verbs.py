@@ -83,29 +83,46 @@ def _prepare(arguments: Namespace) -> None:
 
 
 def _evaluate(arguments: Namespace) -> None:
+    arguments.model = arguments.model or arguments.run
     model = _instruct_folder(needed(arguments, "model", "the folder of the run"))
     store = needed(arguments, "store", "the store the run was trained on")
     set_threads(arguments.threads)
 
+    from neurolm.evaluation.baselines.fit import BASELINES
     from neurolm.evaluation.evaluate import RESULTS, evaluate
-    from neurolm.report import table
+    from neurolm.report import robustness_table, table
     from neurolm.train.run import choose_device
 
     run_folder = model.parent if model.name == "instruct" else model
-    name = RESULTS if arguments.split == "test" else f"{arguments.split}-{RESULTS}"
-    out = arguments.out or run_folder / name
+    tasks, baselines = _listed(arguments.tasks), _listed(arguments.baselines)
+    plain = {name.lower().replace(" ", "-"): name for name in BASELINES}
+    # Only a whole evaluation in the cards' own words takes the place of one.
+    part = [arguments.split] * (arguments.split != "test") + [arguments.wording] * (arguments.wording != "own")
+    out = arguments.out or run_folder / "-".join((*part, *(tasks or ()), RESULTS))
     console = Console(stderr=True)
     evaluation = evaluate(
         model,
         store,
         split=arguments.split,
+        tasks=tasks,
         protocol=arguments.protocol,
+        wording=arguments.wording,
+        baselines=baselines and [plain.get(name.lower(), name) for name in baselines],
+        robustness=arguments.robustness,
+        pretrained_on=arguments.pretrained_on,
         device=choose_device(arguments.device),
         out=out,
         progress=lambda task: console.print(f"evaluating {task}", markup=False),
     )
     Console().print(table(evaluation))
+    if arguments.robustness:
+        Console().print(robustness_table(evaluation))
     print(out)
+
+
+def _listed(names: str) -> list[str] | None:
+    """Names as a list; None for all."""
+    return None if names == "all" else [] if names == "none" else listed(names)
 
 
 def _calibrate(arguments: Namespace) -> None:

@@ -1,14 +1,14 @@
-"""Evaluation: one model, all its tasks, on held-out subjects, with chance and a strong simple baseline beside it.
+"""Evaluation: one model, all its tasks, on held-out subjects, with baselines on the same windows beside it.
 
-    neurolm evaluate --model RUN --store STORE
+    neurolm evaluate RUN --store STORE
 
-The test split is read here and nowhere else.
+The test split is read through ``held_out.held_out_windows`` and nowhere else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -19,68 +19,40 @@ from neurolm import calibration
 from neurolm.answering import Prompt, answer
 from neurolm.calibration import TaskCalibration
 from neurolm.checkpoint import Card, load_neurolm
-from neurolm.config import load_json, to_json
 from neurolm.data.loader import build_batch, read_sample
-from neurolm.data.splits import Split
 from neurolm.data.store import Store
 from neurolm.data.text import TextTokenizer
 from neurolm.data.windows import Window
 from neurolm.engine import generate
 from neurolm.errors import CheckpointError, ConfigError
-from neurolm.evaluation.baselines import band_power_baseline
-from neurolm.files import write_text
-from neurolm.metrics import Interval, Scores, bootstrap, score
+from neurolm.evaluation.baselines.fit import Answers, choose_baselines, fit_baselines
+from neurolm.evaluation.held_out import CHECKS, held_out_windows, require_not_in
+from neurolm.evaluation.pooling import pooled
+from neurolm.evaluation.results import (
+    BAND_POWER,
+    RESULTS,
+    BaselineResult,
+    Evaluation,
+    Predictions,
+    TaskResult,
+    load_evaluation,
+    save_evaluation,
+    scored,
+)
+from neurolm.evaluation.robustness import robustness_curves
+from neurolm.model.neurolm import NeuroLM
 from neurolm.montage import RATE
-from neurolm.tasks.official_protocol import WRITTEN_TOKENS, OfficialScores, parse, score_hard, words
+from neurolm.tasks.official_protocol import WRITTEN_TOKENS, parse, score_hard, words
 from neurolm.tasks.task import Task
 
-RESULTS = "evaluation.json"
+__all__ = ["RESULTS", "Evaluation", "Predictions", "TaskResult", "evaluate", "load_evaluation"]
+
 LIKELIHOOD, OFFICIAL = PROTOCOLS = ("likelihood", "official")
 """How answers are read: the likelihood of every permitted one; and, besides, as the authors do it."""
+OWN, HELD_OUT = WORDINGS = ("own", "held-out")
+"""Whose words a question is asked in: the card's own, or those that training never uses."""
 BATCH = 32
 """Windows that are answered at a time."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Predictions:
-    """Answers for the windows of a split, in the order of recordings and time."""
-
-    labels: tuple[int, ...]
-    probabilities: tuple[tuple[float, ...], ...]
-    subjects: tuple[str, ...]
-    recordings: tuple[str, ...]
-    starts: tuple[float, ...]
-    """Seconds."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskResult:
-    """One task's figures."""
-
-    task: str
-    question: str
-    options: tuple[str, ...]
-    subjects: int
-    scores: Scores
-    interval: Interval | None
-    """95 % bootstrap interval over subjects of the balanced accuracy; None with a single subject."""
-    baseline: Scores
-    """Log band power + logistic regression on the same split."""
-    chance: float
-    """Balanced accuracy of guessing."""
-    predictions: Predictions
-    official: OfficialScores | None = None
-    """What the authors' protocol makes of the same model and windows, where it was asked for."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """One model's figures on one split."""
-
-    split: str
-    recipe: str
-    seed: int
-    results: tuple[TaskResult, ...]
 
 
 def evaluate(
@@ -88,86 +60,126 @@ def evaluate(
     store: Path | str,
     *,
     split: str = "test",
+    tasks: Sequence[str] | None = None,
     protocol: str = LIKELIHOOD,
+    wording: str = OWN,
+    baselines: Sequence[str] | None = None,
+    robustness: bool = False,
+    pretrained_on: Sequence[Path | str] = (),
     device: torch.device | None = None,
+    cache: Path | None = None,
     out: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Evaluation:
-    """Evaluate an instruction-tuned checkpoint on the held-out subjects of every task it was tuned on.
+    """Evaluate an instruction-tuned checkpoint on the held-out subjects of the tasks it was tuned on.
 
     Parameters
     ----------
     split
         ``validation`` or ``test``.
+    tasks
+        Names of tasks; by default all that the model was tuned on.
     protocol
         ``official`` adds what the authors' protocol makes of the same model and windows (see
         ``tasks.official_protocol``), for comparison with published figures.
+    wording
+        ``held-out`` asks in the first of the words that training never used, where a card has such.
+    baselines
+        Out of ``baselines.fit.BASELINES``; all by default.
+    robustness
+        Whether to disturb the input of some windows, too (see ``robustness``).
+    pretrained_on
+        Further stores that the model has seen: test recordings and people are looked for in them by content.
+    cache
+        Folder of fitted baselines.
     out
         File to write the result to, as JSON.
 
     Raises
     ------
     ConfigError
-        If there is no such protocol, or the official one cannot tell a task's options apart.
+        If an argument is none of the permitted ones, or the official protocol cannot tell a task's options apart.
     CheckpointError
-        If the checkpoint was never instruction-tuned (its answers would be noise), or was trained on a subject of the
-        split.
+        If the checkpoint was never instruction-tuned (its answers would be noise), or was trained on a subject or a
+        recording of the split.
+    StoreError
+        If parts of a split share samples or content.
     """
-    if protocol not in PROTOCOLS:
-        raise ConfigError(f"unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+    for name, value, known in (("protocol", protocol, PROTOCOLS), ("wording", wording, WORDINGS)):
+        if value not in known:
+            raise ConfigError(f"unknown {name} {value!r}: choose one of {', '.join(known)}")
+    names = choose_baselines(baselines)
     device = device or torch.device("cpu")
     module, card, text = load_neurolm(model, stage="instruct")
-    if not card.tasks:
-        raise CheckpointError(f"{model}: names no task it was tuned on; run `neurolm train instruct` first")
     module.to(device)
-    opened, fitted = Store(store), calibration.load(model)
-    results = []
+    chosen = _chosen(model, card, tasks)
     if protocol == OFFICIAL:
-        for task in card.tasks:
+        for task in chosen:
             words(task)  # an error comes before the work
-    for task in card.tasks:
+    opened, fitted = Store(store), calibration.load(model)
+    splits = {task.name: task.split(opened) for task in chosen}
+    windows = {task.name: held_out_windows(task, opened, splits[task.name], split, card) for task in chosen}
+    if pretrained_on:
+        evaluated = [w for found in windows.values() for w in found]
+        recordings = frozenset(opened.rows[w.recording].recording for w in evaluated)
+        require_not_in(pretrained_on, opened, recordings, frozenset(w.subject for w in evaluated))
+    results = []
+    for task in chosen:
         if progress:
             progress(task.name)
-        prompt = Prompt.of(task, text, card.run.model.vocabulary.separator)
-        splits = task.split(opened)
-        if not splits.by_trial:  # else every subject is trained on, by other trials
-            _require_unseen(getattr(splits, split), card, task, store)
-        windows = task.windows(opened, splits, split)
-        predictions = _predict(module, prompt, opened, task, windows, device, fitted.of(task.name) if fitted else None)
-        result = _result(opened, task, splits, split, predictions)
+        asked = _asked(task, wording)
+        prompt = Prompt.of(asked, text, card.run.model.vocabulary.separator)
+        calibrated = fitted.of(task.name) if fitted else None
+        predictions = _predict(module, prompt, opened, task, windows[task.name], device, calibrated)
+        beside = fit_baselines(
+            names, opened, task, splits[task.name], windows[task.name], tokenizer=module.tokenizer, device=device,
+            cache=cache, progress=progress,
+        )  # fmt: skip
+        result = _result(opened, asked, windows[task.name], predictions, beside)
         if protocol == OFFICIAL:
-            answers = _written_answers(module, prompt, opened, task, windows, device, text)
+            answers = _written_answers(module, prompt, opened, asked, windows[task.name], device, text)
             official = score_hard(predictions.labels, answers, options=len(task.options))
             result = replace(result, official=official)
+        if robustness:
+            curves = robustness_curves(
+                module, prompt, opened, task, windows[task.name], card, device, progress, calibration=calibrated
+            )
+            result = replace(result, robustness=curves)
         results.append(result)
-    evaluation = Evaluation(split=split, recipe=card.run.recipe, seed=card.run.instruct.seed, results=tuple(results))
+    checks = (*CHECKS, *(f"nothing of it is in {path}, by content or by person" for path in pretrained_on))
+    evaluation = Evaluation(
+        split=split, recipe=card.run.recipe, seed=card.run.instruct.seed, results=tuple(results), wording=wording,
+        checks=checks,
+    )  # fmt: skip
     if out is not None:
-        write_text(out, to_json(evaluation))
+        save_evaluation(out, evaluation)
     return evaluation
 
 
-def _require_unseen(subjects: Sequence[str], card: Card, task: Task, store: Path | str) -> None:
-    seen = sorted(set(subjects) & set(card.subjects))
-    if seen:
-        raise CheckpointError(
-            f"{store}: the model was trained on {', '.join(seen[:3])}{' …' if seen[3:] else ''}, and the split of task "
-            f"{task.name} in this store evaluates on them: give the store that the run was trained on, or one of other "
-            "subjects"
+def _chosen(model: Path, card: Card, names: Sequence[str] | None) -> tuple[Task, ...]:
+    if not card.tasks:
+        raise CheckpointError(f"{model}: names no task it was tuned on; run `neurolm train instruct` first")
+    known = {task.name: task for task in card.tasks}
+    unknown = sorted(set(names or ()) - set(known))
+    if unknown:
+        raise ConfigError(
+            f"{model}: was not tuned on the task {unknown[0]!r}: its tasks are {', '.join(known)}; its answers to "
+            "others would be noise"
         )
+    return tuple(card.tasks) if names is None else tuple(known[name] for name in known if name in names)
 
 
-def load_evaluation(path: Path) -> Evaluation:
-    """Read what ``evaluate`` wrote."""
-    return load_json(Evaluation, path)
+def _asked(task: Task, wording: str) -> Task:
+    return task.reworded(0, held_out=True) if wording == HELD_OUT and task.held_out_phrasings else task
 
 
 def _predict(
-    module,
+    module: NeuroLM,
     prompt: Prompt,
     store: Store,
     task: Task,
     windows: Sequence[Window],
-    device,
+    device: torch.device,
     fitted: TaskCalibration | None = None,
 ) -> Predictions:
     samples = (read_sample(store, window) for window in windows)
@@ -182,7 +194,13 @@ def _predict(
 
 
 def _written_answers(
-    module, prompt: Prompt, store: Store, task: Task, windows: Sequence[Window], device, text: TextTokenizer
+    module: NeuroLM,
+    prompt: Prompt,
+    store: Store,
+    task: Task,
+    windows: Sequence[Window],
+    device: torch.device,
+    text: TextTokenizer,
 ) -> list[int]:
     """Answers by the authors' protocol, in the order of ``_predict``."""
     answers = []
@@ -196,18 +214,42 @@ def _written_answers(
     return answers
 
 
-def _result(store: Store, task: Task, splits: Split, split: str, predictions: Predictions) -> TaskResult:
+def _result(
+    store: Store, task: Task, windows: Sequence[Window], predictions: Predictions, beside: Sequence[Answers]
+) -> TaskResult:
     labels, probability = np.array(predictions.labels), np.array(predictions.probabilities)
     options = len(task.options)
-    baseline = getattr(band_power_baseline(store, task, splits), split)
+    scores, intervals = scored(labels, probability, predictions.subjects, options=options)
+    baselines = tuple(_baseline(store, windows, predictions, found, options) for found in beside)
     return TaskResult(
         task=task.name,
         question=task.question,
         options=task.labels,
         subjects=len(set(predictions.subjects)),
-        scores=score(labels, probability, options=options),
-        interval=bootstrap(labels, probability, predictions.subjects, options=options)["balanced_accuracy"],
-        baseline=score(baseline.labels, baseline.probabilities, options=options),
+        scores=scores,
+        interval=intervals.balanced_accuracy,
+        baseline=next((b.scores for b in baselines if b.name == BAND_POWER), None),
         chance=1 / options,
         predictions=predictions,
+        intervals=intervals,
+        pooled=pooled(store, windows, predictions.labels, probability),
+        baselines=baselines,
+    )
+
+
+def _baseline(
+    store: Store, windows: Sequence[Window], predictions: Predictions, found: Answers, options: int
+) -> BaselineResult:
+    if found.missing:
+        return BaselineResult(name=found.name, missing=found.missing)
+    probability = np.array(found.probabilities)
+    scores, intervals = scored(np.array(predictions.labels), probability, predictions.subjects, options=options)
+    return BaselineResult(
+        name=found.name,
+        fitted_on=found.fitted_on,
+        chosen=found.chosen,
+        scores=scores,
+        intervals=intervals,
+        pooled=pooled(store, windows, predictions.labels, probability),
+        seconds=found.seconds,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from neurolm.report.figures import png
@@ -20,14 +20,20 @@ def picture(figure: Figure, alt: str, caption: str) -> str:
     )
 
 
-def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: int, group: int) -> str:
-    """Return an HTML table: numbers to the right, the first row of every group of rows in bold."""
+def html_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: int, group: int | Collection[int]
+) -> str:
+    """Return an HTML table: numbers to the right, the first row of every group of rows in bold.
+
+    ``group`` is how many rows a group has, or the rows that begin one.
+    """
+    begins = range(0, len(rows), group) if isinstance(group, int) else group
 
     def cells(tag: str, row: Sequence[str]) -> str:
         kinds = ["" if number < text_columns else " class=number" for number in range(len(row))]
         return "".join(f"<{tag}{kind}>{html.escape(c)}</{tag}>" for kind, c in zip(kinds, row, strict=True))
 
-    lines = [f"<tr{' class=first' if i % group == 0 else ''}>{cells('td', row)}</tr>" for i, row in enumerate(rows)]
+    lines = [f"<tr{' class=first' if i in begins else ''}>{cells('td', row)}</tr>" for i, row in enumerate(rows)]
     return f"<table class='results'><tr>{cells('th', head)}</tr>{''.join(lines)}</table>"
 
 

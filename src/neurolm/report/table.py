@@ -8,12 +8,12 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from neurolm.evaluation.evaluate import Evaluation, TaskResult
-    from neurolm.metrics import Scores
+    from neurolm.evaluation.results import Evaluation, TaskResult
+    from neurolm.metrics import Interval, Scores
     from neurolm.tasks.official_protocol import HardScores
 
 COLUMNS = ("task", "", "balanced accuracy", "95 % interval", "AUROC", "kappa", "weighted F1", "calibration error")
-"""``result_rows`` gives them, the model, the baseline and guessing in a row each."""
+"""``result_rows`` gives them, the model, every baseline and guessing in a row each."""
 TEXT_COLUMNS = 2
 """The first columns hold words, the others numbers."""
 
@@ -37,32 +37,62 @@ def table(evaluation: Evaluation) -> Table:
     return rows
 
 
+def robustness_table(evaluation: Evaluation) -> Table:
+    """Return the balanced accuracy at every severity of every disturbance as a table for the terminal."""
+    rows = Table(title="balanced accuracy of disturbed windows", title_justify="left", box=SIMPLE_HEAD)
+    for name in ("task", "disturbance", "severity: balanced accuracy"):
+        rows.add_column(name)
+    for result in evaluation.results:
+        for number, curve in enumerate(result.robustness):
+            points = "  ".join(f"{p.severity}: {p.balanced_accuracy:.3f}" for p in curve.points)
+            name = f"{curve.disturbance} ({curve.unit})" if curve.unit else curve.disturbance
+            rows.add_row("" if number else f"{result.task}\n{curve.windows} windows", name, points)
+        rows.add_section()
+    return rows
+
+
 def result_rows(result: TaskResult) -> list[tuple[str, ...]]:
     """Return a task's figures as text, in the columns of ``COLUMNS``: the model, by the authors' protocol too where it
-    was asked for, the baseline, guessing."""
-    interval = result.interval
-    span = "–" if interval is None else f"{interval.low:.2f}–{interval.high:.2f}"
+    was asked for, pooled where several windows share a label, the baselines, guessing."""
     subjects = f"{result.subjects} subject{'s' if result.subjects != 1 else ''}"
-    official = []
+    further: list[tuple[str, ...]] = []
     if (other := result.official) is not None:
         failed = f"{other.parse_failures} failed"
-        official = [
+        further += [
             ("", "official", f"{other.scores.balanced_accuracy:.3f}", failed, *_scores(other.scores)),
             ("", "as its script", f"{other.as_published.balanced_accuracy:.3f}", "", *_scores(other.as_published)),
         ]
-    auroc = "0.500" if len(result.options) == 2 else "–"
+    if (pooled := result.pooled) is not None and pooled.scores.n < result.scores.n:
+        span = _span(pooled.intervals.balanced_accuracy)
+        further.append(("", f"per {pooled.unit}", *_row(pooled.scores, span)))
+    for found in result.baselines:
+        if found.scores is None:
+            further.append(("", found.name, "–", "not fitted", "–", "–", "–", "–"))
+        else:
+            further.append(("", found.name, *_row(found.scores, _span(found.intervals.balanced_accuracy))))
+    if not result.baselines and result.baseline is not None:  # as earlier versions wrote it
+        further.append(("", "band power", *_row(result.baseline, "")))
+    windows = f"{result.scores.n} windows"
+    if further:
+        further[0] = (windows, *further[0][1:])
     return [
-        (result.task, "neurolm", f"{result.scores.balanced_accuracy:.3f}", span, *_scores(result.scores)),
-        *official,
-        (
-            f"{result.scores.n} windows",
-            "band power",
-            f"{result.baseline.balanced_accuracy:.3f}",
-            "",
-            *_scores(result.baseline),
-        ),
-        (subjects, "guessing", f"{result.chance:.3f}", "", auroc, "0.000", "–", "–"),
+        (result.task, "neurolm", *_row(result.scores, _span(result.interval))),
+        *further,
+        (subjects, "guessing", f"{result.chance:.3f}", "", "0.500", "0.000", "–", "–"),
     ]
+
+
+def accuracy_text(scores: Scores | None) -> str:
+    """Balanced accuracy as text, a dash where there is none."""
+    return "–" if scores is None else f"{scores.balanced_accuracy:.3f}"
+
+
+def _row(scores: Scores, span: str) -> tuple[str, ...]:
+    return f"{scores.balanced_accuracy:.3f}", span, *_scores(scores)
+
+
+def _span(interval: Interval | None) -> str:
+    return "–" if interval is None else f"{interval.low:.2f}–{interval.high:.2f}"
 
 
 def _scores(scores: Scores | HardScores) -> tuple[str, str, str, str]:

@@ -21,7 +21,7 @@ from neurolm.errors import CheckpointError
 from neurolm.files import write_text
 from neurolm.report import figures
 from neurolm.report.page import CSS, PAGE, html_table, picture
-from neurolm.report.table import COLUMNS, TEXT_COLUMNS, result_rows
+from neurolm.report.table import COLUMNS, TEXT_COLUMNS, accuracy_text, result_rows
 from neurolm.train.rows import LOG, read_log
 
 if TYPE_CHECKING:
@@ -153,12 +153,18 @@ def corpora(store: Store) -> list[str]:
 def _results(run: Path, evaluation: Evaluation | None) -> str:
     if evaluation is None:
         return ""
-    rows = [row for result in evaluation.results for row in result_rows(result)]
+    rows: list[tuple[str, ...]] = []
+    begins = []
+    for result in evaluation.results:
+        begins.append(len(rows))
+        rows += result_rows(result)
     text = (
-        f"<h2>Answers on held-out subjects</h2>\n{html_table(COLUMNS, rows, text_columns=TEXT_COLUMNS, group=3)}\n"
+        f"<h2>Answers on held-out subjects</h2>\n{html_table(COLUMNS, rows, text_columns=TEXT_COLUMNS, group=begins)}\n"
         f"<p class='caption'>One model on the {evaluation.split} subjects of every task, whom it never saw. The "
-        "interval is over resampled subjects. Band power: logistic regression on log band powers, on "
-        "the same split. Calibration error: how far the probability of an answer lies from how often such answers "
+        "interval is over resampled subjects. Below it what else was fitted on the same training windows: majority "
+        "says how often each label occurs; band power, tangent space (of covariances) and linear probe (of the model's "
+        "own encoder) are logistic regressions; ShallowConvNet is a network trained from scratch. "
+        "Calibration error: how far the probability of an answer lies from how often such answers "
         "are right; 0 is best.</p>"
     )
     seeds = [evaluation, *(e for f in sorted(run.glob("seed-*")) if (e := _evaluation(f)) is not None)]
@@ -173,7 +179,7 @@ def _seeds(evaluations: Sequence[Evaluation]) -> str:
             (
                 results[0].task,
                 *(f"{statistics.mean(v):.3f} ± {statistics.stdev(v):.3f}" for v in (accuracy, error)),
-                f"{results[0].baseline.balanced_accuracy:.3f}",
+                accuracy_text(results[0].baseline),
                 f"{results[0].chance:.3f}",
             )
         )

@@ -102,6 +102,7 @@ class Run:
             electrodes=tuple(sorted({name for row in rows for name in row.channels})),
             band=(min(row.band[0] for row in rows), max(row.band[1] for row in rows)),
             subjects=tuple(self.training_subjects),
+            recordings=tuple(sorted({row.sha256[:16] for row in rows if row.sha256})),
             corpora=tuple(sorted({row.corpus for row in rows})),
             licences=tuple(sorted({row.licence for row in rows})),
         )

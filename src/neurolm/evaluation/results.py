@@ -1,0 +1,151 @@
+"""What an evaluation found, as ``evaluation.json`` has it. Files of earlier versions lack the newer fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from neurolm.config import load_json, to_json
+from neurolm.files import write_text
+from neurolm.metrics import METRICS, Interval, Scores, bootstrap, score
+from neurolm.tasks.official_protocol import OfficialScores
+
+RESULTS = "evaluation.json"
+BAND_POWER = "band power"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """Answers for the windows of a split, in the order of recordings and time."""
+
+    labels: tuple[int, ...]
+    probabilities: tuple[tuple[float, ...], ...]
+    subjects: tuple[str, ...]
+    recordings: tuple[str, ...]
+    starts: tuple[float, ...]
+    """Seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intervals:
+    """95 % intervals by bootstrap over subjects; None where a score is not given, or with a single subject."""
+
+    balanced_accuracy: Interval | None = None
+    auroc: Interval | None = None
+    auc_pr: Interval | None = None
+    kappa: Interval | None = None
+    weighted_f1: Interval | None = None
+    ece: Interval | None = None
+    brier: Interval | None = None
+    aurc: Interval | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pooled:
+    """Scores of answers that are pooled by their mean log-odds over the windows that share one label."""
+
+    unit: str
+    """``recording``, or ``stretch`` where recordings have several labels: what is pooled over."""
+    scores: Scores
+    intervals: Intervals = Intervals()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineResult:
+    """One baseline on the same windows."""
+
+    name: str
+    fitted_on: str = ""
+    chosen: str = ""
+    """How its hyper-parameters were chosen."""
+    scores: Scores | None = None
+    intervals: Intervals = Intervals()
+    pooled: Pooled | None = None
+    missing: str = ""
+    """Why there are no scores."""
+    seconds: float | None = field(default=None, compare=False)
+    """Fitting and answering; not written with the results, which are the same every time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint:
+    """Scores at one severity of a disturbance."""
+
+    severity: str
+    balanced_accuracy: float
+    ece: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobustnessCurve:
+    """How answers get worse as the input does."""
+
+    disturbance: str
+    unit: str
+    windows: int
+    points: tuple[CurvePoint, ...]
+    """From undisturbed to worst."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskResult:
+    """One task's figures."""
+
+    task: str
+    question: str
+    options: tuple[str, ...]
+    subjects: int
+    scores: Scores
+    interval: Interval | None
+    """95 % bootstrap interval over subjects of the balanced accuracy; None with a single subject."""
+    baseline: Scores | None
+    """Log band power + logistic regression on the same split; None where it could not be fitted."""
+    chance: float
+    """Balanced accuracy of guessing."""
+    predictions: Predictions
+    official: OfficialScores | None = None
+    """What the authors' protocol makes of the same model and windows, where it was asked for."""
+    intervals: Intervals = Intervals()
+    pooled: Pooled | None = None
+    baselines: tuple[BaselineResult, ...] = ()
+    robustness: tuple[RobustnessCurve, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One model's figures on one split."""
+
+    split: str
+    recipe: str
+    seed: int
+    results: tuple[TaskResult, ...]
+    wording: str = "own"
+    """Whether questions were asked in the cards' own words or in held-out ones."""
+    checks: tuple[str, ...] = ()
+    """What was made sure of before anything was answered."""
+
+
+def save_evaluation(path: Path, evaluation: Evaluation) -> None:
+    """Write an evaluation, without the times, so that the same evaluation gives the same bytes."""
+    results = tuple(
+        replace(r, baselines=tuple(replace(b, seconds=None) for b in r.baselines)) for r in evaluation.results
+    )
+    write_text(path, to_json(replace(evaluation, results=results)))
+
+
+def load_evaluation(path: Path) -> Evaluation:
+    """Read what ``save_evaluation`` wrote, in this or an earlier version."""
+    return load_json(Evaluation, path)
+
+
+def scored(
+    labels: np.ndarray, probabilities: np.ndarray, subjects: tuple[str, ...], *, options: int
+) -> tuple[Scores, Intervals]:
+    """Return scores and their intervals."""
+    found = bootstrap(labels, probabilities, subjects, options=options)
+    return score(labels, probabilities, options=options), Intervals(**{name: found[name] for name in METRICS})
+
+
+assert {f.name for f in fields(Intervals)} == set(METRICS)

@@ -1,0 +1,55 @@
+"""`neurolm evaluate`: what is chosen on the command line reaches the evaluation, and what is written where."""
+
+import shutil
+
+import pytest
+
+from neurolm.cli import FAILED, main
+from neurolm.evaluation.evaluate import RESULTS, load_evaluation
+
+
+@pytest.fixture
+def command(capsys, tmp_path, micro_run):
+    """Evaluates a copy of the run; gives the exit status, what it printed and the copy's folder."""
+    folder = shutil.copytree(micro_run.folder, tmp_path / "run")
+
+    def run(*words: object) -> tuple[int, str, str]:
+        status = main(["evaluate", *map(str, words), "--store", str(micro_run.store), "--threads", "1"])
+        return status, *capsys.readouterr()
+
+    run.folder = folder
+    return run
+
+
+def test_the_model_may_be_named_without_its_flag(command, micro_run):
+    one = command(command.folder, "--baselines", "band-power,majority", "--out", command.folder / "one.json")
+    other = command("--model", command.folder, "--baselines", "band-power,majority", "--out", command.folder / "two")
+    assert one[0] == other[0] == 0
+    assert (command.folder / "one.json").read_bytes() == (command.folder / "two").read_bytes()
+    assert (command.folder / "one.json").read_bytes() == (micro_run.folder / RESULTS).read_bytes()
+    assert "band power" in one[1] and "majority" in one[1] and "ShallowConvNet" not in one[1]
+
+
+def test_part_of_an_evaluation_does_not_take_the_place_of_the_whole(command):
+    whole = (command.folder / RESULTS).read_bytes()
+    status, out, _ = command(command.folder, "--tasks", "events", "--baselines", "none", "--robustness")
+    assert status == 0
+    assert "balanced accuracy of disturbed windows" in out and "shorter windows" in out
+    assert out.splitlines()[-1].endswith(f"events-{RESULTS}")
+    (result,) = load_evaluation(command.folder / f"events-{RESULTS}").results
+    assert (result.task, result.baselines, len(result.robustness)) == ("events", (), 10)
+    assert (command.folder / RESULTS).read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--baselines", "svm"), "unknown baseline 'svm'"),
+        (("--tasks", "sleep"), "was not tuned on the task 'sleep'"),
+        (("--wording", "none"), "--wording"),
+    ],
+)
+def test_what_there_is_not_is_refused(command, words, expected):
+    status, _, error = command(command.folder, *words)
+    assert status == FAILED
+    assert expected in error
