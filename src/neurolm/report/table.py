@@ -26,7 +26,7 @@ def table(evaluation: Evaluation) -> Table:
         justify: Literal["left", "right"] = "left" if name in COLUMNS[:TEXT_COLUMNS] else "right"
         # Broken and shortened headings keep the table within the 80 columns of a plain terminal.
         rows.add_column(
-            name.replace("calibration", "calib.").replace(" ", "\n").replace("95\n", "95 "),
+            name.replace("calibration", "calib.").replace("weighted", "wtd.").replace(" ", "\n").replace("95\n", "95 "),
             justify=justify,
             no_wrap=True,
         )
