@@ -49,7 +49,8 @@ def configuration(variant: str, seed: int, steps: Sequence[int]) -> RunConfig:
     config = recipe("tiny")
     stages = {name: replace(config.stage(name), seed=seed) for name in STAGES}
     for name, count in zip(STAGES[1:], steps, strict=True):
-        stages[name] = replace(stages[name], steps=count, evaluate_every=50, save_every=50)
+        every = 50 if name != "instruct" else max(1, count // 2)  # its validation goes through all tasks
+        stages[name] = replace(stages[name], steps=count, evaluate_every=every, save_every=every)
     if stages["tokenizer"].steps < config.tokenizer.steps:
         tokenizer = replace(config.model.tokenizer, decay=0.95)
         config = replace(config, model=replace(config.model, tokenizer=tokenizer))
@@ -66,9 +67,12 @@ def one(variant: str, seed: int, store: Path, out: Path, steps: Sequence[int]) -
     folder, whole = out / f"{variant.replace(' ', '-')}-{seed}", out / f"{WHOLE}-{seed}"
     if (folder / FIGURES).exists():
         return json.loads((folder / FIGURES).read_text())
-    for stage in {"without text alignment": ("language",)}.get(variant, ("language", "tokenizer")):
-        if variant != WHOLE and not (folder / stage).exists():
-            shutil.copytree(whole / stage, folder / stage)
+    taken = [(out / f"{WHOLE}-0" / "language", folder / "language")]  # one language model for all
+    if variant in ("without pretraining", "without text loss"):
+        taken.append((whole / "tokenizer", folder / "tokenizer"))
+    for source, copy in taken:
+        if source != copy and not copy.exists():
+            shutil.copytree(source, copy)
     run = open_run(folder, config=configuration(variant, seed, steps), store=store, device="cpu")
     texts = read_texts(None)
     train_language(run, texts=texts)

@@ -56,7 +56,7 @@ def store(sources, seconds: float = 3600.0):
         )
         for source in pickle.loads(pickle.dumps(sources))
     ]  # fmt: skip
-    return SimpleNamespace(path="store", rows=rows)
+    return SimpleNamespace(path="store", rows=rows, outlines=rows)
 
 
 V1 = [
