@@ -12,6 +12,7 @@ import torch
 from neurolm.config import STAGES
 from neurolm.data.store import Label, Store
 from neurolm.errors import CheckpointError, ConfigError, StoreError
+from neurolm.evaluation.baselines.fit import QUICK
 from neurolm.evaluation.evaluate import RESULTS, evaluate
 from neurolm.files import PARTIAL
 from neurolm.train.instruct import _examples, train_instruct
@@ -157,7 +158,7 @@ def test_a_finished_run_does_nothing_and_changes_no_file(tmp_path, micro_run):
 def test_the_same_run_again_gives_the_same_bytes_and_another_seed_does_not(tmp_path, micro_run):
     folder = micro_run.copy(tmp_path / "run", without=("instruct", RESULTS))
     train_instruct(begin(micro_run, folder), texts=micro_run.texts)
-    evaluate(folder / "instruct", micro_run.store, out=folder / RESULTS)
+    evaluate(folder / "instruct", micro_run.store, baselines=QUICK, out=folder / RESULTS)
     assert (folder / RESULTS).read_bytes() == (micro_run.folder / RESULTS).read_bytes()
     other = micro_run.copy(tmp_path / "other", without=("instruct", RESULTS, RUN))
     changed = replace(micro_run.config, instruct=replace(micro_run.config.instruct, seed=1))
