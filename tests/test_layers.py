@@ -12,7 +12,7 @@ LAYERS = {
     0: {"errors", "files", "distributed", "montage", "vocab", "batch", "config", "recipes"},
     1: {"data", "model"},
     2: {"tasks", "metrics", "checkpoint", "official", "official_file", "convert", "model_card", "engine"}
-    | {"answering", "answers", "calibration", "novelty", "risk"},
+    | {"answering", "answers", "calibration", "novelty", "risk", "explanation"},
     3: {"train", "evaluation", "verify", "publish", "reading"},
     4: {"api"},
     5: {"__main__", "cli", "demo", "report"},

@@ -26,6 +26,7 @@ from neurolm.data.loader import Document, build_batch, build_patches
 from neurolm.data.text import END_OF_TEXT, TextTokenizer
 from neurolm.engine import generate
 from neurolm.errors import QuestionError
+from neurolm.explanation import Explanation, by_second, effect, occlude
 from neurolm.model.neurolm import NeuroLM
 from neurolm.montage import RATE, REACH
 from neurolm.novelty import Novelty, Range, Ranges, compare, describe
@@ -41,13 +42,15 @@ CHUNK = 64
 """Windows answered at once."""
 FREE_SECONDS = 4
 """Window of a question that no task of the model asks."""
+EXPLAINED = 16
+"""Windows that an explanation looks at."""
 NOT_CALIBRATED = (
     "not calibrated: this checkpoint was made without validation answers; `neurolm calibrate` with the store it was "
     "trained on adds them"
 )
 
-__all__ = ["CHUNK", "FREE_SECONDS", "POLICIES", "REACH", "UNDECIDED", "Answer", "Embedding", "Model", "WindowAnswer",
-           "from_pretrained", "load"]  # fmt: skip
+__all__ = ["CHUNK", "EXPLAINED", "FREE_SECONDS", "POLICIES", "REACH", "UNDECIDED", "Answer", "Embedding", "Explanation",
+           "Model", "WindowAnswer", "from_pretrained", "load"]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +169,84 @@ class Model:
             calibrated=fitted is not None,
             outside=None if unlike is None else unlike.outside,
             notes=prepared.notes + notes + answer.notes,
+        )
+
+    def explain(
+        self,
+        source: str | Path | mne.io.BaseRaw,
+        question: str,
+        *,
+        option: str | None = None,
+        options: Sequence[str] | None = None,
+        windows: int = EXPLAINED,
+        start: float = 0.0,
+        stop: float | None = None,
+        unknown: str = "nearest",
+        unit: str | None = None,
+        mains: float | None = None,
+        channels: Sequence[str] | Mapping[str, str] | None = None,
+        truncated: str = "refuse",
+    ) -> Explanation:
+        """Say which electrodes and seconds carried an answer, by leaving each out in turn.
+
+        Parameters
+        ----------
+        source, question, options, unknown, unit, mains, channels, truncated
+            As of :meth:`ask`.
+        option
+            The option to explain; by default the likeliest over the explained windows.
+        windows
+            Most windows to look at, spread evenly.
+        start, stop
+            Seconds of the recording between which to look; by default all.
+
+        Raises
+        ------
+        QuestionError
+            If the option is none of the question's, no window lies between start and stop, or as of :meth:`ask`.
+        RecordingError
+            As of :meth:`ask`.
+        """
+        task, trained = self._task(question, options)
+        if option is not None and option not in task.labels:
+            raise QuestionError(
+                f"option={option!r}: no answer to this question; choose one of {', '.join(task.labels)}"
+            )
+        if windows < 1:
+            raise QuestionError(f"windows={windows}: at least one window is needed")
+        prepared = prepare(
+            source, self.card, unknown=unknown, unit=unit, mains=mains, channels=channels, truncated=truncated
+        )
+        starts, seconds, notes = window_starts(len(prepared.signal), task.seconds, task.stride, source)
+        end = len(prepared.signal) / RATE if stop is None else stop
+        within = [first for first in starts if start <= first / RATE and first / RATE + seconds <= end]
+        if not within:
+            raise QuestionError(
+                f"start={start:g} s, stop={end:g} s: no window of {seconds} s lies between them in a recording of "
+                f"{len(prepared.signal) / RATE:.1f} s"
+            )
+        within = [within[i] for i in np.unique(np.linspace(0, len(within) - 1, min(windows, len(within))).astype(int))]
+        samples = [prepared.sample(first, seconds) for first in within]
+        prompt = Prompt.of(task, self.text, self.card.run.model.vocabulary.separator)
+        fitted = self.calibration.of(task.name) if trained and self.calibration else None
+        if option is None:
+            plain = likelihoods(self.module, prompt, samples, device=self.device)
+            option = task.labels[int((fitted or TaskCalibration(task=task.name)).pool(plain).argmax())]
+        found = occlude(
+            self.module, prompt, samples, option=task.labels.index(option), device=self.device, calibration=fitted
+        )
+        moments = by_second(found.seconds, [first / RATE for first in within])
+        return Explanation(
+            recording=name_of(source),
+            question=task.question,
+            option=option,
+            log_odds=float(found.whole.mean()),
+            electrodes=prepared.electrodes,
+            electrode_effects=tuple(effect(column) for column in found.electrodes.T),
+            seconds=tuple(moments),
+            second_effects=tuple(moments.values()),
+            starts=tuple(first / RATE for first in within),
+            notes=prepared.notes + notes + (() if trained else ("the model was not tuned on this question",)),
         )
 
     def generate(

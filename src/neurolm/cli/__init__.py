@@ -49,6 +49,10 @@ VERBS = {
         "ask a question about a recording",
         'neurolm ask recording.edf "Is this EEG segment of high workload?" --model runs/mine',
     ),
+    "explain": (
+        "say which electrodes and seconds carried an answer, and draw them",
+        'neurolm explain recording.edf "Is this EEG segment of high workload?" --out picture.png',
+    ),
     "calibrate": (
         "fit temperature and thresholds of a tuned model on the validation people, as training does at its end",
         "neurolm calibrate --model runs/mine --store store",
@@ -67,7 +71,7 @@ DIFFERS, FAILED, PREEMPTED, INTERRUPTED = 1, 2, 75, 130
 SIGTERM, and saved (sysexits.h: try again later); Ctrl-C."""
 _ARGUMENTS = (
     "accept_licence|against|base_url|channels|connections|corpus|device|every|exclude|gpt2|"
-    "hours|include|jobs|mains|options|rate|risk|samples|scheduler|seed|split|subject|subjects|truncated|unit|unknown"
+    "hours|include|jobs|mains|option|options|rate|risk|samples|scheduler|seed|split|start|stop|subject|subjects|truncated|unit|unknown"
 )
 """Arguments of the library that are flags here."""
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}

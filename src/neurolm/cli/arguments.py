@@ -304,7 +304,8 @@ def _evaluate(parser: ArgumentParser) -> None:
     _add_device(parser)
 
 
-def _ask(parser: ArgumentParser) -> None:
+def _add_question(parser: ArgumentParser) -> None:
+    """Add what every question about a recording takes."""
     parser.add_argument("file", type=Path, help="recording in any format that MNE reads")
     parser.add_argument("question", type=str, nargs="?", help="in English")
     parser.add_argument("--model", type=Path | None, help="folder of a run; else $NEUROLM_MODEL, else newest in runs/")
@@ -317,12 +318,26 @@ def _ask(parser: ArgumentParser) -> None:
     )
     _add_unit_and_mains(parser)
     _add_truncated(parser)
+    _add_device(parser)
+
+
+def _ask(parser: ArgumentParser) -> None:
+    _add_question(parser)
     parser.add_argument(
         "--risk", type=float | None, help="largest share of wrong answers, such as 0.1; else the answer is undecided"
     )
     parser.add_argument("--json", action="store_true", help="print the whole answer as JSON")
     parser.add_argument("--generate", type=str | None, metavar="PROMPT", help="continue this text freely as well")
-    _add_device(parser)
+
+
+def _explain(parser: ArgumentParser) -> None:
+    _add_question(parser)
+    parser.add_argument("--option", type=str | None, help="the answer to explain; by default the likeliest")
+    parser.add_argument("--windows", type=int, default=16, help="most windows to look at, spread evenly (16)")
+    parser.add_argument("--start", type=float, default=0.0, help="seconds of the recording from which to look (0)")
+    parser.add_argument("--stop", type=float | None, help="seconds up to which to look; by default all")
+    parser.add_argument("--out", type=Path | None, help="picture to draw, such as picture.png")
+    parser.add_argument("--json", action="store_true", help="print the whole explanation as JSON")
 
 
 def _calibrate(parser: ArgumentParser) -> None:
@@ -388,6 +403,7 @@ _ADD = {
     "runs": _runs,
     "evaluate": _evaluate,
     "ask": _ask,
+    "explain": _explain,
     "calibrate": _calibrate,
     "convert": _convert,
     "verify": _verify,

@@ -14,6 +14,7 @@ from rich.table import Column
 if TYPE_CHECKING:
     from neurolm.api import Answer
     from neurolm.data.progress import Progress as Preparation
+    from neurolm.explanation import Explanation
     from neurolm.train.loop import Progress as Training
 
 NOT_LOSSES = ("lr", "gradient_norm", "codes_used", "code_perplexity", "dead_codes")
@@ -160,6 +161,27 @@ def answer_lines(answer: Answer, *, characters: str = "█░", lines: int = TIM
         shown = row(answer.options[best], probabilities[best])
         out.append(f"  {duration(start):>7} – {duration(stop):<7}  {shown}{_sure(answer, start, stop)}")
     return [*out, *([""] if answer.notes else []), *(f"note: {note}" for note in answer.notes)]
+
+
+def explanation_lines(explanation: Explanation, *, most: int = 8) -> list[str]:
+    """Write an explanation for a terminal: the electrodes and seconds with the largest effects, and the notes."""
+    out = [
+        explanation.question,
+        f"{explanation.option}, log-odds {explanation.log_odds:+.2f} over {len(explanation.starts)} windows",
+        explanation.recording,
+    ]
+    electrodes = list(zip(explanation.electrodes, explanation.electrode_effects, strict=False))
+    moments = [
+        (f"{duration(second)}", effect)
+        for second, effect in zip(explanation.seconds, explanation.second_effects, strict=True)
+    ]
+    for what, effects in (("electrode", electrodes), ("second", moments)):
+        if effects:
+            out += ["", f"fall of the log-odds without each {what}, largest first (± SD over windows)"]
+        for name, effect in sorted(effects, key=lambda pair: -abs(pair[1].mean))[:most]:
+            spread = f" ± {effect.spread:.2f}" if effect.windows > 1 else ""
+            out.append(f"  {name:>7}  {effect.mean:+.2f}{spread}")
+    return [*out, *([""] if explanation.notes else []), *(f"note: {note}" for note in explanation.notes)]
 
 
 def _sure(answer: Answer, start: float, stop: float) -> str:

@@ -15,7 +15,7 @@ from neurolm.cli import as_flags, corpora, data, inspect, runs, store, tasks, tr
 from neurolm.cli.arguments import parse
 from neurolm.cli.given import listed, needed, set_threads
 from neurolm.cli.settings import begun_config, run_config, settings_text
-from neurolm.cli.show import Display, answer_lines, bar_characters
+from neurolm.cli.show import Display, answer_lines, bar_characters, explanation_lines
 from neurolm.config import to_json
 from neurolm.errors import CheckpointError, ConfigError, QuestionError, RecordingError
 
@@ -123,6 +123,30 @@ def _evaluate(arguments: Namespace) -> None:
 def _listed(names: str) -> list[str] | None:
     """Names as a list; None for all."""
     return None if names == "all" else [] if names == "none" else listed(names)
+
+
+def _explain(arguments: Namespace) -> None:
+    if not arguments.file.exists():
+        raise RecordingError(f"{arguments.file}: no such file; give the path of a recording")
+    folder = find_model(arguments.model)
+    set_threads(arguments.threads)
+
+    from neurolm.api import load
+
+    model = load(folder, device=arguments.device)
+    if arguments.question is None:
+        raise QuestionError(f"what is the question? {folder} knows: {'; '.join(model.questions)}")
+    how = {name: arguments[name] for name in ("unknown", "unit", "mains", "truncated", "option", "windows", "start",
+                                              "stop")}  # fmt: skip
+    how["channels"] = channels(arguments.channels)
+    found = model.explain(arguments.file, arguments.question, options=listed(arguments.options), **how)
+    if arguments.out is not None:
+        from neurolm.report.explanation import save_picture
+
+        save_picture(found, arguments.out)
+    print(to_json(found) if arguments.json else "\n".join(explanation_lines(found)))
+    if arguments.out is not None and not arguments.json:
+        print(arguments.out)
 
 
 def _calibrate(arguments: Namespace) -> None:
@@ -313,6 +337,7 @@ _RUN = {
     "runs": runs.runs,
     "evaluate": _evaluate,
     "ask": _ask,
+    "explain": _explain,
     "calibrate": _calibrate,
     "convert": _convert,
     "verify": _verify,

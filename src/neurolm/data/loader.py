@@ -31,11 +31,13 @@ class Sample:
     second: np.ndarray
     """int64 (seconds · channels,)."""
     source: str = ""
+    length: int = 0
+    """Seconds of the window where its last ones have no patch; 0: up to the last patch."""
 
     @property
     def seconds(self) -> int:
         """Length of the window."""
-        return int(self.second[-1]) + 1
+        return self.length or int(self.second[-1]) + 1
 
     @property
     def channels(self) -> int:
