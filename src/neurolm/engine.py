@@ -68,7 +68,7 @@ def score_options(model: NeuroLM, batch: Batch, options: Sequence[Sequence[int]]
     if not options or not all(options):
         raise QuestionError(f"options must be non-empty lists of tokens, not {[list(option) for option in options]}")
     with _evaluating(model):
-        return _continue(model, read_prefix(model, batch, room=max(map(len, options)) - 1), options)
+        return score_after(model, read_prefix(model, batch, room=max(map(len, options)) - 1), options)
 
 
 def predict(model: NeuroLM, batch: Batch, options: Sequence[Sequence[int]]) -> Tensor:
@@ -171,8 +171,8 @@ def read_prefix(model: NeuroLM, batch: Batch, *, room: int = 0) -> Prefix:
     )
 
 
-def _continue(model: NeuroLM, prefix: Prefix, options: Sequence[Sequence[int]]) -> Tensor:
-    """Log-likelihood of each option for each document, (documents, options).
+def score_after(model: NeuroLM, prefix: Prefix, options: Sequence[Sequence[int]]) -> Tensor:
+    """Log-likelihood of each option after what was read, float32 (documents, options).
 
     All options go through the model in one pass, side by side after the prefix: none sees another.
     """
