@@ -71,7 +71,8 @@ class Part:
     def pooled(self, fitted: TaskCalibration) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities of the stretches, and their labels."""
         _, first, number = np.unique(self.stretches, return_index=True, return_inverse=True)
-        return pool_stretches(fitted, self.found, number), self.labels[first]
+        logs = fitted.log_probabilities(self.found)
+        return pool_stretches(logs, number, correlation=fitted.correlation), self.labels[first]
 
 
 def nll(probabilities: np.ndarray, labels: np.ndarray) -> float:

@@ -60,9 +60,7 @@ def test_pooling_counts_windows_by_what_is_new_in_them():
         found, labels, person = answers(300, windows=8, temperature=1.0, own=own, seed=seed)
         loss = {
             rho: nll(
-                calibration.pool_stretches(
-                    TaskCalibration(task="t", temperature=fitted[own].temperature, correlation=rho), found, person
-                ),
+                calibration.pool_stretches(fitted[own].log_probabilities(found), person, correlation=rho),
                 labels[::8],
             )
             for rho in (0.0, fitted[own].correlation, 1.0)

@@ -86,16 +86,11 @@ class TaskCalibration:
 
     def weight(self, windows: int) -> float:
         """How many independent windows so many windows of a stretch are worth."""
-        return windows / (1 + (windows - 1) * self.correlation)
+        return float(worth(windows, self.correlation))
 
     def pool(self, likelihoods: np.ndarray) -> np.ndarray:
-        """Probability of each option over all windows of a stretch, shape (options,); from shape (windows, options).
-
-        The mean of the windows' log-odds (not of their probabilities, which would let no window be surer than the
-        rest), times the number of independent windows.
-        """
-        mean = self.log_probabilities(likelihoods).mean(axis=-2)
-        return softmax(mean * self.weight(np.shape(likelihoods)[-2]), axis=-1)
+        """Probability of each option over all windows of a stretch, shape (options,); from shape (windows, options)."""
+        return pool(self.log_probabilities(likelihoods), correlation=self.correlation)
 
     def interval(self, likelihoods: np.ndarray, *, overlap: float = 1.0) -> tuple[float, float] | None:
         """Where the pooled probability of the likeliest option would lie for other EEG of the same recording.
@@ -143,6 +138,39 @@ class Calibration:
         return next((found for found in self.tasks if found.task == task), None)
 
 
+def worth(windows: int | np.ndarray, correlation: float) -> np.ndarray:
+    """How many independent windows so many windows of a stretch are worth."""
+    windows = np.asarray(windows)
+    return windows / (1 + (windows - 1) * correlation)
+
+
+def pool(log_probabilities: np.ndarray, *, correlation: float = 1.0) -> np.ndarray:
+    """Probability of each option over all windows of a stretch.
+
+    The mean of the windows' log-odds (not of their probabilities, which would let no window be surer than the rest),
+    times the number of independent windows.
+
+    Parameters
+    ----------
+    log_probabilities
+        Of the windows, shape (windows, options).
+    correlation
+        ρ: 1 counts all windows as one.
+
+    Returns
+    -------
+    np.ndarray
+        float64 (options,).
+    """
+    return softmax(log_probabilities.mean(axis=0) * worth(len(log_probabilities), correlation))
+
+
+def pool_stretches(log_probabilities: np.ndarray, stretch: np.ndarray, *, correlation: float = 1.0) -> np.ndarray:
+    """Pool every stretch, float64 (stretches, options); ``stretch`` numbers each window's from 0."""
+    parts = (log_probabilities[stretch == number] for number in range(stretch.max() + 1))
+    return np.array([pool(part, correlation=correlation) for part in parts])
+
+
 def fit(
     task: str,
     likelihoods: np.ndarray,
@@ -181,17 +209,12 @@ def fit(
         subjects=len(names),
     )
     fitted = replace(fitted, correlation=_correlation(fitted, likelihoods, labels[first], stretch))
-    pooled = pool_stretches(fitted, likelihoods, stretch)
+    pooled = pool_stretches(fitted.log_probabilities(likelihoods), stretch, correlation=fitted.correlation)
     return replace(
         fitted,
         per_window=operating_points(fitted.probabilities(likelihoods), labels, subject, overlap=overlap),
         pooled=operating_points(pooled, labels[first], subject[first]),
     )
-
-
-def pool_stretches(calibration: TaskCalibration, likelihoods: np.ndarray, stretch: np.ndarray) -> np.ndarray:
-    """Pooled probabilities of stretches, shape (stretches, options); ``stretch`` numbers each window's from 0."""
-    return np.array([calibration.pool(likelihoods[stretch == number]) for number in range(stretch.max() + 1)])
 
 
 def _temperature(likelihoods: np.ndarray, labels: np.ndarray, independent: float) -> float:
@@ -213,7 +236,7 @@ def _correlation(fitted: TaskCalibration, likelihoods: np.ndarray, labels: np.nd
     count, labels = count[several], labels[several]
 
     def loss(correlation: float) -> float:
-        scaled = mean * (count / (1 + (count - 1) * correlation))[:, None]
+        scaled = mean * worth(count, correlation)[:, None]
         given = log_softmax(scaled, axis=1)[np.arange(len(labels)), labels]
         return float(-given.sum() - CORRELATION_PRIOR * np.log(correlation))
 

@@ -135,7 +135,7 @@ def evaluate(
             names, opened, task, splits[task.name], windows[task.name], tokenizer=module.tokenizer, device=device,
             cache=cache, progress=progress,
         )  # fmt: skip
-        result = _result(opened, asked, windows[task.name], predictions, beside)
+        result = _result(asked, windows[task.name], predictions, beside, calibrated)
         if protocol == OFFICIAL:
             answers = _written_answers(module, prompt, opened, asked, windows[task.name], device, text)
             official = score_hard(predictions.labels, answers, options=len(task.options))
@@ -215,12 +215,17 @@ def _written_answers(
 
 
 def _result(
-    store: Store, task: Task, windows: Sequence[Window], predictions: Predictions, beside: Sequence[Answers]
+    task: Task,
+    windows: Sequence[Window],
+    predictions: Predictions,
+    beside: Sequence[Answers],
+    fitted: TaskCalibration | None,
 ) -> TaskResult:
     labels, probability = np.array(predictions.labels), np.array(predictions.probabilities)
     options = len(task.options)
     scores, intervals = scored(labels, probability, predictions.subjects, options=options)
-    baselines = tuple(_baseline(store, windows, predictions, found, options) for found in beside)
+    correlation = 1.0 if fitted is None else fitted.correlation
+    baselines = tuple(_baseline(windows, predictions, found, options) for found in beside)
     return TaskResult(
         task=task.name,
         question=task.question,
@@ -232,14 +237,12 @@ def _result(
         chance=1 / options,
         predictions=predictions,
         intervals=intervals,
-        pooled=pooled(store, windows, predictions.labels, probability),
+        pooled=pooled(windows, predictions.labels, probability, correlation=correlation),
         baselines=baselines,
     )
 
 
-def _baseline(
-    store: Store, windows: Sequence[Window], predictions: Predictions, found: Answers, options: int
-) -> BaselineResult:
+def _baseline(windows: Sequence[Window], predictions: Predictions, found: Answers, options: int) -> BaselineResult:
     if found.missing:
         return BaselineResult(name=found.name, missing=found.missing)
     probability = np.array(found.probabilities)
@@ -250,6 +253,6 @@ def _baseline(
         chosen=found.chosen,
         scores=scores,
         intervals=intervals,
-        pooled=pooled(store, windows, predictions.labels, probability),
+        pooled=pooled(windows, predictions.labels, probability),
         seconds=found.seconds,
     )

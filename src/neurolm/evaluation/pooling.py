@@ -1,8 +1,4 @@
-"""One answer for all windows that share a label: the mean of their log-odds.
-
-The mean log-odds of windows is their geometric mean, normalised: a window that is sure counts more than one that is
-not.
-"""
+"""One answer for all windows that share a label, by the rule of :mod:`neurolm.calibration`, and its scores."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from neurolm.data.store import Store
+from neurolm.calibration import pool_stretches
 from neurolm.data.windows import Window
 from neurolm.evaluation.results import Pooled, scored
 
@@ -18,14 +14,7 @@ _LEAST = 1e-12
 """Least probability, so that one window cannot rule an answer out for all."""
 
 
-def pool(probabilities: np.ndarray) -> np.ndarray:
-    """Pool the probabilities of windows, shape (windows, options) → (options,)."""
-    mean = np.log(np.maximum(probabilities, _LEAST)).mean(axis=0)
-    odds = np.exp(mean - mean.max())
-    return odds / odds.sum()
-
-
-def units(store: Store, windows: Sequence[Window], labels: Sequence[int]) -> tuple[str, list[tuple[object, ...]]]:
+def units(windows: Sequence[Window], labels: Sequence[int]) -> tuple[str, list[tuple[object, ...]]]:
     """Return what shares a label, and each window's: the recording, or where those have several labels the stretch."""
     seen: dict[int, set[int]] = {}
     for window, label in zip(windows, labels, strict=True):
@@ -35,16 +24,30 @@ def units(store: Store, windows: Sequence[Window], labels: Sequence[int]) -> tup
     return "stretch", [(w.recording, *w.span) for w in windows]
 
 
-def pooled(store: Store, windows: Sequence[Window], labels: Sequence[int], probabilities: np.ndarray) -> Pooled:
-    """Pool the answers of every recording or stretch, and score them."""
-    unit, keys = units(store, windows, labels)
-    groups: dict[tuple[object, ...], list[int]] = {}
-    for place, key in enumerate(keys):
-        groups.setdefault(key, []).append(place)
-    firsts = [places[0] for places in groups.values()]
+def pooled(
+    windows: Sequence[Window],
+    labels: Sequence[int],
+    probabilities: np.ndarray,
+    *,
+    correlation: float = 1.0,
+) -> Pooled:
+    """Pool the answers of every recording or stretch, and score them.
+
+    Parameters
+    ----------
+    probabilities
+        Of the windows, shape (windows, options).
+    correlation
+        How much the windows of a stretch say the same, where that was fitted.
+    """
+    unit, keys = units(windows, labels)
+    number = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+    stretch = np.array([number[key] for key in keys])
+    firsts = np.unique(stretch, return_index=True)[1]
+    logs = np.log(np.maximum(probabilities, _LEAST))
     scores, intervals = scored(
         np.array([labels[i] for i in firsts]),
-        np.stack([pool(probabilities[places]) for places in groups.values()]),
+        pool_stretches(logs, stretch, correlation=correlation),
         tuple(windows[i].subject for i in firsts),
         options=probabilities.shape[1],
     )
