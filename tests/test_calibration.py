@@ -97,12 +97,12 @@ def test_intervals_cover_the_recording_they_are_a_part_of():
 
 
 def test_it_comes_back_from_its_file_and_may_be_missing(tmp_path):
-    assert calibration.load(tmp_path) is None
+    assert Calibration.load(tmp_path) is None
     found, labels, person = answers(30, windows=4, temperature=1.5, own=0.5)
     kept = Calibration(tasks=(fit("t", found, labels, stretches=names(person), subjects=names(person)),))
-    calibration.save(kept, tmp_path)
-    assert calibration.load(tmp_path) == kept and kept.of("t") == kept.tasks[0] and kept.of("u") is None
-    path = tmp_path / calibration.FILE
+    kept.save(tmp_path)
+    assert Calibration.load(tmp_path) == kept and kept.of("t") == kept.tasks[0] and kept.of("u") is None
+    path = tmp_path / Calibration.FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
     with pytest.raises(CheckpointError, match="format 2"):
-        calibration.load(tmp_path)
+        Calibration.load(tmp_path)

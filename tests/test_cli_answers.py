@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from edfio import Edf, EdfSignal
 
-from neurolm import calibration, novelty
+from neurolm.calibration import Calibration
 from neurolm.cli import main
+from neurolm.novelty import Ranges
 
 QUESTION = "Is this EEG segment of high workload?"
 
@@ -52,7 +53,7 @@ def test_explaining_prints_and_draws(micro_run, file, capsys, tmp_path):
 def test_an_older_checkpoint_is_calibrated_afterwards(micro_run, file, capsys, tmp_path):
     """The files come back as training wrote them; without them the answer says so."""
     folder = micro_run.copy(tmp_path / "run")
-    names = (calibration.FILE, novelty.FILE)
+    names = (Calibration.FILE, Ranges.FILE)
     before = [(folder / "instruct" / name).read_bytes() for name in names]
     for name in names:
         (folder / "instruct" / name).unlink()

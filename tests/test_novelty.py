@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neurolm import novelty
 from neurolm.data.loader import Sample, sample_from
 from neurolm.novelty import BANDS, FEATURES, Range, Ranges, compare, describe, measure_range
 
@@ -74,7 +73,7 @@ def test_a_single_wild_electrode_is_seen(known):
 
 
 def test_it_comes_back_from_its_file_and_may_be_missing(known, tmp_path):
-    assert novelty.load(tmp_path) is None
-    novelty.save(Ranges(tasks=(known,)), tmp_path)
-    assert novelty.load(tmp_path) == Ranges(tasks=(known,))
-    assert (tmp_path / novelty.FILE).stat().st_size < 4000
+    assert Ranges.load(tmp_path) is None
+    Ranges(tasks=(known,)).save(tmp_path)
+    assert Ranges.load(tmp_path) == Ranges(tasks=(known,))
+    assert (tmp_path / Ranges.FILE).stat().st_size < 4000

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from neurolm import calibration, novelty
 from neurolm.answering import Prompt, likelihoods
 from neurolm.answers import UNDECIDED, Answer, WindowAnswer, conclude
 from neurolm.batch import PADDING
@@ -75,8 +74,8 @@ class Model:
     ) -> None:
         self.module, self.card, self.text, self.device = module.to(device).eval(), card, text, device
         self.folder = folder
-        self.calibration: Calibration | None = None if folder is None else calibration.load(folder)
-        self.ranges: Ranges | None = None if folder is None else novelty.load(folder)
+        self.calibration: Calibration | None = None if folder is None else Calibration.load(folder)
+        self.ranges: Ranges | None = None if folder is None else Ranges.load(folder)
 
     @property
     def questions(self) -> tuple[str, ...]:

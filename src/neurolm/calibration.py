@@ -18,20 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, logit, softmax
 from scipy.stats import t as student
 
-from neurolm.config import load_json, to_json
-from neurolm.errors import CheckpointError
-from neurolm.files import write_text
+from neurolm.checkpoint import Beside
 from neurolm.risk import NO_POINTS, Points, design_effect, operating_points
 
-FILE = "calibration.json"
-FORMAT = 1
 TEMPERATURE_SPREAD = 0.2
 """Standard deviation of the prior on the logarithm of the temperature."""
 LEAST_STRETCHES = 20
@@ -127,10 +122,11 @@ class TaskCalibration:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Calibration:
+class Calibration(Beside):
     """Calibrations of all tasks of a model."""
 
-    format: int = FORMAT
+    FILE = "calibration.json"
+
     tasks: tuple[TaskCalibration, ...] = ()
 
     def of(self, task: str) -> TaskCalibration | None:
@@ -241,27 +237,3 @@ def _correlation(fitted: TaskCalibration, likelihoods: np.ndarray, labels: np.nd
         return float(-given.sum() - CORRELATION_PRIOR * np.log(correlation))
 
     return float(minimize_scalar(loss, bounds=(1e-3, 1.0), method="bounded").x)
-
-
-def save(calibration: Calibration, folder: Path) -> None:
-    """Write a checkpoint's calibration."""
-    write_text(folder / FILE, to_json(calibration))
-
-
-def load(folder: Path) -> Calibration | None:
-    """Read a checkpoint's calibration; None where it has none, as checkpoints of earlier versions.
-
-    Raises
-    ------
-    CheckpointError
-        If it is of a later format.
-    ConfigError
-        If it is damaged.
-    """
-    path = folder / FILE
-    if not path.is_file():
-        return None
-    found = load_json(Calibration, path)
-    if found.format != FORMAT:
-        raise CheckpointError(f"{path}: format {found.format}, this version reads {FORMAT}: use a later neurolm")
-    return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Self
 
 import torch
 from safetensors import SafetensorError
@@ -49,6 +50,39 @@ class Card:
     """First 16 digits of the content hash of every recording of theirs: not to be tested on, whatever the name."""
     corpora: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """A JSON file beside a checkpoint's weights, which a checkpoint may have or not."""
+
+    FILE: ClassVar[str]
+    """Its name."""
+
+    format: int = FORMAT
+
+    def save(self, folder: Path) -> None:
+        """Write it into a checkpoint's folder."""
+        write_text(folder / self.FILE, to_json(self))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self | None:
+        """Read that of a checkpoint; None where it has none, as checkpoints of earlier versions.
+
+        Raises
+        ------
+        CheckpointError
+            If it is of a later format.
+        ConfigError
+            If it is damaged.
+        """
+        path = folder / cls.FILE
+        if not path.is_file():
+            return None
+        found = load_json(cls, path)
+        if found.format != FORMAT:
+            raise CheckpointError(f"{path}: format {found.format}, this version reads {FORMAT}: use a later neurolm")
+        return found
 
 
 def save_checkpoint(

@@ -10,18 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from neurolm.config import load_json, to_json
+from neurolm.checkpoint import Beside
 from neurolm.data.loader import Sample
-from neurolm.errors import CheckpointError
-from neurolm.files import write_text
 from neurolm.montage import PATCH, RATE, SCALE
 
-FILE = "training_range.json"
-FORMAT = 1
 BANDS = {"delta": (1, 4), "theta": (4, 8), "alpha": (8, 13), "beta": (13, 30), "gamma": (30, 45)}
 """Hz; the last one ends below the mains of either continent."""
 STATISTICS = ("typical electrode", "strongest electrode")
@@ -58,10 +53,11 @@ class Range:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ranges:
+class Ranges(Beside):
     """Ranges of all tasks of a model."""
 
-    format: int = FORMAT
+    FILE = "training_range.json"
+
     tasks: tuple[Range, ...] = ()
 
     def of(self, task: str) -> Range | None:
@@ -149,27 +145,3 @@ def compare(known: Range, features: np.ndarray) -> Novelty:
         "probabilities that are too sure"
     )
     return Novelty(outside=outside, warning=warning)
-
-
-def save(ranges: Ranges, folder: Path) -> None:
-    """Write a checkpoint's training ranges."""
-    write_text(folder / FILE, to_json(ranges))
-
-
-def load(folder: Path) -> Ranges | None:
-    """Read a checkpoint's training ranges; None where it has none, as checkpoints of earlier versions.
-
-    Raises
-    ------
-    CheckpointError
-        If they are of a later format.
-    ConfigError
-        If they are damaged.
-    """
-    path = folder / FILE
-    if not path.is_file():
-        return None
-    found = load_json(Ranges, path)
-    if found.format != FORMAT:
-        raise CheckpointError(f"{path}: format {found.format}, this version reads {FORMAT}: use a later neurolm")
-    return found

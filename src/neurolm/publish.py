@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from neurolm import calibration, novelty
+from neurolm.calibration import Calibration
 from neurolm.checkpoint import CONFIG, WEIGHTS, Card, save_checkpoint
 from neurolm.config import STAGES, to_json
 from neurolm.data.text import TOKENIZER_FILE, TextTokenizer
@@ -19,9 +19,10 @@ from neurolm.evaluation.evaluate import RESULTS, Evaluation, Predictions, load_e
 from neurolm.files import write_text
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model_card import FILE, model_card
+from neurolm.novelty import Ranges
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-_BESIDE = (calibration.FILE, novelty.FILE)
+_BESIDE = (Calibration.FILE, Ranges.FILE)
 """Files that a checkpoint may have or not."""
 _FILES = [CONFIG, WEIGHTS, TOKENIZER_FILE, FILE, RESULTS, *_BESIDE]
 

@@ -162,12 +162,12 @@ def test_a_file_of_an_earlier_version_is_read(tmp_path, micro_run, evaluation):
 
 def test_a_windows_answer_does_not_depend_on_the_others(micro_run, evaluation):
     """Each window alone gets the probabilities it got among the others."""
-    from neurolm import calibration
     from neurolm.answering import Prompt, answer
+    from neurolm.calibration import Calibration
     from neurolm.checkpoint import load_neurolm
 
     model, card, text = load_neurolm(micro_run.folder / "instruct")
-    store, fitted = Store(micro_run.store), calibration.load(micro_run.folder / "instruct")
+    store, fitted = Store(micro_run.store), Calibration.load(micro_run.folder / "instruct")
     assert fitted is not None
     for task, result in zip(card.tasks, evaluation.results, strict=True):
         prompt = Prompt.of(task, text, card.run.model.vocabulary.separator)

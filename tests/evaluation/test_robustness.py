@@ -5,7 +5,7 @@ import pytest
 from scipy.signal import welch
 
 from neurolm.answering import Prompt, answer
-from neurolm.calibration import load as load_calibration
+from neurolm.calibration import Calibration
 from neurolm.checkpoint import load_neurolm
 from neurolm.data.loader import read_sample
 from neurolm.data.store import Store
@@ -85,7 +85,7 @@ def test_references_are_subtracted(signal):
 def test_curves_begin_with_the_answers_to_the_undisturbed_windows(micro_run):
     model, card, text = load_neurolm(micro_run.folder / "instruct")
     store, task = Store(micro_run.store), card.tasks[0]
-    fitted = load_calibration(micro_run.folder / "instruct").of(task.name)
+    fitted = Calibration.load(micro_run.folder / "instruct").of(task.name)
     windows = task.windows(store, task.split(store), "test")
     prompt, cpu = Prompt.of(task, text, card.run.model.vocabulary.separator), next(model.parameters()).device
     curves = robustness_curves(model, prompt, store, task, windows, card, cpu, calibration=fitted)

@@ -154,7 +154,8 @@ def _calibrate(arguments: Namespace) -> None:
     store = needed(arguments, "store", "the store the run was trained on")
     set_threads(arguments.threads)
 
-    from neurolm import calibration, novelty
+    from neurolm.calibration import Calibration
+    from neurolm.novelty import Ranges
     from neurolm.train.calibrate import calibrate
     from neurolm.train.run import choose_device
 
@@ -164,8 +165,8 @@ def _calibrate(arguments: Namespace) -> None:
             f"{task.task}: temperature {task.temperature:.2f}, windows of a stretch correlated {task.correlation:.2f}; "
             f"from {task.windows} windows, {task.stretches} stretches, {task.subjects} people"
         )
-    print(model / calibration.FILE)
-    print(model / novelty.FILE)
+    print(model / Calibration.FILE)
+    print(model / Ranges.FILE)
 
 
 def _ask(arguments: Namespace) -> None:

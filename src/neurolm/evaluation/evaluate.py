@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neurolm import calibration
 from neurolm.answering import Prompt, answer
-from neurolm.calibration import TaskCalibration
+from neurolm.calibration import Calibration, TaskCalibration
 from neurolm.checkpoint import Card, load_neurolm
 from neurolm.data.loader import build_batch, read_sample
 from neurolm.data.store import Store
@@ -116,7 +115,7 @@ def evaluate(
     if protocol == OFFICIAL:
         for task in chosen:
             words(task)  # an error comes before the work
-    opened, fitted = Store(store), calibration.load(model)
+    opened, fitted = Store(store), Calibration.load(model)
     splits = {task.name: task.split(opened) for task in chosen}
     windows = {task.name: held_out_windows(task, opened, splits[task.name], split, card) for task in chosen}
     if pretrained_on:

@@ -67,7 +67,7 @@ def calibrate(folder: Path, store: Path | str, *, device: torch.device | None = 
 
 def is_calibrated(folder: Path) -> bool:
     """Whether both files are there."""
-    return (folder / calibration.FILE).is_file() and (folder / novelty.FILE).is_file()
+    return (folder / Calibration.FILE).is_file() and (folder / Ranges.FILE).is_file()
 
 
 def calibrate_run(folder: Path, run: Run) -> Calibration:
@@ -76,9 +76,9 @@ def calibrate_run(folder: Path, run: Run) -> Calibration:
     module.to(run.device)
     ranges = tuple(found for task in card.tasks if (found := training_range(run, task)) is not None)
     fitted = tuple(fit for task in card.tasks if (fit := calibrate_task(module, text, run, task)) is not None)
-    novelty.save(Ranges(tasks=ranges), folder)
+    Ranges(tasks=ranges).save(folder)
     done = Calibration(tasks=fitted)
-    calibration.save(done, folder)
+    done.save(folder)
     return done
 
 
