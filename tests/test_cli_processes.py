@@ -11,7 +11,7 @@ import time
 from neurolm.cli import PREEMPTED
 from neurolm.train.rows import read_log
 
-DEADLINE = 90.0
+DEADLINE = 250.0
 """Seconds for all of it."""
 
 

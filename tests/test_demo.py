@@ -72,7 +72,7 @@ class Commands:
 
     def stop(self) -> None:
         """End the server."""
-        self.server.communicate(timeout=60)
+        self.server.communicate(timeout=250)
 
 
 @pytest.fixture(scope="module")

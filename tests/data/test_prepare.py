@@ -165,7 +165,7 @@ def test_a_kill_at_every_write_changes_nothing(recordings, uninterrupted, tmp_pa
     out, kills = tmp_path / "s", 0
     while kills < 40:  # each run gets at least one write further: settings, signal, state …, shard, manifest, index
         process = start(tmp_path, recordings, out, 1, moment, left)
-        process.join(60)
+        process.join(250)
         if process.exitcode == 0:
             break
         assert process.exitcode == -signal.SIGKILL

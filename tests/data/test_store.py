@@ -146,14 +146,14 @@ def test_a_store_travels_to_other_processes(tmp_path):
     opened.read(0, 0, 1)
     assert pickle.loads(pickle.dumps(opened)).read(0, 42, 1)[0, 0] == 42
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        counts = pool.apply_async(opened.read, (0, 42, 1)).get(timeout=60)
+        counts = pool.apply_async(opened.read, (0, 42, 1)).get(timeout=250)
     np.testing.assert_array_equal(counts, [[42, 10]])
     # Another thread of the parent may hold the locks when it forks; they must not hold up the child.
     ours, theirs = multiprocessing.Pipe()
     with opened._access._lock, opened.rows._lock:
         child = multiprocessing.get_context("fork").Process(target=_read_in_fork, args=(opened, theirs))
         child.start()
-    assert ours.poll(30)
+    assert ours.poll(120)
     assert ours.recv() == ([[42, 10]], "c/x")
     child.join()
 

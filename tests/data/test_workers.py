@@ -46,9 +46,16 @@ def test_workers_use_one_thread_and_leave_the_environment_alone(monkeypatch):
 def test_a_script_without_guard_is_told_what_to_do(tmp_path: Path):
     script = tmp_path / "script.py"
     script.write_text(
-        "import math\nfrom neurolm.data.workers import Workers\nlist(Workers(2).each(math.sqrt, [1.0, 2.0]))\n"
+        "import atexit, math, time\n"
+        "from multiprocessing import current_process\n"
+        "from neurolm.data.workers import Workers\n"
+        "if current_process().name == 'MainProcess':\n"
+        "    atexit.register(time.sleep, 1)  # ends later than a worker could complain\n"
+        "elif current_process().name == 'SpawnProcess-1':\n"
+        "    time.sleep(0.5)  # complains later than the other\n"
+        "list(Workers(2).each(math.sqrt, [1.0, 2.0]))\n"
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=250)
     assert done.returncode == 1
     assert done.stderr.rstrip().splitlines()[-1].startswith(f"neurolm.errors.{StoreError.__name__}")
     assert "if __name__ == '__main__':" in done.stderr

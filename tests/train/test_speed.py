@@ -29,16 +29,21 @@ def test_the_share_of_the_devices_rate_is_that_of_the_operations_and_the_time(tm
     assert read_rows(tmp_path / "speed.jsonl") == [row]
 
 
-def test_validating_and_saving_are_no_training_and_a_row_holds_its_own_steps(tmp_path):
+def test_validating_and_saving_are_no_training_and_a_row_holds_its_own_steps(tmp_path, monkeypatch):
+    matrix_rate(CPU)  # measured before the clock is ours
+    now = 100.0
+    monkeypatch.setattr("neurolm.train.speed.time.perf_counter", lambda: now)
     speed = Speedometer(tmp_path / "speed.jsonl", device=CPU, first=0, steps=4)
+    now += 0.5
     speed.stepped(100, waited=0.0)
     with speed.apart():
-        time.sleep(0.3)
+        now += 3.0
     first = speed.write(1)
-    assert first["step_seconds"] < 0.2 and first["seconds"] >= 0.3
+    assert first["step_seconds"] == pytest.approx(0.5) and first["seconds"] == pytest.approx(3.5)
+    now += 0.25
     speed.stepped(7, waited=0.0)
     second = speed.write(2)
-    assert second["tokens_per_second"] * second["step_seconds"] == pytest.approx(7)
+    assert second["step_seconds"] == pytest.approx(0.25) and second["tokens_per_second"] == pytest.approx(28)
     assert speed.write(2) == {}  # a resumed run evaluates before its first step
     assert len((tmp_path / "speed.jsonl").read_text().splitlines()) == 2
 

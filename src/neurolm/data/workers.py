@@ -53,9 +53,7 @@ class Workers:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for worker in self._all:
-            worker.stop()
-        self._all = []
+        self._stop()
 
     def each(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Crash]]:
         """Apply a function to items.
@@ -113,7 +111,11 @@ class Workers:
                 idle.append(self._all[-1])
             while idle and (queue or (again and not busy)):
                 worker, item = idle.pop(), (queue or again).popleft()
-                worker.give(function, item)
+                try:
+                    worker.give(function, item)
+                except StoreError:
+                    self._stop()  # before the error is shown: what workers print would end up below it
+                    raise
                 busy[worker.connection] = worker, item
             for connection in wait(list(busy)):
                 assert isinstance(connection, Connection)
@@ -133,6 +135,11 @@ class Workers:
                 else:
                     yield item, result
                 idle.append(worker)
+
+    def _stop(self) -> None:
+        for worker in self._all:
+            worker.stop()
+        self._all = []
 
 
 @dataclass(frozen=True)
