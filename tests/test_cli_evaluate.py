@@ -41,6 +41,14 @@ def test_part_of_an_evaluation_does_not_take_the_place_of_the_whole(command):
     assert (command.folder / RESULTS).read_bytes() == whole
 
 
+def test_the_authors_protocol_is_printed_beside_ours_in_80_columns(command):
+    status, out, _ = command(command.folder, "--baselines", "none", "--protocol", "official")
+    assert status == 0
+    _, _, beside = out.partition("how answers are read")
+    assert "its hard" in beside and "parse failures" in beside and "…" not in beside
+    assert max(map(len, beside.splitlines()[:-1])) <= 80
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

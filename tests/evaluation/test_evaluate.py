@@ -18,7 +18,7 @@ from neurolm.errors import CheckpointError, ConfigError, StoreError
 from neurolm.evaluation.baselines.fit import BASELINES, QUICK
 from neurolm.evaluation.evaluate import RESULTS, evaluate, load_evaluation
 from neurolm.metrics import bootstrap
-from neurolm.report.table import result_rows, table
+from neurolm.report.table import protocol_rows, result_rows, table
 from neurolm.tasks.official_protocol import UNPARSED
 from neurolm.tasks.task import load_task
 
@@ -221,7 +221,19 @@ def test_official_protocol_stands_beside_ours(micro_run, tmp_path: Path) -> None
         assert (one.scores, one.predictions) == (other.scores, other.predictions)
         assert other.official.n == one.scores.n
         assert other.official.parse_failures == sum(a == UNPARSED for a in other.official.answers)
-        text = "\n".join(" ".join(row) for row in result_rows(other))
-        assert f"{other.official.parse_failures} failed" in text
+        assert protocol_rows(one) == []
+        rows = {row[1]: row[2:] for row in protocol_rows(other)}
+        assert protocol_rows(other)[0][0] == other.task
+        labels, answers = np.array(one.predictions.labels), np.array(one.predictions.probabilities).argmax(1)
+        assert rows["balanced accuracy"][0] == rows["balanced accuracy"][1] == f"{one.scores.balanced_accuracy:.3f}"
+        if len(one.options) == 2:  # a hard label has one operating point: the area under its curve is the mean recall
+            hard = metrics.roc_auc_score(labels == 0, answers == 0)
+            assert rows["AUROC"][:2] == (f"{one.scores.auroc:.3f}", f"{hard:.3f}")
+            assert rows["AUROC"][1] == rows["balanced accuracy"][1]
+        else:
+            assert rows["AUROC"][1:] == ("–", "–", "–", "")
+        script, ours = other.official.as_published.balanced_accuracy, one.scores.balanced_accuracy
+        assert rows["balanced accuracy"][-1] == f"{script - ours:+.3f}"
+        assert rows["parse failures"][2] == f"{other.official.parse_failures}/{one.scores.n}"
     with pytest.raises(ConfigError, match="'paper'"):
         evaluate(folder, micro_run.store, protocol="paper")

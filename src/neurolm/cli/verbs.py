@@ -89,8 +89,8 @@ def _evaluate(arguments: Namespace) -> None:
     set_threads(arguments.threads)
 
     from neurolm.evaluation.baselines.fit import BASELINES
-    from neurolm.evaluation.evaluate import RESULTS, evaluate
-    from neurolm.report import robustness_table, table
+    from neurolm.evaluation.evaluate import OFFICIAL, RESULTS, evaluate
+    from neurolm.report import protocol_table, robustness_table, table
     from neurolm.train.run import choose_device
 
     run_folder = model.parent if model.name == "instruct" else model
@@ -115,6 +115,8 @@ def _evaluate(arguments: Namespace) -> None:
         progress=lambda task: console.print(f"evaluating {task}", markup=False),
     )
     Console().print(table(evaluation))
+    if arguments.protocol == OFFICIAL:
+        Console().print(protocol_table(evaluation))
     if arguments.robustness:
         Console().print(robustness_table(evaluation))
     print(out)

@@ -8,7 +8,7 @@ The test split is read through ``held_out.held_out_windows`` and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -104,47 +104,34 @@ def evaluate(
     StoreError
         If parts of a split share samples or content.
     """
-    for name, value, known in (("protocol", protocol, PROTOCOLS), ("wording", wording, WORDINGS)):
-        if value not in known:
-            raise ConfigError(f"unknown {name} {value!r}: choose one of {', '.join(known)}")
+    _require_known(protocol, wording)
     names = choose_baselines(baselines)
-    device = device or torch.device("cpu")
-    module, card, text = load_neurolm(model, stage="instruct")
-    module.to(device)
+    evaluated = _Model.load(model, store, device or torch.device("cpu"))
+    card, opened = evaluated.card, evaluated.store
     chosen = _chosen(model, card, tasks)
     if protocol == OFFICIAL:
         for task in chosen:
             words(task)  # an error comes before the work
-    opened, fitted = Store(store), Calibration.load(model)
     splits = {task.name: task.split(opened) for task in chosen}
     windows = {task.name: held_out_windows(task, opened, splits[task.name], split, card) for task in chosen}
     if pretrained_on:
-        evaluated = [w for found in windows.values() for w in found]
-        recordings = frozenset(opened.rows[w.recording].recording for w in evaluated)
-        require_not_in(pretrained_on, opened, recordings, frozenset(w.subject for w in evaluated))
+        tested = [w for found in windows.values() for w in found]
+        recordings = frozenset(opened.rows[w.recording].recording for w in tested)
+        require_not_in(pretrained_on, opened, recordings, frozenset(w.subject for w in tested))
     results = []
     for task in chosen:
         if progress:
             progress(task.name)
-        asked = _asked(task, wording)
-        prompt = Prompt.of(asked, text, card.run.model.vocabulary.separator)
-        calibrated = fitted.of(task.name) if fitted else None
-        predictions = _predict(module, prompt, opened, task, windows[task.name], device, calibrated)
         beside = fit_baselines(
-            names, opened, task, splits[task.name], windows[task.name], tokenizer=module.tokenizer, device=device,
-            cache=cache, progress=progress,
+            names, opened, task, splits[task.name], windows[task.name], tokenizer=evaluated.module.tokenizer,
+            device=evaluated.device, cache=cache, progress=progress,
         )  # fmt: skip
-        result = _result(asked, windows[task.name], predictions, beside, calibrated)
-        if protocol == OFFICIAL:
-            answers = _written_answers(module, prompt, opened, asked, windows[task.name], device, text)
-            official = score_hard(predictions.labels, answers, options=len(task.options))
-            result = replace(result, official=official)
-        if robustness:
-            curves = robustness_curves(
-                module, prompt, opened, task, windows[task.name], card, device, progress, calibration=calibrated
+        results.append(
+            evaluated.result(
+                task, _asked(task, wording), windows[task.name], beside, written=protocol == OFFICIAL,
+                disturbed=robustness, progress=progress,
             )
-            result = replace(result, robustness=curves)
-        results.append(result)
+        )  # fmt: skip
     checks = (*CHECKS, *(f"nothing of it is in {path}, by content or by person" for path in pretrained_on))
     evaluation = Evaluation(
         split=split, recipe=card.run.recipe, seed=card.run.instruct.seed, results=tuple(results), wording=wording,
@@ -153,6 +140,12 @@ def evaluate(
     if out is not None:
         save_evaluation(out, evaluation)
     return evaluation
+
+
+def _require_known(protocol: str, wording: str) -> None:
+    for name, value, known in (("protocol", protocol, PROTOCOLS), ("wording", wording, WORDINGS)):
+        if value not in known:
+            raise ConfigError(f"unknown {name} {value!r}: choose one of {', '.join(known)}")
 
 
 def _chosen(model: Path, card: Card, names: Sequence[str] | None) -> tuple[Task, ...]:
@@ -172,45 +165,77 @@ def _asked(task: Task, wording: str) -> Task:
     return task.reworded(0, held_out=True) if wording == HELD_OUT and task.held_out_phrasings else task
 
 
-def _predict(
-    module: NeuroLM,
-    prompt: Prompt,
-    store: Store,
-    task: Task,
-    windows: Sequence[Window],
-    device: torch.device,
-    fitted: TaskCalibration | None = None,
-) -> Predictions:
-    samples = (read_sample(store, window) for window in windows)
-    probability = answer(module, prompt, samples, device=device, calibration=fitted)
-    return Predictions(
-        labels=tuple(task.index(str(w.label)) for w in windows),
-        probabilities=tuple(tuple(float(p) for p in row) for row in probability),
-        subjects=tuple(w.subject for w in windows),
-        recordings=tuple(store.rows[w.recording].recording for w in windows),
-        starts=tuple(w.start / RATE for w in windows),
-    )
+@dataclass(frozen=True, kw_only=True)
+class _Model:
+    """A model, what it answers with, and the store that it is asked about."""
 
+    module: NeuroLM
+    card: Card
+    text: TextTokenizer
+    calibration: Calibration | None
+    store: Store
+    device: torch.device
 
-def _written_answers(
-    module: NeuroLM,
-    prompt: Prompt,
-    store: Store,
-    task: Task,
-    windows: Sequence[Window],
-    device: torch.device,
-    text: TextTokenizer,
-) -> list[int]:
-    """Answers by the authors' protocol, in the order of ``_predict``."""
-    answers = []
-    waiting = iter(windows)
-    while part := list(islice(waiting, BATCH)):
-        samples = [read_sample(store, window) for window in part]
-        documents = [prompt.document(i) for i in range(len(samples))]
-        batch = build_batch(samples, documents, packed=False).to(device)
-        for ids in generate(module, batch, max_tokens=WRITTEN_TOKENS):
-            answers.append(parse(task, text.decode(ids), ended=len(ids) < WRITTEN_TOKENS))
-    return answers
+    @classmethod
+    def load(cls, model: Path, store: Path | str, device: torch.device) -> _Model:
+        module, card, text = load_neurolm(model, stage="instruct")
+        return cls(
+            module=module.to(device), card=card, text=text, calibration=Calibration.load(model), store=Store(store),
+            device=device,
+        )  # fmt: skip
+
+    def result(
+        self,
+        task: Task,
+        asked: Task,
+        windows: Sequence[Window],
+        beside: Sequence[Answers],
+        *,
+        written: bool,
+        disturbed: bool,
+        progress: Callable[[str], None] | None,
+    ) -> TaskResult:
+        """Answer the windows of a task, ``asked`` in some words, and score the answers beside those of baselines."""
+        prompt = Prompt.of(asked, self.text, self.card.run.model.vocabulary.separator)
+        fitted = self.calibration.of(task.name) if self.calibration else None
+        predictions = self.predict(prompt, task, windows, fitted)
+        result = _result(asked, windows, predictions, beside, fitted)
+        if written:
+            answers = self.written(prompt, asked, windows)
+            official = score_hard(predictions.labels, answers, options=len(task.options))
+            result = replace(result, official=official)
+        if disturbed:
+            curves = robustness_curves(
+                self.module, prompt, self.store, task, windows, self.card, self.device, progress, calibration=fitted
+            )
+            result = replace(result, robustness=curves)
+        return result
+
+    def predict(
+        self, prompt: Prompt, task: Task, windows: Sequence[Window], fitted: TaskCalibration | None
+    ) -> Predictions:
+        """Answers by the likelihood of every option."""
+        samples = (read_sample(self.store, window) for window in windows)
+        probability = answer(self.module, prompt, samples, device=self.device, calibration=fitted)
+        return Predictions(
+            labels=tuple(task.index(str(w.label)) for w in windows),
+            probabilities=tuple(tuple(float(p) for p in row) for row in probability),
+            subjects=tuple(w.subject for w in windows),
+            recordings=tuple(self.store.rows[w.recording].recording for w in windows),
+            starts=tuple(w.start / RATE for w in windows),
+        )
+
+    def written(self, prompt: Prompt, task: Task, windows: Sequence[Window]) -> list[int]:
+        """Answers by the authors' protocol, in the order of ``predict``."""
+        answers = []
+        waiting = iter(windows)
+        while part := list(islice(waiting, BATCH)):
+            samples = [read_sample(self.store, window) for window in part]
+            documents = [prompt.document(i) for i in range(len(samples))]
+            batch = build_batch(samples, documents, packed=False).to(self.device)
+            for ids in generate(self.module, batch, max_tokens=WRITTEN_TOKENS):
+                answers.append(parse(task, self.text.decode(ids), ended=len(ids) < WRITTEN_TOKENS))
+        return answers
 
 
 def _result(

@@ -10,12 +10,21 @@ from rich.table import Table
 if TYPE_CHECKING:
     from neurolm.evaluation.results import Evaluation, TaskResult
     from neurolm.metrics import Interval, Scores
-    from neurolm.tasks.official_protocol import HardScores
 
 COLUMNS = ("task", "", "balanced accuracy", "95 % interval", "AUROC", "kappa", "weighted F1", "calibration error")
 """``result_rows`` gives them, the model, every baseline and guessing in a row each."""
 TEXT_COLUMNS = 2
 """The first columns hold words, the others numbers."""
+
+PROTOCOL_COLUMNS = ("task", "", "likelihood", "its hard label", "written", "as the script", "difference")
+"""``protocol_rows`` gives them, a score in a row; the difference is of the script's figure and the likelihood's."""
+PROTOCOL_SCORES = {
+    "balanced_accuracy": "balanced accuracy",
+    "auroc": "AUROC",
+    "auc_pr": "AUC-PR",
+    "kappa": "kappa",
+    "weighted_f1": "weighted F1",
+}
 
 
 def table(evaluation: Evaluation) -> Table:
@@ -52,16 +61,10 @@ def robustness_table(evaluation: Evaluation) -> Table:
 
 
 def result_rows(result: TaskResult) -> list[tuple[str, ...]]:
-    """Return a task's figures as text, in the columns of ``COLUMNS``: the model, by the authors' protocol too where it
-    was asked for, pooled where several windows share a label, the baselines, guessing."""
+    """Return a task's figures as text, in the columns of ``COLUMNS``: the model, pooled where several windows share a
+    label, the baselines, guessing."""
     subjects = f"{result.subjects} subject{'s' if result.subjects != 1 else ''}"
     further: list[tuple[str, ...]] = []
-    if (other := result.official) is not None:
-        failed = f"{other.parse_failures} failed"
-        further += [
-            ("", "official", f"{other.scores.balanced_accuracy:.3f}", failed, *_scores(other.scores)),
-            ("", "as its script", f"{other.as_published.balanced_accuracy:.3f}", "", *_scores(other.as_published)),
-        ]
     if (pooled := result.pooled) is not None and pooled.scores.n < result.scores.n:
         span = _span(pooled.intervals.balanced_accuracy)
         further.append(("", f"per {pooled.unit}", *_row(pooled.scores, span)))
@@ -82,6 +85,43 @@ def result_rows(result: TaskResult) -> list[tuple[str, ...]]:
     ]
 
 
+def protocol_table(evaluation: Evaluation) -> Table:
+    """Return what the authors' protocol makes of the same answers as a table for the terminal."""
+    rows = Table(
+        title="how answers are read", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
+    for name in PROTOCOL_COLUMNS:
+        justify: Literal["left", "right"] = "left" if name in PROTOCOL_COLUMNS[:TEXT_COLUMNS] else "right"
+        head, _, last = name.rpartition(" ")
+        rows.add_column(f"{head}\n{last}" if head else name, justify=justify, no_wrap=True)
+    for result in evaluation.results:
+        for row in protocol_rows(result):
+            rows.add_row(*row)
+        rows.add_section()
+    return rows
+
+
+def protocol_rows(result: TaskResult) -> list[tuple[str, ...]]:
+    """Return a task's figures by protocol as text, in the columns of ``PROTOCOL_COLUMNS``; none where it was not asked
+    for."""
+    from neurolm.tasks.official_protocol import score_hard
+
+    if (official := result.official) is None:
+        return []
+    answers = [max(range(len(row)), key=row.__getitem__) for row in result.predictions.probabilities]
+    hard = score_hard(result.predictions.labels, answers, options=len(result.options)).scores
+    rows = []
+    for name, title in PROTOCOL_SCORES.items():
+        ours, *others = (getattr(s, name) for s in (result.scores, hard, official.scores, official.as_published))
+        if ours is None:
+            continue
+        change = "" if others[-1] is None else f"{others[-1] - ours:+.3f}"
+        rows.append(("", title, *map(_text, (ours, *others)), change))
+    rows.append(("", "parse failures", "", "", *[f"{official.parse_failures}/{official.n}"] * 2, ""))
+    rows[0] = (result.task, *rows[0][1:])
+    return rows
+
+
 def accuracy_text(scores: Scores | None) -> str:
     """Balanced accuracy as text, a dash where there is none."""
     return "–" if scores is None else f"{scores.balanced_accuracy:.3f}"
@@ -95,8 +135,9 @@ def _span(interval: Interval | None) -> str:
     return "–" if interval is None else f"{interval.low:.2f}–{interval.high:.2f}"
 
 
-def _scores(scores: Scores | HardScores) -> tuple[str, str, str, str]:
-    def text(value: float | None) -> str:
-        return "–" if value is None else f"{value:.3f}"
+def _scores(scores: Scores) -> tuple[str, str, str, str]:
+    return _text(scores.auroc), _text(scores.kappa), _text(scores.weighted_f1), _text(scores.ece)
 
-    return text(scores.auroc), text(scores.kappa), text(scores.weighted_f1), text(getattr(scores, "ece", None))
+
+def _text(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

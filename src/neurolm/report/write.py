@@ -21,7 +21,14 @@ from neurolm.errors import CheckpointError
 from neurolm.files import write_text
 from neurolm.report import figures
 from neurolm.report.page import CSS, PAGE, html_table, picture
-from neurolm.report.table import COLUMNS, TEXT_COLUMNS, accuracy_text, result_rows
+from neurolm.report.table import (
+    COLUMNS,
+    PROTOCOL_COLUMNS,
+    TEXT_COLUMNS,
+    accuracy_text,
+    protocol_rows,
+    result_rows,
+)
 from neurolm.train.rows import LOG, read_log
 
 if TYPE_CHECKING:
@@ -167,8 +174,29 @@ def _results(run: Path, evaluation: Evaluation | None) -> str:
         "Calibration error: how far the probability of an answer lies from how often such answers "
         "are right; 0 is best.</p>"
     )
+    text += _protocols(evaluation)
     seeds = [evaluation, *(e for f in sorted(run.glob("seed-*")) if (e := _evaluation(f)) is not None)]
     return text + (_seeds(seeds) if len(seeds) > 1 else "")
+
+
+def _protocols(evaluation: Evaluation) -> str:
+    """The authors' way of reading answers beside ours, where it was asked for."""
+    rows: list[tuple[str, ...]] = []
+    begins = []
+    for result in evaluation.results:
+        if found := protocol_rows(result):
+            begins.append(len(rows))
+            rows += found
+    if not rows:
+        return ""
+    shown = html_table(PROTOCOL_COLUMNS, rows, text_columns=TEXT_COLUMNS, group=begins)
+    return (
+        f"\n<h3>How answers are read</h3>\n{shown}\n<p class='caption'>The same model and windows. likelihood: the "
+        "probability of every permitted answer, as in the table above. its hard label: the likeliest answer alone, "
+        "without its probability. written: the model writes, and what stands at the answer's place is read; text that "
+        "is no permitted answer is wrong. as the script: scored as the authors' script does, for which such text is "
+        "the last class, or below No. difference: as the script, less likelihood.</p>"
+    )
 
 
 def _seeds(evaluations: Sequence[Evaluation]) -> str:
