@@ -113,9 +113,28 @@ def test_card_of_the_readme_is_valid(tmp_path):
     assert {line[4] for line in lines[1:]} == set(task.labels)
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\(((?!https?:)[^)#]+)\)", README))
-def test_links_within_the_repository_lead_somewhere(link):
-    assert (ROOT / link).exists()
+def prose(path: Path) -> str:
+    """A page of Markdown without its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(path: Path) -> set[str]:
+    """What a link may name after the hash: the headings, as GitHub spells them."""
+    headings = re.findall(r"^#+ (.*)$", prose(path), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", "docs/**/*.md"])
+def test_links_within_the_repository_lead_somewhere(page):
+    lost, seen = [], 0
+    for path in ROOT.glob(page):
+        for link in re.findall(r"\]\(((?!https?:)[^)\s]+)\)", prose(path)):
+            name, _, anchor = link.partition("#")
+            target = path.parent / name if name else path
+            seen += 1
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                lost.append(f"{path.relative_to(ROOT)}: {link}")
+    assert lost == [] and seen > 0
 
 
 def test_versions_agree():

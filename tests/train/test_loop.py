@@ -185,7 +185,7 @@ def test_a_collapsing_codebook_is_told_once_and_written_down_also_after_an_inter
         UserWarning, match=r"regression, step 140: the codebook collapses.*perplexity 3 in training; 97 codes"
     ) as told:
         train(tmp_path / "whole", Collapsing(), config)
-    assert len(told) == 1
+    assert sum("collapses" in str(one.message) for one in told) == 1
     with pytest.warns(UserWarning, match="step 140: the codebook collapses"), pytest.raises(Killed):
         train(tmp_path / "parts", Collapsing(killed_at=155), config)
     train(tmp_path / "parts", Collapsing(), config)  # told already: warnings are errors here

@@ -49,6 +49,13 @@ FASTEST = 200_000
 AUTO = "auto"
 """The ``unit`` that is decided from the amplitude."""
 _UNSTATED_MEANS = "uV"  # the unit of EEG files that give none; the amplitude check catches those that mean another
+_CHOICES = {
+    "unknown": (UNKNOWN_POLICIES, False),
+    "unit": ((*MICROVOLTS, AUTO), True),
+    "montage": (MONTAGES, True),
+    "data_format": (tuple(WIDTHS), True),
+    "truncated": (TRUNCATED_POLICIES, False),
+}  # what an argument may be, and whether None too
 
 
 @dataclass(frozen=True)
@@ -189,11 +196,7 @@ def open_recording(
     ValueError
         For a policy, unit, montage or format that does not exist.
     """
-    _one_of("unknown", unknown, UNKNOWN_POLICIES)
-    _one_of("unit", unit, (*MICROVOLTS, AUTO), optional=True)
-    _one_of("montage", montage, MONTAGES, optional=True)
-    _one_of("data_format", data_format, tuple(WIDTHS), optional=True)
-    _one_of("truncated", truncated, TRUNCATED_POLICIES)
+    _require_known(unknown=unknown, unit=unit, montage=montage, data_format=data_format, truncated=truncated)
     opened = _open(source, Options(stream=stream, data_format=data_format, truncated=truncated))
     name = str(opened.path) if opened.path else "the MNE object"
 
@@ -217,20 +220,21 @@ def open_recording(
         notes += checks.examine(
             found, source=name, channels=labels, rate=recording.rate, unit=recording.unit, given=given
         )
+        if found.unusable and unknown == "error":
+            raise RecordingError(f"{name}: {checks.useless({labels[i]: why for i, why in found.unusable.items()})}")
         if found.unusable:
-            if unknown == "error":
-                raise RecordingError(f"{name}: {checks.useless({labels[i]: why for i, why in found.unusable.items()})}")
-            choice = chosen({choice.indices[i]: why for i, why in found.unusable.items()})
-            recording = assemble(opened, choice, taken)
+            recording = assemble(opened, chosen({choice.indices[i]: why for i, why in found.unusable.items()}), taken)
     coverage = tuple(
         replace(row, amplitude=amplitudes.get(i)) if row.channel else row for i, row in enumerate(recording.coverage)
     )
     return replace(recording, coverage=coverage, notes=(*recording.notes, *notes))
 
 
-def _one_of(name: str, value: str | None, known: Sequence[str], *, optional: bool = False) -> None:
-    if not (optional and value is None) and value not in known:
-        raise ValueError(f"{name}={value!r}: choose one of {', '.join(known)}")
+def _require_known(**given: str | None) -> None:
+    for name, value in given.items():
+        known, optional = _CHOICES[name]
+        if not (optional and value is None) and value not in known:
+            raise ValueError(f"{name}={value!r}: choose one of {', '.join(known)}")
 
 
 def _open(source: Path | str | mne.io.BaseRaw, options: Options) -> Source:

@@ -155,13 +155,7 @@ def run_stage(
     set_execution(module, config, device)
     shard(module, config, method=stage.method, device=device)
     optimizer = make_optimizer(module, config, device)
-    average = {name: p.detach().clone() for name, p in _trainable(module)} if config.average else {}
-    first, best = 0, math.inf
-    if (saved := load_state(folder, device, module, optimizer, average)) is not None:
-        module.load_state_dict(saved["module"])
-        optimizer.load_state_dict(saved["optimizer"])
-        average, first, best = saved["average"], saved["step"], saved["best"]
-    _require_same(folder, first)
+    average, first, best = _resume(module, optimizer, config, folder, device)
     speed = Speedometer(folder / SPEED, device=device, first=first, steps=steps, dtype=product_dtype(config, device),
                         devices=distributed.world())  # fmt: skip
     logs = _logs(stage, config, folder, first=first, steps=steps, speed=speed, log_to=log_to)
@@ -184,9 +178,7 @@ def run_stage(
                     figures = _evaluate(stage, module, config, device)
                     if figures.get("score", math.inf) < best:
                         best = figures["score"]
-                        weights = whole_state(module)
-                        if distributed.is_main():
-                            save_tensors(folder / BEST, weights)
+                        _save_best(module, folder)
                 logs.validation(step, figures)
             if last:
                 break
@@ -195,8 +187,7 @@ def run_stage(
                     save(step)
 
             done = train_step(stage, module, optimizer, config, step, steps, batch=next(batches), replicas=replicas)
-            for name, parameter in _trainable(module) if average else ():
-                average[name].lerp_(parameter.detach(), 1 - min(config.average, (step + 1) / (step + 10)))
+            _follow(average, module, config, step)
             logs.training(step, done.figures, tokens=done.tokens, flops=done.flops, waited=feed.waited)
             if progress and distributed.is_main():
                 rate, left = speed.tokens_per_second, speed.left(step)
@@ -211,12 +202,7 @@ def run_stage(
                     signal=asked,
                 )
 
-    distributed.wait()  # until the best weights are written
-    if math.isfinite(best):
-        load_whole(module, torch.load(folder / BEST, weights_only=True, map_location=device))
-    elif average:
-        module.load_state_dict(average, strict=False)
-    distributed.wait()  # nobody cleans up what another still reads
+    _leave_selected(module, average, folder, best, device)
 
 
 def train_step(
@@ -273,6 +259,30 @@ def clean(folder: Path) -> None:
     distributed.wait()
 
 
+def _resume(
+    module: nn.Module, optimizer: torch.optim.Optimizer, config: StageConfig, folder: Path, device: torch.device
+) -> tuple[dict[str, Tensor], int, float]:
+    """Put the last saved state, if there is one, into module and optimizer.
+
+    Returns
+    -------
+    average
+        The averaged weights; empty if none are kept.
+    first
+        The step to go on from.
+    best
+        The best score so far.
+    """
+    average = {name: p.detach().clone() for name, p in _trainable(module)} if config.average else {}
+    first, best = 0, math.inf
+    if (saved := load_state(folder, device, module, optimizer, average)) is not None:
+        module.load_state_dict(saved["module"])
+        optimizer.load_state_dict(saved["optimizer"])
+        average, first, best = saved["average"], saved["step"], saved["best"]
+    _require_same(folder, first)
+    return average, first, best
+
+
 def _logs(
     stage: Stage,
     config: StageConfig,
@@ -305,6 +315,30 @@ def _evaluate(stage: Stage, module: nn.Module, config: StageConfig, device: torc
         figures = stage.validate()
     module.train()
     return figures
+
+
+def _save_best(module: nn.Module, folder: Path) -> None:
+    weights = whole_state(module)
+    if distributed.is_main():
+        save_tensors(folder / BEST, weights)
+
+
+def _leave_selected(
+    module: nn.Module, average: dict[str, Tensor], folder: Path, best: float, device: torch.device
+) -> None:
+    """Leave in the module the weights of the best validation; without a score the averaged ones, if there are any."""
+    distributed.wait()  # until the best weights are written
+    if math.isfinite(best):
+        load_whole(module, torch.load(folder / BEST, weights_only=True, map_location=device))
+    elif average:
+        module.load_state_dict(average, strict=False)
+    distributed.wait()  # nobody cleans up what another still reads
+
+
+def _follow(average: dict[str, Tensor], module: nn.Module, config: StageConfig, step: int) -> None:
+    """Move the averaged weights, if there are any, towards those after a step; at first the average is a short one."""
+    for name, parameter in _trainable(module) if average else ():
+        average[name].lerp_(parameter.detach(), 1 - min(config.average, (step + 1) / (step + 10)))
 
 
 class _averaged:

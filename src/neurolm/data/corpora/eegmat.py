@@ -2,7 +2,7 @@
 
 ``SubjectNN_1.edf`` is rest, ``SubjectNN_2.edf`` mental arithmetic. The last 60 s of each file are labelled, as in the
 published comparisons (NeuroLM, LaBraM, BIOT): the arithmetic files have no more, and of rest it is as much.
-Zyma et al. 2019, Data 4(1):14, doi:10.13026/C2JQ1P.
+Zyma et al. 2019, Data 4(1):14, doi:10.3390/data4010014; data: doi:10.13026/C2JQ1P.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LABELLED_SECONDS = 60.0
 MAINS = 50.0
 """Recorded in Kyiv."""
 LICENCE = "ODC-By 1.0: EEG During Mental Arithmetic Tasks 1.0.0, PhysioNet"
-CITATION = "Zyma et al. 2019, Data 4(1):14, doi:10.13026/C2JQ1P"
+CITATION = "Zyma et al. 2019, Data 4(1):14, doi:10.3390/data4010014; data: doi:10.13026/C2JQ1P"
 URL = "https://physionet.org/content/eegmat/1.0.0/"
 HOURS = 2.4
 COUNTS = {"train": 1508, "validation": 290, "test": 290}

@@ -23,7 +23,10 @@ TASK = "motor_imagery"
 EXECUTION = "motor_execution"
 EYES = "eyes"
 LICENCE = "ODC-By 1.0: EEG Motor Movement/Imagery Dataset 1.0.0, PhysioNet"
-CITATION = "Schalk et al. 2004, IEEE Transactions on Biomedical Engineering 51(6):1034-1043, doi:10.13026/C28G6P"
+CITATION = (
+    "Schalk et al. 2004, IEEE Transactions on Biomedical Engineering 51(6):1034-1043, "
+    "doi:10.1109/TBME.2004.827072; data: doi:10.13026/C28G6P"
+)
 URL = "https://physionet.org/content/eegmmidb/1.0.0/"
 HOURS = 47.0
 MAINS = 60.0

@@ -32,7 +32,10 @@ NAME = "hmc"
 TITLE = "Haaglanden Medisch Centrum sleep staging database (HMC), 151 nights"
 TASK = "hmc"
 LICENCE = "CC BY 4.0: Haaglanden Medisch Centrum sleep staging database 1.1, PhysioNet"
-CITATION = "Alvarez-Estevez and Rijsman 2021, PLoS ONE 16(8):e0256111, doi:10.1371/journal.pone.0256111"
+CITATION = (
+    "Alvarez-Estevez and Rijsman 2021, PLoS ONE 16(8):e0256111, "
+    "doi:10.1371/journal.pone.0256111; data: doi:10.13026/t79q-fr32"
+)
 URL = "https://physionet.org/content/hmc-sleep-staging/1.1/"
 HOURS = 1144.0
 MAINS = 50.0

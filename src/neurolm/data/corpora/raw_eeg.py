@@ -18,7 +18,9 @@ NAME = "raw-eeg"
 TITLE = "Raw EEG data, visual categorisation (Trujillo 2019)"
 TASK = None
 LICENCE = "The terms of its record at the Texas Data Repository"
-CITATION = "Trujillo 2019, Frontiers in Neuroscience 13:1292, doi:10.18738/T8/SS2NHB"
+CITATION = (
+    "Trujillo 2019, Frontiers in Neuroscience 13:1292, doi:10.3389/fnins.2019.01292; data: doi:10.18738/T8/SS2NHB"
+)
 URL = "https://doi.org/10.18738/T8/SS2NHB"
 HOURS = 34.0
 MAINS = 60.0

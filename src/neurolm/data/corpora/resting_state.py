@@ -18,7 +18,10 @@ NAME = "resting-state"
 TITLE = "Resting state EEG data (Trujillo 2017), 22 people"
 TASK = None
 LICENCE = "The terms of its record at the Texas Data Repository"
-CITATION = "Trujillo, Stanfield and Vela 2017, Frontiers in Neuroscience 11:425, doi:10.18738/T8/9TTLK8"
+CITATION = (
+    "Trujillo, Stanfield and Vela 2017, Frontiers in Neuroscience 11:425, "
+    "doi:10.3389/fnins.2017.00425; data: doi:10.18738/T8/9TTLK8"
+)
 URL = "https://doi.org/10.18738/T8/9TTLK8"
 HOURS = 3.0
 MAINS = 60.0

@@ -25,7 +25,9 @@ NAME = "seed"
 TITLE = "SJTU Emotion EEG Dataset (SEED), 15 subjects"
 TASK = "seed"
 LICENCE = "On request from Shanghai Jiao Tong University, for academic research only"
-CITATION = "Zheng and Lu 2015, IEEE Transactions on Autonomous Mental Development 7(3):162-175"
+CITATION = (
+    "Zheng and Lu 2015, IEEE Transactions on Autonomous Mental Development 7(3):162-175, doi:10.1109/TAMD.2015.2431497"
+)
 URL = "https://bcmi.sjtu.edu.cn/home/seed/"
 HOURS = 48.0
 MAINS = 50.0

@@ -22,7 +22,10 @@ NAME = "sleep-edf"
 TITLE = "Sleep-EDF expanded, 197 recordings of 100 people"
 TASK = "sleep-edf"
 LICENCE = "ODC-By 1.0: Sleep-EDF Database Expanded 1.0.0, PhysioNet"
-CITATION = "Kemp et al. 2000, IEEE Transactions on Biomedical Engineering 47(9):1185-1194, doi:10.13026/C2X676"
+CITATION = (
+    "Kemp et al. 2000, IEEE Transactions on Biomedical Engineering 47(9):1185-1194, "
+    "doi:10.1109/10.867928; data: doi:10.13026/C2X676"
+)
 URL = "https://physionet.org/content/sleep-edfx/1.0.0/"
 HOURS = 3900.0
 MAINS = 50.0
