@@ -3,10 +3,12 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from neurolm.answering import Prompt, likelihoods
 from neurolm.checkpoint import (
     CONFIG,
     WEIGHTS,
@@ -18,9 +20,11 @@ from neurolm.checkpoint import (
     save_checkpoint,
 )
 from neurolm.config import from_json, to_json
+from neurolm.data.loader import build_patches, sample_from
 from neurolm.data.text import TextTokenizer
 from neurolm.errors import CheckpointError, NeuroLMError, TextError
 from neurolm.model.neurolm import NeuroLM
+from neurolm.model.tokenizer import DECODING
 from neurolm.tasks.task import load_task
 
 
@@ -97,11 +101,40 @@ def test_weights_of_another_recipe_are_refused(tmp_path, micro_run, part):
         load_neurolm(folder)
 
 
+def test_answers_need_no_decoders(micro_run):
+    """Without them the model is smaller, and answers, features and codes are the same to the bit."""
+    folder = micro_run.folder / "instruct"
+    whole, card, text = load_neurolm(folder)
+    lean, _, _ = load_neurolm(folder, decoders=False)
+    missing = sum(p.numel() for p in whole.parameters()) - sum(p.numel() for p in lean.parameters())
+    parts = [getattr(whole.tokenizer, name) for name in DECODING]
+    assert missing == sum(p.numel() for part in parts for p in part.parameters()) > 0
+    assert all(torch.equal(value, whole.state_dict()[name]) for name, value in lean.state_dict().items())
+    prompt = Prompt.of(card.tasks[0], text, card.run.model.vocabulary.separator)
+    signal = np.random.default_rng(0).standard_normal((400, 2)).astype(np.float32) * 20
+    sample = sample_from(signal, np.array([3, 5]))
+    answers = [likelihoods(model, prompt, [sample], device=torch.device("cpu")) for model in (whole, lean)]
+    np.testing.assert_array_equal(*answers)
+    patches = build_patches([sample])[0]
+    tokens = [model.tokenizer.tokenize(patches) for model in (whole, lean)]
+    assert torch.equal(tokens[0].codes, tokens[1].codes) and torch.equal(tokens[0].features, tokens[1].features)
+    assert whole.tokenizer.decode(tokens[0].quantized, patches).waveform.shape[-1] == 200
+    with pytest.raises(CheckpointError, match="without its decoders: load it with decoders=True"):
+        lean.tokenizer.decode(tokens[1].quantized, patches)
+
+
+def test_whoever_may_read_the_card_may_read_the_weights(tmp_path, micro_run):
+    model, card, text = load_neurolm(micro_run.folder / "instruct")
+    save_checkpoint(tmp_path / "saved", card, model.state_dict(), text)
+    assert (tmp_path / "saved" / WEIGHTS).stat().st_mode == (tmp_path / "saved" / CONFIG).stat().st_mode
+
+
 def test_left_over_weights_are_refused(tmp_path, micro_run):
     folder = micro_run.copy(tmp_path / "run") / "instruct"
     save_file(load_file(folder / WEIGHTS) | {"extra.weight": torch.zeros(1)}, folder / WEIGHTS)
-    with pytest.raises(CheckpointError, match=r"left over extra\.weight"):
-        load_neurolm(folder)
+    for decoders in (True, False):
+        with pytest.raises(CheckpointError, match=r"left over extra\.weight"):
+            load_neurolm(folder, decoders=decoders)
 
 
 @pytest.mark.parametrize("kept", [0, 7, 100, -10])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import neurolm
 from neurolm.checkpoint import CONFIG, WEIGHTS, load_card
@@ -42,6 +43,16 @@ def test_what_is_saved_comes_back_the_same(model, tmp_path) -> None:
     assert_same_model(model, neurolm.from_pretrained(str(folder), device="cpu"))
     again = neurolm.load(folder).save_pretrained(tmp_path / "again")
     assert all((again / name).read_bytes() == (folder / name).read_bytes() for name in FILES)
+
+
+def test_a_model_without_decoders_is_saved_with_them_and_with_what_was_changed(micro_run, tmp_path) -> None:
+    lean = neurolm.load(micro_run.folder, device="cpu")
+    with torch.no_grad():
+        lean.module.head.weight += 1
+    saved = load_file(lean.save_pretrained(tmp_path / "saved") / WEIGHTS)
+    before = load_file(micro_run.folder / "instruct" / WEIGHTS)
+    assert saved.keys() == before.keys() > lean.module.state_dict().keys()
+    assert [name for name in before if not torch.equal(saved[name], before[name])] == ["head.weight"]
 
 
 def test_the_card_says_what_the_run_was(model, micro_run, tmp_path) -> None:

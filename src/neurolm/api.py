@@ -320,7 +320,7 @@ class Model:
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write a folder that ``from_pretrained`` loads, with a model card; returns the folder."""
         evaluation = find_evaluation(self.folder, self.card)
-        return save(Path(folder), self.module, self.card, self.text, evaluation, beside=self.folder)
+        return save(Path(folder), self._whole(), self.card, self.text, evaluation, beside=self.folder)
 
     def push_to_hub(self, repository: str, *, private: bool = True) -> str:
         """Upload the model with its model card to the Hugging Face hub; returns the address.
@@ -340,7 +340,16 @@ class Model:
             If the hub does not take it.
         """
         evaluation = find_evaluation(self.folder, self.card)
-        return push(repository, self.module, self.card, self.text, evaluation, private=private, beside=self.folder)
+        return push(repository, self._whole(), self.card, self.text, evaluation, private=private, beside=self.folder)
+
+    def _whole(self) -> NeuroLM:
+        """The module with its decoders: as the checkpoint has them, where they were not loaded."""
+        if self.module.tokenizer.decodes:
+            return self.module
+        assert self.folder is not None, "only a checkpoint's model comes without decoders"
+        whole, _, _ = load_neurolm(self.folder)
+        whole.load_state_dict(self.module.state_dict(), strict=False)
+        return whole
 
     def _task(self, question: str, options: Sequence[str] | None) -> tuple[Task, bool]:
         found = find_questions(question, self.card.tasks)
@@ -360,7 +369,7 @@ class Model:
         ), False  # fmt: skip
 
 
-def load(folder: str | Path, *, device: str = "auto") -> Model:
+def load(folder: str | Path, *, device: str = "auto", decoders: bool = False) -> Model:
     """Load a trained model.
 
     Parameters
@@ -369,6 +378,8 @@ def load(folder: str | Path, *, device: str = "auto") -> Model:
         Of a run or of its ``instruct`` checkpoint; or the id of a model on the Hugging Face hub, ``organisation/name``.
     device
         ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+    decoders
+        Whether to load what reconstructs EEG from codes (``model.module.tokenizer.decode``) and nothing else needs.
 
     Raises
     ------
@@ -376,7 +387,7 @@ def load(folder: str | Path, *, device: str = "auto") -> Model:
         If there is none, or only one that was never instruction-tuned: its answers would be noise.
     """
     path = find_checkpoint(folder)
-    module, card, text = load_neurolm(path, stage="instruct")
+    module, card, text = load_neurolm(path, stage="instruct", decoders=decoders)
     return Model(module, card, text, choose_device(device), folder=path)
 
 

@@ -5,21 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch.overrides import TorchFunctionMode
 
 from neurolm.config import RunConfig, load_json, to_json
 from neurolm.data.text import TextTokenizer
 from neurolm.errors import CheckpointError, ConfigError
 from neurolm.files import write_folder, write_text
 from neurolm.model.neurolm import NeuroLM
-from neurolm.model.tokenizer import NeuralTokenizer
+from neurolm.model.tokenizer import DECODING, NeuralTokenizer
 from neurolm.tasks.task import Task
 
 FORMAT = 1
@@ -110,6 +112,7 @@ def save_checkpoint(
         if extra is not None:
             extra(temporary)
         write_text(temporary / CONFIG, to_json(card))
+        shutil.copymode(temporary / CONFIG, temporary / WEIGHTS)  # safetensors writes for its owner alone
 
     write_folder(folder, fill, last=CONFIG)
 
@@ -140,8 +143,13 @@ def load_card(folder: Path, *, stage: str | None = None) -> Card:
     return card
 
 
-def load_weights(folder: Path, module: torch.nn.Module) -> None:
+def load_weights(folder: Path, module: torch.nn.Module, *, passing_over: Sequence[str] = ()) -> None:
     """Load a checkpoint's weights into a module, strictly: every tensor used, every shape equal.
+
+    Parameters
+    ----------
+    passing_over
+        Parts whose tensors the module need not have; they are not read.
 
     Raises
     ------
@@ -149,39 +157,72 @@ def load_weights(folder: Path, module: torch.nn.Module) -> None:
         Naming the first tensors that are missing, left over or of another shape.
     """
     path = Path(folder) / WEIGHTS
+    wanted = module.state_dict()
     try:
-        found = load_file(path)
+        with safe_open(path, framework="pt") as file:
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            _require_same(found, wanted, passing_over, path)
+            for name, tensor in wanted.items():  # one by one: the weights are in memory once
+                tensor.copy_(file.get_tensor(name))
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}); copy or train the checkpoint again") from error
-    wanted = module.state_dict()
+
+
+def _require_same(
+    found: dict[str, tuple[int, ...]], wanted: dict[str, torch.Tensor], passing_over: Sequence[str], path: Path
+) -> None:
+    passed = tuple(f"{part}." for part in passing_over)
     problems = [f"missing {name}" for name in wanted if name not in found]
-    problems += [f"left over {name}" for name in found if name not in wanted]
+    problems += [f"left over {name}" for name in found if name not in wanted and not name.startswith(passed)]
     problems += [
-        f"{name} is {tuple(found[name].shape)}, not {tuple(tensor.shape)}"
+        f"{name} is {found[name]}, not {tuple(tensor.shape)}"
         for name, tensor in wanted.items()
-        if name in found and found[name].shape != tensor.shape
+        if name in found and found[name] != tuple(tensor.shape)
     ]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise CheckpointError(
             f"{path}: does not fit this recipe: {'; '.join(problems[:3])}{more}. Use the recipe it was trained with"
         )
-    module.load_state_dict(found)
+
+
+class _NoRandomNumbers(TorchFunctionMode):
+    """Initial weights cost next to nothing: for a module whose weights are about to be read."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        if func in (torch.Tensor.normal_, torch.Tensor.uniform_):  # within functions that look at what they drew
+            return args[0].zero_()
+        return func(*args, **kwargs)
 
 
 def load_tokenizer(folder: Path) -> tuple[NeuralTokenizer, Card]:
     """Load the neural tokenizer of a ``tokenizer`` checkpoint."""
     card = load_card(folder, stage="tokenizer")
-    tokenizer = NeuralTokenizer(card.run.model.tokenizer)
+    with _NoRandomNumbers():
+        tokenizer = NeuralTokenizer(card.run.model.tokenizer)
     load_weights(folder, tokenizer)
     return tokenizer.eval(), card
 
 
-def load_neurolm(folder: Path, *, stage: str | None = None) -> tuple[NeuroLM, Card, TextTokenizer]:
-    """Load the model of a ``pretrain`` or ``instruct`` checkpoint, with its text tokenizer."""
+def load_neurolm(
+    folder: Path, *, stage: str | None = None, decoders: bool = True
+) -> tuple[NeuroLM, Card, TextTokenizer]:
+    """Load the model of a ``pretrain`` or ``instruct`` checkpoint, with its text tokenizer.
+
+    Parameters
+    ----------
+    stage
+        That it has to be of.
+    decoders
+        Whether to load what answers and embeddings do not need: the neural tokenizer's decoders and classifier.
+    """
     card = load_card(folder, stage=stage)
     if card.stage not in ("pretrain", "instruct"):
         raise CheckpointError(f"{folder}: made by stage {card.stage!r}, which has no language model that reads EEG")
-    model = NeuroLM(card.run.model)
-    load_weights(folder, model)
+    with _NoRandomNumbers():
+        model = NeuroLM(card.run.model, decoders=decoders)
+    load_weights(folder, model, passing_over=() if decoders else [f"tokenizer.{part}" for part in DECODING])
     return model.eval(), card, TextTokenizer.load(folder)

@@ -178,7 +178,7 @@ class _Model:
 
     @classmethod
     def load(cls, model: Path, store: Path | str, device: torch.device) -> _Model:
-        module, card, text = load_neurolm(model, stage="instruct")
+        module, card, text = load_neurolm(model, stage="instruct", decoders=False)
         return cls(
             module=module.to(device), card=card, text=text, calibration=Calibration.load(model), store=Store(store),
             device=device,

@@ -47,13 +47,15 @@ class NeuroLM(nn.Module):
     ----------
     config
         Sizes of all parts.
+    decoders
+        Without the neural tokenizer's decoders it reads EEG, but cannot show it.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, *, decoders: bool = True) -> None:
         super().__init__()
         self.config, self.vocabulary = config, config.vocabulary
         width, features = config.language.transformer.width, config.tokenizer.encoder.width
-        self.tokenizer = NeuralTokenizer(config.tokenizer)
+        self.tokenizer = NeuralTokenizer(config.tokenizer, decoders=decoders)
         self.tokenizer.requires_grad_(False)
         self.bridge: nn.Module = nn.Identity()
         if features != width:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from neurolm.batch import Patches
 from neurolm.config import TokenizerConfig
+from neurolm.errors import CheckpointError
 from neurolm.model.attention import Visibility
 from neurolm.model.encoder import Decoder, Encoder, RealPatches
 from neurolm.model.quantizer import Quantizer, exact
@@ -29,6 +30,8 @@ SMALLEST = 1e-8
 """Least standard deviation that targets are divided by, so that a silent sample is not a number over zero."""
 EEG, TEXT = 0, 1
 """Classes of the domain classifier."""
+DECODING = ("spectrum_decoder", "waveform_decoder", "spectrum_head", "waveform_head", "domain_classifier")
+"""Parts that training and reconstruction need, and features and codes do not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,15 +80,19 @@ class NeuralTokenizer(nn.Module):
     ----------
     config
         Sizes of all parts.
+    decoders
+        Without them, and the classifier, it encodes only: what a model needs that is not trained further.
     """
 
-    def __init__(self, config: TokenizerConfig) -> None:
+    def __init__(self, config: TokenizerConfig, *, decoders: bool = True) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.decodes = config, decoders
         width, decoded = config.encoder.width, config.decoder.width
         self.encoder = Encoder(config)
         self.to_code = _head(width, config.code_width, config.encoder.initial_std)
         self.quantizer = Quantizer(config.codes, config.code_width, decay=config.decay)
+        if not decoders:
+            return
         self.spectrum_decoder = Decoder(config)
         self.waveform_decoder = Decoder(config)
         self.spectrum_head = _head(decoded, SPECTRUM, config.decoder.initial_std)
@@ -123,7 +130,14 @@ class NeuralTokenizer(nn.Module):
         """Reconstruct patches from quantised vectors (rows, width, code width) and where they belong.
 
         Of ``patches`` only channel, second and document are used.
+
+        Raises
+        ------
+        CheckpointError
+            If it has no decoders.
         """
+        if not self.decodes:
+            raise CheckpointError("this model was loaded without its decoders: load it with decoders=True")
         seen = self.encoder.seen(patches) if seen is None else seen
         return Reconstruction(
             spectrum=self.spectrum_head(self.spectrum_decoder(quantized, patches, seen)),

@@ -17,7 +17,7 @@ import torch
 from neurolm import calibration, novelty
 from neurolm.answering import Prompt, likelihoods
 from neurolm.calibration import Calibration, TaskCalibration
-from neurolm.checkpoint import load_neurolm
+from neurolm.checkpoint import load_card, load_neurolm
 from neurolm.data.loader import read_sample
 from neurolm.data.store import Store
 from neurolm.data.text import TextTokenizer
@@ -49,7 +49,7 @@ def calibrate(folder: Path, store: Path | str, *, device: torch.device | None = 
     CheckpointError
         If it is not instruction-tuned, or was trained on a validation subject of this store.
     """
-    _, card, _ = load_neurolm(folder, stage="instruct")
+    card = load_card(folder, stage="instruct")
     opened = Store(store)
     splits = {task.name: task.split(opened) for task in card.tasks}
     for task in card.tasks:
@@ -72,7 +72,7 @@ def is_calibrated(folder: Path) -> bool:
 
 def calibrate_run(folder: Path, run: Run) -> Calibration:
     """Calibrate the checkpoint of a run's last stage."""
-    module, card, text = load_neurolm(folder, stage="instruct")
+    module, card, text = load_neurolm(folder, stage="instruct", decoders=False)
     module.to(run.device)
     ranges = tuple(found for task in card.tasks if (found := training_range(run, task)) is not None)
     fitted = tuple(fit for task in card.tasks if (fit := calibrate_task(module, text, run, task)) is not None)
