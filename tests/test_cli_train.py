@@ -1,5 +1,6 @@
 """Training from the command line: asked to stop it saves, and says so by its exit status; --resume goes on."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -71,6 +72,19 @@ def test_resuming_what_was_never_begun_says_so(capsys, tmp_path, micro_run):
         assert "command.json: damaged" in capsys.readouterr().err
     assert command("train", "--out", tmp_path) == FAILED
     assert "which stage?" in capsys.readouterr().err
+
+
+def test_a_fold_is_kept_by_later_stages(capsys, tmp_path, micro_run):
+    out = tmp_path / "run"
+    given = ["--store", micro_run.store, "--out", out, "--recipe", "tiny", "--threads", 1]
+    assert command("train", "language", *given, "--fold", "2") == FAILED
+    assert "--fold 2: give which fold tests and how many there are, as in 1/6" in capsys.readouterr().err
+    short = ["--language.steps", 1, "--tokenizer.steps", 1]
+    assert command("train", "language", *given, *short, "--tasks", "workload", "--fold", "2/3") == 0
+    assert command("train", "tokenizer", *given, *short) == 0
+    assert json.loads((out / "run.json").read_text())["fold"] == [2, 3]
+    assert command("train", "pretrain", *given, *short, "--fold", "1/3") == FAILED
+    assert "another fold" in capsys.readouterr().err
 
 
 def test_a_sink_that_is_missing_or_unknown_is_told_before_anything_starts(capsys, tmp_path, micro_run):

@@ -108,6 +108,8 @@ def _data(card: Card, converted_from: Sequence[str]) -> str:
 
 
 def _split(task: Task) -> str:
+    if task.split_fold is not None:
+        return "fold {} of {} of the subjects, in order, to test, the next to validate".format(*task.split_fold)
     if task.split_rule is not None:
         return task.split_rule
     if task.split_counts is not None:

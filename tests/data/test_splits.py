@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from neurolm.data.splits import SPLITS, Split, split_task
+from neurolm.data.splits import SPLITS, Split, split_folds, split_task
 from neurolm.data.store import Label, Outline
 from neurolm.data.windows import labelled_windows, overlaps, stretches, unlabelled_windows
 from neurolm.errors import ConfigError, StoreError
@@ -106,3 +106,18 @@ def test_parts_that_touch_do_not_overlap():
     assert not overlaps((0, 100), [(100, 200)]) and not overlaps((200, 300), [(100, 200)])
     assert overlaps((0, 101), [(500, 600), (100, 200)])
     assert not overlaps((0, 1), ())
+
+
+def test_folds_test_everybody_once():
+    people = [f"S{i:02d}" for i in range(10)]
+    folds = [split_folds(people[::-1], (number, 4)) for number in range(1, 5)]
+    assert sorted(s for fold in folds for s in fold.test) == people
+    for fold, following in zip(folds, [*folds[1:], folds[0]], strict=True):
+        assert fold.validation == following.test
+        assert sorted((*fold.train, *fold.validation, *fold.test)) == people
+
+
+@pytest.mark.parametrize("fold", [(1, 2), (0, 4), (5, 4), (1, 11)])
+def test_folds_that_cannot_be_are_refused(fold):
+    with pytest.raises(ConfigError, match=f"fold {fold[0]}/{fold[1]}"):
+        split_folds([f"S{i:02d}" for i in range(10)], fold)

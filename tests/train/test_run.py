@@ -186,6 +186,17 @@ def test_a_run_begun_otherwise_names_what_differs(tmp_path, micro_run, micro_con
     assert tree(folder) == before
 
 
+def test_a_fold_splits_instead_of_the_cards(tmp_path, micro_run):
+    runs = [begin(micro_run, tmp_path / str(i), tasks=["workload"], fold=(i, 4)) for i in range(1, 5)]
+    people = {s for part in ("train", "validation", "test") for s in getattr(runs[0].splits["workload"], part)}
+    assert sorted(s for run in runs for s in run.splits["workload"].test) == sorted(people)
+    assert all(run.splits["workload"] == run.tasks[0].split(run.store) for run in runs)  # the checkpoint's task knows
+    (tmp_path / "1" / "language").mkdir()
+    begin(micro_run, tmp_path / "1", tasks=["workload"], fold=(1, 4))
+    with pytest.raises(ConfigError, match=r"another fold"):
+        begin(micro_run, tmp_path / "1", tasks=["workload"], fold=(2, 4))
+
+
 def test_a_run_on_another_store_is_refused(tmp_path, micro_run):
     folder = micro_run.copy(tmp_path / "run")
     rows = [json.loads(line) for line in (micro_run.store / "manifest.jsonl").read_text().splitlines()]

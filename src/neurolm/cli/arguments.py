@@ -252,6 +252,12 @@ def _train(parser: ArgumentParser) -> None:
         "--log_to", type=str | None, help="besides the files, as a,b: tensorboard, wandb, trackio (none)"
     )
     parser.add_argument("--tasks", type=str | None, help="tasks to learn, as a,b; by default all that the store has")
+    parser.add_argument(
+        "--fold",
+        type=str | None,
+        metavar="I/K",
+        help="cross-validation: fold I of K subject-wise folds tests, the next one validates",
+    )
     parser.add_argument("--seed", type=int | None, help="seed of all stages")
     parser.add_argument(
         "--precision", choices=PRECISIONS, help="of matrix products (auto: bfloat16 on GPUs that have it, else float32)"

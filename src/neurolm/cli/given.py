@@ -29,6 +29,22 @@ def listed(text: str | None) -> list[str] | None:
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
 
 
+def parse_fold(text: str | None) -> tuple[int, int] | None:
+    """Read ``2/6`` as fold 2 of 6; None stays None.
+
+    Raises
+    ------
+    ConfigError
+        If it is not two numbers.
+    """
+    if text is None:
+        return None
+    number, slash, folds = text.partition("/")
+    if not (slash and number.strip().isdecimal() and folds.strip().isdecimal()):
+        raise ConfigError(f"--fold {text}: give which fold tests and how many there are, as in 1/6")
+    return int(number), int(folds)
+
+
 def set_threads(threads: int) -> None:
     """Set the number of CPU threads; 0 leaves it as it is.
 

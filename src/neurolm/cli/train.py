@@ -11,7 +11,7 @@ from rich.console import Console
 
 from neurolm import distributed
 from neurolm.cli.arguments import place
-from neurolm.cli.given import listed, needed, set_threads
+from neurolm.cli.given import listed, needed, parse_fold, set_threads
 from neurolm.cli.settings import FOR_ALL_STAGES, begun_config, run_config, settings_text
 from neurolm.cli.show import Display
 from neurolm.config import STAGES, RunConfig
@@ -42,16 +42,26 @@ def train(arguments: Namespace) -> None:
         raise ConfigError(f"which stage? Give one of {', '.join(STAGES)}, or --resume and the folder of a run")
     store = needed(arguments, "store", "the folder that `neurolm prepare` wrote")
     out = needed(arguments, "out", "the folder of the run, the same for all stages")
-    tasks = listed(arguments.tasks) or _begun_tasks(out)
+    tasks, fold = listed(arguments.tasks), parse_fold(arguments.fold)
+    if (begun := _begun_run(out)) is not None:  # later stages need not name them again
+        tasks, fold = tasks or begun["tasks"], fold or (tuple(begun["fold"]) if begun.get("fold") else None)
     set_threads(arguments.threads)
 
     from neurolm.train.run import choose_device
 
     with distributed.joined(cuda=choose_device(arguments.device).type == "cuda"):
-        _train_stage(arguments, config, store=store, out=out, tasks=tasks)
+        _train_stage(arguments, config, store=store, out=out, tasks=tasks, fold=fold)
 
 
-def _train_stage(arguments: Namespace, config: RunConfig, *, store: Path, out: Path, tasks: list[str] | None) -> None:
+def _train_stage(
+    arguments: Namespace,
+    config: RunConfig,
+    *,
+    store: Path,
+    out: Path,
+    tasks: list[str] | None,
+    fold: tuple[int, int] | None,
+) -> None:
     from neurolm.data.text import read_texts
     from neurolm.train.execution import product_dtype
     from neurolm.train.instruct import train_instruct
@@ -60,8 +70,8 @@ def _train_stage(arguments: Namespace, config: RunConfig, *, store: Path, out: P
     from neurolm.train.run import is_done, open_run
     from neurolm.train.tokenizer import train_tokenizer
 
-    opened = open_run(out, config=config, store=store, tasks=tasks, device=arguments.device, workers=arguments.workers,
-                      log_to=listed(arguments.log_to) or ())  # fmt: skip
+    opened = open_run(out, config=config, store=store, tasks=tasks, fold=fold, device=arguments.device,
+                      workers=arguments.workers, log_to=listed(arguments.log_to) or ())  # fmt: skip
     texts = read_texts(arguments.text)
     console = Console(stderr=True, quiet=not distributed.is_main())
     if is_done(opened, arguments.stage):
@@ -126,10 +136,10 @@ def _begun_command(arguments: Namespace) -> tuple[Namespace, RunConfig]:
     return arguments, config
 
 
-def _begun_tasks(out: Path) -> list[str] | None:
-    """Tasks that the run in a folder was begun with, so that later stages need not name them again."""
+def _begun_run(out: Path) -> dict[str, Any] | None:
+    """What the run in a folder was begun with."""
     path = out / "run.json"
-    return json.loads(path.read_text(encoding="utf-8")).get("tasks") if path.is_file() else None
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def _in_all_stages(config: RunConfig, arguments: Namespace) -> RunConfig:

@@ -162,7 +162,7 @@ def split_subjects(
     counts: tuple[int, int, int] | None = None,
     fractions: tuple[float, float, float] | None = None,
 ) -> Split:
-    """Split subjects in the order of their ids: train first, then validation, then test.
+    """Split subjects in the order of their ids: train first, then validation, then test (for folds: `split_folds`).
 
     Parameters
     ----------
@@ -191,6 +191,34 @@ def split_subjects(
         )
     train, validation = counts[0], counts[0] + counts[1]
     return Split(tuple(ordered[:train]), tuple(ordered[train:validation]), tuple(ordered[validation:]))
+
+
+def split_folds(subjects: Sequence[str], fold: tuple[int, int]) -> Split:
+    """Split subjects for cross-validation: a fold tests, the next one (after the last the first) validates.
+
+    Parameters
+    ----------
+    subjects
+        Ids; order and repetitions do not matter. Folds are stretches of them in the order of their ids, as equal in
+        size as can be.
+    fold
+        Which fold tests, from 1 on, and how many there are.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer than three folds, fewer subjects than folds, or the fold is none of them.
+    """
+    ordered, (number, folds) = sorted(set(subjects)), fold
+    if folds < 3 or not 1 <= number <= folds:
+        raise ConfigError(f"fold {number}/{folds}: give one of at least 3 folds (train, validate, test), from 1/3 on")
+    if len(ordered) < folds:
+        raise ConfigError(
+            f"fold {number}/{folds}: there are only {len(ordered)} subjects; take fewer folds, at least 3"
+        )
+    parts = [tuple(ordered[len(ordered) * i // folds : len(ordered) * (i + 1) // folds]) for i in range(folds)]
+    test, validation = parts[number - 1], parts[number % folds]
+    return Split(tuple(s for s in ordered if s not in {*test, *validation}), validation, test)
 
 
 def _counts(subjects: int, fractions: tuple[float, float, float]) -> tuple[int, int, int]:

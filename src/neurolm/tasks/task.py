@@ -19,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurolm.data.splits import Split, split_task
+from neurolm.data.splits import Split, split_folds, split_task, subjects_of
 from neurolm.data.store import Store
 from neurolm.data.text import END_OF_TEXT
 from neurolm.data.windows import Window, labelled_windows
@@ -67,6 +67,8 @@ class Task:
     """Where the data set itself says what the test set is, in the labels of the store: its rule, in words."""
     split_by_trial: bool = False
     """Whether a subject's trials train, validate and test, as the labels of the store say."""
+    split_fold: tuple[int, int] | None = None
+    """Which fold of how many tests, whatever the card says of the split: of a run of a cross-validation."""
     metrics: tuple[str, ...]
     """Fields of ``neurolm.metrics.Scores`` to report, the leading one first."""
     licence: str
@@ -193,6 +195,8 @@ class Task:
         ConfigError
             If the store's labels or subjects do not fit the card, or a subject would train and test.
         """
+        if self.split_fold is not None:
+            return split_folds(subjects_of(store, self.name), self.split_fold)
         return split_task(
             store,
             self.name,
@@ -212,6 +216,19 @@ class Task:
             subjects=getattr(split, part),
             part=part if split.by_trial else None,
         )
+
+
+def in_fold(task: Task, fold: tuple[int, int]) -> Task:
+    """Return the task with subjects split for a fold of a cross-validation.
+
+    Raises
+    ------
+    ConfigError
+        If the task is split by trials: folds are of subjects.
+    """
+    if task.split_by_trial:
+        raise ConfigError(f"task {task.name}: split by trials, and folds are of subjects; leave it out, or the fold")
+    return replace(task, split_fold=fold)
 
 
 def normalise_question(question: str) -> str:

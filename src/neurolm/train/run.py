@@ -23,7 +23,7 @@ from neurolm.data.text import TextTokenizer
 from neurolm.data.windows import stretches
 from neurolm.errors import ConfigError, StoreError
 from neurolm.files import write_text
-from neurolm.tasks.task import Task, all_tasks, load_task
+from neurolm.tasks.task import Task, all_tasks, in_fold, load_task
 from neurolm.train.loop import Progress, Stage, clean, run_stage
 from neurolm.train.sharded import whole_state
 from neurolm.train.sinks import require_sinks
@@ -42,6 +42,8 @@ class RunFile:
     """Fingerprint of the store."""
     threads: int
     """CPU threads: sums are rounded differently with another number, so a resumed run keeps it."""
+    fold: tuple[int, int] | None = None
+    """Which fold of how many tests, in a cross-validation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +135,7 @@ def open_run(
     config: RunConfig,
     store: Path | str,
     tasks: Sequence[str] | None = None,
+    fold: tuple[int, int] | None = None,
     device: str = "auto",
     workers: int | None = None,
     log_to: Sequence[str] = (),
@@ -143,6 +146,9 @@ def open_run(
     ----------
     tasks
         Names of task cards or paths of cards; by default every known task whose labels are in the store.
+    fold
+        For cross-validation: which fold of the subjects of each task tests, from 1 on, and how many there are, instead
+        of the split of the cards (``splits.split_folds``).
     workers
         Threads that make batches ahead; the training is the same with any number.
     log_to
@@ -163,9 +169,15 @@ def open_run(
             f"{store}: has labels of the tasks {sorted(present) or 'none'}, not of {missing or sorted(all_tasks())}: "
             "prepare a corpus with labels of a task that has a card"
         )
+    if fold is not None:
+        chosen = [in_fold(task, fold) for task in chosen]
     splits = {task.name: task.split(opened) for task in chosen}
     wanted = RunFile(
-        config=config, tasks=tuple(t.name for t in chosen), store=opened.fingerprint, threads=torch.get_num_threads()
+        config=config,
+        tasks=tuple(t.name for t in chosen),
+        store=opened.fingerprint,
+        threads=torch.get_num_threads(),
+        fold=fold,
     )
     chosen_device = choose_device(device)
     path = folder / RUN
@@ -185,7 +197,7 @@ def open_run(
 
 
 def _check_same(begun: RunFile, wanted: RunFile, path: Path) -> int:
-    for name in ("config", "tasks", "store"):
+    for name in ("config", "tasks", "store", "fold"):
         if getattr(begun, name) != getattr(wanted, name):
             raise ConfigError(
                 f"{path}: this run was begun with another {name} ({_difference(begun, wanted, name)}); "
