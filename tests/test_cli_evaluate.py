@@ -61,3 +61,18 @@ def test_what_there_is_not_is_refused(command, words, expected):
     status, _, error = command(command.folder, *words)
     assert status == FAILED
     assert expected in error
+
+
+def test_several_runs_are_evaluated_and_joined(command, capsys, tmp_path):
+    other = shutil.copytree(command.folder, tmp_path / "other")
+    status, out, _ = command(command.folder, other, "--tasks", "workload", "--baselines", "majority")
+    assert status == 0
+    assert "workload, 2 seeds (0, 0): 2 test subjects" in out and "neurolm less" in out
+    for name in ("workload-joined-evaluation.json", "workload-joined-evaluation.html"):
+        assert str(tmp_path / name) in out and (tmp_path / name).is_file()
+    assert (other / f"workload-{RESULTS}").read_bytes() == (command.folder / f"workload-{RESULTS}").read_bytes()
+    again = (tmp_path / "workload-joined-evaluation.json").read_bytes()
+    assert main(["evaluate", str(command.folder), str(other), "--tasks", "workload"]) == 0  # as evaluated before
+    assert (tmp_path / "workload-joined-evaluation.json").read_bytes() == again
+    assert main(["evaluate", str(command.folder), str(other), "--tasks", "events"]) == FAILED
+    assert f"events-{RESULTS}: no such file: give --store" in capsys.readouterr().err

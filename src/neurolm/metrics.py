@@ -194,19 +194,45 @@ def bootstrap(
     dict
         Interval by name of score; None with fewer than two subjects, or where no resample gives the score.
     """
+    found = resampled_scores(labels, probabilities, subjects, options=options, resamples=resamples, seed=seed)
+    return {name: interval(found[name], level=level) if found else None for name in METRICS}
+
+
+def resampled_scores(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    subjects: Sequence[str],
+    *,
+    options: int,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """Return every score of every resample of the subjects (parameters as of :func:`bootstrap`).
+
+    The same subjects and seed give the same draws, so that differences of two models' values are paired.
+
+    Returns
+    -------
+    dict
+        By name of score, shape (resamples,), NaN where a resample does not give it; empty with fewer than two subjects.
+    """
     labels, probabilities = _checked(labels, probabilities, options)
     names, subject = np.unique(np.asarray(subjects), return_inverse=True)
     assert len(subject) == len(labels), f"{len(subject)} subjects for {len(labels)} windows"
     if len(names) < 2:
-        return dict.fromkeys(METRICS)
+        return {}
     draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    return _resampled(labels, probabilities, subject, draws.astype(float))
+
+
+def interval(values: np.ndarray, *, level: float = 0.95) -> Interval | None:
+    """Return the percentile interval of values, those that are not finite left out; None where none is."""
+    kept = values[np.isfinite(values)]
+    if not len(kept):
+        return None
     tail = 100 * (1 - level) / 2
-    intervals: dict[str, Interval | None] = {}
-    for name, values in _resampled(labels, probabilities, subject, draws.astype(float)).items():
-        kept = values[np.isfinite(values)]
-        low, high = np.percentile(kept, [tail, 100 - tail]) if len(kept) else (np.nan, np.nan)
-        intervals[name] = Interval(low=float(low), high=float(high)) if len(kept) else None
-    return intervals
+    low, high = np.percentile(kept, [tail, 100 - tail])
+    return Interval(low=float(low), high=float(high))
 
 
 def _checked(labels: np.ndarray, probabilities: np.ndarray, options: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from neurolm.calibration import Calibration
@@ -15,7 +14,7 @@ from neurolm.checkpoint import CONFIG, WEIGHTS, Card, save_checkpoint
 from neurolm.config import STAGES, to_json
 from neurolm.data.text import TOKENIZER_FILE, TextTokenizer
 from neurolm.errors import CheckpointError
-from neurolm.evaluation.evaluate import RESULTS, Evaluation, Predictions, load_evaluation
+from neurolm.evaluation.results import RESULTS, Evaluation, load_evaluation, without_people
 from neurolm.files import write_text
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model_card import FILE, model_card
@@ -97,10 +96,8 @@ def save(
         for name, content in kept.items():
             (temporary / name).write_bytes(content)
         write_text(temporary / FILE, model_card(card, evaluation=evaluation))
-        if evaluation is not None:  # answers name recordings and people, so they stay with the run
-            nobody = Predictions(labels=(), probabilities=(), subjects=(), recordings=(), starts=())
-            results = tuple(replace(result, predictions=nobody) for result in evaluation.results)
-            write_text(temporary / RESULTS, to_json(replace(evaluation, results=results)))
+        if evaluation is not None:
+            write_text(temporary / RESULTS, to_json(without_people(evaluation)))
 
     save_checkpoint(folder, card, module.state_dict(), text, extra=extra)
     return folder

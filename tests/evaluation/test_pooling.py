@@ -6,6 +6,7 @@ import pytest
 from neurolm.calibration import TaskCalibration
 from neurolm.data.windows import Window
 from neurolm.evaluation.pooling import pooled, units
+from neurolm.evaluation.results import Predictions
 
 
 def window(recording: int, span: tuple[int, int], start: int) -> Window:
@@ -13,6 +14,13 @@ def window(recording: int, span: tuple[int, int], start: int) -> Window:
 
 
 WINDOWS = [window(recording, (0, 1000), start) for recording in (0, 1) for start in (0, 200, 400)]
+
+
+def predictions(labels: list[int], windows: list[Window]) -> Predictions:
+    return Predictions(
+        labels=tuple(labels), probabilities=(), subjects=tuple(w.subject for w in windows),
+        recordings=tuple(f"R{w.recording}" for w in windows), starts=tuple(w.start / 200 for w in windows),
+    )  # fmt: skip
 
 
 def test_what_shares_a_label_is_a_recording_or_a_stretch():
@@ -29,18 +37,19 @@ def test_pooled_answers_are_scored_as_they_are_given(correlation):
     labels, order = [0, 0, 0, 2, 2, 2], [3, 0, 4, 1, 2, 5]
     fitted = TaskCalibration(task="t", temperature=1.4, correlation=correlation)
     shares = np.stack([fitted.pool(found[:3]), fitted.pool(found[3:])])
-    scores = pooled(
-        [WINDOWS[i] for i in order],
-        [labels[i] for i in order],
-        fitted.probabilities(found)[order],
-        correlation=correlation,
-    ).scores
+    windows = [WINDOWS[i] for i in order]
+    asked = predictions([labels[i] for i in order], windows)
+    answers = pooled(windows, asked, fitted.probabilities(found)[order], correlation=correlation)
+    scores = answers.scores
     assert scores.n == 2
+    np.testing.assert_allclose(answers.predictions.probabilities, shares[::-1])  # in the order of their first windows
+    assert answers.predictions.labels == (2, 0) and answers.predictions.recordings == ("R1", "R0")
     assert scores.brier == pytest.approx(((shares - np.eye(3)[[0, 2]]) ** 2).sum(axis=1).mean())
 
 
 def test_no_window_rules_an_answer_out_for_all():
     """The first window leaves nothing for the second option; the others leave almost nothing for the first."""
     first = [[1.0, 0.0], [1e-9, 1 - 1e-9], [1e-9, 1 - 1e-9]]
-    scores = pooled(WINDOWS, [1, 1, 1, 0, 0, 0], np.array(first + [[0.9, 0.1]] * 3)).scores
+    asked = predictions([1, 1, 1, 0, 0, 0], WINDOWS)
+    scores = pooled(WINDOWS, asked, np.array(first + [[0.9, 0.1]] * 3)).scores
     assert scores.balanced_accuracy == 1.0

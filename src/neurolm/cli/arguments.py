@@ -276,9 +276,13 @@ def _runs(parser: ArgumentParser) -> None:
 
 
 def _evaluate(parser: ArgumentParser) -> None:
-    parser.add_argument("run", type=Path | None, nargs="?", metavar="MODEL", help="the same as --model")
+    parser.add_argument(
+        "runs", type=Path, nargs="*", metavar="MODEL", help="the same as --model; of several, seeds or folds, as one"
+    )
     parser.add_argument("--model", type=Path | None, help="folder of the run, or of its instruct stage")
-    parser.add_argument("--store", type=place, help="the store the run was trained on")
+    parser.add_argument(
+        "--store", type=place, help="the store the run was trained on; several that were evaluated before need none"
+    )
     parser.add_argument("--split", choices=("test", "validation"), default="test", help="whose subjects (test)")
     parser.add_argument("--tasks", type=str, default="all", help="of those the model was tuned on: a,b or all (all)")
     parser.add_argument(
@@ -306,7 +310,11 @@ def _evaluate(parser: ArgumentParser) -> None:
         default="likelihood",
         help="official: show also what the authors' way of reading answers gives (likelihood)",
     )
-    parser.add_argument("--out", type=Path | None, help="JSON file; by default evaluation.json in the run")
+    parser.add_argument(
+        "--out",
+        type=Path | None,
+        help="JSON file; by default evaluation.json in the run, or joined-evaluation.json in the folder of several",
+    )
     _add_device(parser)
 
 

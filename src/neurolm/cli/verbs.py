@@ -13,6 +13,7 @@ from rich.console import Console
 
 from neurolm.cli import as_flags, corpora, data, inspect, runs, store, tasks, train
 from neurolm.cli.arguments import parse
+from neurolm.cli.evaluate import evaluate, instruct_folder
 from neurolm.cli.given import listed, needed, set_threads
 from neurolm.cli.settings import begun_config, run_config, settings_text
 from neurolm.cli.show import Display, answer_lines, bar_characters, explanation_lines
@@ -82,51 +83,6 @@ def _prepare(arguments: Namespace) -> None:
     print(f"next: neurolm train language --store {out} --out RUN")
 
 
-def _evaluate(arguments: Namespace) -> None:
-    arguments.model = arguments.model or arguments.run
-    model = _instruct_folder(needed(arguments, "model", "the folder of the run"))
-    store = needed(arguments, "store", "the store the run was trained on")
-    set_threads(arguments.threads)
-
-    from neurolm.evaluation.baselines.fit import BASELINES
-    from neurolm.evaluation.evaluate import OFFICIAL, RESULTS, evaluate
-    from neurolm.report import protocol_table, robustness_table, table
-    from neurolm.train.run import choose_device
-
-    run_folder = model.parent if model.name == "instruct" else model
-    tasks, baselines = _listed(arguments.tasks), _listed(arguments.baselines)
-    plain = {name.lower().replace(" ", "-"): name for name in BASELINES}
-    # Only a whole evaluation in the cards' own words takes the place of one.
-    part = [arguments.split] * (arguments.split != "test") + [arguments.wording] * (arguments.wording != "own")
-    out = arguments.out or run_folder / "-".join((*part, *(tasks or ()), RESULTS))
-    console = Console(stderr=True)
-    evaluation = evaluate(
-        model,
-        store,
-        split=arguments.split,
-        tasks=tasks,
-        protocol=arguments.protocol,
-        wording=arguments.wording,
-        baselines=baselines and [plain.get(name.lower(), name) for name in baselines],
-        robustness=arguments.robustness,
-        pretrained_on=arguments.pretrained_on,
-        device=choose_device(arguments.device),
-        out=out,
-        progress=lambda task: console.print(f"evaluating {task}", markup=False),
-    )
-    Console().print(table(evaluation))
-    if arguments.protocol == OFFICIAL:
-        Console().print(protocol_table(evaluation))
-    if arguments.robustness:
-        Console().print(robustness_table(evaluation))
-    print(out)
-
-
-def _listed(names: str) -> list[str] | None:
-    """Names as a list; None for all."""
-    return None if names == "all" else [] if names == "none" else listed(names)
-
-
 def _explain(arguments: Namespace) -> None:
     if not arguments.file.exists():
         raise RecordingError(f"{arguments.file}: no such file; give the path of a recording")
@@ -152,7 +108,7 @@ def _explain(arguments: Namespace) -> None:
 
 
 def _calibrate(arguments: Namespace) -> None:
-    model = _instruct_folder(needed(arguments, "model", "the folder of the run"))
+    model = instruct_folder(needed(arguments, "model", "the folder of the run"))
     store = needed(arguments, "store", "the store the run was trained on")
     set_threads(arguments.threads)
 
@@ -306,10 +262,6 @@ def find_model(given: Path | None, *, runs: Path = RUNS) -> Path:
     return newest
 
 
-def _instruct_folder(folder: Path) -> Path:
-    return folder / "instruct" if (folder / "instruct").is_dir() else folder
-
-
 def channels(text: str | None) -> list[str] | dict[str, str] | None:
     """Read which channels to use (``Fp1,Fp2``), or which electrodes they are (``ch1=Fp1,ch2=Fp2``).
 
@@ -338,7 +290,7 @@ _RUN = {
     "overlap": data.overlap,
     "train": train.train,
     "runs": runs.runs,
-    "evaluate": _evaluate,
+    "evaluate": evaluate,
     "ask": _ask,
     "explain": _explain,
     "calibrate": _calibrate,

@@ -261,8 +261,9 @@ def _result(
         chance=1 / options,
         predictions=predictions,
         intervals=intervals,
-        pooled=pooled(windows, predictions.labels, probability, correlation=correlation),
+        pooled=pooled(windows, predictions, probability, correlation=correlation),
         baselines=baselines,
+        fold=task.split_fold,
     )
 
 
@@ -277,6 +278,7 @@ def _baseline(windows: Sequence[Window], predictions: Predictions, found: Answer
         chosen=found.chosen,
         scores=scores,
         intervals=intervals,
-        pooled=pooled(windows, predictions.labels, probability),
+        pooled=pooled(windows, predictions, probability),
+        probabilities=found.probabilities,
         seconds=found.seconds,
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from neurolm.calibration import pool_stretches
 from neurolm.data.windows import Window
-from neurolm.evaluation.results import Pooled, scored
+from neurolm.evaluation.results import Pooled, Predictions, scored
 
 _LEAST = 1e-12
 """Least probability, so that one window cannot rule an answer out for all."""
@@ -26,7 +26,7 @@ def units(windows: Sequence[Window], labels: Sequence[int]) -> tuple[str, list[t
 
 def pooled(
     windows: Sequence[Window],
-    labels: Sequence[int],
+    predictions: Predictions,
     probabilities: np.ndarray,
     *,
     correlation: float = 1.0,
@@ -35,20 +35,25 @@ def pooled(
 
     Parameters
     ----------
+    predictions
+        Of the windows: their labels, people and recordings.
     probabilities
-        Of the windows, shape (windows, options).
+        Of the windows, shape (windows, options): the predictions' own, or a baseline's.
     correlation
         How much the windows of a stretch say the same, where that was fitted.
     """
-    unit, keys = units(windows, labels)
+    unit, keys = units(windows, predictions.labels)
     number = {key: place for place, key in enumerate(dict.fromkeys(keys))}
     stretch = np.array([number[key] for key in keys])
     firsts = np.unique(stretch, return_index=True)[1]
     logs = np.log(np.maximum(probabilities, _LEAST))
-    scores, intervals = scored(
-        np.array([labels[i] for i in firsts]),
-        pool_stretches(logs, stretch, correlation=correlation),
-        tuple(windows[i].subject for i in firsts),
-        options=probabilities.shape[1],
+    answers = pool_stretches(logs, stretch, correlation=correlation)
+    found = Predictions(
+        labels=tuple(predictions.labels[i] for i in firsts),
+        probabilities=tuple(tuple(float(p) for p in row) for row in answers),
+        subjects=tuple(predictions.subjects[i] for i in firsts),
+        recordings=tuple(predictions.recordings[i] for i in firsts),
+        starts=tuple(predictions.starts[i] for i in firsts),
     )
-    return Pooled(unit=unit, scores=scores, intervals=intervals)
+    scores, intervals = scored(np.array(found.labels), answers, found.subjects, options=probabilities.shape[1])
+    return Pooled(unit=unit, scores=scores, intervals=intervals, predictions=found)

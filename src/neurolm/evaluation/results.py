@@ -50,6 +50,8 @@ class Pooled:
     """``recording``, or ``stretch`` where recordings have several labels: what is pooled over."""
     scores: Scores
     intervals: Intervals = Intervals()
+    predictions: Predictions | None = None
+    """The pooled answers; None in files of earlier versions, and where they may not be published."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,8 @@ class BaselineResult:
     pooled: Pooled | None = None
     missing: str = ""
     """Why there are no scores."""
+    probabilities: tuple[tuple[float, ...], ...] = ()
+    """Of every option for every window, in the order of the model's ``Predictions``."""
     seconds: float | None = field(default=None, compare=False)
     """Fitting and answering; not written with the results, which are the same every time."""
 
@@ -111,6 +115,8 @@ class TaskResult:
     pooled: Pooled | None = None
     baselines: tuple[BaselineResult, ...] = ()
     robustness: tuple[RobustnessCurve, ...] = ()
+    fold: tuple[int, int] | None = None
+    """Which fold of how many of a cross-validation the split is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +131,21 @@ class Evaluation:
     """Whether questions were asked in the cards' own words or in held-out ones."""
     checks: tuple[str, ...] = ()
     """What was made sure of before anything was answered."""
+
+
+def without_people(evaluation: Evaluation) -> Evaluation:
+    """Return the figures alone, to be published: answers name recordings and people, and stay with the run."""
+    nobody = Predictions(labels=(), probabilities=(), subjects=(), recordings=(), starts=())
+
+    def bare(result: TaskResult) -> TaskResult:
+        pooled = result.pooled and replace(result.pooled, predictions=None)
+        baselines = tuple(
+            replace(b, probabilities=(), pooled=b.pooled and replace(b.pooled, predictions=None))
+            for b in result.baselines
+        )
+        return replace(result, predictions=nobody, pooled=pooled, baselines=baselines)
+
+    return replace(evaluation, results=tuple(map(bare, evaluation.results)))
 
 
 def save_evaluation(path: Path, evaluation: Evaluation) -> None:

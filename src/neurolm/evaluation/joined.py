@@ -1,0 +1,350 @@
+"""Several runs as one result: seeds of one split, or the folds of a cross-validation with one seed or several each.
+
+    neurolm evaluate RUN RUN … --store STORE
+
+Runs that test on the same people are repetitions of each other (seeds); runs that test on different people are folds.
+Out of fold, everybody is tested by the models that did not learn from them: the answers of all folds are put together,
+and scores are computed once, over all people.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from neurolm.config import load_json, to_json
+from neurolm.errors import ConfigError
+from neurolm.evaluation.results import Evaluation, Predictions, TaskResult
+from neurolm.files import write_text
+from neurolm.metrics import METRICS, Interval, Scores, interval, resampled_scores, score
+
+JOINED = "joined-evaluation.json"
+MODEL = "neurolm"
+"""Name of the model among the baselines."""
+COMPARED = ("balanced_accuracy", "auroc", "ece")
+"""Scores whose difference from every baseline is given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """A mean, and the standard deviation (n − 1) of what it is the mean of; None of a single value."""
+
+    mean: float
+    sd: float | None
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Mean and standard deviation of values."""
+        sd = statistics.stdev(values) if len(values) > 1 else None
+        return cls(mean=statistics.fmean(values), sd=sd, values=tuple(values))
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinedScore:
+    """One score over all runs."""
+
+    name: str
+    """Out of ``metrics.METRICS``."""
+    seeds: Spread
+    """Over the seeds, each computed over the people of all folds together."""
+    interval: Interval | None
+    """95 % over resampled people, of the mean over the seeds."""
+    folds: Spread | None
+    """Over the folds, each the mean over its seeds; None with one split."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinedAnswers:
+    """What the model, or a baseline, scores."""
+
+    name: str
+    unit: str = "window"
+    """What is answered: ``window``, ``recording`` or ``stretch``."""
+    n: int = 0
+    scores: tuple[JoinedScore, ...] = ()
+    missing: str = ""
+    """Why there are none."""
+
+    def score(self, name: str) -> JoinedScore | None:
+        """Return a score, or None where there is none."""
+        return next((found for found in self.scores if found.name == name), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """How far the model is from a baseline on the same windows."""
+
+    baseline: str
+    score: str
+    mean: float
+    """The model's less the baseline's, each the mean over the seeds."""
+    interval: Interval | None
+    """95 % over resampled people, the same for both."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinedTask:
+    """One task over all runs."""
+
+    task: str
+    question: str
+    options: tuple[str, ...]
+    subjects: int
+    seeds: tuple[int, ...]
+    """Of the runs of every fold."""
+    folds: int
+    """1: one split."""
+    planned_folds: int
+    """Folds of the cross-validation that the runs are of."""
+    answers: tuple[JoinedAnswers, ...]
+    """The model's by window, and pooled; then each baseline's."""
+    differences: tuple[Difference, ...]
+    chance: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joined:
+    """Several evaluations as one."""
+
+    split: str
+    recipe: str
+    wording: str
+    runs: tuple[str, ...]
+    tasks: tuple[JoinedTask, ...]
+
+
+def save_joined(path: Path, joined: Joined) -> None:
+    """Write a joined evaluation as JSON."""
+    write_text(path, to_json(joined))
+
+
+def load_joined(path: Path) -> Joined:
+    """Read what ``save_joined`` wrote."""
+    return load_json(Joined, path)
+
+
+def join(evaluations: Sequence[tuple[str, Evaluation]]) -> Joined:
+    """Join the evaluations of several runs.
+
+    Parameters
+    ----------
+    evaluations
+        By name of the run.
+
+    Raises
+    ------
+    ConfigError
+        If they cannot be joined: other recipes, wordings, parts or tasks, folds that share people, or folds of which
+        the runs have not the same seeds.
+    """
+    names = tuple(name for name, _ in evaluations)
+    if len(set(names)) < max(2, len(names)):
+        raise ConfigError(
+            f"{', '.join(names) or 'no run'}: give two or more runs, each once, to join their evaluations"
+        )
+    first = evaluations[0][1]
+    for name, other in evaluations[1:]:
+        for what in ("split", "recipe", "wording"):
+            if getattr(other, what) != getattr(first, what):
+                raise ConfigError(
+                    f"{name}: its {what} is {getattr(other, what)}, that of {names[0]} is {getattr(first, what)}: join "
+                    "runs that differ in seed and fold alone"
+                )
+    tasks = tuple(
+        _task([(name, evaluation.seed, _result(name, evaluation, result.task)) for name, evaluation in evaluations])
+        for result in first.results
+    )
+    return Joined(split=first.split, recipe=first.recipe, wording=first.wording, runs=names, tasks=tasks)
+
+
+Run = tuple[str, int, TaskResult]
+"""Name, seed, and what was found."""
+
+
+def _result(name: str, evaluation: Evaluation, task: str) -> TaskResult:
+    found = [result for result in evaluation.results if result.task == task]
+    if not found or not found[0].predictions.labels:
+        raise ConfigError(f"{name}: has no answers of the task {task}: evaluate the same tasks in all runs (--tasks)")
+    return found[0]
+
+
+def _task(runs: Sequence[Run]) -> JoinedTask:
+    folds = grouped(runs)
+    first = runs[0][2]
+    options = len(first.options)
+    ours = _Answers(name=MODEL, unit="window", options=options, folds=[[r.predictions for _, _, r in f] for f in folds])
+    answers = [ours.joined(), *_pooled(folds, options)]
+    differences: list[Difference] = []
+    for baseline in first.baselines:
+        found, missing = _baseline(baseline.name, folds)
+        theirs = _Answers(name=baseline.name, unit="window", options=options, folds=found)
+        answers.append(JoinedAnswers(name=baseline.name, missing=missing) if missing else theirs.joined())
+        if not missing:
+            differences += _differences(ours, theirs)
+    return JoinedTask(
+        task=first.task,
+        question=first.question,
+        options=first.options,
+        subjects=len({s for fold in folds for s in fold[0][2].predictions.subjects}),
+        seeds=tuple(seed for _, seed, _ in folds[0]),
+        folds=len(folds),
+        planned_folds=max(len(folds), *(result.fold[1] if result.fold else 1 for _, _, result in runs)),
+        answers=tuple(answers),
+        differences=tuple(differences),
+        chance=first.chance,
+    )
+
+
+def _pooled(folds: Sequence[Sequence[Run]], options: int) -> list[JoinedAnswers]:
+    """The model's pooled answers, where all runs have them of one kind and they are fewer than the windows."""
+    found = [[result.pooled for _, _, result in fold] for fold in folds]
+    kept = [[p.predictions for p in fold if p is not None and p.predictions is not None] for fold in found]
+    units = {p.unit for fold in found for p in fold if p is not None}
+    whole = all(len(one) == len(fold) for one, fold in zip(kept, folds, strict=True))
+    if not whole or len(units) != 1:
+        return []
+    joined = _Answers(name=MODEL, unit=units.pop(), options=options, folds=kept).joined()
+    windows = sum(len(fold[0][2].predictions.labels) for fold in folds)
+    return [joined] if joined.n < windows else []
+
+
+def grouped(runs: Sequence[Run]) -> list[list[Run]]:
+    """Return the runs by whom they test on, folds in order, each run's seeds in order.
+
+    Raises
+    ------
+    ConfigError
+        If folds share people or differ in their seeds, or runs of one fold answered different windows.
+    """
+    folds: dict[frozenset[str], list[Run]] = {}
+    for run in runs:
+        folds.setdefault(frozenset(run[2].predictions.subjects), []).append(run)
+    people: dict[str, str] = {}
+    for subjects, fold in folds.items():
+        for subject in sorted(subjects):
+            if subject in people:
+                raise ConfigError(
+                    f"{people[subject]} and {fold[0][0]} both test on {subject} in task {fold[0][2].task}, but not on "
+                    "the same people: folds of one cross-validation share nobody; join runs of the same folds"
+                )
+            people[subject] = fold[0][0]
+        windows = [(r.predictions.labels, r.predictions.recordings, r.predictions.starts) for _, _, r in fold]
+        for (name, _, _), found in zip(fold, windows, strict=True):
+            if found != windows[0]:
+                raise ConfigError(
+                    f"{name}: answered other windows of task {fold[0][2].task} than {fold[0][0]}, of the same people: "
+                    "evaluate both on one store, with one card"
+                )
+    ordered = sorted(folds.values(), key=lambda fold: (fold[0][2].fold or (0, 0), fold[0][2].predictions.subjects[0]))
+    ordered = [sorted(fold, key=lambda run: run[1]) for fold in ordered]
+    for fold in ordered[1:]:
+        one, other = ([seed for _, seed, _ in f] for f in (ordered[0], fold))
+        if one != other:
+            raise ConfigError(
+                f"task {fold[0][2].task}: the fold of {ordered[0][0][0]} has runs of the seeds {one}, that of "
+                f"{fold[0][0]} of {other}: give the same seeds of every fold"
+            )
+    return ordered
+
+
+def _baseline(name: str, folds: Sequence[Sequence[Run]]) -> tuple[list[list[Predictions]], str]:
+    """A baseline's answers in the shape of the model's, or why there are none."""
+    found: list[list[Predictions]] = []
+    for fold in folds:
+        found.append([])
+        for run, _, result in fold:
+            baseline = next((b for b in result.baselines if b.name == name), None)
+            if baseline is None or baseline.missing:
+                return [], f"{run}: {baseline.missing if baseline else 'evaluated without it'}"
+            if not baseline.probabilities:
+                return [], f"{run}: evaluated by an earlier version, which did not keep its answers"
+            ours = result.predictions
+            found[-1].append(
+                Predictions(
+                    labels=ours.labels, probabilities=baseline.probabilities, subjects=ours.subjects,
+                    recordings=ours.recordings, starts=ours.starts,
+                )
+            )  # fmt: skip
+    return found, ""
+
+
+def _arrays(parts: Sequence[Predictions]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Labels, probabilities and people of several folds, one after the other."""
+    labels = np.concatenate([np.array(p.labels) for p in parts])
+    return labels, np.concatenate([np.array(p.probabilities) for p in parts]), [s for p in parts for s in p.subjects]
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """Answers to be scored, of the model or of a baseline."""
+
+    name: str
+    unit: str
+    options: int
+    folds: list[list[Predictions]]
+    """By fold and then by seed."""
+
+    @cached_property
+    def resampled(self) -> dict[str, np.ndarray]:
+        """Mean over the seeds of every resample's scores, by name, shape (resamples,); empty with a single person."""
+        seeds = list(zip(*self.folds, strict=True))
+        same = all(seed == seeds[0] for seed in seeds)  # of a baseline, which knows no seed
+        found = []
+        for seed in seeds[:1] if same else seeds:
+            labels, probabilities, subjects = _arrays(seed)
+            found.append(resampled_scores(labels, probabilities, subjects, options=self.options))
+        return {name: np.mean([f[name] for f in found], axis=0) for name in METRICS} if all(found) else {}
+
+    @cached_property
+    def together(self) -> list[Scores]:
+        """Scores of every seed, over all folds."""
+        return [self._score(seed) for seed in zip(*self.folds, strict=True)]
+
+    def _score(self, parts: Sequence[Predictions]) -> Scores:
+        labels, probabilities, _ = _arrays(parts)
+        return score(labels, probabilities, options=self.options)
+
+    def mean(self, metric: str) -> float | None:
+        """Mean of a score over the seeds; None where a seed does not give it."""
+        values = _values(self.together, metric)
+        return None if values is None else statistics.fmean(values)
+
+    def joined(self) -> JoinedAnswers:
+        """All scores with what they vary by."""
+        apart = [[self._score([seed]) for seed in fold] for fold in self.folds] if len(self.folds) > 1 else []
+        found = []
+        for metric in METRICS:
+            seeds = _values(self.together, metric)
+            if seeds is None:
+                continue
+            by_fold = [statistics.fmean(values) for fold in apart if (values := _values(fold, metric)) is not None]
+            found.append(
+                JoinedScore(
+                    name=metric,
+                    seeds=Spread.of(seeds),
+                    interval=interval(self.resampled[metric]) if self.resampled else None,
+                    folds=Spread.of(by_fold) if by_fold and len(by_fold) == len(apart) else None,
+                )
+            )
+        return JoinedAnswers(name=self.name, unit=self.unit, n=self.together[0].n, scores=tuple(found))
+
+
+def _values(scores: Sequence[Scores], metric: str) -> list[float] | None:
+    values = [getattr(s, metric) for s in scores]
+    return None if any(value is None for value in values) else values
+
+
+def _differences(ours: _Answers, theirs: _Answers) -> list[Difference]:
+    out = []
+    for metric in COMPARED:
+        one, other = ours.mean(metric), theirs.mean(metric)
+        if one is not None and other is not None:
+            span = interval(ours.resampled[metric] - theirs.resampled[metric]) if ours.resampled else None
+            out.append(Difference(baseline=theirs.name, score=metric, mean=one - other, interval=span))
+    return out
