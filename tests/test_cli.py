@@ -8,6 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import edfio
 import numpy as np
 import pytest
 import yaml
@@ -19,7 +20,7 @@ from neurolm.cli import FAILED, INTERRUPTED, VERBS, as_flags, main, verbs
 from neurolm.cli import arguments as cli_arguments
 from neurolm.cli.arguments import parse
 from neurolm.cli.settings import run_config
-from neurolm.cli.show import Display, answer_lines, bar_characters, condense, duration, losses
+from neurolm.cli.show import Display, answer_lines, bar_characters, condense, duration, losses, many
 from neurolm.config import to_json
 from neurolm.errors import CheckpointError, ConfigError
 from neurolm.evaluation.baselines.fit import BASELINES
@@ -392,6 +393,23 @@ def test_bars_fit_the_terminal():
     assert bar_characters("utf-8") == "█░"
     assert bar_characters("ascii") == "#."
     assert bar_characters(None) == "#."
+
+
+def test_a_preparation_names_no_flag_that_it_has_not(capsys, tmp_path):
+    (tmp_path / "raw").mkdir()
+    for file, names in {"a": ("ch1", "ch2"), "b": ("C3", "ch2"), "c": ("C3", "C4")}.items():
+        noise = np.random.default_rng(0).normal(0, 20, (2, 4000))
+        signals = [edfio.EdfSignal(noise[i], 200, label=names[i], physical_dimension="uV") for i in range(2)]
+        edfio.Edf(signals).write(tmp_path / "raw" / f"{file}.edf")
+    for verb in (("plan", tmp_path / "raw"), ("prepare", tmp_path / "raw", "--out", tmp_path / "store", "--jobs", 1)):
+        _, out, _ = run(capsys, *verb)
+        assert "ch1, ch2; rename them in the file" in out and "--channels" not in out and "channels=" not in out
+        assert "ch2; leave them out with --unknown drop, or rename them in the file" in out
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 files"), (1, "1 file"), (1024, "1,024 files")])
+def test_one_is_not_many(count, text):
+    assert many(count, "file") == text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3661, "1:01:01")])

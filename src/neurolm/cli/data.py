@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from neurolm.cli import as_flags
-from neurolm.cli.show import Display, duration
+from neurolm.cli.show import Display, duration, many
 from neurolm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ def plan(arguments: Namespace) -> None:
     print("\n".join(plan_lines(found)))
 
 
+def preparing_flags(message: str) -> str:
+    """Write a message as a preparation's flags, of which none names channels: they are renamed in the file."""
+    return as_flags(re.sub(r"say what they are with channels=\{.*?…\}, or ", "", message))
+
+
 def plan_lines(found: Plan) -> Iterator[str]:
     """Write a plan for a terminal."""
     for one in found.measured:
@@ -67,9 +73,9 @@ def plan_lines(found: Plan) -> Iterator[str]:
             f"{one.cpu_seconds:.2f} s"
         )
     for reason in found.failed:
-        yield f"cannot be prepared, left out of the sums: {reason}"
-    what = f"{found.recordings} recordings" if found.recordings else "simulated recordings"
-    yield f"{what}, measured on {len(found.measured)} files; in brackets where 9 of 10 redrawn samples lie"
+        yield f"cannot be prepared, left out of the sums: {preparing_flags(reason)}"
+    what = many(found.recordings, "recording") if found.recordings else "simulated recordings"
+    yield f"{what}, measured on {many(len(found.measured), 'file')}; in brackets where 9 of 10 redrawn samples lie"
     yield f"EEG             {_between(found.hours, 1, 'h')}"
     yield f"sources         {_between(found.source_bytes, 1e9, 'GB')}"
     yield f"store           {_between(found.store_bytes, 1e9, 'GB')}"

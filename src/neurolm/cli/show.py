@@ -113,6 +113,11 @@ def losses(parts: Mapping[str, float]) -> str:
     return "  ".join(f"{name} {value:.3g}" for name, value in shown.items())
 
 
+def many(count: int, noun: str) -> str:
+    """Count things: ``1 file``, ``1,024 files``."""
+    return f"{count:,} {noun}" + "s" * (count != 1)
+
+
 def duration(seconds: float) -> str:
     """Write a time as ``m:ss`` or ``h:mm:ss``."""
     minutes, rest = divmod(round(seconds), 60)

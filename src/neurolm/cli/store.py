@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from neurolm.cli.show import Display
+from neurolm.cli.show import Display, many
 from neurolm.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def _check(arguments: Namespace) -> None:
             "that prepared the store again: they make anew what is missing"
         )
     if not arguments.json:
-        print(f"{arguments.store}: whole: {found.recordings:,} recordings, {found.bytes / 1e9:.3f} GB, all as prepared")
+        what = many(found.recordings, "recording")
+        print(f"{arguments.store}: whole: {what}, {found.bytes / 1e9:.3f} GB, all as prepared")
 
 
 def _info(arguments: Namespace) -> None:
@@ -59,7 +60,7 @@ def _info(arguments: Namespace) -> None:
 def info_lines(summary: Summary) -> Iterator[str]:
     """Write a summary for a terminal."""
     yield (
-        f"{summary.recordings:,} recordings of {summary.subjects:,} subjects, {summary.hours:,.2f} h, "
+        f"{many(summary.recordings, 'recording')} of {many(summary.subjects, 'subject')}, {summary.hours:,.2f} h, "
         f"{summary.bytes / 1e9:,.3f} GB"
     )
     yield from ("", f"{'corpus':<24} {'recordings':>10} {'subjects':>9} {'hours':>10}  licence")

@@ -16,7 +16,7 @@ from neurolm.cli.arguments import parse
 from neurolm.cli.evaluate import evaluate, instruct_folder
 from neurolm.cli.given import listed, needed, set_threads
 from neurolm.cli.settings import begun_config, run_config, settings_text
-from neurolm.cli.show import Display, answer_lines, bar_characters, explanation_lines
+from neurolm.cli.show import Display, answer_lines, bar_characters, explanation_lines, many
 from neurolm.config import to_json
 from neurolm.errors import CheckpointError, ConfigError, QuestionError, RecordingError
 
@@ -73,13 +73,14 @@ def _prepare(arguments: Namespace) -> None:
             exclude=arguments.exclude,
             progress=display.preparing,
         )
-    print(f"{out}: {report.recordings} recordings, {report.hours:.2f} h of EEG; {report.skipped} were there already")
+    what = many(report.recordings, "recording")
+    print(f"{out}: {what}, {report.hours:.2f} h of EEG; {report.skipped} were there already")
     if report.excluded:
         print(f"{report.excluded} are excluded: {out / 'excluded.jsonl'}")
     if report.quarantined:
         print(f"{report.quarantined} could not be read: the reasons are in {out / 'quarantine.jsonl'}")
     for note in report.notes:
-        print(f"note: {note}")
+        print(f"note: {data.preparing_flags(note)}")
     print(f"next: neurolm train language --store {out} --out RUN")
 
 

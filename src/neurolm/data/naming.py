@@ -148,6 +148,7 @@ def unknown_names(draft: Draft, names: Sequence[str]) -> str:
     elif draft.places:
         remedies.append("take the nearest electrodes with unknown='nearest', by the positions in the file")
     remedies.append(f"say what they are with channels={{{names[0]!r}: 'Fp1', …}}")
+    remedies.append("rename them in the file")
     return (
         f"{draft.source}: {len(names)} of {len(names) + len(draft.named)} EEG channels are no known electrodes: "
         f"{listed(names)}{why}; {', or '.join(remedies)}"

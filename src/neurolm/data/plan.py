@@ -160,7 +160,7 @@ def plan(
         largest = max(tasks, key=lambda task: task.size)
         measured, failed = _measure([*(task for task, _ in strata), largest])
     if not measured:
-        raise StoreError(f"none of the {len(failed)} files that were measured can be prepared: {'; '.join(failed[:3])}")
+        raise StoreError(f"nothing that was measured can be prepared: {'; '.join(failed[:3])}")
     sums = _extrapolate([(measured[t.relative], size) for t, size in strata if t.relative in measured], seed)
     factor = 1.0 if hours is None else hours / sums["hours"].estimate
     scaled = {name: value.times(factor) for name, value in sums.items()}
