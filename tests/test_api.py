@@ -1,5 +1,6 @@
 """What users import: a file's answer is that of its windows, whatever their company and the order of its channels."""
 
+import re
 from dataclasses import replace
 
 import mne
@@ -18,6 +19,7 @@ from neurolm.data.prepare import prepare
 from neurolm.data.store import Store
 from neurolm.data.windows import labelled_windows
 from neurolm.errors import CheckpointError, QuestionError, RecordingError
+from neurolm.montage import ELECTRODES, positions
 from neurolm.novelty import Ranges, describe, measure_range
 from neurolm.reading import prepare as prepare_recording
 from neurolm.risk import operating_points
@@ -150,8 +152,10 @@ def test_unseen_electrodes_follow_the_policy(tmp_path, model, rhythm):
     nearest = model.ask(path, QUESTION)
     assert nearest.electrodes == ("C3", "C4")
     (taken,) = [note for note in nearest.notes if "taken for" in note]
-    assert taken.startswith("CP4 was never seen in training and taken for C4, ")
-    assert 0 < float(taken.split(", ")[1].split()[0]) <= REACH
+    distance = re.fullmatch(
+        r"never seen in training and taken for the nearest .* that was: CP4 for C4 \((\d+) mm\)", taken
+    )
+    assert distance and 0 < float(distance[1]) <= REACH
     assert "never seen in training and dropped: FP1, FZ" in nearest.notes
     dropped = model.ask(path, QUESTION, unknown="drop")
     assert dropped.electrodes == ("C3",)
@@ -205,6 +209,20 @@ def test_unknown_questions_list_the_known_ones(model, file):
     assert model.questions == ("Which type does this EEG segment belong to?", QUESTION)
 
 
+def test_electrodes_are_summed_up_in_a_few_notes(tmp_path, model, rhythm):
+    """Two names of one place are no distance, and nobody reads the names of forty electrodes."""
+    few = ("T7", "T8", "CP4", "CP3")
+    many = [name for name in ELECTRODES if name in positions() and name[0] in "FA"][:40]
+    card = replace(model.card, electrodes=("T3", "T4", "C3", "C4"))
+    how = {"unknown": "nearest", "unit": None, "mains": 50, "channels": None, "truncated": "refuse"}
+    signal = rhythm("Yes", 10, 44, (5,)) * np.linspace(1, 2, 44)
+    found = prepare_recording(write_edf(tmp_path / "a.edf", signal, (*few, *many)), card, **how)
+    assert set(found.electrodes) == set(card.electrodes)
+    assert found.notes[0] == "other names of places seen in training: T7 is T3, T8 is T4"
+    assert re.match(r"never seen .* that was: CP\d for C\d \(\d+ mm\), CP\d for C\d \(\d+ mm\)$", found.notes[1])
+    assert found.notes[2] == f"never seen in training and dropped: {', '.join(many[:12])} and 28 more"
+
+
 @pytest.mark.parametrize(
     "question", ["is this EEG segment of  high workload", " Is this eeg segment of high workload? "]
 )
@@ -216,7 +234,7 @@ def test_questions_of_ones_own_need_options_and_are_no_trained_answers(model, fi
     found = model.ask(file, "Is the subject asleep?", options=["asleep", "awake", "dead"])
     assert not found.trained and found.options == ("asleep", "awake", "dead")
     assert found.answer in found.options and sum(found.probabilities) == pytest.approx(1)
-    assert any("not tuned on this question" in note for note in found.notes)
+    assert "not tuned on this question" in found.notes[0]  # before what was done to the recording
     assert model.ask(file, QUESTION, options=["No", "Yes"]) == model.ask(file, QUESTION)  # its own options, reordered
     assert not model.ask(file, QUESTION, options=["No", "Perhaps"]).trained
     for options in ([], ["Yes"], ["Yes", "Yes"]):
@@ -346,6 +364,8 @@ def test_what_is_unlike_the_training_is_said(model, file, tmp_path, signal, monk
     assert not any("unlike" in note for note in found.notes)
     loud = model.ask(write_edf(tmp_path / "loud.edf", signal * 5, ("C3", "O1")), QUESTION)
     assert loud.outside == 1.0 and any("unlike the training data: 100%" in note for note in loud.notes)
+    explained = model.explain(tmp_path / "loud.edf", QUESTION, windows=2)
+    assert any("unlike the training data: 100%" in note for note in explained.notes)
 
 
 def test_calibration_and_range_are_read_with_the_checkpoint(micro_run):

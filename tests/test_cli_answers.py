@@ -36,6 +36,14 @@ def test_an_answer_has_its_interval_and_a_risk_leaves_it_undecided(micro_run, fi
     assert "--risk 2" in capsys.readouterr().err
 
 
+def test_an_answer_to_an_untrained_question_is_called_a_guess(micro_run, file, capsys):
+    arguments = ["ask", str(file), "Is the moon full?", "--model", str(micro_run.folder), "--options", "yes,no"]
+    assert main(arguments) == 0
+    verdict = capsys.readouterr().out.splitlines()[1]
+    assert verdict.endswith("; a guess: the model was not tuned on this question")
+    assert " to " not in verdict.split(";")[0]  # no interval
+
+
 def test_explaining_prints_and_draws(micro_run, file, capsys, tmp_path):
     picture = tmp_path / "picture.png"
     arguments = ["explain", str(file), QUESTION, "--model", str(micro_run.folder), "--windows", "3"]

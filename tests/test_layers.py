@@ -13,7 +13,7 @@ LAYERS = {
     1: {"data", "model"},
     2: {"tasks", "metrics", "checkpoint", "official", "official_file", "convert", "model_card", "engine"}
     | {"answering", "answers", "calibration", "novelty", "risk", "explanation"},
-    3: {"train", "evaluation", "verify", "publish", "reading"},
+    3: {"train", "evaluation", "verify", "publish", "reading", "asking"},
     4: {"api"},
     5: {"__main__", "cli", "demo", "report"},
 }

@@ -158,6 +158,11 @@ def test_explaining_a_file(model, tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 20_000
     titles = [axes.get_title(loc="left") for axes in draw(found).axes]
     assert any("without each electrode" in title for title in titles)
+    still = draw(replace(found, seconds=(), second_effects=()))  # windows of one second: no room for a timeline
+    assert not any("each second" in axes.get_title(loc="left") for axes in still.axes)
+    assert still.get_figheight() < draw(found).get_figheight()
+    timeline = draw(replace(single, seconds=(62.0, 63.0), second_effects=single.second_effects[:2])).axes[-1]
+    assert "1:02" in [timeline.xaxis.get_major_formatter()(tick) for tick in timeline.get_xticks()]
     with pytest.raises(WriteError, match="choose another --out"):
         save_picture(found, tmp_path / "picture.doc")
 

@@ -89,31 +89,17 @@ def conclude(
         Largest share of wrong answers; None always answers.
     """
     windows, pooled = calibration.probabilities(likelihoods), calibration.pool(likelihoods)
-    notes: tuple[str, ...] = ()
-    threshold = least = None
+    best = int(pooled.argmax())
+    threshold = least = doubt = None
     if risk is not None:
         threshold, least = calibration.pooled.threshold(risk), calibration.per_window.threshold(risk)
-        if threshold is None:
-            possible = calibration.pooled.least_risk
-            why = (
-                f"with {calibration.stretches} validation stretches of {calibration.subjects} people no risk below "
-                f"{possible:.2f} can be promised"
-                if calibration.pooled.thresholds and possible > risk
-                else "too many of the validation answers were wrong"
-                if calibration.pooled.thresholds
-                else "there are no validation answers to this question"
-            )
-            notes = (f"undecided, since a risk of {risk:g} cannot be kept: {why}",)
-    best = int(pooled.argmax())
-    decided = risk is None or (threshold is not None and bool(pooled[best] >= threshold))
-    if not decided and threshold is not None:
-        notes = (f"undecided: for a risk of {risk:g} the probability must be {threshold:.2f} or more",)
+        doubt = _doubt(calibration, risk, threshold, float(pooled[best]))
     sure = np.full(len(windows), risk is None) if least is None else windows.max(axis=1) >= least
     return Answer(
         recording="",
         question="",
         options=tuple(options),
-        answer=options[best] if decided else UNDECIDED,
+        answer=UNDECIDED if doubt else options[best],
         probability=float(pooled[best]),
         probabilities=tuple(float(p) for p in pooled),
         timeline=tuple(
@@ -122,10 +108,29 @@ def conclude(
         ),
         electrodes=(),
         trained=True,
-        notes=notes,
+        notes=(doubt,) if doubt else (),
         temperature=calibration.temperature,
         worth=calibration.weight(len(windows)),
         interval=calibration.interval(likelihoods, overlap=overlap),
         risk=risk,
         threshold=threshold,
     )
+
+
+def _doubt(calibration: TaskCalibration, risk: float, threshold: float | None, probability: float) -> str | None:
+    """Why nothing is decided at a risk; None where something is."""
+    if threshold is not None:
+        if probability >= threshold:
+            return None
+        return f"undecided: for a risk of {risk:g} the probability must be {threshold:.2f} or more"
+    points = calibration.pooled
+    if not points.thresholds:
+        why = "there are no validation answers to this question"
+    elif points.least_risk > risk:
+        why = (
+            f"with {calibration.stretches} validation stretches of {calibration.subjects} people no risk below "
+            f"{points.least_risk:.2f} can be promised"
+        )
+    else:
+        why = "too many of the validation answers were wrong"
+    return f"undecided, since a risk of {risk:g} cannot be kept: {why}"

@@ -18,8 +18,9 @@ import torch
 
 from neurolm.answering import Prompt, likelihoods
 from neurolm.answers import UNDECIDED, Answer, WindowAnswer, conclude
+from neurolm.asking import FREE_SECONDS, Question, Windows, find_question
 from neurolm.batch import PADDING
-from neurolm.calibration import Calibration, TaskCalibration
+from neurolm.calibration import Calibration
 from neurolm.checkpoint import Card, load_neurolm
 from neurolm.data.loader import Document, build_batch, build_patches
 from neurolm.data.text import END_OF_TEXT, TextTokenizer
@@ -28,10 +29,9 @@ from neurolm.errors import QuestionError
 from neurolm.explanation import Explanation, by_second, effect, occlude
 from neurolm.model.neurolm import NeuroLM
 from neurolm.montage import RATE, REACH
-from neurolm.novelty import Novelty, Range, Ranges, compare, describe
+from neurolm.novelty import Ranges, describe
 from neurolm.publish import find_checkpoint, find_evaluation, push, save
 from neurolm.reading import POLICIES, name_of, prepare, window_starts
-from neurolm.tasks.task import Option, Task, find_questions
 from neurolm.train.run import choose_device
 
 if TYPE_CHECKING:
@@ -39,14 +39,8 @@ if TYPE_CHECKING:
 
 CHUNK = 64
 """Windows answered at once."""
-FREE_SECONDS = 4
-"""Window of a question that no task of the model asks."""
 EXPLAINED = 16
 """Windows that an explanation looks at."""
-NOT_CALIBRATED = (
-    "not calibrated: this checkpoint was made without validation answers; `neurolm calibrate` with the store it was "
-    "trained on adds them"
-)
 
 __all__ = ["CHUNK", "EXPLAINED", "FREE_SECONDS", "POLICIES", "REACH", "UNDECIDED", "Answer", "Embedding", "Explanation",
            "Model", "WindowAnswer", "from_pretrained", "load"]  # fmt: skip
@@ -131,44 +125,40 @@ class Model:
         """
         if risk is not None and not 0 < risk < 1:
             raise QuestionError(f"risk={risk:g}: give a share of wrong answers between 0 and 1, such as 0.1")
-        task, trained = self._task(question, options)
+        asked = self._question(question, options)
         prepared = prepare(
             source, self.card, unknown=unknown, unit=unit, mains=mains, channels=channels, truncated=truncated
         )
-        starts, seconds, notes = window_starts(len(prepared.signal), task.seconds, task.stride, source)
-        prompt = Prompt.of(task, self.text, self.card.run.model.vocabulary.separator)
-        found, features = [], []
-        for first in range(0, len(starts), CHUNK):
-            samples = [prepared.sample(start, seconds) for start in starts[first : first + CHUNK]]
-            found.append(likelihoods(self.module, prompt, samples, device=self.device, batch=CHUNK))
-            features.append(describe(samples))
-        fitted = self.calibration.of(task.name) if trained and self.calibration else None
-        known = _ranges(self.ranges, task.name if trained else None)
-        unlike = min((compare(each, np.concatenate(features)) for each in known), key=_outside, default=None)
+        windows = Windows.of(source, prepared, asked.task)
+        found, features = self._answer_windows(asked, windows)
         answer = conclude(
-            np.concatenate(found),
-            fitted or TaskCalibration(task=task.name),
-            options=task.labels,
-            spans=[(s / RATE, s / RATE + seconds) for s in starts],
-            overlap=max(1.0, seconds / task.stride),
+            found,
+            asked.calibration,
+            options=asked.task.labels,
+            spans=windows.spans,
+            overlap=asked.overlap,
             risk=risk,
         )
-        if not trained:
-            notes += ("the model was not tuned on this question: the probabilities are likelihoods, not calibrated",)
-        elif fitted is None:
-            notes += (NOT_CALIBRATED,)
-        if unlike is not None and unlike.warning:
-            notes += (unlike.warning,)
+        unlike = asked.novelty(features)
         return replace(
             answer,
             recording=name_of(source),
-            question=task.question,
+            question=asked.task.question,
             electrodes=prepared.electrodes,
-            trained=trained,
-            calibrated=fitted is not None,
+            trained=asked.trained,
+            calibrated=asked.fitted is not None,
             outside=None if unlike is None else unlike.outside,
-            notes=prepared.notes + notes + answer.notes,
+            notes=answer.notes + asked.caveats(unlike) + windows.notes,
         )
+
+    def _answer_windows(self, asked: Question, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+        """Log-likelihoods of the options (windows, options), and what the windows are like."""
+        found, features, prompt = [], [], self._prompt(asked)
+        for first in range(0, len(windows.starts), CHUNK):
+            samples = windows.samples(windows.starts[first : first + CHUNK])
+            found.append(likelihoods(self.module, prompt, samples, device=self.device, batch=CHUNK))
+            features.append(describe(samples))
+        return np.concatenate(found), np.concatenate(features)
 
     def explain(
         self,
@@ -206,46 +196,36 @@ class Model:
         RecordingError
             As of :meth:`ask`.
         """
-        task, trained = self._task(question, options)
-        if option is not None and option not in task.labels:
-            raise QuestionError(
-                f"option={option!r}: no answer to this question; choose one of {', '.join(task.labels)}"
-            )
+        asked = self._question(question, options)
+        labels = asked.task.labels
+        if option is not None and option not in labels:
+            raise QuestionError(f"option={option!r}: no answer to this question; choose one of {', '.join(labels)}")
         if windows < 1:
             raise QuestionError(f"windows={windows}: at least one window is needed")
         prepared = prepare(
             source, self.card, unknown=unknown, unit=unit, mains=mains, channels=channels, truncated=truncated
         )
-        starts, seconds, notes = window_starts(len(prepared.signal), task.seconds, task.stride, source)
-        end = len(prepared.signal) / RATE if stop is None else stop
-        within = [first for first in starts if start <= first / RATE and first / RATE + seconds <= end]
-        if not within:
-            raise QuestionError(
-                f"start={start:g} s, stop={end:g} s: no window of {seconds} s lies between them in a recording of "
-                f"{len(prepared.signal) / RATE:.1f} s"
-            )
-        within = [within[i] for i in np.unique(np.linspace(0, len(within) - 1, min(windows, len(within))).astype(int))]
-        samples = [prepared.sample(first, seconds) for first in within]
-        prompt = Prompt.of(task, self.text, self.card.run.model.vocabulary.separator)
-        fitted = self.calibration.of(task.name) if trained and self.calibration else None
+        whole, prompt = Windows.of(source, prepared, asked.task), self._prompt(asked)
+        starts = whole.between(start, stop, most=windows)
+        samples = whole.samples(starts)
         if option is None:
             plain = likelihoods(self.module, prompt, samples, device=self.device)
-            option = task.labels[int((fitted or TaskCalibration(task=task.name)).pool(plain).argmax())]
+            option = labels[int(asked.calibration.pool(plain).argmax())]
         found = occlude(
-            self.module, prompt, samples, option=task.labels.index(option), device=self.device, calibration=fitted
+            self.module, prompt, samples, option=labels.index(option), device=self.device, calibration=asked.fitted
         )
-        moments = by_second(found.seconds, [first / RATE for first in within])
+        moments = by_second(found.seconds, [first / RATE for first in starts])
         return Explanation(
             recording=name_of(source),
-            question=task.question,
+            question=asked.task.question,
             option=option,
             log_odds=float(found.whole.mean()),
             electrodes=prepared.electrodes,
             electrode_effects=tuple(effect(column) for column in found.electrodes.T),
             seconds=tuple(moments),
             second_effects=tuple(moments.values()),
-            starts=tuple(first / RATE for first in within),
-            notes=prepared.notes + notes + (() if trained else ("the model was not tuned on this question",)),
+            starts=tuple(first / RATE for first in starts),
+            notes=asked.caveats(asked.novelty(describe(samples))) + whole.notes,
         )
 
     def generate(
@@ -351,22 +331,11 @@ class Model:
         whole.load_state_dict(self.module.state_dict(), strict=False)
         return whole
 
-    def _task(self, question: str, options: Sequence[str] | None) -> tuple[Task, bool]:
-        found = find_questions(question, self.card.tasks)
-        if found and (options is None or set(options) == set(found[0].labels)):
-            return found[0], True
-        if options is None:
-            known = "; ".join(self.questions)
-            raise QuestionError(
-                f"the model was not tuned on the question {question!r}. It knows: {known}. "
-                "Ask one of these, or give the permitted answers of your own question (options)"
-            )
-        if len(set(options)) < 2:
-            raise QuestionError(f"options={list(options)}: give at least two different answers")
-        return Task(
-            name="question", description="", question=question, seconds=FREE_SECONDS, stride=FREE_SECONDS, metrics=(),
-            options=tuple(Option(label=o, text=o) for o in options), licence="", citation="",
-        ), False  # fmt: skip
+    def _question(self, question: str, options: Sequence[str] | None) -> Question:
+        return find_question(question, options, self.card.tasks, calibration=self.calibration, ranges=self.ranges)
+
+    def _prompt(self, asked: Question) -> Prompt:
+        return Prompt.of(asked.task, self.text, self.card.run.model.vocabulary.separator)
 
 
 def load(folder: str | Path, *, device: str = "auto", decoders: bool = False) -> Model:
@@ -392,12 +361,3 @@ def load(folder: str | Path, *, device: str = "auto", decoders: bool = False) ->
 
 
 from_pretrained = load
-
-
-def _ranges(ranges: Ranges | None, task: str | None) -> list[Range]:
-    """The range of a task, or of all where the question belongs to none."""
-    return [] if ranges is None else [known for known in ranges.tasks if task in (None, known.task)]
-
-
-def _outside(found: Novelty) -> float:
-    return found.outside

@@ -61,6 +61,11 @@ class Explanation:
         order = sorted(range(len(self.electrode_effects)), key=lambda i: -self.electrode_effects[i].mean)
         return tuple(self.electrodes[i] for i in order)
 
+    @property
+    def extent(self) -> str:
+        """What was looked at, in words."""
+        return f"over {len(self.starts)} window{'s' if len(self.starts) > 1 else ''}"
+
 
 def log_odds(log_likelihoods: np.ndarray, option: int) -> np.ndarray:
     """Log-odds of an option against all others: (…, options) to (…,)."""

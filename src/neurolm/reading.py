@@ -12,7 +12,7 @@ import numpy as np
 
 from neurolm.checkpoint import Card
 from neurolm.data.loader import Sample, sample_from
-from neurolm.data.preprocess import preprocess
+from neurolm.data.preprocess import band_note, preprocess
 from neurolm.data.recording import Recording, open_recording
 from neurolm.errors import QuestionError, RecordingError
 from neurolm.montage import RATE, REACH, channel_id, positions
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 POLICIES = ("nearest", "drop", "error")
 """What can be done with electrodes that are unknown, or that the model never saw."""
+SAME_PLACE = 1.0
+"""mm: what is nearer has two names (T7 is the later name of T3)."""
+NAMED = 12
+"""Most dropped electrodes that are named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +80,15 @@ def prepare(
     columns = [column for column, _ in kept]
     names = tuple(name for _, name in kept)
     low, high = card.band
+    done = ready.notes
     if ready.band[1] < high - 1:
+        done = tuple(note for note in done if note != band_note(recording.rate))  # this says it better
         notes += (f"the recording reaches {ready.band[1]:g} Hz only; the model was trained on {low:g} to {high:g} Hz",)
     return Prepared(
         signal=ready.signal[:, columns],
         channels=np.array([channel_id(name) for name in names]),
         electrodes=names,
-        notes=(*recording.notes, *ready.notes, *notes),
+        notes=(*notes, *recording.notes, *done),
     )
 
 
@@ -101,14 +107,18 @@ def _fit_electrodes(
     notes: list[str] = []
     free = sorted(seen - {channel for _, channel in kept})
     matches = _matches([channel for _, channel in unseen], free) if policy == "nearest" else {}
-    for column, channel in unseen:
-        if channel in matches:
-            match, distance = matches[channel]
-            kept.append((column, match))
-            notes.append(f"{channel} was never seen in training and taken for {match}, {distance:.0f} mm away")
+    kept += [(column, matches[channel][0]) for column, channel in unseen if channel in matches]
+    taken = {name: match for name, match in matches.items() if match[1] >= SAME_PLACE}
+    renamed = [name for name in matches if name not in taken]
+    if renamed:
+        notes.append(f"other names of places seen in training: {', '.join(f'{n} is {matches[n][0]}' for n in renamed)}")
+    if taken:
+        pairs = (f"{name} for {match} ({distance:.0f} mm)" for name, (match, distance) in taken.items())
+        notes.append(f"never seen in training and taken for the nearest electrode that was: {', '.join(pairs)}")
     dropped = [channel for _, channel in unseen if channel not in matches]
     if dropped:
-        notes.append(f"never seen in training and dropped: {', '.join(dropped)}")
+        more = f" and {len(dropped) - NAMED} more" if len(dropped) > NAMED + 1 else ""
+        notes.append(f"never seen in training and dropped: {', '.join(dropped[:NAMED] if more else dropped)}{more}")
     if not kept:
         raise RecordingError(
             f"{name}: none of its electrodes ({', '.join(recording.channels)}) is, or lies within {REACH:g} mm of, "

@@ -172,7 +172,7 @@ def explanation_lines(explanation: Explanation, *, most: int = 8) -> list[str]:
     """Write an explanation for a terminal: the electrodes and seconds with the largest effects, and the notes."""
     out = [
         explanation.question,
-        f"{explanation.option}, log-odds {explanation.log_odds:+.2f} over {len(explanation.starts)} windows",
+        f"{explanation.option}, log-odds {explanation.log_odds:+.2f} {explanation.extent}",
         explanation.recording,
     ]
     electrodes = list(zip(explanation.electrodes, explanation.electrode_effects, strict=False))
@@ -182,7 +182,11 @@ def explanation_lines(explanation: Explanation, *, most: int = 8) -> list[str]:
     ]
     for what, effects in (("electrode", electrodes), ("second", moments)):
         if effects:
-            out += ["", f"fall of the log-odds without each {what}, largest first (± SD over windows)"]
+            out += [
+                "",
+                f"fall of the log-odds without each {what}, largest first: + spoke for {explanation.option}, − against "
+                "it (± SD over windows)",
+            ]
         for name, effect in sorted(effects, key=lambda pair: -abs(pair[1].mean))[:most]:
             spread = f" ± {effect.spread:.2f}" if effect.windows > 1 else ""
             out.append(f"  {name:>7}  {effect.mean:+.2f}{spread}")
@@ -196,12 +200,17 @@ def _sure(answer: Answer, start: float, stop: float) -> str:
 
 
 def _verdict(answer: Answer) -> str:
-    """The answer with its probability, its interval and, where a risk was stated, what it takes to answer."""
+    """The answer with its probability, its interval and, where a risk was stated, what it takes to answer.
+
+    Of a question that the model was not tuned on, the windows' likelihoods agree on nothing: no interval is shown.
+    """
     best = answer.options[answer.probabilities.index(max(answer.probabilities))]
     leaning = "" if answer.answer in answer.options else f" (likeliest: {best})"
-    interval = "" if answer.interval is None else f" ({answer.interval[0]:.2f} to {answer.interval[1]:.2f})"
+    low, high = answer.interval or (0.0, 0.0)
+    interval = f" ({low:.2f} to {high:.2f})" if answer.interval and answer.trained else ""
+    guess = "" if answer.trained else "; a guess: the model was not tuned on this question"
     needed = "" if answer.threshold is None else f"; {answer.threshold:.2f} needed for a risk of {answer.risk:g}"
-    return f"{answer.answer}{leaning}, probability {answer.probability:.2f}{interval}{needed}"
+    return f"{answer.answer}{leaning}, probability {answer.probability:.2f}{interval}{needed}{guess}"
 
 
 def condense(answer: Answer, lines: int) -> list[tuple[float, float, list[float]]]:

@@ -139,6 +139,14 @@ def preprocess_blocks(
     )
 
 
+def band_note(rate: float) -> str | None:
+    """What is said of a recording whose rate, in Hz, leaves part of the band out."""
+    if rate >= _FULL_BAND_RATE:
+        return None
+    high = min(BAND[1], _USABLE * rate)
+    return f"sampled at {rate:g} Hz: band limited to {high:g} Hz, the model was made for {BAND[1]:g}"
+
+
 def _suitable(recording: Recording) -> list[str]:
     """Refuse what cannot be used; returns what the user should know."""
     name = str(recording.path or "the recording")
@@ -149,12 +157,7 @@ def _suitable(recording: Recording) -> list[str]:
         )
     if recording.seconds < SHORTEST:
         raise RecordingError(f"{name}: {recording.seconds:.3g} s long; at least {SHORTEST:g} s of EEG is needed")
-    notes = []
-    if recording.rate < _FULL_BAND_RATE:
-        high = min(BAND[1], _USABLE * recording.rate)
-        notes.append(
-            f"sampled at {recording.rate:g} Hz: band limited to {high:g} Hz, the model was made for {BAND[1]:g}"
-        )
+    notes = [] if (note := band_note(recording.rate)) is None else [note]
     if recording.seconds < _KERNEL_SECONDS:
         notes.append(
             f"{recording.seconds:.3g} s long: shorter than the {_KERNEL_SECONDS:g} s of the {BAND[0]:g} Hz filter, so "

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 NAMED = 6
 """Electrodes whose names stand on the map: those with the largest effects."""
+HEIGHTS, MARGIN = (3.6, 2.2), 0.6
+"""Inches: of electrodes and of seconds, and around them."""
+ABOVE = 0.002
+"""Metres between an electrode's dot and its name."""
+STEPS = (1, 1.5, 2, 3, 6, 10)
+"""Of the time axis: 15 s, 20 s, 30 s, a minute."""
 LEAST_PLACED = 3
 """Electrodes with a known place that a map needs; with fewer, bars show them."""
 
@@ -41,24 +47,30 @@ def save_picture(explanation: Explanation, path: Path) -> Path:
 
 @styled
 def draw(explanation: Explanation) -> Figure:
-    """Scalp map and ranking of the electrodes above, timeline of the seconds below."""
+    """Scalp map and ranking of the electrodes above, timeline of the seconds below; what there is of them."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 6.4))
-    grid = figure.add_gridspec(2, 2, height_ratios=(1.5, 1), width_ratios=(1.2, 1))
+    rows = [height for height, there in zip(HEIGHTS, _there(explanation), strict=True) if there]
+    figure = Figure(figsize=(9, sum(rows) + MARGIN))
+    grid = figure.add_gridspec(max(1, len(rows)), 2, height_ratios=rows or None, width_ratios=(1.2, 1))
     figure.suptitle(
-        f"{explanation.question}  {explanation.option} (log-odds {explanation.log_odds:+.1f} over "
-        f"{len(explanation.starts)} windows)\n{Path(explanation.recording).name}",
+        f"{explanation.question}  {explanation.option} (log-odds {explanation.log_odds:+.1f} {explanation.extent})\n"
+        f"{Path(explanation.recording).name}",
         fontsize=10,
         ha="left",
         x=0.02,
     )
-    if explanation.electrode_effects:
+    electrodes, seconds = _there(explanation)
+    if electrodes:
         _scalp(figure, figure.add_subplot(grid[0, 0]), explanation)
         _ranking(figure.add_subplot(grid[0, 1]), explanation)
-    if explanation.second_effects:
-        _timeline(figure.add_subplot(grid[1, :]), explanation)
+    if seconds:
+        _timeline(figure.add_subplot(grid[-1, :]), explanation)
     return figure
+
+
+def _there(explanation: Explanation) -> tuple[bool, bool]:
+    return bool(explanation.electrode_effects), bool(explanation.second_effects)
 
 
 def _scalp(figure: Figure, axes: Axes, explanation: Explanation) -> None:
@@ -66,7 +78,7 @@ def _scalp(figure: Figure, axes: Axes, explanation: Explanation) -> None:
 
     where = positions()
     placed = [i for i, name in enumerate(explanation.electrodes) if name in where]
-    axes.set_title(f"Fall of the log-odds of {explanation.option}\nwithout each electrode")
+    axes.set_title(f"Fall of the log-odds without each electrode:\nred spoke for {explanation.option}, blue against it")
     axes.grid(False)
     if len(placed) < LEAST_PLACED:
         axes.text(0.5, 0.5, "too few electrodes for a map", ha="center", color=GREY)
@@ -80,12 +92,21 @@ def _scalp(figure: Figure, axes: Axes, explanation: Explanation) -> None:
     limit = float(np.abs(values).max()) or 1.0
     largest = {names[i] for i in np.argsort(-np.abs(values))[:NAMED]}
     image, _ = mne.viz.plot_topomap(
-        values, info, axes=axes, show=False, cmap="RdBu_r", vlim=(-limit, limit), contours=0, extrapolate="head",
+        values, info, axes=axes, show=False, cmap="RdBu_r", vlim=(-limit, limit), contours=0, sphere=_sphere(where),
+        extrapolate="local", border="mean",  # nothing is shown where no electrode was
         names=[name if name in largest else "" for name in names], sensors="k.",
     )  # fmt: skip
     for text in axes.texts:  # MNE writes them onto the dots
-        text.set(va="bottom", fontsize=8)
+        text.set(va="bottom", fontsize=8, y=text.get_position()[1] + ABOVE)
     figure.colorbar(image, ax=axes, shrink=0.7).ax.set_title("nats", fontsize=8)
+
+
+def _sphere(where: dict[str, tuple[float, float, float]]) -> tuple[float, ...]:
+    """Centre and radius, in metres, of the sphere that fits the electrodes best, so that the outer ones lie on the
+    head's outline (MNE's own is centred between the ears, below them)."""
+    places = np.array(list(where.values()))
+    (*centre, rest), *_ = np.linalg.lstsq(np.c_[2 * places, np.ones(len(places))], (places**2).sum(axis=1), rcond=None)
+    return (*centre, float(np.sqrt(rest + np.square(centre).sum())))
 
 
 def _ranking(axes: Axes, explanation: Explanation) -> None:
@@ -104,10 +125,15 @@ def _ranking(axes: Axes, explanation: Explanation) -> None:
 
 
 def _timeline(axes: Axes, explanation: Explanation) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     means = np.array([effect.mean for effect in explanation.second_effects])
     axes.bar(explanation.seconds, means, width=1.0, align="edge", color=np.where(means > 0, RED, BLUE).tolist())
     axes.axhline(0, color="black", linewidth=0.6)
-    axes.set_title("Fall without each second (white: not looked at)")
-    axes.set_xlabel("s from the start of the recording")
+    gaps = " (gaps: not looked at)" if max(np.diff(explanation.seconds), default=1.0) > 1.5 else ""
+    axes.set_title(f"Fall without each second{gaps}")
+    axes.set_xlabel("time from the start of the recording, min:s")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=STEPS))
+    axes.xaxis.set_major_formatter(lambda second, _: f"{int(second) // 60}:{int(second) % 60:02}")
     axes.set_ylabel("nats")
     axes.set_xlim(min(explanation.seconds), max(explanation.seconds) + 1)
