@@ -80,9 +80,11 @@ def _evaluated(folder: Path, arguments: Namespace, out: Path) -> Evaluation:
 
 def _show(evaluation: Evaluation, arguments: Namespace) -> None:
     from neurolm.evaluation.evaluate import OFFICIAL
-    from neurolm.report import protocol_table, robustness_table, table
+    from neurolm.report import protocol_table, published_table, robustness_table, table
 
     Console().print(table(evaluation))
+    if (beside := published_table([result.task for result in evaluation.results])) is not None:
+        Console().print(beside)
     if arguments.protocol == OFFICIAL:
         Console().print(protocol_table(evaluation))
     if arguments.robustness:
@@ -93,7 +95,7 @@ def _several(runs: Sequence[Path], arguments: Namespace) -> None:
     """Join runs: evaluated now where there is a store, else as they were evaluated before."""
     from neurolm.evaluation.joined import JOINED, join, save_joined
     from neurolm.evaluation.results import RESULTS, load_evaluation
-    from neurolm.report import joined_tables, write_joined_report
+    from neurolm.report import joined_tables, published_table, write_joined_report
 
     console, found = Console(stderr=True), []
     for run in runs:
@@ -112,5 +114,7 @@ def _several(runs: Sequence[Path], arguments: Namespace) -> None:
     save_joined(out, joined)
     for table in joined_tables(joined):
         Console().print(table)
+    if (beside := published_table([task.task for task in joined.tasks])) is not None:
+        Console().print(beside)
     print(out)
     print(write_joined_report(joined, found, out.with_suffix(".html")))

@@ -1,7 +1,16 @@
 """The report of a run: a table for the terminal, and one HTML file with its pictures inside."""
 
 from neurolm.report.joined import joined_tables, write_joined_report
+from neurolm.report.published import published_table
 from neurolm.report.table import protocol_table, robustness_table, table
 from neurolm.report.write import write_report
 
-__all__ = ["joined_tables", "protocol_table", "robustness_table", "table", "write_joined_report", "write_report"]
+__all__ = [
+    "joined_tables",
+    "protocol_table",
+    "published_table",
+    "robustness_table",
+    "table",
+    "write_joined_report",
+    "write_report",
+]

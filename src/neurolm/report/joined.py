@@ -14,6 +14,7 @@ from rich.table import Table
 from neurolm.files import write_text
 from neurolm.report import figures
 from neurolm.report.page import CSS, PAGE, html_table, picture
+from neurolm.report.published import published_html
 
 if TYPE_CHECKING:
     from neurolm.evaluation.joined import Difference, Joined, JoinedAnswers, JoinedTask, Spread
@@ -142,7 +143,7 @@ def write_joined_report(joined: Joined, evaluations: Sequence[Evaluation], out: 
             )
         if task.folds > 1:
             sections.append(f"<h3>Every fold</h3>\n{html_table(*_fold_table(task), text_columns=1, group=[])}")
-    sections.append(_quality(joined, evaluations))
+    sections += [published_html([task.task for task in joined.tasks]), _quality(joined, evaluations)]
     notes = [f"{task.task}, {a.name}: {a.missing}" for task in joined.tasks for a in task.answers if a.missing]
     if notes:
         sections.append("<ul class='caption'>" + "".join(f"<li>{html.escape(n)}</li>" for n in notes) + "</ul>")

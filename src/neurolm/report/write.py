@@ -21,6 +21,7 @@ from neurolm.errors import CheckpointError
 from neurolm.files import write_text
 from neurolm.report import figures
 from neurolm.report.page import CSS, PAGE, html_table, picture
+from neurolm.report.published import published_html
 from neurolm.report.table import (
     COLUMNS,
     PROTOCOL_COLUMNS,
@@ -174,7 +175,7 @@ def _results(run: Path, evaluation: Evaluation | None) -> str:
         "Calibration error: how far the probability of an answer lies from how often such answers "
         "are right; 0 is best.</p>"
     )
-    text += _protocols(evaluation)
+    text += _protocols(evaluation) + published_html([result.task for result in evaluation.results])
     seeds = [evaluation, *(e for f in sorted(run.glob("seed-*")) if (e := _evaluation(f)) is not None)]
     return text + (_seeds(seeds) if len(seeds) > 1 else "")
 

@@ -1,0 +1,69 @@
+"""The file of published figures: every figure has a source, and is shown as published."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from neurolm.errors import ConfigError
+from neurolm.evaluation.published import FILE, published, read_published
+from neurolm.report.published import TITLE, published_html, published_table
+from neurolm.tasks.task import all_tasks
+
+FIGURE = """
+[sources.here]
+address = "https://example.org/table"
+read = "2026-11-23"
+[[figures]]
+task = "eegmat"
+model = "M"
+source = "here"
+origin = "its authors"
+test_set = "another"
+protocol = "Fine-tuned."
+scores = { auroc = [0.8, 0.1] }
+"""
+
+
+def test_every_figure_is_of_a_task_with_a_card_and_has_a_source():
+    found = read_published()
+    assert {figure.task for figure in found} <= set(all_tasks())
+    assert len({(f.task, f.model, f.address) for f in found}) == len(found)
+    for figure in found:
+        assert figure.scores and figure.protocol and re.fullmatch(r"\d{4}-\d\d-\d\d", figure.read)
+    assert {f.address for f in published("tuab")} == {
+        f"https://github.com/pulp-bio/BioFoundation/blob/main/docs/model/{name}.md"
+        for name in ("LUNA", "FEMBA", "LuMamba")
+    }
+    assert FILE.name == "published.toml"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('source = "here"\n', "", "figure 1 must have .*source"),
+        ('source = "here"', 'source = "there"', "figure 1: no source 'there'; known are here"),
+        ("https://", "", "source 'here' needs an address"),
+        ("auroc", "auc", "no score 'auc'"),
+        ("[0.8, 0.1]", "[80.0]", r"must be \[value\]"),
+        ("[0.8, 0.1]", "0.8", r"must be \[value\]"),
+    ],
+)
+def test_a_figure_without_its_source_or_beyond_the_schema_is_refused(tmp_path, old, new, message):
+    (tmp_path / "a.toml").write_text(FIGURE)
+    assert read_published(tmp_path / "a.toml")[0].score("auroc").sd == 0.1
+    (tmp_path / "b.toml").write_text(FIGURE.replace(old, new))
+    with pytest.raises(ConfigError, match=message):
+        read_published(tmp_path / "b.toml")
+
+
+def test_they_are_shown_as_published_with_what_differs():
+    assert published_table(["workload"]) is None and published_html(["workload"]) == ""
+    out = io.StringIO()
+    Console(file=out, width=80).print(published_table(["eegmat", "tuab"]))
+    shown, page = out.getvalue(), published_html(["eegmat", "tuab"])
+    assert TITLE in shown and "…" not in shown
+    assert "0.7256±0.0132" in shown and "others (28/4/4)" in shown and "0.8957" in shown
+    for figure in (*published("eegmat"), *published("tuab")):
+        assert figure.model in page and figure.address in page and figure.protocol.split(".")[0] in page
