@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import neurolm
 from neurolm.cli import FAILED, INTERRUPTED, PREEMPTED, main
 from neurolm.evaluation.evaluate import RESULTS
 from neurolm.train.instruct import InstructStage
@@ -85,6 +86,22 @@ def test_a_fold_is_kept_by_later_stages(capsys, tmp_path, micro_run):
     assert json.loads((out / "run.json").read_text())["fold"] == [2, 3]
     assert command("train", "pretrain", *given, *short, "--fold", "1/3") == FAILED
     assert "another fold" in capsys.readouterr().err
+
+
+def test_a_card_of_ones_own_is_found_by_later_stages_from_anywhere(capsys, monkeypatch, tmp_path, micro_run):
+    shipped = (Path(neurolm.__file__).parent / "tasks" / "cards" / "workload.toml").read_text(encoding="utf-8")
+    (tmp_path / "mine.toml").write_text(shipped.replace("high workload", "much work"), encoding="utf-8")
+    given = ["--store", micro_run.store, "--out", tmp_path / "run", "--threads", 1]
+    short = ["--recipe", "tiny", "--language.steps", 1, "--tokenizer.steps", 1, "--pretrain.steps", 1]
+    monkeypatch.chdir(tmp_path)
+    assert command("train", "language", *given, *short, "--tasks", "mine.toml") == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert command("train", "tokenizer", *given) == 0
+    assert command("train", "--resume", tmp_path / "run") == 0
+    assert "tokenizer: this stage is finished" in capsys.readouterr().err
+    kept = json.loads((tmp_path / "run" / "command.json").read_text())
+    assert (kept["stage"], kept["tasks"]) == ("tokenizer", str(tmp_path / "mine.toml"))
 
 
 def test_a_sink_that_is_missing_or_unknown_is_told_before_anything_starts(capsys, tmp_path, micro_run):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from neurolm.train.loop import Progress
 
-RESUMED = ("stage", "store", "text", "gpt2", "words", "log_to")
+RESUMED = ("stage", "store", "tasks", "text", "gpt2", "words", "log_to")
 COMMAND = "command.json"
 """What the stage under way was begun with, in a run's folder."""
 
@@ -44,7 +44,9 @@ def train(arguments: Namespace) -> None:
     out = needed(arguments, "out", "the folder of the run, the same for all stages")
     tasks, fold = listed(arguments.tasks), parse_fold(arguments.fold)
     if (begun := _begun_run(out)) is not None:  # later stages need not name them again
-        tasks, fold = tasks or begun["tasks"], fold or (tuple(begun["fold"]) if begun.get("fold") else None)
+        tasks = tasks or _begun_tasks(out, begun["tasks"])
+        fold = fold or (tuple(begun["fold"]) if begun.get("fold") else None)
+    arguments.tasks = ",".join(tasks) if tasks else None
     set_threads(arguments.threads)
 
     from neurolm.train.run import choose_device
@@ -111,11 +113,15 @@ def _train_stage(
 
 def _keep_command(arguments: Namespace) -> None:
     """Write down what a stage was begun with, for ``--resume``."""
-    given = {}
+    from neurolm.tasks.card import CARDS, find_card
+
+    given: dict[str, str | None] = {}
     for name in RESUMED:
         value = arguments[name]
         local = value is not None and (isinstance(value, Path) or (name in ("gpt2", "words") and Path(value).exists()))
         given[name] = str(Path(value).absolute()) if local else value
+    found = {one: find_card(one) for one in listed(arguments.tasks) or ()}
+    given["tasks"] = ",".join(one if path.parent == CARDS else str(path.absolute()) for one, path in found.items())
     write_text(arguments.out / COMMAND, json.dumps(given, indent=2) + "\n")
 
 
@@ -140,6 +146,16 @@ def _begun_run(out: Path) -> dict[str, Any] | None:
     """What the run in a folder was begun with."""
     path = out / "run.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _begun_tasks(out: Path, names: list[str]) -> list[str]:
+    """The tasks of a run: by the paths of their cards, where an earlier stage was given cards of the user's own."""
+    path = out / COMMAND
+    try:
+        kept = listed(parse_json(path.read_text(encoding="utf-8")).get("tasks")) if path.is_file() else None
+    except (ValueError, AttributeError):
+        kept = None  # damaged: what shipped cards are called is known all the same
+    return kept or names
 
 
 def _in_all_stages(config: RunConfig, arguments: Namespace) -> RunConfig:
