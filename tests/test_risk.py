@@ -40,7 +40,8 @@ def test_too_few_answers_promise_nothing_below_what_they_could_show():
     right = operating_points(np.tile([0.9, 0.1], (8, 1)), np.zeros(8, int), np.arange(8))
     assert right.least_risk == pytest.approx(1 - 0.1 ** (1 / 8), abs=0.03)
     assert right.threshold(0.2) is None and right.threshold(0.3) == 0.9
-    assert NO_POINTS.threshold(0.5) is None and NO_POINTS.least_risk == 1.0
+    assert right.attained_risk == 0.26  # the bound is .2501
+    assert NO_POINTS.threshold(0.5) is None and NO_POINTS.least_risk == 1.0 and NO_POINTS.attained_risk is None
 
 
 def test_windows_of_a_person_count_less_the_more_alike_they_are():

@@ -126,11 +126,10 @@ def _doubt(calibration: TaskCalibration, risk: float, threshold: float | None, p
     points = calibration.pooled
     if not points.thresholds:
         why = "there are no validation answers to this question"
-    elif points.least_risk > risk:
-        why = (
-            f"with {calibration.stretches} validation stretches of {calibration.subjects} people no risk below "
-            f"{points.least_risk:.2f} can be promised"
-        )
     else:
-        why = "too many of the validation answers were wrong"
+        least, wrong = points.attained_risk, round(points.errors[-1] * calibration.stretches)
+        why = (
+            f"the {calibration.stretches} validation answers of {calibration.subjects} people, {wrong} of them wrong, "
+            f"promise {'none at all' if least is None else f'no less than {least:g}'}"
+        )
     return f"undecided, since a risk of {risk:g} cannot be kept: {why}"

@@ -42,6 +42,12 @@ class Points:
         """The smallest risk that can be promised: what no error at all in the validation answers would prove."""
         return upper_bound(0.0, self.observations) if self.thresholds else 1.0
 
+    @property
+    def attained_risk(self) -> float | None:
+        """The smallest risk, in hundredths, that there is a threshold for; None if there is none below 1."""
+        steps = (step / 100 for step in range(math.ceil(100 * self.least_risk), 100))
+        return next((risk for risk in steps if self.threshold(risk) is not None), None)
+
     def threshold(self, risk: float, *, confidence: float = CONFIDENCE) -> float | None:
         """Return the threshold with the largest coverage whose risk is at most this; None if there is none."""
         chosen = None
