@@ -54,6 +54,13 @@ def test_explaining_prints_and_draws(micro_run, file, capsys, tmp_path):
     assert main([*arguments, "--option", "No", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["option"], found["electrodes"], len(found["second_effects"])) == ("No", ["C3", "O1"], 12)
+    for name, message in (
+        ("a.docx", ".docx is no picture"),
+        ("a", "no suffix is no picture"),
+        ("no/a.png", "is no folder"),
+    ):
+        assert main([*arguments, "--option", "Perhaps", "--out", str(tmp_path / name)]) == 2
+        assert message in capsys.readouterr().err  # before the question is looked at
     assert main([*arguments, "--option", "Perhaps"]) == 2
     assert "--option Perhaps" in capsys.readouterr().err
 

@@ -91,7 +91,10 @@ def _explain(arguments: Namespace) -> None:
     set_threads(arguments.threads)
 
     from neurolm.api import load
+    from neurolm.report.explanation import require_picture, save_picture
 
+    if arguments.out is not None:
+        require_picture(arguments.out)
     model = load(folder, device=arguments.device)
     if arguments.question is None:
         raise QuestionError(f"what is the question? {folder} knows: {'; '.join(model.questions)}")
@@ -100,8 +103,6 @@ def _explain(arguments: Namespace) -> None:
     how["channels"] = channels(arguments.channels)
     found = model.explain(arguments.file, arguments.question, options=listed(arguments.options), **how)
     if arguments.out is not None:
-        from neurolm.report.explanation import save_picture
-
         save_picture(found, arguments.out)
     print(to_json(found) if arguments.json else "\n".join(explanation_lines(found)))
     if arguments.out is not None and not arguments.json:

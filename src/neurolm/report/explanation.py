@@ -29,6 +29,22 @@ LEAST_PLACED = 3
 """Electrodes with a known place that a map needs; with fewer, bars show them."""
 
 
+def require_picture(path: Path) -> None:
+    """Refuse a file that no picture can be drawn into, before the work.
+
+    Raises
+    ------
+    WriteError
+        If its suffix is no picture's, or its folder is missing.
+    """
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    if path.suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
+        raise WriteError(f"{path}: {path.suffix or 'no suffix'} is no picture; choose another --out, ending in .png")
+    if not path.parent.is_dir():
+        raise WriteError(f"{path}: {path.parent} is no folder; make it, or choose another --out")
+
+
 def save_picture(explanation: Explanation, path: Path) -> Path:
     """Draw an explanation into a file; its suffix says the format (png, pdf, svg).
 
@@ -37,10 +53,11 @@ def save_picture(explanation: Explanation, path: Path) -> Path:
     WriteError
         If the file cannot be written, or its suffix is no picture's.
     """
+    require_picture(path)
     figure = draw(explanation)
     try:
         figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise WriteError(f"{path}: cannot be written ({error}); choose another --out, ending in .png") from error
     return path
 
