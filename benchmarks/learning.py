@@ -8,7 +8,7 @@ loss in pretraining and instruction tuning. Prints the codebook's use over the t
 the next code over pretraining, both on people who are held out, and the balanced accuracy of the answers on the test
 people: mean ± SD over seeds. Begun again, it goes on; ``--report`` prints what is there.
 
-The default steps are about a third of the recipe's; for so few, the codebook's averages forget faster (decay .95).
+The default steps are about a third of the recipe's.
 """
 
 from __future__ import annotations
@@ -51,9 +51,6 @@ def configuration(variant: str, seed: int, steps: Sequence[int]) -> RunConfig:
     for name, count in zip(STAGES[1:], steps, strict=True):
         every = 50 if name != "instruct" else max(1, count // 2)  # its validation goes through all tasks
         stages[name] = replace(stages[name], steps=count, evaluate_every=every, save_every=every)
-    if stages["tokenizer"].steps < config.tokenizer.steps:
-        tokenizer = replace(config.model.tokenizer, decay=0.95)
-        config = replace(config, model=replace(config.model, tokenizer=tokenizer))
     if variant == "without text alignment":
         stages["tokenizer"] = replace(stages["tokenizer"], alignment=0.0)
     if variant == "without text loss":

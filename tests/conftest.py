@@ -50,11 +50,20 @@ def _micro_config() -> RunConfig:
         recipe="micro",
         model=ModelConfig(
             tokenizer=TokenizerConfig(
-                encoder=block, decoder=block, codes=16, code_width=4, classifier_width=8, revive=0.1, quantise_from=0.4
+                encoder=block,
+                decoder=block,
+                codes=16,
+                code_width=4,
+                classifier_width=8,
+                revive=0.1,
+                quantise_from=0.4,
+                spectral=True,
+                spectrum="log",
             ),
             language=LanguageConfig(
                 transformer=TransformerConfig(layers=1, heads=2, width=16, bias=True), positions=160, text_tokens=280
             ),
+            feature_scale=0.1,
         ),
         language=StageConfig(eeg_batch=0, text_batch=4, **stage),
         tokenizer=StageConfig(eeg_batch=4, text_batch=2, max_patches=24, **stage),

@@ -286,13 +286,15 @@ def test_traces_keep_the_shape_of_the_eeg():
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == list(ELECTRODES)
 
 
-def test_decoding_exact_targets_gives_the_eeg_back(small_tokenizer, monkeypatch):
+@pytest.mark.parametrize("kind", ["amplitude", "log"])
+def test_decoding_exact_targets_gives_the_eeg_back(small_tokenizer, monkeypatch, kind):
+    monkeypatch.setattr(small_tokenizer, "config", replace(small_tokenizer.config, spectrum=kind))
     signal = eeg(5, 3)
     sample = sample_from(signal, [channel_id(name) for name in ELECTRODES])
 
     def exact(quantized, patches):
         real = RealPatches.of(patches)
-        spectrum, waveform = targets(real.take(patches.samples), real)
+        spectrum, waveform = targets(real.take(patches.samples), real, log=kind == "log")
         return Reconstruction(spectrum=spectrum[None], waveform=waveform[None])
 
     monkeypatch.setattr(small_tokenizer, "decode", exact)

@@ -68,6 +68,11 @@ class TokenizerConfig:
     classifier_width: int = 256
     attention: str = "full"
     """``full`` as in the paper, or ``stair-step``: the encoder sees no later second (causal recipes)."""
+    spectral: bool = False
+    """Whether the encoder also reads each patch's log amplitude spectrum, through a linear layer; not in the paper."""
+    spectrum: Literal["amplitude", "log"] = "amplitude"
+    """What the spectrum decoder predicts: the FFT amplitude, standardised over the sample, as in the paper; or its
+    logarithm, in which fast rhythms count as much as slow ones."""
     padded_to: int = 0
     """Patches to which the official code padded every sample with zeros, which its group normalisation then counts:
     1024 in its tokenizer and pretraining stages, 276 in instruction tuning. 0 counts real patches only."""
@@ -96,6 +101,12 @@ class ModelConfig:
 
     tokenizer: TokenizerConfig
     language: LanguageConfig
+    feature_scale: float = 0.0
+    """Standard deviation to which the encoder's features are standardised before the language model reads them, by the
+    statistics of training data; 0 leaves them as they are, as in the paper."""
+
+    def __post_init__(self) -> None:
+        _require(self.feature_scale >= 0, f"feature_scale must be 0 or more, not {self.feature_scale}")
 
     @property
     def vocabulary(self) -> Vocabulary:

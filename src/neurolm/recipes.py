@@ -28,14 +28,18 @@ def tiny() -> RunConfig:
                 codes=512,
                 code_width=64,
                 classifier_width=64,
+                decay=0.95,
                 revive=0.1,
                 quantise_from=0.6,
+                spectral=True,
+                spectrum="log",
             ),
             language=LanguageConfig(
                 transformer=TransformerConfig(layers=4, heads=4, width=128, bias=True, initial_std=0.05),
                 positions=512,
                 text_tokens=1024,
             ),
+            feature_scale=0.1,
         ),
         language=StageConfig(
             steps=300, eeg_batch=0, text_batch=32, text_length=64, learning_rate=2e-3, final_learning_rate=2e-4,

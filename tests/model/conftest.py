@@ -56,11 +56,12 @@ def lively(module: torch.nn.Module) -> None:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
 
 
-@pytest.fixture(params=["full", "stair-step"])
+@pytest.fixture(params=["full", "stair-step", "spectral"])
 def tokenizer(config: ModelConfig, request: pytest.FixtureRequest) -> NeuralTokenizer:
     """With a codebook."""
     torch.manual_seed(0)
-    tokenizer = NeuralTokenizer(replace(config.tokenizer, attention=request.param))
+    changes = {"spectral": True, "spectrum": "log"} if request.param == "spectral" else {"attention": request.param}
+    tokenizer = NeuralTokenizer(replace(config.tokenizer, **changes))
     lively(tokenizer)
     tokenizer.quantizer.initialise(torch.randn(100, 8), torch.Generator().manual_seed(0))
     return tokenizer.eval()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from neurolm.batch import PADDING, Patches
 from neurolm.data.loader import Sample, build_patches
-from neurolm.model.encoder import Encoder, RealPatches
+from neurolm.model.encoder import FLOOR, Encoder, RealPatches
 from neurolm.model.tokenizer import NO_CODE, NeuralTokenizer, ReverseGradient, TokenizedPatches, targets
 
 
@@ -104,7 +104,7 @@ def test_convolution_is_normalised_over_the_sample(tokenizer: NeuralTokenizer, s
     flat = y.permute(0, 2, 3, 1).reshape(len(x), -1)
     expected = F.gelu(convolution.linear(flat))
     patches, _ = build_patches(samples[:1])
-    found = tokenizer.encoder._embed(x, RealPatches.of(patches))
+    found = tokenizer.encoder._convolve(x, RealPatches.of(patches))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -133,6 +133,26 @@ def test_targets_by_their_definition(samples: list[Sample]) -> None:
         expected = (amplitude - amplitude.mean()) / amplitude.std(ddof=1)
         np.testing.assert_allclose(a, expected[:, :100], atol=1e-4)
         np.testing.assert_allclose(b, (x - x.mean()) / x.std(ddof=1), atol=1e-4)
+
+
+def test_a_log_spectrum_is_that_of_each_patch(samples: list[Sample]) -> None:
+    patches, _ = build_patches(samples, packed=True)
+    real = RealPatches.of(patches)
+    own = real.take(patches.samples)
+    spectrum, waveform = targets(own, real, log=True)
+    np.testing.assert_allclose(spectrum, np.log(np.abs(np.fft.fft(own.double()))[:, :100] + FLOOR), atol=1e-4)
+    assert torch.equal(waveform, targets(own, real)[1])
+
+
+@pytest.mark.parametrize("tokenizer", ["spectral"], indirect=True)
+def test_the_spectral_encoder_adds_the_absolute_power(tokenizer: NeuralTokenizer, samples: list[Sample]) -> None:
+    encoder, x = tokenizer.encoder, torch.from_numpy(samples[0].patches)
+    real = RealPatches.of(build_patches(samples[:1])[0])
+    added = encoder._embed(x, real) - encoder._convolve(x, real)
+    assert encoder.spectral is not None
+    amplitude = np.abs(np.fft.rfft(samples[0].patches.astype(np.float64)))[:, :100]
+    expected = torch.from_numpy(np.log(amplitude + FLOOR)).float() @ encoder.spectral.weight.T + encoder.spectral.bias
+    torch.testing.assert_close(added, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_a_silent_sample_gives_finite_losses(tokenizer: NeuralTokenizer, samples: list[Sample]) -> None:

@@ -21,6 +21,10 @@ KERNEL, STRIDE = 15, 8
 """Of the first convolution."""
 FRAMES = -(-PATCH // STRIDE)
 """Times that the convolution makes of a patch: 25."""
+SPECTRUM = PATCH // 2
+"""Bins of a patch's amplitude spectrum that are read and predicted: 0 to 99 Hz."""
+FLOOR = 0.1
+"""Added to FFT amplitudes before their logarithm: that of white noise of 0.7 µV."""
 FINAL_EPS = 1e-6
 """Of the normalisation after the blocks."""
 
@@ -88,6 +92,15 @@ class TemporalConvolution(nn.Module):
         return F.gelu(self.linear(x.permute(0, 2, 3, 1).flatten(2)))  # time-major
 
 
+def log_spectrum(samples: Tensor) -> Tensor:
+    """Patches (…, 200) to the logarithm of their FFT amplitude, float32 (…, 100), 0 to 99 Hz.
+
+    Without a window, like the amplitude that the paper's decoder predicts.
+    """
+    with torch.autocast(samples.device.type, enabled=False):
+        return (torch.fft.rfft(samples.float(), dim=-1).abs()[..., :SPECTRUM] + FLOOR).log()
+
+
 class PatchTransformer(nn.Module):
     """Patch vectors plus channel and second embeddings through blocks: what encoder and decoders share."""
 
@@ -116,12 +129,16 @@ class Encoder(PatchTransformer):
     In ``full`` attention the convolution is normalised over the sample, as in the official model, but over its real
     patches alone unless ``padded_to`` says otherwise: so neither padding nor batch-mates change a sample's result.
     In ``stair-step`` it is normalised over each patch, or else a patch would know its future from the statistics.
+    With ``spectral`` a linear layer of each patch's log amplitude spectrum is added to its convolution, as in CBraMod
+    (Wang et al. 2025, arXiv 2412.07236), there of the amplitude: the normalised convolution alone loses the absolute
+    power of fast rhythms.
     """
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__(config, config.encoder)
         self.padded_to = config.padded_to
         self.convolution = TemporalConvolution(config.convolution_channels, config.encoder.width)
+        self.spectral = nn.Linear(SPECTRUM, config.encoder.width) if config.spectral else None
         initialise(self, truncated=True, std=config.encoder.initial_std)
         self.transformer.scale_residuals(by_depth=True)
 
@@ -145,6 +162,11 @@ class Encoder(PatchTransformer):
         return self.contextualise(embedded, patches, self.seen(patches) if seen is None else seen)
 
     def _embed(self, samples: Tensor, real: RealPatches) -> Tensor:
+        """(real patches, 200) to (real patches, encoder width)."""
+        convolved = self._convolve(samples, real)
+        return convolved if self.spectral is None else convolved + self.spectral(log_spectrum(samples))
+
+    def _convolve(self, samples: Tensor, real: RealPatches) -> Tensor:
         """(real patches, 200) to (real patches, encoder width)."""
         if self.causal:
             return self.convolution(samples[:, None])[:, 0]

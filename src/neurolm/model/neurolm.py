@@ -19,6 +19,7 @@ from neurolm.errors import CheckpointError
 from neurolm.model.attention import Visibility
 from neurolm.model.gpt2 import GPT2
 from neurolm.model.loss import cross_entropy
+from neurolm.model.scaling import FeatureScaling
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.model.transformer import Cache, initialise
 
@@ -57,6 +58,7 @@ class NeuroLM(nn.Module):
         width, features = config.language.transformer.width, config.tokenizer.encoder.width
         self.tokenizer = NeuralTokenizer(config.tokenizer, decoders=decoders)
         self.tokenizer.requires_grad_(False)
+        self.scaling = FeatureScaling(features, config.feature_scale) if config.feature_scale else nn.Identity()
         self.bridge: nn.Module = nn.Identity()
         if features != width:
             self.bridge = nn.Sequential(nn.Linear(features, width), nn.GELU())
@@ -116,7 +118,7 @@ class NeuroLM(nn.Module):
         """Input of the language model, (rows, width, model width): patches and text, with their positions."""
         x = self.language.wte(tokens.text.clamp(min=0))
         if patches is not None and features is not None:
-            eeg = self.bridge(features) + self.channel_embedding(patches.channel)
+            eeg = self.bridge(self.scaling(features)) + self.channel_embedding(patches.channel)
             chosen = nn.functional.embedding(tokens.patch.clamp(min=0), eeg.flatten(0, 1))
             x = torch.where((tokens.patch != NO_PATCH)[..., None], chosen, x)
         return x + self.language.wpe(tokens.position)

@@ -17,13 +17,11 @@ from neurolm.batch import Patches
 from neurolm.config import TokenizerConfig
 from neurolm.errors import CheckpointError
 from neurolm.model.attention import Visibility
-from neurolm.model.encoder import Decoder, Encoder, RealPatches
+from neurolm.model.encoder import SPECTRUM, Decoder, Encoder, RealPatches, log_spectrum
 from neurolm.model.quantizer import Quantizer, exact
 from neurolm.model.transformer import initialise
 from neurolm.montage import PATCH
 
-SPECTRUM = PATCH // 2
-"""Bins of a patch's amplitude spectrum that are predicted: 0 to 99 Hz."""
 NO_CODE = -1
 """Code of a place that holds no patch."""
 SMALLEST = 1e-8
@@ -48,12 +46,12 @@ class TokenizedPatches:
 
 @dataclass(frozen=True, kw_only=True)
 class Reconstruction:
-    """What the decoders make of quantised vectors, standardised over the sample like the targets."""
+    """What the decoders make of quantised vectors, in the terms of the targets."""
 
     spectrum: Tensor
-    """(rows, width, 100): FFT amplitude, 0 to 99 Hz."""
+    """(rows, width, 100): FFT amplitude, 0 to 99 Hz, standardised; its logarithm where the model predicts that."""
     waveform: Tensor
-    """(rows, width, 200)."""
+    """(rows, width, 200), standardised."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +169,7 @@ class NeuralTokenizer(nn.Module):
         vectors = self.code_vectors(real_features)
         found = self.quantizer(vectors) if quantise else self.quantizer.bypass(vectors)
         decoded = self.decode(real.put(found.quantized, patches.document), patches, seen)
-        spectrum, waveform = targets(real.take(patches.samples), real)
+        spectrum, waveform = targets(real.take(patches.samples), real, log=self.config.spectrum == "log")
         commitment = self.config.commitment * found.commitment
         frequency = F.mse_loss(exact(real.take(decoded.spectrum)), spectrum)
         raw = F.mse_loss(exact(real.take(decoded.waveform)), waveform)
@@ -193,7 +191,7 @@ class NeuralTokenizer(nn.Module):
         return F.cross_entropy(exact(logits), torch.full((len(logits),), domain, device=logits.device))
 
 
-def targets(samples: Tensor, real: RealPatches) -> tuple[Tensor, Tensor]:
+def targets(samples: Tensor, real: RealPatches, *, log: bool = False) -> tuple[Tensor, Tensor]:
     """What the decoders are to predict, standardised with the mean and unbiased deviation over the whole sample.
 
     Parameters
@@ -202,12 +200,16 @@ def targets(samples: Tensor, real: RealPatches) -> tuple[Tensor, Tensor]:
         (real patches, 200).
     real
         Which sample each patch belongs to.
+    log
+        Whether the spectrum is the logarithm of the amplitude as it is.
 
     Returns
     -------
     tuple of Tensor
         FFT amplitude (real patches, 100), standardised over all 200 bins, and the waveform (real patches, 200).
     """
+    if log:
+        return log_spectrum(samples), _standardise(exact(samples), real)
     amplitude = torch.fft.rfft(exact(samples), dim=-1).abs()
     # Bins 1 to 99 stand in the full FFT twice; 0 and 100 once.
     mirrored = torch.cat((amplitude, amplitude[:, 1:SPECTRUM]), 1)

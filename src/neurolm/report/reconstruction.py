@@ -12,6 +12,7 @@ from neurolm.batch import PADDING
 from neurolm.data.loader import Sample, build_patches, read_sample
 from neurolm.data.store import Store
 from neurolm.data.windows import unlabelled_windows
+from neurolm.model.encoder import FLOOR
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.montage import PATCH, SCALE
 
@@ -66,7 +67,8 @@ class Decoded:
 def decode(tokenizer: NeuralTokenizer, sample: Sample) -> Decoded:
     """Send a sample through the codebook and back.
 
-    The decoders predict standardised targets; the sample's own mean and deviation bring them back to µV.
+    The decoders predict standardised targets; the sample's own mean and deviation bring them back to µV. A log spectrum
+    is in µV already.
     """
     patches, _ = build_patches([sample])
     with torch.no_grad():
@@ -77,11 +79,13 @@ def decode(tokenizer: NeuralTokenizer, sample: Sample) -> Decoded:
     raw = sample.patches.astype(float)
     amplitude = np.abs(np.fft.fft(raw, axis=1))
     to_microvolts = 2 * SCALE / PATCH  # of a sine's peak
+    log = tokenizer.config.spectrum == "log"
+    decoded = np.exp(spectrum) - FLOOR if log else spectrum * amplitude.std(ddof=1) + amplitude.mean()
     return Decoded(
         raw=_by_channel(raw, sample) * SCALE,
         waveform=_by_channel(waveform * raw.std(ddof=1) + raw.mean(), sample) * SCALE,
         spectrum=amplitude[:, : spectrum.shape[1]].mean(axis=0) * to_microvolts,
-        decoded_spectrum=(spectrum * amplitude.std(ddof=1) + amplitude.mean()).mean(axis=0) * to_microvolts,
+        decoded_spectrum=decoded.mean(axis=0) * to_microvolts,
     )
 
 

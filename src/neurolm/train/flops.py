@@ -16,8 +16,7 @@ from torch import Tensor
 
 from neurolm.batch import NO_PATCH, NO_TARGET, PADDING, Batch, Patches, Tokens
 from neurolm.config import LanguageConfig, ModelConfig, TokenizerConfig, TransformerConfig
-from neurolm.model.encoder import FRAMES, KERNEL
-from neurolm.model.tokenizer import SPECTRUM
+from neurolm.model.encoder import FRAMES, KERNEL, SPECTRUM
 from neurolm.montage import PATCH
 
 FORWARD, TO_WEIGHTS, TO_BOTH = 1, 2, 3
@@ -149,6 +148,8 @@ def _encode(config: TokenizerConfig, seen: Layout, *, training: bool) -> int:
     first = _dense(frames, KERNEL, channels, products=TO_WEIGHTS if training else FORWARD)  # EEG wants no gradient
     following = 2 * _dense(frames, 3 * channels, channels, products=products)
     linear = _dense(seen.places, FRAMES * channels, width, products=products)
+    if config.spectral:
+        linear += _dense(seen.places, SPECTRUM, width, products=TO_WEIGHTS if training else FORWARD)
     return first + following + linear + _blocks(config.encoder, seen, products=products)
 
 

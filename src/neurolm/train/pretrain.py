@@ -17,15 +17,28 @@ from neurolm import distributed
 from neurolm.batch import NO_PATCH, NO_TARGET, NO_TEXT, PADDING, Batch
 from neurolm.checkpoint import load_tokenizer
 from neurolm.config import ModelConfig, StageConfig
-from neurolm.data.loader import Document, Sample, TextSampler, build_batch
+from neurolm.data.loader import Document, Sample, TextSampler, build_batch, build_patches
 from neurolm.data.text import token_stream
 from neurolm.errors import CheckpointError
 from neurolm.model.neurolm import NeuroLM
+from neurolm.model.scaling import FeatureScaling
+from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.train.flops import language_flops
 from neurolm.train.language import VALIDATION_ROWS, split_text
 from neurolm.train.loop import Losses, clean
 from neurolm.train.run import ProgressCallback, Run, finish_stage, is_done
-from neurolm.train.tokenizer import EEGWindows, eeg_windows, in_batches, language_of, own_part, validation_samples
+from neurolm.train.tokenizer import (
+    EEGWindows,
+    eeg_windows,
+    in_batches,
+    language_of,
+    own_part,
+    spread_samples,
+    validation_samples,
+)
+
+FITTED, FITTED_AT_ONCE = 256, 16
+"""Windows of which the statistics of features are taken, and how many go through the encoder together."""
 
 
 def with_dropout(model: ModelConfig, dropout: float) -> ModelConfig:
@@ -159,7 +172,23 @@ def new_neurolm(run: Run, stage: StageConfig, weights: dict[str, torch.Tensor]) 
     module = NeuroLM(with_dropout(run.config.model, stage.dropout))
     module.tokenizer.load_state_dict(tokenizer.state_dict())
     module.initialise_language(weights)
+    if isinstance(module.scaling, FeatureScaling):
+        _fit_scaling(run, module.tokenizer, module.scaling)
     return module
+
+
+@torch.no_grad()
+def _fit_scaling(run: Run, tokenizer: NeuralTokenizer, scaling: FeatureScaling) -> None:
+    """Take the statistics of the features from evenly spread windows of the training people."""
+    tokenizer.to(run.device)
+    scaling.to(run.device)
+    found = []
+    for samples in in_batches(spread_samples(run, run.config.pretrain, run.training_subjects, FITTED), FITTED_AT_ONCE):
+        patches = build_patches(samples)[0].to(run.device)
+        found.append(tokenizer.encode(patches)[patches.document != PADDING].float())
+    scaling.fit(torch.cat(found))
+    for tensor in (scaling.mean, scaling.deviation):
+        distributed.broadcast(tensor)
 
 
 def train_pretrain(run: Run, *, texts: list[str], progress: ProgressCallback = None) -> Path:

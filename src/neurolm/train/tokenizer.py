@@ -105,8 +105,13 @@ def eeg_windows(run: Run, config: StageConfig, subjects: list[str]) -> list[Wind
 
 def validation_samples(run: Run, config: StageConfig) -> list[Sample]:
     """Evenly spread windows of the validation subjects."""
-    windows = eeg_windows(run, config, run.validation_subjects)
-    spread = np.unique(np.linspace(0, len(windows) - 1, min(VALIDATION_WINDOWS, len(windows))).round().astype(int))
+    return spread_samples(run, config, run.validation_subjects, VALIDATION_WINDOWS)
+
+
+def spread_samples(run: Run, config: StageConfig, subjects: list[str], most: int) -> list[Sample]:
+    """Evenly spread windows of some subjects."""
+    windows = eeg_windows(run, config, subjects)
+    spread = np.unique(np.linspace(0, len(windows) - 1, min(most, len(windows))).round().astype(int))
     return [read_sample(run.store, windows[i]) for i in spread]
 
 
