@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", default="450,150,250", help="of tokenizer, pretrain and instruct")
+    parser.add_argument("--steps", default="450,150,300", help="of tokenizer, pretrain and instruct")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--report", action="store_true", help="print what is there, and train nothing")
     arguments = parser.parse_args()
