@@ -22,13 +22,21 @@ from neurolm.data.shards import write_store as write_rows
 from neurolm.data.store import Label, Row, Store
 from neurolm.data.text import TextTokenizer, shipped_text
 from neurolm.errors import CheckpointError
-from neurolm.evaluation.evaluate import Evaluation, Predictions, TaskResult
+from neurolm.evaluation.results import (
+    BaselineResult,
+    CurvePoint,
+    Evaluation,
+    Predictions,
+    RobustnessCurve,
+    TaskResult,
+)
 from neurolm.metrics import Interval, score
 from neurolm.model.encoder import RealPatches
 from neurolm.model.tokenizer import NeuralTokenizer, Reconstruction, targets
 from neurolm.montage import channel_id
 from neurolm.recipes import recipe
-from neurolm.report import figures, table, write_report
+from neurolm.report import drawings, figures, robustness_table, table, write_report
+from neurolm.report.evaluation import risks
 from neurolm.report.page import html_table
 from neurolm.report.reconstruction import code_counts, decode, held_out
 from neurolm.report.write import corpora, parameters
@@ -146,10 +154,10 @@ def test_the_page_is_whole_and_needs_nothing_else(run, tmp_path):
     ):
         assert f"<h2>{title}" in page
     sources = re.findall(r"(?:src|href)='?\"?([^'\" >]+)", page)
-    assert len(sources) == 6
+    assert len(sources) == 7
     assert all(source.startswith("data:image/png;base64,") for source in sources)
     assert "http" not in re.sub(r"base64,[^']*", "", page)
-    assert page.count("<figcaption>") == page.count("<img alt='") == 6
+    assert page.count("<figcaption>") == page.count("<img alt='") == 7
     assert "neurolm 9.9" in page and "c: 3 recordings of 3 subjects, 0.0 h; licence: CC0" in page
     assert "&lt;this&gt;" in page and "<this>" not in page and "&lt;b&gt;" in page
 
@@ -173,6 +181,45 @@ def test_further_seeds_give_mean_and_deviation(run, tmp_path):
     accuracy = [an_evaluation(seed).results[0].scores.balanced_accuracy for seed in (0, 1)]
     page = write_report(run, out=tmp_path / "report.html").read_text(encoding="utf-8")
     assert f"{np.mean(accuracy):.3f} ± {np.std(accuracy, ddof=1):.3f}" in page
+
+
+def curves(worst: float) -> tuple[RobustnessCurve, ...]:
+    points = tuple(
+        CurvePoint(severity=text, balanced_accuracy=value, ece=0.1)
+        for text, value in (("none", 0.9), ("common average", 0.7), ("-10", worst))
+    )
+    return tuple(
+        RobustnessCurve(disturbance=name, unit=unit, windows=60, points=points)
+        for name, unit in (("unknown electrodes", "% of the channels"), ("other reference", ""))
+    )
+
+
+def test_what_disturbances_do_is_drawn_and_tabled(run, tmp_path):
+    first = an_evaluation().results[0]
+    disturbed = replace(an_evaluation(), results=(replace(first, robustness=curves(0.345)),))
+    (run / "evaluation.json").write_text(to_json(disturbed))
+    page = write_report(run, out=tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<h2>Disturbed windows" in page and page.count("<img alt='") == 8 and "(workload 60)" in page
+    drawn = [pixels(drawings.robustness({"workload": curves(worst)}, {"workload": 0.5})) for worst in (0.3, 0.3, 0.6)]
+    assert (drawn[0] == drawn[1]).all() and (drawn[0] != drawn[2]).any()
+    console = Console(width=80, file=None, record=True, force_terminal=False)
+    with console.capture() as captured:
+        console.print(robustness_table(disturbed))
+    shown = captured.get()
+    assert "…" not in shown and shown.split().count("0.345") == 2
+    assert "common" in shown and "% of the channels" in shown
+
+
+def test_risk_against_coverage_shows_every_baseline_that_is_surer_of_some(run, tmp_path):
+    first = an_evaluation().results[0]
+    names = ("majority", "band power", "tangent space")
+    beside = tuple(BaselineResult(name=name, scores=first.scores) for name in names)
+    result = replace(first, baselines=(*beside, BaselineResult(name="linear probe", missing="no channels")))
+    found = risks(result)
+    assert tuple(found.others) == names[1:] and found.order == (*names[1:], "linear probe")
+    assert found.model == first.scores.selective_risk
+    alone = pixels(drawings.risk_coverage([replace(found, others={})]))
+    assert (pixels(drawings.risk_coverage([found])) != alone).any()
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):

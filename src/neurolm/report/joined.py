@@ -128,7 +128,7 @@ def write_joined_report(joined: Joined, evaluations: Sequence[Evaluation], out: 
     """
     sections = [f"<h1>neurolm: {len(joined.runs)} runs</h1>\n<p>{html.escape(', '.join(joined.runs))}</p>"]
     for task in joined.tasks:
-        rows = [tuple(cell.rstrip() for cell in row) for row in answer_rows(task)]
+        rows = [tuple(cell.rstrip().replace("±", " ± ") for cell in row) for row in answer_rows(task)]
         sections.append(
             f"<h2>{html.escape(heading(joined, task))}</h2>\n"
             + html_table(columns(task), rows, text_columns=1, group=len(rows))
@@ -137,9 +137,9 @@ def write_joined_report(joined: Joined, evaluations: Sequence[Evaluation], out: 
         if task.differences:
             sections.append(
                 "<h3>neurolm less a baseline</h3>\n"
-                + html_table(DIFFERENCES, difference_rows(task), text_columns=1, group=[])
-                + "\n<p class='caption'>In brackets the 95 % interval over resampled people, the same for both: what "
-                "excludes 0 is not chance. Of the calibration error less is better.</p>"
+                + html_table(DIFFERENCES, _spaced(difference_rows(task)), text_columns=1, group=[])
+                + "\n<p class='caption'>In brackets the 95 % interval over resampled people, the same for both; one "
+                "that holds 0 may be chance. Of the calibration error less is better.</p>"
             )
         if task.folds > 1:
             sections.append(f"<h3>Every fold</h3>\n{html_table(*_fold_table(task), text_columns=1, group=[])}")
@@ -149,6 +149,11 @@ def write_joined_report(joined: Joined, evaluations: Sequence[Evaluation], out: 
         sections.append("<ul class='caption'>" + "".join(f"<li>{html.escape(n)}</li>" for n in notes) + "</ul>")
     write_text(out, PAGE.format(title="neurolm: runs together", style=CSS, body="\n".join(sections)))
     return out
+
+
+def _spaced(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """What is tight in 80 columns, with room."""
+    return [tuple(cell.replace(",", ", ") for cell in row) for row in rows]
 
 
 def _caption(task: JoinedTask) -> str:

@@ -44,6 +44,7 @@ h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin: 2.2rem 0 .6rem; }
 table { border-collapse: collapse; margin: .6rem 0; } th, td { padding: .15rem .8rem .15rem 0; text-align: left; }
 .facts th { font-weight: normal; color: #666; vertical-align: top; white-space: nowrap; }
 .results th { border-bottom: 1px solid #999; font-weight: 600; }
+.results td { white-space: nowrap; }
 .results .number { text-align: right; font-variant-numeric: tabular-nums; }
 .results .first td { border-top: 1px solid #ddd; font-weight: 600; }
 figure { margin: 1rem 0 1.6rem; } img { max-width: 100%; height: auto; }

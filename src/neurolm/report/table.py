@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from neurolm.evaluation.results import Evaluation, TaskResult
+    from neurolm.evaluation.results import Evaluation, RobustnessCurve, TaskResult
     from neurolm.metrics import Interval, Scores
 
 COLUMNS = ("task", "", "balanced accuracy", "95 % interval", "AUROC", "kappa", "weighted F1", "calibration error")
@@ -48,16 +48,30 @@ def table(evaluation: Evaluation) -> Table:
 
 def robustness_table(evaluation: Evaluation) -> Table:
     """Return the balanced accuracy at every severity of every disturbance as a table for the terminal."""
-    rows = Table(title="balanced accuracy of disturbed windows", title_justify="left", box=SIMPLE_HEAD)
-    for name in ("task", "disturbance", "severity: balanced accuracy"):
-        rows.add_column(name)
-    for result in evaluation.results:
+    found = [result for result in evaluation.results if result.robustness]
+    most = max((len(curve.points) for result in found for curve in result.robustness), default=1)
+    title = "balanced accuracy of disturbed windows: above it, how much they are disturbed"
+    rows = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("task", "disturbance"):
+        rows.add_column(name, no_wrap=True)
+    for number in range(most):
+        rows.add_column("none" if number == 0 else "", justify="right")
+    for result in found:
         for number, curve in enumerate(result.robustness):
-            points = "  ".join(f"{p.severity}: {p.balanced_accuracy:.3f}" for p in curve.points)
-            name = f"{curve.disturbance} ({curve.unit})" if curve.unit else curve.disturbance
-            rows.add_row("" if number else f"{result.task}\n{curve.windows} windows", name, points)
+            windows = f"{result.task}\n{curve.windows} windows" if number == 0 else ""
+            rows.add_row(windows, f"{curve.disturbance}\n{curve.unit}", *_severities(curve))
         rows.add_section()
     return rows
+
+
+def _severities(curve: RobustnessCurve) -> list[str]:
+    """Severity above accuracy, in lines of their own, so that accuracies stand side by side."""
+    words = [point.severity.split(" ") if number else [""] for number, point in enumerate(curve.points)]
+    height = max(map(len, words))
+    return [
+        "\n".join([*[""] * (height - len(severity)), *severity, f"{point.balanced_accuracy:.3f}"])
+        for severity, point in zip(words, curve.points, strict=True)
+    ]
 
 
 def result_rows(result: TaskResult) -> list[tuple[str, ...]]:

@@ -8,7 +8,6 @@ What a run has not reached yet is left out.
 from __future__ import annotations
 
 import html
-import statistics
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,16 +19,8 @@ from neurolm.config import STAGES, from_json
 from neurolm.errors import CheckpointError
 from neurolm.files import write_text
 from neurolm.report import figures
-from neurolm.report.page import CSS, PAGE, html_table, picture
-from neurolm.report.published import published_html
-from neurolm.report.table import (
-    COLUMNS,
-    PROTOCOL_COLUMNS,
-    TEXT_COLUMNS,
-    accuracy_text,
-    protocol_rows,
-    result_rows,
-)
+from neurolm.report.evaluation import quality_section, results_section, robustness_section
+from neurolm.report.page import CSS, PAGE, picture
 from neurolm.train.rows import LOG, read_log
 
 if TYPE_CHECKING:
@@ -89,10 +80,11 @@ def write_report(
         answer = _answer(run)
     sections = [
         _header(run, opened),
-        _results(run, evaluation),
+        results_section(evaluation, _further_seeds(run)),
         _answered(answer, opened),
         _generated(generated),
-        _quality(evaluation),
+        quality_section(evaluation),
+        robustness_section(evaluation),
         _curves(run),
         _tokenizer(run, opened, evaluation),
     ]
@@ -105,6 +97,11 @@ def _evaluation(run: Path) -> Evaluation | None:
     from neurolm.evaluation.evaluate import load_evaluation
 
     return load_evaluation(run / EVALUATION) if (run / EVALUATION).is_file() else None
+
+
+def _further_seeds(run: Path) -> list[Evaluation]:
+    """What the demo found with other seeds."""
+    return [e for folder in sorted(run.glob("seed-*")) if (e := _evaluation(folder)) is not None]
 
 
 def _answer(run: Path) -> Answer | None:
@@ -158,68 +155,6 @@ def corpora(store: Store) -> list[str]:
     return lines
 
 
-def _results(run: Path, evaluation: Evaluation | None) -> str:
-    if evaluation is None:
-        return ""
-    rows: list[tuple[str, ...]] = []
-    begins = []
-    for result in evaluation.results:
-        begins.append(len(rows))
-        rows += result_rows(result)
-    text = (
-        f"<h2>Answers on held-out subjects</h2>\n{html_table(COLUMNS, rows, text_columns=TEXT_COLUMNS, group=begins)}\n"
-        f"<p class='caption'>One model on the {evaluation.split} subjects of every task, whom it never saw. The "
-        "interval is over resampled subjects. Below it what else was fitted on the same training windows: majority "
-        "says how often each label occurs; band power, tangent space (of covariances) and linear probe (of the model's "
-        "own encoder) are logistic regressions; ShallowConvNet is a network trained from scratch. "
-        "Calibration error: how far the probability of an answer lies from how often such answers "
-        "are right; 0 is best.</p>"
-    )
-    text += _protocols(evaluation) + published_html([result.task for result in evaluation.results])
-    seeds = [evaluation, *(e for f in sorted(run.glob("seed-*")) if (e := _evaluation(f)) is not None)]
-    return text + (_seeds(seeds) if len(seeds) > 1 else "")
-
-
-def _protocols(evaluation: Evaluation) -> str:
-    """The authors' way of reading answers beside ours, where it was asked for."""
-    rows: list[tuple[str, ...]] = []
-    begins = []
-    for result in evaluation.results:
-        if found := protocol_rows(result):
-            begins.append(len(rows))
-            rows += found
-    if not rows:
-        return ""
-    shown = html_table(PROTOCOL_COLUMNS, rows, text_columns=TEXT_COLUMNS, group=begins)
-    return (
-        f"\n<h3>How answers are read</h3>\n{shown}\n<p class='caption'>The same model and windows. likelihood: the "
-        "probability of every permitted answer, as in the table above. its hard label: the likeliest answer alone, "
-        "without its probability. written: the model writes, and what stands at the answer's place is read; text that "
-        "is no permitted answer is wrong. as the script: scored as the authors' script does, for which such text is "
-        "the last class, or below No. difference: as the script, less likelihood.</p>"
-    )
-
-
-def _seeds(evaluations: Sequence[Evaluation]) -> str:
-    rows = []
-    for results in zip(*(e.results for e in evaluations), strict=True):
-        accuracy, error = ([getattr(r.scores, n) for r in results] for n in ("balanced_accuracy", "ece"))
-        rows.append(
-            (
-                results[0].task,
-                *(f"{statistics.mean(v):.3f} ± {statistics.stdev(v):.3f}" for v in (accuracy, error)),
-                accuracy_text(results[0].baseline),
-                f"{results[0].chance:.3f}",
-            )
-        )
-    head = ("task", "balanced accuracy", "calibration error", "band power", "guessing")
-    seeds = ", ".join(str(e.seed) for e in evaluations)
-    return (
-        f"\n{html_table(head, rows, text_columns=1, group=1)}\n<p class='caption'>Mean ± standard deviation over "
-        f"models trained with the seeds {seeds}, on the same data and split.</p>"
-    )
-
-
 def _answered(answer: Answer | None, store: Store | None) -> str:
     if answer is None:
         return ""
@@ -232,8 +167,9 @@ def _answered(answer: Answer | None, store: Store | None) -> str:
         + picture(
             answer_timeline(answer, truth),
             "Timeline of the answer",
-            "The height of a colour is the probability of that answer at that time; the answer above is the one with "
-            "the highest mean." + (" The bar at the top shows the true label in the same colours." if truth else ""),
+            "The height of a colour is the probability of that answer at that time; the answer above is that of the "
+            "windows' mean log-odds."
+            + (" The bar at the top shows the true label in the same colours." if truth else ""),
         )
         + (f"<ul class='caption'>{notes}</ul>" if notes else "")
     )
@@ -267,41 +203,6 @@ def _generated(text: str | None) -> str:
         f"<h2>Free text</h2>\n<blockquote>{html.escape(text)}</blockquote>\n<p class='caption'>What the model writes "
         "when it may go on freely after EEG. It is not a checked answer: only the options of a question have "
         "probabilities.</p>"
-    )
-
-
-def _quality(evaluation: Evaluation | None) -> str:
-    if evaluation is None:
-        return ""
-    confusions, reliabilities = [], []
-    for result in evaluation.results:
-        probabilities, labels = np.array(result.predictions.probabilities), np.array(result.predictions.labels)
-        confusions.append(
-            figures.Confusion(title=result.task, options=result.options, counts=np.array(result.scores.confusion))
-        )
-        reliabilities.append(
-            figures.Reliability(
-                title=f"{result.task}: calibration error {result.scores.ece:.3f}",
-                confidence=probabilities.max(axis=1),
-                right=probabilities.argmax(axis=1) == labels,
-                options=len(result.options),
-            )
-        )
-    return (
-        "<h2>Which answers are wrong, and how sure the model was</h2>\n"
-        + picture(
-            figures.confusion_matrices(confusions),
-            "Confusion matrices",
-            "A row is a true label, a column an answer: the percentage of the label's windows that got this answer, "
-            "and their number. A perfect model fills the diagonal.",
-        )
-        + picture(
-            figures.reliability_diagrams(reliabilities),
-            "Reliability diagrams",
-            "Answers sorted by their probability. Dots on the dashed line: an answer given with 80 % is right in 80 % "
-            "of the cases. Dots below it: too sure of itself. The pale bars, and the dots' size, show how many windows "
-            "there are.",
-        )
     )
 
 
