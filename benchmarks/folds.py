@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from learning import configuration
 
+from learning import configuration
 from neurolm.config import RunConfig
 from neurolm.data.text import read_texts
 from neurolm.train.instruct import train_instruct
