@@ -4,7 +4,8 @@
 
 Trains the recipe `tiny` whole, and without one part at a time: without pretraining (instruction tuning begins from
 GPT-2 and the tokenizer), without text alignment (the encoder never feels the domain classifier), and without the text
-loss in pretraining and instruction tuning. Prints the codebook's use over the tokenizer stage and the perplexity of
+loss in pretraining and instruction tuning. `--variants settings` compares whole with other settings of the recipe.
+Prints the codebook's use over the tokenizer stage and the perplexity of
 the next code over pretraining, both on people who are held out, and the balanced accuracy of the answers on the test
 people: mean ± SD over seeds. Begun again, it goes on; ``--report`` prints what is there.
 
@@ -40,7 +41,17 @@ from neurolm.train.run import Run, open_run
 from neurolm.train.tokenizer import train_tokenizer
 
 WHOLE = "whole"
-VARIANTS = (WHOLE, "without pretraining", "without text alignment", "without text loss")
+PARTS = (WHOLE, "without pretraining", "without text alignment", "without text loss")
+SETTINGS = (
+    WHOLE,
+    "without spectra",
+    "features as they are",
+    "without augmentation",
+    "with dropout",
+    "thrice the steps",
+)
+OWN_TOKENIZER = (WHOLE, "without text alignment", "without spectra")
+OWN_PRETRAINING = (*OWN_TOKENIZER, "without text loss", "features as they are")
 FIGURES = "figures.json"
 
 
@@ -49,6 +60,8 @@ def configuration(variant: str, seed: int, steps: Sequence[int]) -> RunConfig:
     config = recipe("tiny")
     stages = {name: replace(config.stage(name), seed=seed) for name in STAGES}
     for name, count in zip(STAGES[1:], steps, strict=True):
+        if name == "instruct" and variant == "thrice the steps":
+            count = 3 * count
         every = 50 if name != "instruct" else max(1, count // 2)  # its validation goes through all tasks
         stages[name] = replace(stages[name], steps=count, evaluate_every=every, save_every=every)
     if variant == "without text alignment":
@@ -56,6 +69,15 @@ def configuration(variant: str, seed: int, steps: Sequence[int]) -> RunConfig:
     if variant == "without text loss":
         stages["pretrain"] = replace(stages["pretrain"], text_batch=0)
         stages["instruct"] = replace(stages["instruct"], text_batch=0)
+    if variant == "without spectra":
+        tokenizer = replace(config.model.tokenizer, spectral=False, spectrum="amplitude")
+        config = replace(config, model=replace(config.model, tokenizer=tokenizer))
+    if variant == "features as they are":
+        config = replace(config, model=replace(config.model, feature_scale=0.0))
+    if variant == "without augmentation":
+        stages["instruct"] = replace(stages["instruct"], augment=0.0)
+    if variant == "with dropout":
+        stages["instruct"] = replace(stages["instruct"], dropout=0.1)
     return replace(config, **stages)
 
 
@@ -65,8 +87,10 @@ def one(variant: str, seed: int, store: Path, out: Path, steps: Sequence[int]) -
     if (folder / FIGURES).exists():
         return json.loads((folder / FIGURES).read_text())
     taken = [(out / f"{WHOLE}-0" / "language", folder / "language")]  # one language model for all
-    if variant in ("without pretraining", "without text loss"):
+    if variant not in OWN_TOKENIZER:
         taken.append((whole / "tokenizer", folder / "tokenizer"))
+    if variant not in (*OWN_PRETRAINING, "without pretraining"):
+        taken.append((whole / "pretrain", folder / "pretrain"))
     for source, copy in taken:
         if source != copy and not copy.exists():
             shutil.copytree(source, copy)
@@ -103,23 +127,25 @@ def curve(folder: Path, figure: str) -> dict[int, float]:
     return {int(r["step"]): float(r[figure]) for r in rows if r["kind"] == "validation" and figure in r}
 
 
-def report(out: Path, seeds: int) -> None:
+def report(out: Path, seeds: int, variants: Sequence[str]) -> None:
     """Print all tables."""
-    for title, stage, figure, variants in (
+    for title, stage, figure, trained in (
         ("perplexity of the codes on held-out people, by step of the tokenizer stage", "tokenizer", "code_perplexity",
-         (WHOLE, "without text alignment")),
+         OWN_TOKENIZER),
         ("perplexity of the next code on held-out people, by step of pretraining", "pretrain", "eeg_perplexity",
-         (WHOLE, "without text alignment", "without text loss")),
+         OWN_PRETRAINING),
     ):  # fmt: skip
         curves = {
-            v: [curve(out / f"{v.replace(' ', '-')}-{s}" / stage, figure) for s in range(seeds)] for v in variants
+            v: [curve(out / f"{v.replace(' ', '-')}-{s}" / stage, figure) for s in range(seeds)]
+            for v in variants
+            if v in trained
         }
         steps = sorted({step for found in curves.values() for one in found for step in one})
         print(f"\n| {title} | {' | '.join(map(str, steps))} |\n|---|{'---|' * len(steps)}")
         for variant, found in curves.items():
             print(f"| {variant} | {' | '.join(spread([one[s] for one in found if s in one], 1) for s in steps)} |")
     rows: dict[str, list[dict[str, float]]] = {}
-    for variant in VARIANTS:
+    for variant in variants:
         files = [out / f"{variant.replace(' ', '-')}-{seed}" / FIGURES for seed in range(seeds)]
         rows[variant] = [json.loads(file.read_text()) for file in files if file.exists()]
     names = list(rows[WHOLE][0])
@@ -142,15 +168,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", default="450,150,300", help="of tokenizer, pretrain and instruct")
+    parser.add_argument("--variants", choices=("parts", "settings"), default="parts")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--report", action="store_true", help="print what is there, and train nothing")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     steps = [int(count) for count in arguments.steps.split(",")]
+    variants = SETTINGS if arguments.variants == "settings" else PARTS
     for seed in range(0 if arguments.report else arguments.seeds):
-        for variant in VARIANTS:
+        for variant in variants:
             print(f"# {variant}, seed {seed}: {one(variant, seed, arguments.store, arguments.out, steps)}", flush=True)
-    report(arguments.out, arguments.seeds)
+    report(arguments.out, arguments.seeds, variants)
 
 
 if __name__ == "__main__":
