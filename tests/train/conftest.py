@@ -58,7 +58,7 @@ def launch(tmp_path_factory) -> Callable[[list[dict]], list[Job]]:
         path.write_text(json.dumps([{**job, "number": number} for number, job in enumerate(jobs)]))
         child = subprocess.run(
             [sys.executable, str(Path(__file__).with_name("ranks.py")), str(path)], env=os.environ | ENVIRONMENT,
-            capture_output=True, text=True, timeout=250, check=False,
+            capture_output=True, text=True, timeout=550, check=False,
         )  # fmt: skip
         assert child.returncode == 0, child.stderr
         statuses = [json.loads(line) for line in child.stdout.splitlines() if line.startswith("[")]

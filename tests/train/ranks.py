@@ -36,7 +36,7 @@ from neurolm.train.run import open_run
 from neurolm.train.state import save_tensors
 from neurolm.train.tokenizer import TokenizerStage, language_of
 
-DEADLINE = 120.0
+DEADLINE = 200.0
 """Seconds for a job; and for each of its processes, which then say where they are."""
 
 
