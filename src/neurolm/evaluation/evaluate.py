@@ -19,6 +19,7 @@ from neurolm.answering import Prompt, answer
 from neurolm.calibration import Calibration, TaskCalibration
 from neurolm.checkpoint import Card, load_neurolm
 from neurolm.data.loader import build_batch, read_sample
+from neurolm.data.splits import Split
 from neurolm.data.store import Store
 from neurolm.data.text import TextTokenizer
 from neurolm.data.windows import Window
@@ -107,29 +108,23 @@ def evaluate(
     _require_known(protocol, wording)
     names = choose_baselines(baselines)
     evaluated = _Model.load(model, store, device or torch.device("cpu"))
-    card, opened = evaluated.card, evaluated.store
+    card = evaluated.card
     chosen = _chosen(model, card, tasks)
     if protocol == OFFICIAL:
         for task in chosen:
             words(task)  # an error comes before the work
-    splits = {task.name: task.split(opened) for task in chosen}
-    windows = {task.name: held_out_windows(task, opened, splits[task.name], split, card) for task in chosen}
-    if pretrained_on:
-        tested = [w for found in windows.values() for w in found]
-        recordings = frozenset(opened.rows[w.recording].recording for w in tested)
-        require_not_in(pretrained_on, opened, recordings, frozenset(w.subject for w in tested))
     results = []
-    for task in chosen:
+    for task, (parts, windows) in evaluated.held_out(chosen, split, pretrained_on).items():
         if progress:
             progress(task.name)
         beside = fit_baselines(
-            names, opened, task, splits[task.name], windows[task.name], tokenizer=evaluated.module.tokenizer,
+            names, evaluated.store, task, parts, windows, tokenizer=evaluated.module.tokenizer,
             device=evaluated.device, cache=cache, progress=progress,
         )  # fmt: skip
         results.append(
             evaluated.result(
-                task, _asked(task, wording), windows[task.name], beside, written=protocol == OFFICIAL,
-                disturbed=robustness, progress=progress,
+                task, _asked(task, wording), windows, beside, written=protocol == OFFICIAL, disturbed=robustness,
+                progress=progress,
             )
         )  # fmt: skip
     checks = (*CHECKS, *(f"nothing of it is in {path}, by content or by person" for path in pretrained_on))
@@ -183,6 +178,20 @@ class _Model:
             module=module.to(device), card=card, text=text, calibration=Calibration.load(model), store=Store(store),
             device=device,
         )  # fmt: skip
+
+    def held_out(
+        self, tasks: Sequence[Task], split: str, pretrained_on: Sequence[Path | str]
+    ) -> dict[Task, tuple[Split, list[Window]]]:
+        """Every task's split, and the windows of one part, once nothing of them can have been learned from."""
+        splits = {task: task.split(self.store) for task in tasks}
+        found = {
+            task: (parts, held_out_windows(task, self.store, parts, split, self.card)) for task, parts in splits.items()
+        }
+        if pretrained_on:
+            tested = [window for _, windows in found.values() for window in windows]
+            recordings = frozenset(self.store.rows[w.recording].recording for w in tested)
+            require_not_in(pretrained_on, self.store, recordings, frozenset(w.subject for w in tested))
+        return found
 
     def result(
         self,
