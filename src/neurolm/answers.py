@@ -108,12 +108,23 @@ def conclude(
         ),
         electrodes=(),
         trained=True,
-        notes=(doubt,) if doubt else (),
+        notes=tuple(note for note in (doubt, _dissent(windows, best, options)) if note),
         temperature=calibration.temperature,
         worth=calibration.weight(len(windows)),
         interval=calibration.interval(likelihoods, overlap=overlap),
         risk=risk,
         threshold=threshold,
+    )
+
+
+def _dissent(windows: np.ndarray, best: int, options: Sequence[str]) -> str | None:
+    """What is said where most windows have another answer than the recording."""
+    same = int((windows.argmax(axis=1) == best).sum())
+    if 2 * same >= len(windows):
+        return None
+    return (
+        f"{options[best]} is the likeliest answer of {same} of the {len(windows)} windows only: where states change, "
+        "read the timeline"
     )
 
 
