@@ -107,13 +107,23 @@ def test_pooled_answers_are_joined_where_all_runs_have_them():
     def pooled(result: TaskResult) -> TaskResult:
         ours = result.predictions
         first = {name: values[::12] for name, values in vars(ours).items()}
-        return replace(result, pooled=Pooled(unit="recording", scores=result.scores, predictions=Predictions(**first)))
+        kept = Pooled(unit="recording", scores=result.scores, predictions=Predictions(**first))
+        return replace(result, pooled=kept, baselines=(replace(result.baselines[0], pooled=kept),))
 
     whole = [(n, replace(e, results=(pooled(e.results[0]),))) for n, e in folds()]
     (task,) = join(whole).tasks
     assert [(a.name, a.unit, a.n) for a in task.answers] == [
         ("neurolm", "window", 144), ("neurolm", "recording", 12), ("band power", "window", 144),
+        ("band power", "recording", 12),
     ]  # fmt: skip
+    assert task.answers[1].scores == task.answers[3].scores != task.answers[0].scores
+    assert [row[0] for row in answer_rows(task)] == [
+        "neurolm",
+        "per recording",
+        "band power",
+        "per recording",
+        "guessing",
+    ]
     assert [a.unit for a in join([*whole[1:], folds()[0]]).tasks[0].answers] == ["window"] * 2
 
 

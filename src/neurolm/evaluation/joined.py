@@ -19,7 +19,7 @@ import numpy as np
 
 from neurolm.config import load_json, to_json
 from neurolm.errors import ConfigError
-from neurolm.evaluation.results import Evaluation, Predictions, TaskResult
+from neurolm.evaluation.results import BaselineResult, Evaluation, Pooled, Predictions, TaskResult
 from neurolm.files import write_text
 from neurolm.metrics import METRICS, Interval, Scores, interval, resampled_scores, score
 
@@ -103,7 +103,7 @@ class JoinedTask:
     planned_folds: int
     """Folds of the cross-validation that the runs are of."""
     answers: tuple[JoinedAnswers, ...]
-    """The model's by window, and pooled; then each baseline's."""
+    """The model's by window, and pooled; then each baseline's likewise."""
     differences: tuple[Difference, ...]
     chance: float
 
@@ -179,14 +179,17 @@ def _task(runs: Sequence[Run]) -> JoinedTask:
     first = runs[0][2]
     options = len(first.options)
     ours = _Answers(name=MODEL, unit="window", options=options, folds=[[r.predictions for _, _, r in f] for f in folds])
-    answers = [ours.joined(), *_pooled(folds, options)]
+    answers = [ours.joined(), *_pooled(MODEL, [[r.pooled for _, _, r in fold] for fold in folds], ours)]
     differences: list[Difference] = []
     for baseline in first.baselines:
         found, missing = _baseline(baseline.name, folds)
         theirs = _Answers(name=baseline.name, unit="window", options=options, folds=found)
-        answers.append(JoinedAnswers(name=baseline.name, missing=missing) if missing else theirs.joined())
-        if not missing:
-            differences += _differences(ours, theirs)
+        if missing:
+            answers.append(JoinedAnswers(name=baseline.name, missing=missing))
+            continue
+        pooled = [[_named(baseline.name, result).pooled for _, _, result in fold] for fold in folds]
+        answers += [theirs.joined(), *_pooled(baseline.name, pooled, theirs)]
+        differences += _differences(ours, theirs)
     return JoinedTask(
         task=first.task,
         question=first.question,
@@ -201,17 +204,19 @@ def _task(runs: Sequence[Run]) -> JoinedTask:
     )
 
 
-def _pooled(folds: Sequence[Sequence[Run]], options: int) -> list[JoinedAnswers]:
-    """The model's pooled answers, where all runs have them of one kind and they are fewer than the windows."""
-    found = [[result.pooled for _, _, result in fold] for fold in folds]
+def _pooled(name: str, found: Sequence[Sequence[Pooled | None]], of: _Answers) -> list[JoinedAnswers]:
+    """Pooled answers, where all runs have them of one kind and they are fewer than the windows."""
     kept = [[p.predictions for p in fold if p is not None and p.predictions is not None] for fold in found]
     units = {p.unit for fold in found for p in fold if p is not None}
-    whole = all(len(one) == len(fold) for one, fold in zip(kept, folds, strict=True))
+    whole = all(len(one) == len(fold) for one, fold in zip(kept, found, strict=True))
     if not whole or len(units) != 1:
         return []
-    joined = _Answers(name=MODEL, unit=units.pop(), options=options, folds=kept).joined()
-    windows = sum(len(fold[0][2].predictions.labels) for fold in folds)
-    return [joined] if joined.n < windows else []
+    joined = _Answers(name=name, unit=units.pop(), options=of.options, folds=kept).joined()
+    return [joined] if joined.n < of.together[0].n else []
+
+
+def _named(name: str, result: TaskResult) -> BaselineResult:
+    return next(baseline for baseline in result.baselines if baseline.name == name)
 
 
 def grouped(runs: Sequence[Run]) -> list[list[Run]]:

@@ -172,9 +172,9 @@ def _caption(task: JoinedTask) -> str:
 def _fold_table(task: JoinedTask) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Balanced accuracy of every fold, mean over its seeds."""
     found = [
-        (a.name if a.unit == "window" else f"per {a.unit}", score.folds)
+        (a.name, score.folds)
         for a in task.answers
-        if (score := a.score("balanced_accuracy")) is not None and score.folds is not None
+        if a.unit == "window" and (score := a.score("balanced_accuracy")) is not None and score.folds is not None
     ]
     rows = [(f"{number + 1}", *(f"{folds.values[number]:.3f}" for _, folds in found)) for number in range(task.folds)]
     return ("balanced accuracy in fold", *(name for name, _ in found)), rows
