@@ -62,7 +62,8 @@ def train(source: Path, store: Path, folder: Path, *, steps: int, seed: int, wor
         wordings=wordings, shuffle_options=shuffle,
     )  # fmt: skip
     shutil.rmtree(folder / "instruct", ignore_errors=True)
-    run = open_run(folder, config=replace(begun.config, instruct=tuned), store=store, tasks=begun.tasks, device="cpu")
+    run = open_run(folder, config=replace(begun.config, instruct=tuned), store=store, tasks=begun.tasks,
+                   fold=begun.fold, device="cpu")  # fmt: skip
     return train_instruct(run, texts=shipped_text())
 
 
