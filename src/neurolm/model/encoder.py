@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from neurolm.batch import PADDING, Patches
 from neurolm.config import TokenizerConfig, TransformerConfig
 from neurolm.model.attention import Visibility
+from neurolm.model.quantizer import exact
 from neurolm.model.transformer import LayerNorm, Transformer, initialise
 from neurolm.montage import PATCH
 
@@ -93,12 +94,12 @@ class TemporalConvolution(nn.Module):
 
 
 def log_spectrum(samples: Tensor) -> Tensor:
-    """Patches (…, 200) to the logarithm of their FFT amplitude, float32 (…, 100), 0 to 99 Hz.
+    """Patches (…, 200) to the logarithm of their FFT amplitude, float32 or float64 (…, 100), 0 to 99 Hz.
 
     Without a window, like the amplitude that the paper's decoder predicts.
     """
     with torch.autocast(samples.device.type, enabled=False):
-        return (torch.fft.rfft(samples.float(), dim=-1).abs()[..., :SPECTRUM] + FLOOR).log()
+        return (torch.fft.rfft(exact(samples), dim=-1).abs()[..., :SPECTRUM] + FLOOR).log()
 
 
 class PatchTransformer(nn.Module):

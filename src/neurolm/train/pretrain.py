@@ -21,6 +21,7 @@ from neurolm.data.loader import Document, Sample, TextSampler, build_batch, buil
 from neurolm.data.text import token_stream
 from neurolm.errors import CheckpointError
 from neurolm.model.neurolm import NeuroLM
+from neurolm.model.quantizer import exact
 from neurolm.model.scaling import FeatureScaling
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.train.flops import language_flops
@@ -179,14 +180,19 @@ def new_neurolm(run: Run, stage: StageConfig, weights: dict[str, torch.Tensor]) 
 
 @torch.no_grad()
 def _fit_scaling(run: Run, tokenizer: NeuralTokenizer, scaling: FeatureScaling) -> None:
-    """Take the statistics of the features from evenly spread windows of the training people."""
+    """Take the statistics of the features from evenly spread windows of the training people.
+
+    Patches whose features are no numbers are passed over: the step that meets their recording names it.
+    """
     tokenizer.to(run.device)
     scaling.to(run.device)
     found = []
     for samples in in_batches(spread_samples(run, run.config.pretrain, run.training_subjects, FITTED), FITTED_AT_ONCE):
         patches = build_patches(samples)[0].to(run.device)
-        found.append(tokenizer.encode(patches)[patches.document != PADDING].float())
-    scaling.fit(torch.cat(found))
+        found.append(exact(tokenizer.encode(patches)[patches.document != PADDING]))
+    features = torch.cat(found)
+    if (whole := features.isfinite().all(1)).any():
+        scaling.fit(features[whole])
     for tensor in (scaling.mean, scaling.deviation):
         distributed.broadcast(tensor)
 
