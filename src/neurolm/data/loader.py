@@ -105,8 +105,8 @@ def read_sample(store: Store, window: Window, *, augment: float = 0.0, seed: Seq
     """Read a window of a store, with training augmentations of a given strength (0: none).
 
     The augmentations leave what answers rest on: a common gain (amplitude differs between people and amplifiers), a
-    few channels missing, an amplifier's noise and the sign (which depends on the reference). The noise stays below
-    what fast rhythms measure in: with some µV of it their power could not be learned.
+    few channels missing, an amplifier's noise and the sign (which depends on the reference). Most noise stays below
+    what fast rhythms measure in, or their power could not be learned; some is strong, or noise would be taken for them.
     """
     row = store.rows[window.recording]
     channels, source = _channel_ids(row.channels), f"{row.recording}@{window.start / RATE:g}s"
@@ -130,7 +130,8 @@ def _augmented(signal, channels, strength, rng):
     if not kept.any():
         kept[rng.integers(len(channels))] = True
     signal = signal[:, kept] * np.float32(np.exp(0.4 * strength * rng.standard_normal()))
-    noise = strength * 0.3 * rng.random() * rng.standard_normal(signal.shape, dtype=np.float32)
+    level = 10 ** rng.uniform(-2, 1)  # µV
+    noise = strength * level * rng.standard_normal(signal.shape, dtype=np.float32)
     return (signal + noise.astype(np.float32)) * rng.choice((-1, 1)), channels[kept]
 
 
