@@ -32,7 +32,9 @@ def joined_tables(joined: Joined) -> list[Table]:
     for task in joined.tasks:
         found.append(_table(heading(joined, task), columns(task), answer_rows(task)))
         if task.differences:
-            found.append(_table(f"{task.task}: neurolm less", DIFFERENCES, difference_rows(task)))
+            # Intervals stand below, or three columns of them would not fit a plain terminal.
+            rows = [[cell.replace(" [", "\n[") for cell in row] for row in difference_rows(task)]
+            found.append(_table(f"{task.task}: neurolm less", DIFFERENCES, rows))
     return found
 
 
