@@ -59,7 +59,7 @@ class Decoded:
     waveform: np.ndarray
     """(samples, channels)."""
     spectrum: np.ndarray
-    """Mean amplitude over patches at 0, 1, 2 … Hz, (100,)."""
+    """Mean amplitude over patches at 0, 1, 2 … Hz, (100,); the geometric mean where the decoder predicts logarithms."""
     decoded_spectrum: np.ndarray
     """(100,)."""
 
@@ -79,13 +79,16 @@ def decode(tokenizer: NeuralTokenizer, sample: Sample) -> Decoded:
     raw = sample.patches.astype(float)
     amplitude = np.abs(np.fft.fft(raw, axis=1))
     to_microvolts = 2 * SCALE / PATCH  # of a sine's peak
-    log = tokenizer.config.spectrum == "log"
-    decoded = np.exp(spectrum) - FLOOR if log else spectrum * amplitude.std(ddof=1) + amplitude.mean()
+    shown = amplitude[:, : spectrum.shape[1]]
+    if tokenizer.config.spectrum == "log":
+        mean, decoded_mean = (np.exp(x.mean(axis=0)) - FLOOR for x in (np.log(shown + FLOOR), spectrum))
+    else:
+        mean, decoded_mean = shown.mean(axis=0), (spectrum * amplitude.std(ddof=1) + amplitude.mean()).mean(axis=0)
     return Decoded(
         raw=_by_channel(raw, sample) * SCALE,
         waveform=_by_channel(waveform * raw.std(ddof=1) + raw.mean(), sample) * SCALE,
-        spectrum=amplitude[:, : spectrum.shape[1]].mean(axis=0) * to_microvolts,
-        decoded_spectrum=decoded.mean(axis=0) * to_microvolts,
+        spectrum=mean * to_microvolts,
+        decoded_spectrum=decoded_mean * to_microvolts,
     )
 
 
