@@ -155,11 +155,10 @@ def report(out: Path, seeds: int, variants: Sequence[str]) -> None:
 
 
 def spread(values: Sequence[float], digits: int = 3) -> str:
-    """Mean ± SD."""
-    if not values:
-        return ""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
+    """Mean ± SD; of a single value no SD."""
+    if len(values) < 2:
+        return f"{values[0]:.{digits}f}" if values else ""
+    return f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
 
 
 def main() -> None:
