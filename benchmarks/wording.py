@@ -25,6 +25,7 @@ from neurolm.config import load_json
 from neurolm.data.loader import read_sample
 from neurolm.data.store import Store
 from neurolm.data.text import shipped_text
+from neurolm.data.windows import spread
 from neurolm.tasks.task import Task
 from neurolm.train.instruct import class_means, train_instruct
 from neurolm.train.run import RunFile, open_run
@@ -73,9 +74,9 @@ def measure(model: Path, store: Store) -> dict[tuple[str, str], tuple[float, flo
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for task in card.tasks:
         windows = task.windows(store, task.split(store), "test")
-        chosen = np.unique(np.linspace(0, len(windows) - 1, min(WINDOWS, len(windows))).round().astype(int))
-        samples = [read_sample(store, windows[i]) for i in chosen]
-        labels = np.array([task.index(str(windows[i].label)) for i in chosen])
+        chosen = spread(windows, WINDOWS)
+        samples = [read_sample(store, window) for window in chosen]
+        labels = np.array([task.index(str(window.label)) for window in chosen])
         for way, asked in variants(task):
             prompt = Prompt.of(asked, text, card.run.model.vocabulary.separator)
             nll, hit = class_means(answer(module.eval(), prompt, samples, device=torch.device("cpu")), labels)

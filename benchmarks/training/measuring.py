@@ -69,8 +69,11 @@ def in_process(work: Callable[..., Any], *arguments: Any) -> Any:
     pipe, other = context.Pipe()
     process = context.Process(target=_serve, args=(other, work, arguments), daemon=True)
     process.start()
+    other.close()  # or a process that is killed would be waited for without end
     try:
         found = pipe.recv()
+    except EOFError as error:
+        raise RuntimeError("the process that measures ended without a word: killed, for its memory perhaps") from error
     finally:
         process.join()
     if isinstance(found, BaseException):
@@ -83,7 +86,7 @@ def _serve(pipe: Any, work: Callable[..., Any], arguments: tuple) -> None:
         pipe.send(work(*arguments))
     except torch.OutOfMemoryError as error:
         pipe.send(MemoryError(str(error)))
-    except Exception:
+    except Exception:  # whatever it is, it is raised again in the process that waits
         pipe.send(RuntimeError(traceback.format_exc()))
 
 

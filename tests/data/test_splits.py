@@ -7,7 +7,7 @@ import pytest
 
 from neurolm.data.splits import SPLITS, Split, split_folds, split_task
 from neurolm.data.store import Label, Outline
-from neurolm.data.windows import labelled_windows, overlaps, stretches, unlabelled_windows
+from neurolm.data.windows import labelled_windows, overlaps, spread, stretches, unlabelled_windows
 from neurolm.errors import ConfigError, StoreError
 
 RATE = 200
@@ -121,3 +121,9 @@ def test_folds_test_everybody_once():
 def test_folds_that_cannot_be_are_refused(fold):
     with pytest.raises(ConfigError, match=f"fold {fold[0]}/{fold[1]}"):
         split_folds([f"S{i:02d}" for i in range(10)], fold)
+
+
+def test_windows_are_spread_evenly_with_both_ends():
+    assert spread(range(9), 3) == [0, 4, 8]
+    assert spread(range(3), 9) == [0, 1, 2]
+    assert spread([], 4) == []

@@ -10,12 +10,16 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
 
 from neurolm.data.splits import subjects_of
 from neurolm.data.store import Label, Outline, Row, Store
 from neurolm.errors import ConfigError
 from neurolm.montage import RATE
 
+T = TypeVar("T")
 SHORTEST = 4
 """Seconds that the rest of a recording must have to become a shorter, last unlabelled window."""
 ROUNDING = 1e-6
@@ -195,3 +199,9 @@ def _between(samples: int, passed_over: Spans) -> list[tuple[int, int]]:
         left.append((begin, first))
         begin = max(begin, last)
     return [(first, last) for first, last in (*left, (begin, samples)) if first < last]
+
+
+def spread(items: Sequence[T], most: int) -> list[T]:
+    """At most so many of a list, evenly out of all, with the first and the last."""
+    places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
+    return [items[place] for place in np.unique(places)]

@@ -17,7 +17,7 @@ from neurolm.calibration import TaskCalibration
 from neurolm.checkpoint import Card
 from neurolm.data.loader import Sample, sample_from
 from neurolm.data.store import Store
-from neurolm.data.windows import Window
+from neurolm.data.windows import Window, spread
 from neurolm.evaluation.results import CurvePoint, RobustnessCurve
 from neurolm.metrics import score
 from neurolm.model.neurolm import NeuroLM
@@ -97,8 +97,7 @@ def robustness_curves(
     seed
         Of all noise and choices; the same severity meets every model with the same noise.
     """
-    places = np.unique(np.linspace(0, len(windows) - 1, min(WINDOWS, len(windows))).round().astype(int))
-    chosen = [windows[place] for place in places]
+    chosen = spread(windows, WINDOWS)
     labels = np.array([task.index(str(w.label)) for w in chosen])
 
     def point(severity: str, change: Change | None) -> CurvePoint:

@@ -8,7 +8,6 @@ split is not read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from neurolm.checkpoint import load_card, load_neurolm
 from neurolm.data.loader import read_sample
 from neurolm.data.store import Store
 from neurolm.data.text import TextTokenizer
-from neurolm.data.windows import Window, overlaps
+from neurolm.data.windows import Window, overlaps, spread
 from neurolm.errors import CheckpointError
 from neurolm.model.neurolm import NeuroLM
 from neurolm.novelty import Range, Ranges
@@ -84,7 +83,7 @@ def calibrate_run(folder: Path, run: Run) -> Calibration:
 
 def calibrate_task(module: NeuroLM, text: TextTokenizer, run: Run, task: Task) -> TaskCalibration | None:
     """Fit the calibration of a task on its validation windows; None where there are none."""
-    windows = spread(task.windows(run.store, run.splits[task.name], "validation"))
+    windows = spread(task.windows(run.store, run.splits[task.name], "validation"), MOST_WINDOWS)
     if not windows:
         return None
     prompt = Prompt.of(task, text, run.config.model.vocabulary.separator)
@@ -107,7 +106,8 @@ def training_range(run: Run, task: Task) -> Range | None:
             window
             for window in task.windows(run.store, run.splits[task.name], "train")
             if window.subject not in held_out and not overlaps(window.span, passed_over.get(window.recording, ()))
-        ]
+        ],
+        MOST_WINDOWS,
     )
     if not windows:
         return None
@@ -119,10 +119,3 @@ def training_range(run: Run, task: Task) -> Range | None:
 def stretch(window: Window) -> str:
     """Name of the labelled stretch that a window is from."""
     return f"{window.recording}:{window.span[0]}"
-
-
-def spread(windows: Sequence[Window], most: int = MOST_WINDOWS) -> list[Window]:
-    """Return at most so many windows, spread evenly over all."""
-    if len(windows) <= most:
-        return list(windows)
-    return [windows[i] for i in np.linspace(0, len(windows) - 1, most).round().astype(int)]

@@ -19,7 +19,7 @@ from neurolm.checkpoint import load_neurolm
 from neurolm.config import StageConfig
 from neurolm.data.loader import Sample, TextSampler, WindowSampler, build_batch, read_sample, share
 from neurolm.data.text import TextTokenizer, token_stream
-from neurolm.data.windows import Window, overlaps
+from neurolm.data.windows import Window, overlaps, spread
 from neurolm.errors import CheckpointError, ConfigError
 from neurolm.model.neurolm import NeuroLM
 from neurolm.montage import RATE
@@ -153,8 +153,7 @@ class InstructStage:
 
     def _validation(self, task: Task) -> tuple[list[Sample], np.ndarray]:
         windows = task.windows(self.run.store, self.run.splits[task.name], "validation")
-        spread = np.unique(np.linspace(0, len(windows) - 1, min(VALIDATION_WINDOWS, len(windows))).round().astype(int))
-        chosen = [windows[i] for i in spread]
+        chosen = spread(windows, VALIDATION_WINDOWS)
         labels = np.array([task.index(str(w.label)) for w in chosen], np.int64)
         return [read_sample(self.run.store, w) for w in chosen], labels
 

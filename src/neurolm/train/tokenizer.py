@@ -21,7 +21,7 @@ from neurolm.config import StageConfig
 from neurolm.data.loader import Sample, TextSampler, WindowSampler, build_patches, read_sample, share
 from neurolm.data.store import Store
 from neurolm.data.text import TextTokenizer, token_stream
-from neurolm.data.windows import Window, unlabelled_windows
+from neurolm.data.windows import Window, spread, unlabelled_windows
 from neurolm.errors import CheckpointError
 from neurolm.model.gpt2 import load_gpt2
 from neurolm.model.tokenizer import NeuralTokenizer
@@ -111,8 +111,7 @@ def validation_samples(run: Run, config: StageConfig) -> list[Sample]:
 def spread_samples(run: Run, config: StageConfig, subjects: list[str], most: int) -> list[Sample]:
     """Evenly spread windows of some subjects."""
     windows = eeg_windows(run, config, subjects)
-    spread = np.unique(np.linspace(0, len(windows) - 1, min(most, len(windows))).round().astype(int))
-    return [read_sample(run.store, windows[i]) for i in spread]
+    return [read_sample(run.store, window) for window in spread(windows, most)]
 
 
 def in_batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
