@@ -165,6 +165,21 @@ def test_converted_weights_can_be_tuned(files, micro_config, micro_store, micro_
     assert neurolm.load(run.folder).questions == ("Is this EEG segment of high workload?",)
 
 
+@pytest.mark.parametrize(
+    ("part", "setting", "value"),
+    [("tokenizer", "spectral", True), ("tokenizer", "spectrum", "log"), (None, "feature_scale", 0.1)],
+)
+def test_what_the_authors_code_does_not_know_is_refused(files, tmp_path, part, setting, value) -> None:
+    from_official(*files, tmp_path / "ours")
+    card = json.loads((tmp_path / "ours" / CONFIG).read_text())
+    model = card["run"]["model"]
+    (model[part] if part else model)[setting] = value
+    (tmp_path / "ours" / CONFIG).write_text(json.dumps(card))
+    with pytest.raises(CheckpointError, match=f"cannot hold this model: {setting} is {value}"):
+        to_official(tmp_path / "ours", tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
 def test_models_trained_here_are_written_for_the_authors_code(files, tmp_path) -> None:
     from_official(*files, tmp_path / "ours")
     (tmp_path / "ours" / KEPT).unlink()

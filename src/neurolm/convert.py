@@ -253,8 +253,11 @@ def _count(tensors) -> int:
 def _require_official_sizes(folder: Path, config: ModelConfig) -> None:
     found: dict[str, object] = {name: getattr(config.tokenizer, name) for name in FIXED}
     wanted: dict[str, object] = dict(FIXED)
-    found |= {"attention": config.tokenizer.attention, "text_tokens": config.language.text_tokens}
-    wanted |= {"attention": "full", "text_tokens": TEXT_TOKENS}
+    tokenizer = config.tokenizer
+    found |= {"attention": tokenizer.attention, "spectral": tokenizer.spectral, "spectrum": tokenizer.spectrum}
+    wanted |= {"attention": "full", "spectral": False, "spectrum": "amplitude"}
+    found |= {"feature_scale": config.feature_scale, "text_tokens": config.language.text_tokens}
+    wanted |= {"feature_scale": 0, "text_tokens": TEXT_TOKENS}
     wrong = [f"{name} is {found[name]}, there {wanted[name]}" for name in wanted if found[name] != wanted[name]]
     if wrong:
         raise CheckpointError(f"{folder}: the authors' code cannot hold this model: {'; '.join(wrong)}")
