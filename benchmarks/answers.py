@@ -21,18 +21,18 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
-from neurolm import calibration, engine, novelty
-from neurolm.answering import Prompt, likelihoods
-from neurolm.calibration import TaskCalibration, fit, pool_stretches
+from neurolm.ask import calibration, engine, novelty
+from neurolm.ask.calibration import TaskCalibration, fit, pool_stretches
+from neurolm.ask.explanation import log_odds, occlude, without_second
+from neurolm.ask.prompt import Prompt, likelihoods
+from neurolm.batches.loader import Document, Sample, build_batch, read_sample
+from neurolm.batches.windows import Window
 from neurolm.checkpoint import load_neurolm
-from neurolm.data.loader import Document, Sample, build_batch, read_sample
-from neurolm.data.physiology import REGIONS
-from neurolm.data.store import Store
-from neurolm.data.synthesis import make_person
-from neurolm.data.windows import Window
-from neurolm.explanation import log_odds, occlude, without_second
-from neurolm.metrics import score
-from neurolm.montage import channel_id
+from neurolm.core.montage import channel_id
+from neurolm.corpora.simulated.physiology import REGIONS
+from neurolm.corpora.simulated.synthesis import make_person
+from neurolm.store.store import Store
+from neurolm.tasks.metrics import score
 from neurolm.tasks.task import Task
 from neurolm.train.calibrate import stretch, training_range
 from neurolm.train.run import Run

@@ -22,11 +22,11 @@ from pathlib import Path
 
 import torch
 
-from neurolm.convert import LANGUAGE_FILES, TOKENIZER_FILE, from_official, to_official
+from neurolm.core.recipes import recipe
 from neurolm.model.neurolm import NeuroLM
-from neurolm.official import official_names
-from neurolm.official_file import TENSORS
-from neurolm.recipes import recipe
+from neurolm.official.convert import LANGUAGE_FILES, TOKENIZER_FILE, from_official, to_official
+from neurolm.official.file import TENSORS
+from neurolm.official.weights import official_names
 
 GIB = 2**30
 

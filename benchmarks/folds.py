@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 
 from learning import configuration
-from neurolm.config import RunConfig
-from neurolm.data.text import read_texts
+from neurolm.batches.text import read_texts
+from neurolm.core.config import RunConfig
 from neurolm.train.instruct import train_instruct
 from neurolm.train.language import train_language
 from neurolm.train.pretrain import train_pretrain

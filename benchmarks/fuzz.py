@@ -77,7 +77,7 @@ def write_case(case: str, folder: Path) -> None:
 
 def run_case(case: str, folder: Path) -> tuple[str, str]:
     """Run a case; returns an outcome of ``RULES`` or ``FOUND``, and what was said."""
-    from neurolm.errors import NeuroLMError
+    from neurolm.core.errors import NeuroLMError
 
     write_case(case, folder)
     names = [str(folder), *(path.name for path in folder.rglob("*") if path.is_file())]
@@ -132,8 +132,8 @@ def work() -> None:
     """Run the cases that standard input names, a line each; say of each when it begins and how it ends."""
     import warnings
 
-    from neurolm.data import isolated
-    from neurolm.errors import NeuroLMError
+    from neurolm.core.errors import NeuroLMError
+    from neurolm.recording import isolation as isolated
 
     cases = [line.strip() for line in sys.stdin]
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w")

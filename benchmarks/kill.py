@@ -17,12 +17,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from neurolm.data.store import Store
+from neurolm.store.store import Store
 
 RUN = """
 import sys
 from neurolm.cli import main
-from neurolm.data import shards
+from neurolm.store import shards
 shards.SHARD_BYTES = 10 << 20
 sys.exit(main(sys.argv[1:]))
 """

@@ -25,18 +25,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neurolm.answering import Prompt, answer
+from neurolm.ask.prompt import Prompt, answer
+from neurolm.batches.loader import read_sample
+from neurolm.batches.text import read_texts
 from neurolm.checkpoint import load_neurolm
-from neurolm.config import STAGES, RunConfig
-from neurolm.data.loader import read_sample
-from neurolm.data.text import read_texts
-from neurolm.files import write_text
-from neurolm.metrics import score
-from neurolm.recipes import recipe
+from neurolm.core.config import STAGES, RunConfig
+from neurolm.core.files import write_text
+from neurolm.core.recipes import recipe
+from neurolm.tasks.metrics import score
+from neurolm.train.figures.history import read_log
 from neurolm.train.instruct import train_instruct
 from neurolm.train.language import train_language
 from neurolm.train.pretrain import train_pretrain
-from neurolm.train.rows import read_log
 from neurolm.train.run import Run, open_run
 from neurolm.train.tokenizer import train_tokenizer
 

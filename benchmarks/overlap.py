@@ -16,10 +16,10 @@ from pathlib import Path
 import mne
 import numpy as np
 
-from neurolm.data.content import Codes, Index, encode_waves, join, trace_names, traces
-from neurolm.data.overlap import PROBE_SECONDS, PROBE_TRACES, overlap
-from neurolm.data.prepare import prepare
-from neurolm.data.store import Store
+from neurolm.prepare.prepare import prepare
+from neurolm.store.overlap.fingerprint import Codes, Index, encode_waves, join, trace_names, traces
+from neurolm.store.overlap.overlap import PROBE_SECONDS, PROBE_TRACES, overlap
+from neurolm.store.store import Store
 
 Change = Callable[[mne.io.BaseRaw], mne.io.BaseRaw]
 CUT = 17.303

@@ -22,11 +22,11 @@ from pathlib import Path
 
 import numpy as np
 
-from neurolm.data import spectral
-from neurolm.data.filters import Design, grid
-from neurolm.data.preprocess import preprocess, preprocess_blocks
-from neurolm.data.recording import Recording, open_recording
-from neurolm.montage import BAND, RATE
+from neurolm.core.montage import BAND, RATE
+from neurolm.recording import spectral
+from neurolm.recording.filters import Design, grid
+from neurolm.recording.preprocess import preprocess, preprocess_blocks
+from neurolm.recording.recording import Recording, open_recording
 
 MAINS = 50.0
 EDGE = 400  # samples at 200 Hz: two seconds

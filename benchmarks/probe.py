@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from neurolm.batches.loader import Sample, build_patches, read_sample
+from neurolm.batches.windows import Window
 from neurolm.checkpoint import load_tokenizer
-from neurolm.data.loader import Sample, build_patches, read_sample
-from neurolm.data.store import Store
-from neurolm.data.windows import Window
+from neurolm.core.montage import PATCH, SCALE
 from neurolm.evaluation.baselines.linear import band_power
 from neurolm.evaluation.baselines.material import Material, balanced_accuracy, logistic
 from neurolm.model.encoder import FLOOR
-from neurolm.montage import PATCH, SCALE
+from neurolm.store.store import Store
 from neurolm.tasks.task import Task, in_fold, load_task
 
 FOLDS = 6

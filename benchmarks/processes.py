@@ -19,14 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from neurolm.config import RunConfig, StageConfig, to_json
-from neurolm.data.prepare import prepare
-from neurolm.data.simulate import simulate
-from neurolm.data.text import shipped_text
-from neurolm.recipes import recipe
+from neurolm.batches.text import shipped_text
+from neurolm.core.config import RunConfig, StageConfig, to_json
+from neurolm.core.recipes import recipe
+from neurolm.corpora.simulated.simulate import simulate
+from neurolm.prepare.prepare import prepare
+from neurolm.train.figures.history import read_log
 from neurolm.train.language import train_language
 from neurolm.train.pretrain import train_pretrain
-from neurolm.train.rows import read_log
 from neurolm.train.run import open_run
 from neurolm.train.tokenizer import train_tokenizer
 

@@ -32,11 +32,11 @@ from typing import Any
 
 import numpy as np
 
-from neurolm.data.index import write_manifest
-from neurolm.data.rows import Label, Row
-from neurolm.data.shards import placed, write_store
-from neurolm.data.store import SHARDS, Store
-from neurolm.montage import RATE
+from neurolm.core.montage import RATE
+from neurolm.store.index import write_manifest
+from neurolm.store.manifest import Label, Row
+from neurolm.store.shards import placed, write_store
+from neurolm.store.store import SHARDS, Store
 
 PATCHES = 1024
 CHANNELS = 19
@@ -394,7 +394,7 @@ def requests(folder: Path, *, recordings: int, minutes: int) -> None:
 _OPEN = """
 import json, sys, time
 from pathlib import Path
-from neurolm.data.store import Store
+from neurolm.store.store import Store
 
 def peak():
     (line,) = (x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmHWM"))

@@ -27,8 +27,8 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from neurolm.config import STAGES
-from neurolm.recipes import RECIPES
+from neurolm.core.config import STAGES
+from neurolm.core.recipes import RECIPES
 from training import codes, cost, loading, measuring, packing, profiling
 from training.stages import Settings
 

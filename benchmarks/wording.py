@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neurolm.answering import Prompt, answer
+from neurolm.ask.prompt import Prompt, answer
+from neurolm.batches.loader import read_sample
+from neurolm.batches.text import shipped_text
+from neurolm.batches.windows import spread
 from neurolm.checkpoint import load_neurolm
-from neurolm.config import load_json
-from neurolm.data.loader import read_sample
-from neurolm.data.store import Store
-from neurolm.data.text import shipped_text
-from neurolm.data.windows import spread
+from neurolm.core.config import load_json
+from neurolm.store.store import Store
 from neurolm.tasks.task import Task
 from neurolm.train.instruct import class_means, train_instruct
 from neurolm.train.run import RunFile, open_run

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import edfio
 import numpy as np
 import pytest
 
-from neurolm.config import (
+from neurolm.core.config import (
     LanguageConfig,
     ModelConfig,
     RunConfig,
@@ -17,9 +18,9 @@ from neurolm.config import (
     TokenizerConfig,
     TransformerConfig,
 )
-from neurolm.data.counts import encode
-from neurolm.data.rows import Label, Row
-from neurolm.data.shards import write_store as write_rows
+from neurolm.store.encoding import encode
+from neurolm.store.manifest import Label, Row
+from neurolm.store.shards import write_store as write_rows
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -151,7 +152,7 @@ def micro_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def micro_texts() -> list[str]:
     """Two documents of the shipped text."""
-    from neurolm.data.text import shipped_text
+    from neurolm.batches.text import shipped_text
 
     return shipped_text()[:2]
 
@@ -188,3 +189,27 @@ def micro_run(tmp_path_factory, micro_config, micro_store, micro_texts) -> Micro
         train(run, texts=micro_texts)
     evaluate(folder / "instruct", micro_store, baselines=QUICK, out=folder / RESULTS)
     return MicroRun(folder=folder, store=micro_store, config=micro_config, texts=micro_texts)
+
+
+EDF_ELECTRODES = ("Fp1", "Cz", "O2")
+EDF_RATE = 250
+
+
+def write_edf(path: Path, *, seed: int, seconds: int = 12, names=EDF_ELECTRODES, microvolts: float = 20.0) -> None:
+    """Write a short recording of noise."""
+    noise = np.random.default_rng(seed).normal(0, microvolts, (len(names), seconds * EDF_RATE)).cumsum(axis=1)
+    noise -= noise.mean(axis=1, keepdims=True)
+    noise *= microvolts / noise.std()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    edfio.Edf(
+        [
+            edfio.EdfSignal(one, EDF_RATE, label=f"EEG {name}", physical_dimension="uV")
+            for name, one in zip(names, noise, strict=True)
+        ]
+    ).write(path)
+
+
+@pytest.fixture(name="write_edf", scope="session")
+def _write_edf_fixture():
+    """The function that writes a short EDF file."""
+    return write_edf

@@ -10,19 +10,19 @@ import torch
 from edfio import Edf, EdfSignal
 
 import neurolm
-from neurolm.answering import Prompt, answer
 from neurolm.api import CHUNK, REACH, UNDECIDED
-from neurolm.calibration import Calibration, TaskCalibration
+from neurolm.ask.calibration import Calibration, TaskCalibration
+from neurolm.ask.novelty import Ranges, describe, measure_range
+from neurolm.ask.prompt import Prompt, answer
+from neurolm.ask.recording import prepare as prepare_recording
+from neurolm.ask.risk import operating_points
+from neurolm.batches.loader import read_sample
+from neurolm.batches.windows import labelled_windows
 from neurolm.checkpoint import load_neurolm, save_checkpoint
-from neurolm.data.loader import read_sample
-from neurolm.data.prepare import prepare
-from neurolm.data.store import Store
-from neurolm.data.windows import labelled_windows
-from neurolm.errors import CheckpointError, QuestionError, RecordingError
-from neurolm.montage import ELECTRODES, positions
-from neurolm.novelty import Ranges, describe, measure_range
-from neurolm.reading import prepare as prepare_recording
-from neurolm.risk import operating_points
+from neurolm.core.errors import CheckpointError, QuestionError, RecordingError
+from neurolm.core.montage import ELECTRODES, positions
+from neurolm.prepare.prepare import prepare
+from neurolm.store.store import Store
 from neurolm.tasks.task import load_task
 
 QUESTION = "Is this EEG segment of high workload?"

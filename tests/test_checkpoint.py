@@ -8,7 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from neurolm.answering import Prompt, likelihoods
+from neurolm.ask.prompt import Prompt, likelihoods
+from neurolm.batches.loader import build_patches, sample_from
+from neurolm.batches.text import TextTokenizer
 from neurolm.checkpoint import (
     CONFIG,
     WEIGHTS,
@@ -19,10 +21,8 @@ from neurolm.checkpoint import (
     load_weights,
     save_checkpoint,
 )
-from neurolm.config import from_json, to_json
-from neurolm.data.loader import build_patches, sample_from
-from neurolm.data.text import TextTokenizer
-from neurolm.errors import CheckpointError, NeuroLMError, TextError
+from neurolm.core.config import from_json, to_json
+from neurolm.core.errors import CheckpointError, NeuroLMError, TextError
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.tokenizer import DECODING
 from neurolm.tasks.task import load_task

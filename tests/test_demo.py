@@ -14,9 +14,9 @@ import pytest
 from edfio import Edf, EdfSignal
 from rich.console import Console
 
-from neurolm.config import STAGES, to_json
+from neurolm.core.config import STAGES, to_json
+from neurolm.core.errors import ConfigError
 from neurolm.demo import ANSWER, REPORT, demo, load_answer
-from neurolm.errors import ConfigError
 from neurolm.evaluation.evaluate import RESULTS, load_evaluation
 from neurolm.train.loop import SPEED
 
@@ -128,7 +128,7 @@ def test_killed_in_every_part_and_started_again_it_ends_the_same(tmp_path, comma
     parts = tmp_path / "demo"
     step = "neurolm.train.loop:Progress"  # made once a step; saves are at steps 2 and 4 of 6
     kills = [
-        ([("neurolm.data.stage:preprocess_blocks", 40)], []),
+        ([("neurolm.prepare.staging:preprocess_blocks", 40)], []),
         ([(step, 4)], []),
         ([(step, 4 + 5)], ["language"]),
         ([(step, 2 + 1)], ["language", "tokenizer"]),  # before the first save

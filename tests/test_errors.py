@@ -16,8 +16,8 @@ from edfio import Edf, EdfSignal
 
 from neurolm.checkpoint import CONFIG, WEIGHTS, load_card
 from neurolm.cli import FAILED, main
-from neurolm.config import to_json
-from neurolm.errors import NeuroLMError
+from neurolm.core.config import to_json
+from neurolm.core.errors import NeuroLMError
 
 QUESTION = "Is this EEG segment of high workload?"
 BROKEN = {
@@ -263,7 +263,7 @@ def test_outputs_that_cannot_be_folders(refused, tmp_path, micro_run):
 
 def test_every_error_is_one_of_ours():
     """So that the command line, which prints the message of a NeuroLMError, knows them all."""
-    from neurolm import errors
+    from neurolm.core import errors
 
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     assert len(kinds) > 6 and all(issubclass(kind, NeuroLMError) for kind in kinds)

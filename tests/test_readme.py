@@ -10,8 +10,8 @@ import pytest
 import neurolm
 from neurolm.api import Answer, Model
 from neurolm.cli import VERBS
-from neurolm.config import STAGES
-from neurolm.recipes import RECIPES
+from neurolm.core.config import STAGES
+from neurolm.core.recipes import RECIPES
 from neurolm.tasks.task import load_task
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -112,7 +112,7 @@ def bids() -> Files:
 
 def store() -> Files:
     """A store of two corpora, as `neurolm prepare` writes it."""
-    from neurolm.data.prepare import prepare
+    from neurolm.prepare.prepare import prepare
 
     with tempfile.TemporaryDirectory() as folder:
         data, out = Path(folder) / "mine", Path(folder) / "store"

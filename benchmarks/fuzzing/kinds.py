@@ -55,9 +55,9 @@ def opened(main: str, channels: Mapping[str, str] | None = None) -> Callable[[Pa
     """Open a recording, read it, prepare it; and inspect it, which must work on anything."""
 
     def run(folder: Path, rng: Random) -> None:
-        from neurolm.data.inspect import inspect
-        from neurolm.data.preprocess import preprocess_blocks
-        from neurolm.data.recording import open_recording
+        from neurolm.recording.inspect import inspect
+        from neurolm.recording.preprocess import preprocess_blocks
+        from neurolm.recording.recording import open_recording
 
         how = {"unknown": rng.choice(("drop", "drop", "error", "nearest", "interpolate")), "channels": channels}
         how["unit"] = rng.choice((None, None, "auto", "mV"))
@@ -77,7 +77,7 @@ def labelled(corpus: str, folder: Path, rng: Random, *, open_: bool = False) -> 
     """List the sources of a corpus, label them, and open them where they are recordings."""
     from types import SimpleNamespace
 
-    from neurolm.data.corpora import CORPORA, layout
+    from neurolm.corpora import CORPORA, layout
 
     layout(folder)
     for source in CORPORA[corpus](folder):
@@ -93,11 +93,11 @@ def labelled(corpus: str, folder: Path, rng: Random, *, open_: bool = False) -> 
 
 def stored(folder: Path, rng: Random) -> None:
     """Read all of a store, check it, summarise it, and go on preparing it."""
-    from neurolm.data.audit import audit
-    from neurolm.data.ledger import packed_states, read_settings
-    from neurolm.data.store import Store
-    from neurolm.data.summary import summarise
-    from neurolm.errors import NeuroLMError
+    from neurolm.core.errors import NeuroLMError
+    from neurolm.prepare.ledger import packed_states, read_settings
+    from neurolm.store.audit import audit
+    from neurolm.store.store import Store
+    from neurolm.store.summary import summarise
 
     with contextlib.suppress(NeuroLMError):
         audit(folder, jobs=1)
@@ -117,7 +117,7 @@ def stored(folder: Path, rng: Random) -> None:
 
 def prepared_again(folder: Path, _rng: Random) -> None:
     """Prepare a corpus into a damaged store."""
-    from neurolm.data.prepare import prepare
+    from neurolm.prepare.prepare import prepare
 
     data = folder.parent / f"{folder.name}-data"
     data.mkdir(exist_ok=True)
@@ -128,7 +128,7 @@ def prepared_again(folder: Path, _rng: Random) -> None:
 
 def listed(folder: Path, _rng: Random) -> None:
     """Read a list of exclusions."""
-    from neurolm.data.exclusions import read_exclusions
+    from neurolm.store.exclusions import read_exclusions
 
     read_exclusions(folder / "exclusions.jsonl")
 

@@ -8,21 +8,21 @@ from typing import Any
 
 import torch
 
-from neurolm.answering import Prompt
-from neurolm.batch import Batch
-from neurolm.config import ModelConfig, StageConfig
-from neurolm.data.loader import Document, Sample, build_batch, build_patches, sample_from
-from neurolm.data.text import TextTokenizer
-from neurolm.engine import generate, predict
+from neurolm.ask.engine import generate, predict
+from neurolm.ask.prompt import Prompt
+from neurolm.batches.loader import Document, Sample, build_batch, build_patches, sample_from
+from neurolm.batches.text import TextTokenizer
+from neurolm.core.batch import Batch
+from neurolm.core.config import ModelConfig, StageConfig
+from neurolm.core.montage import channel_id, resolve
+from neurolm.core.recipes import recipe
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.tokenizer import NeuralTokenizer
-from neurolm.montage import channel_id, resolve
-from neurolm.recipes import recipe
 from neurolm.tasks.task import load_task
 from neurolm.train.loop import Losses, train_step
+from neurolm.train.machine.replicas import Replicas
 from neurolm.train.optim import make_optimizer
 from neurolm.train.pretrain import language_losses, text_batches
-from neurolm.train.replicas import Replicas
 from neurolm.train.tokenizer import in_batches
 from official_comparison import inputs
 from official_comparison.inputs import Downstream, Window

@@ -281,7 +281,7 @@ class _RandomWords:
 
 def _tiktoken(gpt2: str) -> types.ModuleType:
     """GPT-2's byte pairs under the name of the library that the official loaders use, which would download them."""
-    from neurolm.data.text import TextTokenizer
+    from neurolm.batches.text import TextTokenizer
 
     class Encoding:
         def __init__(self) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from neurolm.batch import NO_PATCH
-from neurolm.train.execution import precision
+from neurolm.core.batch import NO_PATCH
+from neurolm.train.machine.execution import precision
 from training.machine import best
 from training.measuring import Steps, in_process
 from training.stages import Settings

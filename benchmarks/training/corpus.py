@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from neurolm.data.counts import encode
-from neurolm.data.rows import Label, Row
-from neurolm.data.shards import write_store
-from neurolm.data.splits import Split
-from neurolm.data.store import Store
-from neurolm.montage import NAMES, RATE
+from neurolm.batches.splits import Split
+from neurolm.core.montage import NAMES, RATE
+from neurolm.store.encoding import encode
+from neurolm.store.manifest import Label, Row
+from neurolm.store.shards import write_store
+from neurolm.store.store import Store
 from neurolm.tasks.task import Task, load_task
 
 TUH = (

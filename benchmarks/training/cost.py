@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import torch
 
-from neurolm.config import RunConfig, TransformerConfig
+from neurolm.core.config import RunConfig, TransformerConfig
+from neurolm.core.recipes import recipe
 from neurolm.model.attention import visibility
 from neurolm.model.loss import MAX_LOGITS
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.transformer import Block
-from neurolm.recipes import recipe
 from neurolm.train.flops import Layout, language_pass, tokenizer_pass
 from official_comparison.inputs import TASKS
 from training.machine import GIB

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from neurolm.data.index import write_manifest
-from neurolm.data.loader import Document, build_batch, build_patches
-from neurolm.data.rows import Label
-from neurolm.data.shards import placed
-from neurolm.data.splits import subjects_of
-from neurolm.data.store import SHARDS, Store
-from neurolm.data.windows import labelled_windows, unlabelled_windows
-from neurolm.montage import RATE
-from neurolm.recipes import recipe
+from neurolm.batches.loader import Document, build_batch, build_patches
+from neurolm.batches.splits import subjects_of
+from neurolm.batches.windows import labelled_windows, unlabelled_windows
+from neurolm.core.montage import RATE
+from neurolm.core.recipes import recipe
+from neurolm.store.index import write_manifest
+from neurolm.store.manifest import Label
+from neurolm.store.shards import placed
+from neurolm.store.store import SHARDS, Store
 from neurolm.train.tokenizer import EEGWindows
 from training import corpus
 from training.machine import Machine, torch

@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from neurolm.train.execution import set_execution
 from neurolm.train.feed import Feed
 from neurolm.train.loop import Stepped, train_step
+from neurolm.train.machine.execution import set_execution
+from neurolm.train.machine.replicas import Replicas
 from neurolm.train.optim import make_optimizer
-from neurolm.train.replicas import Replicas
 from training import stages
 from training.machine import Machine, clock, peak, reset_peak
 from training.stages import Settings

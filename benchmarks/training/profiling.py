@@ -11,7 +11,7 @@ from unittest.mock import patch
 import torch
 from torch.profiler import ProfilerActivity, record_function
 
-from neurolm.config import TransformerConfig
+from neurolm.core.config import TransformerConfig
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.train import flops as counting

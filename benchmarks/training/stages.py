@@ -12,13 +12,13 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from neurolm.batch import Batch
-from neurolm.config import ModelConfig, RunConfig
-from neurolm.data import loader
-from neurolm.data.loader import Document, build_tokens
-from neurolm.data.text import TextTokenizer, shipped_text
+from neurolm.batches import loader
+from neurolm.batches.loader import Document, build_tokens
+from neurolm.batches.text import TextTokenizer, shipped_text
+from neurolm.core.batch import Batch
+from neurolm.core.config import ModelConfig, RunConfig
+from neurolm.core.recipes import recipe
 from neurolm.model.neurolm import NeuroLM
-from neurolm.recipes import recipe
 from neurolm.train.flops import language_flops, text_flops, tokenizer_flops
 from neurolm.train.instruct import InstructStage
 from neurolm.train.language import LanguageStage

@@ -7,10 +7,10 @@ import base64
 import sys
 from pathlib import Path
 
-from neurolm.data.store import Store
 from neurolm.demo import ANSWER, load_answer
 from neurolm.report.figures import png
 from neurolm.report.write import answer_timeline, true_labels
+from neurolm.store.store import Store
 
 
 def main(run: Path) -> None:

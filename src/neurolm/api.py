@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from neurolm.answering import Prompt, likelihoods
-from neurolm.answers import UNDECIDED, Answer, WindowAnswer, conclude
-from neurolm.asking import FREE_SECONDS, Question, Windows, find_question
-from neurolm.batch import PADDING
-from neurolm.calibration import Calibration
+from neurolm.ask.answer import UNDECIDED, Answer, WindowAnswer, conclude
+from neurolm.ask.calibration import Calibration
+from neurolm.ask.engine import generate
+from neurolm.ask.explanation import Explanation, by_second, effect, occlude
+from neurolm.ask.novelty import Ranges, describe
+from neurolm.ask.prompt import Prompt, likelihoods
+from neurolm.ask.question import FREE_SECONDS, Question, Windows, find_question
+from neurolm.ask.recording import POLICIES, name_of, prepare, window_starts
+from neurolm.batches.loader import Document, build_batch, build_patches
+from neurolm.batches.text import END_OF_TEXT, TextTokenizer
 from neurolm.checkpoint import Card, load_neurolm
-from neurolm.data.loader import Document, build_batch, build_patches
-from neurolm.data.text import END_OF_TEXT, TextTokenizer
-from neurolm.engine import generate
-from neurolm.errors import QuestionError
-from neurolm.explanation import Explanation, by_second, effect, occlude
+from neurolm.core.batch import PADDING
+from neurolm.core.errors import QuestionError
+from neurolm.core.montage import RATE, REACH
+from neurolm.hub.publish import find_checkpoint, find_evaluation, push, save
 from neurolm.model.neurolm import NeuroLM
-from neurolm.montage import RATE, REACH
-from neurolm.novelty import Ranges, describe
-from neurolm.publish import find_checkpoint, find_evaluation, push, save
-from neurolm.reading import POLICIES, name_of, prepare, window_starts
 from neurolm.train.run import choose_device
 
 if TYPE_CHECKING:

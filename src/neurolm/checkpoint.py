@@ -16,10 +16,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch.overrides import TorchFunctionMode
 
-from neurolm.config import RunConfig, load_json, to_json
-from neurolm.data.text import TextTokenizer
-from neurolm.errors import CheckpointError, ConfigError
-from neurolm.files import write_folder, write_text
+from neurolm.batches.text import TextTokenizer
+from neurolm.core.config import RunConfig, load_json, to_json
+from neurolm.core.errors import CheckpointError, ConfigError
+from neurolm.core.files import write_folder, write_text
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.tokenizer import DECODING, NeuralTokenizer
 from neurolm.tasks.task import Task

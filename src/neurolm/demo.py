@@ -21,18 +21,18 @@ from rich.console import Console
 from rich.table import Table
 
 from neurolm.api import Answer, load
-from neurolm.config import STAGES, RunConfig, from_json, to_json
-from neurolm.data.prepare import Progress as Preparation
-from neurolm.data.prepare import prepare
-from neurolm.data.simulate import simulate
-from neurolm.data.store import Store
-from neurolm.data.text import read_texts
-from neurolm.errors import ConfigError
+from neurolm.batches.text import read_texts
+from neurolm.core.config import STAGES, RunConfig, from_json, to_json
+from neurolm.core.errors import ConfigError
+from neurolm.core.files import write_text
+from neurolm.corpora.simulated.simulate import simulate
 from neurolm.evaluation.baselines.fit import QUICK
 from neurolm.evaluation.evaluate import RESULTS, Evaluation, evaluate, load_evaluation
-from neurolm.files import write_text
+from neurolm.prepare.prepare import Progress as Preparation
+from neurolm.prepare.prepare import prepare
 from neurolm.report import table, write_report
 from neurolm.report.table import accuracy_text
+from neurolm.store.store import Store
 from neurolm.train.instruct import train_instruct
 from neurolm.train.language import train_language
 from neurolm.train.loop import Progress

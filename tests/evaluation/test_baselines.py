@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from neurolm.data.splits import Split
-from neurolm.data.store import Label, Outline, Row, Store
-from neurolm.data.windows import Window
-from neurolm.errors import ConfigError, StoreError
+from neurolm.batches.splits import Split
+from neurolm.batches.windows import Window
+from neurolm.core.errors import ConfigError, StoreError
+from neurolm.core.montage import RATE
 from neurolm.evaluation.baselines.convnet import shallow_conv_net
 from neurolm.evaluation.baselines.fit import BASELINES, CONVNET, PROBE, TANGENT, choose_baselines, fit_baselines
 from neurolm.evaluation.baselines.linear import BANDS, band_power, band_powers, linear_probe, majority, tangent_space
 from neurolm.evaluation.baselines.material import STRENGTHS, Fitted, Material, logistic
 from neurolm.evaluation.results import BAND_POWER
-from neurolm.metrics import score
 from neurolm.model.tokenizer import NeuralTokenizer
-from neurolm.montage import RATE
+from neurolm.store.store import Label, Outline, Row, Store
+from neurolm.tasks.metrics import score
 from neurolm.tasks.task import Option, Task, load_task
 
 SECONDS = 24

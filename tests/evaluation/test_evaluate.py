@@ -10,16 +10,16 @@ import pytest
 from rich.console import Console
 from sklearn import metrics
 
-from neurolm.data.loader import read_sample
-from neurolm.data.shards import write_store as write_rows
-from neurolm.data.store import Store
-from neurolm.data.windows import labelled_windows
-from neurolm.errors import CheckpointError, ConfigError, StoreError
+from neurolm.batches.loader import read_sample
+from neurolm.batches.windows import labelled_windows
+from neurolm.core.errors import CheckpointError, ConfigError, StoreError
 from neurolm.evaluation.baselines.fit import BASELINES, QUICK
 from neurolm.evaluation.evaluate import RESULTS, evaluate, load_evaluation
-from neurolm.metrics import bootstrap
+from neurolm.evaluation.official_protocol import UNPARSED
 from neurolm.report.table import protocol_rows, result_rows, table
-from neurolm.tasks.official_protocol import UNPARSED
+from neurolm.store.shards import write_store as write_rows
+from neurolm.store.store import Store
+from neurolm.tasks.metrics import bootstrap
 from neurolm.tasks.task import load_task
 
 
@@ -162,8 +162,8 @@ def test_a_file_of_an_earlier_version_is_read(tmp_path, micro_run, evaluation):
 
 def test_a_windows_answer_does_not_depend_on_the_others(micro_run, evaluation):
     """Each window alone gets the probabilities it got among the others."""
-    from neurolm.answering import Prompt, answer
-    from neurolm.calibration import Calibration
+    from neurolm.ask.calibration import Calibration
+    from neurolm.ask.prompt import Prompt, answer
     from neurolm.checkpoint import load_neurolm
 
     model, card, text = load_neurolm(micro_run.folder / "instruct")

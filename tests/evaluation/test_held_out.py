@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 import neurolm
+from neurolm.batches.splits import Split
 from neurolm.checkpoint import Card, load_neurolm
-from neurolm.data.rows import Label
-from neurolm.data.shards import write_store as write_rows
-from neurolm.data.splits import Split
-from neurolm.data.store import Store
-from neurolm.errors import CheckpointError, ConfigError, StoreError
+from neurolm.core.errors import CheckpointError, ConfigError, StoreError
 from neurolm.evaluation.evaluate import evaluate
 from neurolm.evaluation.held_out import held_out_windows, require_not_in
+from neurolm.store.manifest import Label
+from neurolm.store.shards import write_store as write_rows
+from neurolm.store.store import Store
 from neurolm.tasks.task import Task, load_task
 from neurolm.train.run import open_run
 

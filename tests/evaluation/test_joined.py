@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 from sklearn import metrics
 
-from neurolm.errors import ConfigError
+from neurolm.core.errors import ConfigError
 from neurolm.evaluation.joined import Joined, join, load_joined, save_joined
 from neurolm.evaluation.results import BaselineResult, Evaluation, Pooled, Predictions, TaskResult, scored
-from neurolm.metrics import bootstrap, score
 from neurolm.report.joined import answer_rows, heading, joined_tables, write_joined_report
+from neurolm.tasks.metrics import bootstrap, score
 
 
 def predictions(people: range, *, seed: int, windows: int = 12) -> Predictions:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from neurolm.calibration import TaskCalibration
-from neurolm.data.windows import Window
+from neurolm.ask.calibration import TaskCalibration
+from neurolm.batches.windows import Window
 from neurolm.evaluation.pooling import pooled, units
 from neurolm.evaluation.results import Predictions
 

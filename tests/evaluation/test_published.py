@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from neurolm.errors import ConfigError
+from neurolm.core.errors import ConfigError
 from neurolm.evaluation.published import FILE, published, read_published
 from neurolm.report.published import TITLE, published_html, published_table
 from neurolm.tasks.task import all_tasks

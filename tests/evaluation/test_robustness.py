@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from scipy.signal import welch
 
-from neurolm.answering import Prompt, answer
-from neurolm.calibration import Calibration
+from neurolm.ask.calibration import Calibration
+from neurolm.ask.prompt import Prompt, answer
+from neurolm.batches.loader import read_sample
 from neurolm.checkpoint import load_neurolm
-from neurolm.data.loader import read_sample
-from neurolm.data.store import Store
+from neurolm.core.montage import RATE
 from neurolm.evaluation.evaluate import evaluate
 from neurolm.evaluation.robustness import LENGTHS, MAINS, NOISE, RATES, SHARES, disturbances, robustness_curves
-from neurolm.metrics import score
-from neurolm.montage import RATE
+from neurolm.store.store import Store
+from neurolm.tasks.metrics import score
 
 NAMES = ["FP1", "FP2", "C3", "CZ", "C4", "T7", "T8", "O1", "O2", "PZ"]
 KNOWN = [*NAMES, "F3", "F4"]

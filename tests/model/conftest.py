@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from neurolm.config import LanguageConfig, ModelConfig, TokenizerConfig, TransformerConfig
-from neurolm.data.loader import Sample
+from neurolm.batches.loader import Sample
+from neurolm.core.config import LanguageConfig, ModelConfig, TokenizerConfig, TransformerConfig
+from neurolm.core.montage import PATCH
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.tokenizer import NeuralTokenizer
-from neurolm.montage import PATCH
 
 
 @pytest.fixture

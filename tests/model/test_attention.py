@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from neurolm.batch import PADDING
+from neurolm.core.batch import PADDING
 from neurolm.model.attention import attend, visibility
 
 P = PADDING

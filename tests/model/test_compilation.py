@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from neurolm.config import ModelConfig, TransformerConfig
-from neurolm.data.loader import Document, Sample, build_batch
+from neurolm.batches.loader import Document, Sample, build_batch
+from neurolm.core.config import ModelConfig, TransformerConfig
 from neurolm.model.attention import Masking, visibility
 from neurolm.model.compilation import compile_model
 from neurolm.model.loss import _fused

@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from neurolm.batch import NO_PATCH, NO_TARGET, PADDING, Tokens
-from neurolm.config import LanguageConfig, TransformerConfig
-from neurolm.errors import CheckpointError
+from neurolm.core.batch import NO_PATCH, NO_TARGET, PADDING, Tokens
+from neurolm.core.config import LanguageConfig, TransformerConfig
+from neurolm.core.errors import CheckpointError
 from neurolm.model.attention import visibility
 from neurolm.model.gpt2 import GPT2, load_gpt2, save_gpt2
 

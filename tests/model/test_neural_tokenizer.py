@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neurolm.batch import PADDING, Patches
-from neurolm.data.loader import Sample, build_patches
+from neurolm.batches.loader import Sample, build_patches
+from neurolm.core.batch import PADDING, Patches
 from neurolm.model.encoder import FLOOR, Encoder, RealPatches
 from neurolm.model.tokenizer import NO_CODE, NeuralTokenizer, ReverseGradient, TokenizedPatches, targets
 

@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neurolm.batch import NO_PATCH, NO_TARGET, Batch
-from neurolm.config import ModelConfig
-from neurolm.data.loader import Document, Sample, build_batch
-from neurolm.errors import CheckpointError
+from neurolm.batches.loader import Document, Sample, build_batch
+from neurolm.core.batch import NO_PATCH, NO_TARGET, Batch
+from neurolm.core.config import ModelConfig
+from neurolm.core.errors import CheckpointError
+from neurolm.core.recipes import RECIPES, recipe
 from neurolm.model.gpt2 import GPT2
 from neurolm.model.neurolm import NeuroLM
-from neurolm.recipes import RECIPES, recipe
 
 DOCUMENTS = [
     Document(sample=0, predict_eeg=True),

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neurolm.errors import CheckpointError
+from neurolm.core.errors import CheckpointError
 from neurolm.model import quantizer as module
 from neurolm.model.quantizer import Quantizer, nearest
 

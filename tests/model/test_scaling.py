@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import torch
 
+from neurolm.batches.loader import build_patches
 from neurolm.checkpoint import load_neurolm
-from neurolm.data.loader import build_patches
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.scaling import SMALLEST, FeatureScaling
 from neurolm.train.pretrain import FITTED

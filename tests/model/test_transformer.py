@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from neurolm.batch import PADDING
-from neurolm.config import TransformerConfig
+from neurolm.core.batch import PADDING
+from neurolm.core.config import TransformerConfig
 from neurolm.model.attention import visibility
 from neurolm.model.transformer import Cache, Transformer, initialise, set_checkpointing, set_dropout
 

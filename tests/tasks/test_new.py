@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from neurolm.errors import ConfigError
+from neurolm.core.errors import ConfigError
 from neurolm.tasks.new import new_card
 from neurolm.tasks.task import Task, load_task
 

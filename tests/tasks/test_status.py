@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurolm.data.store import Label, Store
+from neurolm.store.store import Label, Store
 from neurolm.tasks.card import ranges
 from neurolm.tasks.status import check_fit, find_stores
 from neurolm.tasks.task import Task, load_task

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurolm.config import from_json, to_json
-from neurolm.data.corpora import (
+from neurolm.core.config import from_json, to_json
+from neurolm.core.errors import ConfigError
+from neurolm.corpora import (
     LAYOUTS,
     bcic_iv_1,
     eegmat,
@@ -27,10 +28,9 @@ from neurolm.data.corpora import (
     tuev,
     tusl,
 )
-from neurolm.data.store import Label
-from neurolm.errors import ConfigError
+from neurolm.official.verify.text import LABEL_NUMBERS
+from neurolm.store.store import Label
 from neurolm.tasks.task import Task, all_tasks, find_questions, load_task
-from neurolm.verify.text import LABEL_NUMBERS
 
 CARD = """
 name = "mine"

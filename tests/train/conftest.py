@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurolm.config import to_json
-from neurolm.train.rows import read_log
+from neurolm.core.config import to_json
+from neurolm.train.figures.history import read_log
 
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from neurolm.config import StageConfig
-from neurolm.errors import WriteError
+from neurolm.core.config import StageConfig
+from neurolm.core.errors import WriteError
 from neurolm.train.loop import Losses, run_stage
 
 CONFIG = StageConfig(

@@ -24,16 +24,16 @@ import torch._dynamo  # else each process would import it
 import torch.distributed.checkpoint
 from torch.distributed.tensor import DTensor
 
-from neurolm import distributed
-from neurolm.batch import Patches
-from neurolm.config import RunConfig, from_json
-from neurolm.data.text import shipped_text, token_stream
+from neurolm.batches.text import shipped_text, token_stream
+from neurolm.core import distributed
+from neurolm.core.batch import Patches
+from neurolm.core.config import RunConfig, from_json
 from neurolm.train import loop
 from neurolm.train.instruct import InstructStage
 from neurolm.train.loop import run_stage
+from neurolm.train.machine.state import save_tensors
 from neurolm.train.pretrain import PretrainStage, new_neurolm
 from neurolm.train.run import open_run
-from neurolm.train.state import save_tensors
 from neurolm.train.tokenizer import TokenizerStage, language_of
 
 DEADLINE = 200.0

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neurolm import distributed
-from neurolm.config import ConfigError
-from neurolm.data.loader import share
-from neurolm.train.rows import read_log
+from neurolm.batches.loader import share
+from neurolm.core import distributed
+from neurolm.core.config import ConfigError
+from neurolm.train.figures.history import read_log
 from neurolm.train.run import open_run
 from neurolm.train.tokenizer import EEGWindows, eeg_windows
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from neurolm.batch import Batch
-from neurolm.data.loader import Document, build_batch
+from neurolm.batches.loader import Document, build_batch
+from neurolm.core.batch import Batch
 from neurolm.train.feed import Feed, pinned
 from neurolm.train.tokenizer import TokenizerBatch
 

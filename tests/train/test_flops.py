@@ -9,8 +9,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from neurolm.batch import PADDING, Batch
-from neurolm.data.loader import Document, build_batch, build_patches, build_tokens, sample_from
+from neurolm.batches.loader import Document, build_batch, build_patches, build_tokens, sample_from
+from neurolm.core.batch import PADDING, Batch
 from neurolm.model.attention import Visibility
 from neurolm.model.gpt2 import GPT2
 from neurolm.model.neurolm import NeuroLM

@@ -15,12 +15,12 @@ import pytest
 import torch
 from torch import nn
 
-from neurolm.config import StageConfig
-from neurolm.errors import Stopped, StoreError
+from neurolm.core.config import StageConfig
+from neurolm.core.errors import Stopped, StoreError
+from neurolm.train.figures.history import LOG, SPEED, read_log, read_rows
 from neurolm.train.loop import BEST, Losses, TrainingStopped, run_stage
+from neurolm.train.machine.state import states
 from neurolm.train.optim import learning_rate
-from neurolm.train.rows import LOG, SPEED, read_log, read_rows
-from neurolm.train.state import states
 
 CONFIG = StageConfig(
     steps=12, eeg_batch=1, text_batch=0, learning_rate=1e-2, final_learning_rate=1e-3, weight_decay=0.1,

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from neurolm.config import STAGES
-from neurolm.data.store import Label, Store
-from neurolm.errors import CheckpointError, ConfigError, StoreError
+from neurolm.core.config import STAGES
+from neurolm.core.errors import CheckpointError, ConfigError, StoreError
+from neurolm.core.files import PARTIAL
 from neurolm.evaluation.baselines.fit import QUICK
 from neurolm.evaluation.evaluate import RESULTS, evaluate
-from neurolm.files import PARTIAL
+from neurolm.store.store import Label, Store
+from neurolm.train.figures.history import SPEED, read_log
 from neurolm.train.instruct import _examples, train_instruct
 from neurolm.train.language import train_language
 from neurolm.train.loop import Progress, TrainingStopped
+from neurolm.train.machine.state import states
 from neurolm.train.pretrain import train_pretrain
-from neurolm.train.rows import SPEED, read_log
 from neurolm.train.run import RUN, choose_device, open_run
-from neurolm.train.state import states
 from neurolm.train.tokenizer import EEGWindows, eeg_windows, train_tokenizer
 
 TRAIN = dict(zip(STAGES, (train_language, train_tokenizer, train_pretrain, train_instruct), strict=True))

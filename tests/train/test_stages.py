@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 import torch
 
-from neurolm.answering import Prompt, answer
-from neurolm.batch import NO_PATCH, NO_TARGET, NO_TEXT
+from neurolm.ask.prompt import Prompt, answer
+from neurolm.batches.loader import Document, build_batch, build_patches, sample_from
+from neurolm.batches.text import TextTokenizer, token_stream
 from neurolm.checkpoint import load_neurolm, load_tokenizer
-from neurolm.config import STAGES
-from neurolm.data.loader import Document, build_batch, build_patches, sample_from
-from neurolm.data.store import Label, Store
-from neurolm.data.text import TextTokenizer, token_stream
-from neurolm.errors import CheckpointError, ConfigError, TextError
+from neurolm.core.batch import NO_PATCH, NO_TARGET, NO_TEXT
+from neurolm.core.config import STAGES
+from neurolm.core.errors import CheckpointError, ConfigError, TextError
 from neurolm.evaluation.evaluate import RESULTS
 from neurolm.model.gpt2 import GPT2, load_gpt2, save_gpt2
 from neurolm.model.neurolm import NeuroLM
+from neurolm.store.store import Label, Store
 from neurolm.tasks.task import load_task
+from neurolm.train.figures.history import read_log
 from neurolm.train.instruct import VALIDATION_WINDOWS, InstructStage, class_means, train_instruct
 from neurolm.train.language import VALIDATION_ROWS, LanguageStage, split_text, train_language
 from neurolm.train.loop import Losses, run_stage
 from neurolm.train.pretrain import PretrainStage, language_losses, new_neurolm, text_batches, train_pretrain
-from neurolm.train.rows import read_log
 from neurolm.train.run import RUN, open_run
 from neurolm.train.tokenizer import TokenizerStage, code_use, language_of, moving_use, reversal, train_tokenizer
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from neurolm.batch import NO_TEXT
-from neurolm.data.text import token_stream
-from neurolm.errors import ConfigError
+from neurolm.batches.text import token_stream
+from neurolm.core.batch import NO_TEXT
+from neurolm.core.errors import ConfigError
 from neurolm.train.instruct import InstructStage
 from neurolm.train.pretrain import new_neurolm
 from neurolm.train.run import open_run

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from neurolm import __version__
-from neurolm.errors import ConfigError, NeuroLMError, Stopped
+from neurolm.core.errors import ConfigError, NeuroLMError, Stopped
 
 VERBS = {
     "simulate": ("write a small labelled corpus of simulated EEG as EDF files", "neurolm simulate corpus"),

@@ -12,9 +12,9 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from neurolm.cli import VERBS
 from neurolm.cli.settings import add_settings, check_files, describe_settings
-from neurolm.config import COMPILE, PRECISIONS, STAGES
-from neurolm.data.sites import SITES
-from neurolm.errors import ConfigError
+from neurolm.core.config import COMPILE, PRECISIONS, STAGES
+from neurolm.core.errors import ConfigError
+from neurolm.corpora.download.sites import SITES
 
 ACTIONS = ("list", "show", "check", "new", "table")
 """Of the verb tasks."""

@@ -10,12 +10,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from neurolm.errors import ConfigError
+from neurolm.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from neurolm.data.corpora import Layout
+    from neurolm.corpora import Layout
 
 OWN = "your own"
 """In place of an address, for layouts of anybody's data."""
@@ -25,7 +25,7 @@ WIDE = 400
 
 def corpora(arguments: Namespace) -> None:
     """Print the table of corpora, or the details of one."""
-    from neurolm.data.corpora import LAYOUTS
+    from neurolm.corpora import LAYOUTS
 
     if arguments.name is not None:
         if arguments.name not in LAYOUTS:

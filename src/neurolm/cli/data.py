@@ -10,13 +10,13 @@ from rich.console import Console
 
 from neurolm.cli import as_flags
 from neurolm.cli.show import Display, duration, many
-from neurolm.errors import ConfigError
+from neurolm.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from neurolm.data.overlap import Overlap
-    from neurolm.data.plan import Plan, Range
+    from neurolm.prepare.plan import Plan, Range
+    from neurolm.store.overlap.overlap import Overlap
 
 SHOWN = 10
 """Findings printed; the list has all."""
@@ -24,8 +24,8 @@ SHOWN = 10
 
 def download(arguments: Namespace) -> None:
     """Fetch a data set, say under which terms."""
-    from neurolm.data.corpora import LAYOUTS
-    from neurolm.data.download import download
+    from neurolm.corpora import LAYOUTS
+    from neurolm.corpora.download.download import download
 
     known = LAYOUTS.get(arguments.corpus)
     if known is not None:
@@ -53,7 +53,7 @@ def download(arguments: Namespace) -> None:
 
 def plan(arguments: Namespace) -> None:
     """Estimate what preparing takes."""
-    from neurolm.data.plan import plan
+    from neurolm.prepare.plan import plan
 
     names = ("hours", "corpus", "unknown", "unit", "mains", "jobs", "samples", "seed", "channels", "rate")
     found = plan(arguments.data, **{name: arguments[name] for name in names})
@@ -102,7 +102,7 @@ def _number(value: float) -> str:
 
 def overlap(arguments: Namespace) -> bool:
     """Look for what must not be in a store; returns whether there is nothing."""
-    from neurolm.data.overlap import overlap, write_exclusions
+    from neurolm.store.overlap.overlap import overlap, write_exclusions
 
     against = arguments.against or []
     if not against:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from neurolm.cli.given import listed, needed, set_threads
-from neurolm.errors import ConfigError
+from neurolm.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurolm.errors import ConfigError
+from neurolm.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from neurolm.cli import as_flags
 from neurolm.cli.show import duration
-from neurolm.errors import ConfigError, RecordingError
+from neurolm.core.errors import ConfigError, RecordingError
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from neurolm.data.inspect import Inspection
+    from neurolm.recording.inspect import Inspection
 
 SHOWN = 12
 """Texts of annotations printed; ``--json`` has all."""
@@ -25,7 +25,7 @@ _LEFT = (0, 1, 5)  # columns of text
 
 def inspect(arguments: Namespace, channels: Sequence[str] | Mapping[str, str] | None) -> None:
     """Say what is in recordings; fails if one of them cannot be used."""
-    from neurolm.data.inspect import inspect
+    from neurolm.recording.inspect import inspect
 
     files = [file for given in arguments.files for file in recordings(given)]
     pictures = plots(arguments.plot, files)
@@ -60,7 +60,7 @@ def recordings(given: Path) -> list[Path]:
     ConfigError
         If there are none in a folder.
     """
-    from neurolm.data.suffixes import find_recordings, suffix_of
+    from neurolm.recording.suffixes import find_recordings, suffix_of
 
     if not given.is_dir() or suffix_of(given) is not None:
         return [given]
@@ -99,7 +99,7 @@ def _draw(found: Inspection, picture: Path, *, quiet: bool) -> None:
 
 def lines(found: Inspection) -> Iterator[str]:
     """Write what was found in a recording for a terminal."""
-    from neurolm.data.coverage import coverage_table
+    from neurolm.recording.electrodes.coverage import coverage_table
 
     size = "" if found.size is None else f"  ({_bytes(found.size)})"
     yield f"{found.file}{size}"
@@ -122,7 +122,7 @@ def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
         declared = list(dict.fromkeys(row.unit or "none" for row in found.coverage if row.amplitude is not None))
         yield "unit", f"{found.unit} (the file declares {', '.join(declared)})"
     if found.amplitude is not None:
-        from neurolm.data.checks import PLAUSIBLE, readable
+        from neurolm.recording.checks import PLAUSIBLE, readable
 
         values = [row.amplitude for row in found.coverage if row.amplitude]
         yield (
@@ -163,7 +163,7 @@ def verdict(found: Inspection) -> str:
 
 def summary(every: Sequence[Inspection], *, reasons: bool) -> Iterator[str]:
     """Write a line for each recording, and below them the reasons why some are refused."""
-    from neurolm.data.checks import readable
+    from neurolm.recording.checks import readable
 
     table = [_HEAD]
     for found in every:

@@ -13,13 +13,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from neurolm.config import STAGES
-from neurolm.errors import ConfigError
+from neurolm.core.config import STAGES
+from neurolm.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from neurolm.train.runs import RunSummary, StageSummary
+    from neurolm.train.figures.runs import RunSummary, StageSummary
 
 COMPARE = "compare"
 WIDE = 400
@@ -44,7 +44,7 @@ def runs(arguments: Namespace) -> None:
     if arguments.out is not None:
         raise ConfigError("--out is for the picture of a comparison: neurolm runs compare A B --out curves.png")
 
-    from neurolm.train.runs import find_runs, summarise
+    from neurolm.train.figures.runs import find_runs, summarise
 
     found = [summarise(folder) for folder in find_runs([Path(word) for word in words or ("runs",)])]
     if arguments.json:
@@ -124,7 +124,7 @@ def _when(time: datetime) -> str:
 def _compare(folders: Sequence[Path], arguments: Namespace) -> None:
     if len(folders) < 2:
         raise ConfigError("which runs? Give the folders of two or more: neurolm runs compare A B --out curves.png")
-    from neurolm.train.runs import different_settings, side_by_side, summarise
+    from neurolm.train.figures.runs import different_settings, side_by_side, summarise
 
     settings = different_settings(folders)
     found = [summarise(folder) for folder in folders]

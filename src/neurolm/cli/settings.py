@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
-from neurolm.config import RunConfig, from_json, to_json
-from neurolm.errors import ConfigError
-from neurolm.recipes import RECIPES, recipe
+from neurolm.core.config import RunConfig, from_json, to_json
+from neurolm.core.errors import ConfigError
+from neurolm.core.recipes import RECIPES, recipe
 
 FOR_ALL_STAGES = ("seed", "precision", "compile")
 """Settings of stages that may be given once for all of them."""

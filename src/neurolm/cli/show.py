@@ -13,8 +13,8 @@ from rich.table import Column
 
 if TYPE_CHECKING:
     from neurolm.api import Answer
-    from neurolm.data.progress import Progress as Preparation
-    from neurolm.explanation import Explanation
+    from neurolm.ask.explanation import Explanation
+    from neurolm.prepare.progress import Progress as Preparation
     from neurolm.train.loop import Progress as Training
 
 NOT_LOSSES = ("lr", "gradient_norm", "codes_used", "code_perplexity", "dead_codes")

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from neurolm.cli.show import Display, many
-from neurolm.errors import ConfigError, StoreError
+from neurolm.core.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from neurolm.data.summary import Summary
+    from neurolm.store.summary import Summary
 
 SHOWN = 20
 """Subjects printed; ``--json`` has all."""
@@ -29,7 +29,7 @@ def store(arguments: Namespace) -> None:
 
 
 def _check(arguments: Namespace) -> None:
-    from neurolm.data.audit import audit
+    from neurolm.store.audit import audit
 
     with Display(Console(stderr=True)) as display:
         found = audit(arguments.store, jobs=arguments.jobs, progress=display.count("reading recordings"))
@@ -51,7 +51,7 @@ def _check(arguments: Namespace) -> None:
 
 
 def _info(arguments: Namespace) -> None:
-    from neurolm.data.summary import summarise
+    from neurolm.store.summary import summarise
 
     summary = summarise(arguments.store)
     print(json.dumps(asdict(summary), indent=2) if arguments.json else "\n".join(info_lines(summary)))
@@ -92,7 +92,7 @@ def _in_columns(hours: dict[str, float], most: int, *, columns: int = 4) -> Iter
 def _export(arguments: Namespace) -> None:
     if arguments.parquet is None:
         raise ConfigError("--parquet is missing: give the file to write")
-    from neurolm.data.export import export_parquet
+    from neurolm.store.export import export_parquet
 
     rows = export_parquet(arguments.store, arguments.parquet)
     print(f"{arguments.parquet}: {rows:,} rows")

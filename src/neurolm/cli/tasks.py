@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from neurolm.cli.inspect import recordings
-from neurolm.errors import ConfigError, NeuroLMError
-from neurolm.files import write_text
+from neurolm.core.errors import ConfigError, NeuroLMError
+from neurolm.core.files import write_text
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -57,7 +57,7 @@ def _one(arguments: Namespace, what: str) -> str:
 
 
 def _list(arguments: Namespace) -> None:
-    from neurolm.data.store import Store
+    from neurolm.store.store import Store
     from neurolm.tasks.status import check_fit, find_stores
     from neurolm.tasks.task import all_tasks, load_task
 
@@ -148,7 +148,7 @@ def _details(task: Task) -> Iterator[str]:
 
 
 def _fit(task: Task, store: Path | str) -> Fit:
-    from neurolm.data.store import Store
+    from neurolm.store.store import Store
     from neurolm.tasks.status import check_fit
 
     return check_fit(task, Store(store))
@@ -204,7 +204,7 @@ def _new(arguments: Namespace) -> None:
 
 
 def _table(arguments: Namespace) -> None:
-    from neurolm.data.events import count_events, divide, find_trials, write_table
+    from neurolm.corpora.events import count_events, divide, find_trials, write_table
 
     if not arguments.names:
         raise ConfigError("neurolm tasks table: give recordings, or folders of them, after it")

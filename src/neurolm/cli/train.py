@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from neurolm import distributed
 from neurolm.cli.arguments import place
 from neurolm.cli.given import listed, needed, parse_fold, set_threads
 from neurolm.cli.settings import FOR_ALL_STAGES, begun_config, run_config, settings_text
 from neurolm.cli.show import Display
-from neurolm.config import STAGES, RunConfig
-from neurolm.errors import ConfigError
-from neurolm.files import parse_json, write_text
+from neurolm.core import distributed
+from neurolm.core.config import STAGES, RunConfig
+from neurolm.core.errors import ConfigError
+from neurolm.core.files import parse_json, write_text
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -64,10 +64,10 @@ def _train_stage(
     tasks: list[str] | None,
     fold: tuple[int, int] | None,
 ) -> None:
-    from neurolm.data.text import read_texts
-    from neurolm.train.execution import product_dtype
+    from neurolm.batches.text import read_texts
     from neurolm.train.instruct import train_instruct
     from neurolm.train.language import train_language
+    from neurolm.train.machine.execution import product_dtype
     from neurolm.train.pretrain import train_pretrain
     from neurolm.train.run import is_done, open_run
     from neurolm.train.tokenizer import train_tokenizer

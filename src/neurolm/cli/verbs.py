@@ -17,8 +17,8 @@ from neurolm.cli.evaluate import evaluate, instruct_folder
 from neurolm.cli.given import listed, needed, set_threads
 from neurolm.cli.settings import begun_config, run_config, settings_text
 from neurolm.cli.show import Display, answer_lines, bar_characters, explanation_lines, many
-from neurolm.config import to_json
-from neurolm.errors import CheckpointError, ConfigError, QuestionError, RecordingError
+from neurolm.core.config import to_json
+from neurolm.core.errors import CheckpointError, ConfigError, QuestionError, RecordingError
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -37,7 +37,7 @@ def run(verb: str, given: Sequence[str]) -> bool:
 
 
 def _simulate(arguments: Namespace) -> None:
-    from neurolm.data.simulate import simulate
+    from neurolm.corpora.simulated.simulate import simulate
 
     with Display(Console(stderr=True)) as display:
         out = simulate(
@@ -56,7 +56,7 @@ def _inspect(arguments: Namespace) -> None:
 
 
 def _prepare(arguments: Namespace) -> None:
-    from neurolm.data.prepare import prepare
+    from neurolm.prepare.prepare import prepare
 
     out = needed(arguments, "out", "the folder for the store")
     with Display(Console(stderr=True)) as display:
@@ -114,8 +114,8 @@ def _calibrate(arguments: Namespace) -> None:
     store = needed(arguments, "store", "the store the run was trained on")
     set_threads(arguments.threads)
 
-    from neurolm.calibration import Calibration
-    from neurolm.novelty import Ranges
+    from neurolm.ask.calibration import Calibration
+    from neurolm.ask.novelty import Ranges
     from neurolm.train.calibrate import calibrate
     from neurolm.train.run import choose_device
 
@@ -170,7 +170,7 @@ def _convert(arguments: Namespace) -> None:
         expected = "the two files VQ.pt and NeuroLM-B.pt (or -L, -XL)" if official else "one checkpoint folder"
         raise ConfigError(f"convert {arguments.direction}: give {expected}, not {' '.join(arguments.source)}")
 
-    from neurolm.convert import from_official, report, to_official
+    from neurolm.official.convert import from_official, report, to_official
 
     if official:
         tokenizer, language = arguments.source
@@ -184,7 +184,7 @@ def _convert(arguments: Namespace) -> None:
 def _verify(arguments: Namespace) -> bool:
     set_threads(arguments.threads)
 
-    from neurolm.verify import verify
+    from neurolm.official.verify import verify
 
     lines = verify(arguments.folder, gpt2=arguments.gpt2, progress=lambda line: print(as_flags(str(line)), flush=True))
     wrong = [line.name for line in lines if not line.holds]

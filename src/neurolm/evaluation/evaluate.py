@@ -15,18 +15,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neurolm.answering import Prompt, answer
-from neurolm.calibration import Calibration, TaskCalibration
+from neurolm.ask.calibration import Calibration, TaskCalibration
+from neurolm.ask.engine import generate
+from neurolm.ask.prompt import Prompt, answer
+from neurolm.batches.loader import build_batch, read_sample
+from neurolm.batches.splits import Split
+from neurolm.batches.text import TextTokenizer
+from neurolm.batches.windows import Window
 from neurolm.checkpoint import Card, load_neurolm
-from neurolm.data.loader import build_batch, read_sample
-from neurolm.data.splits import Split
-from neurolm.data.store import Store
-from neurolm.data.text import TextTokenizer
-from neurolm.data.windows import Window
-from neurolm.engine import generate
-from neurolm.errors import CheckpointError, ConfigError
+from neurolm.core.errors import CheckpointError, ConfigError
+from neurolm.core.montage import RATE
 from neurolm.evaluation.baselines.fit import Answers, choose_baselines, fit_baselines
 from neurolm.evaluation.held_out import CHECKS, held_out_windows, require_not_in
+from neurolm.evaluation.official_protocol import WRITTEN_TOKENS, parse, score_hard, words
 from neurolm.evaluation.pooling import pooled
 from neurolm.evaluation.results import (
     BAND_POWER,
@@ -41,8 +42,7 @@ from neurolm.evaluation.results import (
 )
 from neurolm.evaluation.robustness import robustness_curves
 from neurolm.model.neurolm import NeuroLM
-from neurolm.montage import RATE
-from neurolm.tasks.official_protocol import WRITTEN_TOKENS, parse, score_hard, words
+from neurolm.store.store import Store
 from neurolm.tasks.task import Task
 
 __all__ = ["RESULTS", "Evaluation", "Predictions", "TaskResult", "evaluate", "load_evaluation"]

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from neurolm.batches.splits import SPLITS, Split
+from neurolm.batches.windows import Window
 from neurolm.checkpoint import Card
-from neurolm.data.overlap import overlap
-from neurolm.data.splits import SPLITS, Split
-from neurolm.data.store import Store
-from neurolm.data.windows import Window
-from neurolm.errors import CheckpointError, ConfigError, StoreError
-from neurolm.montage import RATE
+from neurolm.core.errors import CheckpointError, ConfigError, StoreError
+from neurolm.core.montage import RATE
+from neurolm.store.overlap.overlap import overlap
+from neurolm.store.store import Store
 from neurolm.tasks.task import Task
 
 HASH = 16

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from neurolm.config import load_json, to_json
-from neurolm.errors import ConfigError
+from neurolm.core.config import load_json, to_json
+from neurolm.core.errors import ConfigError
+from neurolm.core.files import write_text
 from neurolm.evaluation.results import BaselineResult, Evaluation, Pooled, Predictions, TaskResult
-from neurolm.files import write_text
-from neurolm.metrics import METRICS, Interval, Scores, interval, resampled_scores, score
+from neurolm.tasks.metrics import METRICS, Interval, Scores, interval, resampled_scores, score
 
 JOINED = "joined-evaluation.json"
 MODEL = "neurolm"

@@ -1,4 +1,4 @@
-"""One answer for all windows that share a label, by the rule of :mod:`neurolm.calibration`, and its scores."""
+"""One answer for all windows that share a label, by the rule of :mod:`neurolm.ask.calibration`, and its scores."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from neurolm.calibration import pool_stretches
-from neurolm.data.windows import Window
+from neurolm.ask.calibration import pool_stretches
+from neurolm.batches.windows import Window
 from neurolm.evaluation.results import Pooled, Predictions, scored
 
 _LEAST = 1e-12

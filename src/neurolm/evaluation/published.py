@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-from neurolm.errors import ConfigError
-from neurolm.metrics import METRICS
+from neurolm.core.errors import ConfigError
+from neurolm.tasks.metrics import METRICS
 
 FILE = Path(__file__).with_name("published.toml")
 SAME = "the card's"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from neurolm.config import load_json, to_json
-from neurolm.files import write_text
-from neurolm.metrics import METRICS, Interval, Scores, bootstrap, score
-from neurolm.tasks.official_protocol import OfficialScores
+from neurolm.core.config import load_json, to_json
+from neurolm.core.files import write_text
+from neurolm.evaluation.official_protocol import OfficialScores
+from neurolm.tasks.metrics import METRICS, Interval, Scores, bootstrap, score
 
 RESULTS = "evaluation.json"
 BAND_POWER = "band power"

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from neurolm.answering import Prompt, answer
-from neurolm.calibration import TaskCalibration
+from neurolm.ask.calibration import TaskCalibration
+from neurolm.ask.prompt import Prompt, answer
+from neurolm.batches.loader import Sample, sample_from
+from neurolm.batches.windows import Window, spread
 from neurolm.checkpoint import Card
-from neurolm.data.loader import Sample, sample_from
-from neurolm.data.store import Store
-from neurolm.data.windows import Window, spread
+from neurolm.core.montage import NAMES, RATE, channel_id
 from neurolm.evaluation.results import CurvePoint, RobustnessCurve
-from neurolm.metrics import score
 from neurolm.model.neurolm import NeuroLM
-from neurolm.montage import NAMES, RATE, channel_id
+from neurolm.store.store import Store
+from neurolm.tasks.metrics import score
 from neurolm.tasks.task import Task
 
 WINDOWS = 96

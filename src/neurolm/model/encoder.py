@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neurolm.batch import PADDING, Patches
-from neurolm.config import TokenizerConfig, TransformerConfig
+from neurolm.core.batch import PADDING, Patches
+from neurolm.core.config import TokenizerConfig, TransformerConfig
+from neurolm.core.montage import PATCH
 from neurolm.model.attention import Visibility
 from neurolm.model.quantizer import exact
 from neurolm.model.transformer import LayerNorm, Transformer, initialise
-from neurolm.montage import PATCH
 
 GROUPS = 4
 """Groups of the group normalisation."""

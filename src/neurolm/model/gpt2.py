@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neurolm.batch import NO_TARGET, Tokens
-from neurolm.config import LanguageConfig, TransformerConfig
-from neurolm.errors import CheckpointError, ConfigError
+from neurolm.core.batch import NO_TARGET, Tokens
+from neurolm.core.config import LanguageConfig, TransformerConfig
+from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.model.attention import Visibility
 from neurolm.model.loss import cross_entropy
 from neurolm.model.transformer import Cache, LayerNorm, Transformer, initialise

@@ -13,9 +13,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from neurolm.batch import NO_PATCH, NO_TARGET, Batch, Patches, Tokens
-from neurolm.config import ModelConfig
-from neurolm.errors import CheckpointError
+from neurolm.core.batch import NO_PATCH, NO_TARGET, Batch, Patches, Tokens
+from neurolm.core.config import ModelConfig
+from neurolm.core.errors import CheckpointError
 from neurolm.model.attention import Visibility
 from neurolm.model.gpt2 import GPT2
 from neurolm.model.loss import cross_entropy

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neurolm.errors import CheckpointError
+from neurolm.core.errors import CheckpointError
 
 MAX_SCORES = 2**26
 """Most similarities (vectors × codes) held at once."""

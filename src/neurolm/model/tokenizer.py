@@ -13,14 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neurolm.batch import Patches
-from neurolm.config import TokenizerConfig
-from neurolm.errors import CheckpointError
+from neurolm.core.batch import Patches
+from neurolm.core.config import TokenizerConfig
+from neurolm.core.errors import CheckpointError
+from neurolm.core.montage import PATCH
 from neurolm.model.attention import Visibility
 from neurolm.model.encoder import SPECTRUM, Decoder, Encoder, RealPatches, log_spectrum
 from neurolm.model.quantizer import Quantizer, exact
 from neurolm.model.transformer import initialise
-from neurolm.montage import PATCH
 
 NO_CODE = -1
 """Code of a place that holds no patch."""

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from neurolm.config import TransformerConfig
+from neurolm.core.config import TransformerConfig
 from neurolm.model.attention import Masking, Visibility, attend
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurolm.config import STAGES
-from neurolm.errors import CheckpointError
-from neurolm.files import write_atomic
+from neurolm.core.config import STAGES
+from neurolm.core.errors import CheckpointError
+from neurolm.core.files import write_atomic
 from neurolm.report.figures import COLOURS, DPI, GREY, WIDTH, smooth, styled
-from neurolm.train.rows import SPEED, TRAINING, VALIDATION, read_log, read_rows
+from neurolm.train.figures.history import SPEED, TRAINING, VALIDATION, read_log, read_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurolm.metrics import COVERAGES
 from neurolm.report import drawings, figures
 from neurolm.report.page import html_table, picture
 from neurolm.report.published import published_html
@@ -20,6 +19,7 @@ from neurolm.report.table import (
     protocol_rows,
     result_rows,
 )
+from neurolm.tasks.metrics import COVERAGES
 
 if TYPE_CHECKING:
     from neurolm.evaluation.results import Evaluation, TaskResult

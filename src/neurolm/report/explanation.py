@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurolm.errors import WriteError
-from neurolm.montage import positions
+from neurolm.core.errors import WriteError
+from neurolm.core.montage import positions
 from neurolm.report.figures import BLUE, GREY, RED, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from neurolm.explanation import Explanation
+    from neurolm.ask.explanation import Explanation
 
 NAMED = 6
 """Electrodes whose names stand on the map: those with the largest effects."""

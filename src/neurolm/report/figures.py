@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurolm.metrics import BINS
+from neurolm.tasks.metrics import BINS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

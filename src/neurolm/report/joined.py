@@ -11,7 +11,7 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from neurolm.files import write_text
+from neurolm.core.files import write_text
 from neurolm.report import figures
 from neurolm.report.page import CSS, PAGE, html_table, picture
 from neurolm.report.published import published_html
@@ -19,7 +19,7 @@ from neurolm.report.published import published_html
 if TYPE_CHECKING:
     from neurolm.evaluation.joined import Difference, Joined, JoinedAnswers, JoinedTask, Spread
     from neurolm.evaluation.results import Evaluation
-    from neurolm.metrics import Interval
+    from neurolm.tasks.metrics import Interval
 
 SCORES = {"auroc": "AUROC", "ece": "calibration error"}
 """Shown beside balanced accuracy."""

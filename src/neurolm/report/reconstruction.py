@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from neurolm.batch import PADDING
-from neurolm.data.loader import Sample, build_patches, read_sample
-from neurolm.data.store import Store
-from neurolm.data.windows import unlabelled_windows
+from neurolm.batches.loader import Sample, build_patches, read_sample
+from neurolm.batches.windows import unlabelled_windows
+from neurolm.core.batch import PADDING
+from neurolm.core.montage import PATCH, SCALE
 from neurolm.model.encoder import FLOOR
 from neurolm.model.tokenizer import NeuralTokenizer
-from neurolm.montage import PATCH, SCALE
+from neurolm.store.store import Store
 
 
 def held_out(store: Store, recordings: Collection[str], limits: tuple[int, int], *, most: int) -> list[Sample]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurolm.data.checks import readable
-from neurolm.data.excerpt import Excerpt, excerpt
-from neurolm.data.inspect import Inspection
+from neurolm.recording.checks import readable
+from neurolm.recording.excerpt import Excerpt, excerpt
+from neurolm.recording.inspect import Inspection
 from neurolm.report.figures import BLUE, GREEN, GREY, ORANGE, RED, canvas, styled
 
 if TYPE_CHECKING:

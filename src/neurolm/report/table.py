@@ -9,7 +9,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from neurolm.evaluation.results import Evaluation, RobustnessCurve, TaskResult
-    from neurolm.metrics import Interval, Scores
+    from neurolm.tasks.metrics import Interval, Scores
 
 COLUMNS = ("task", "", "balanced accuracy", "95 % interval", "AUROC", "kappa", "weighted F1", "calibration error")
 """``result_rows`` gives them, the model, every baseline and guessing in a row each."""
@@ -118,7 +118,7 @@ def protocol_table(evaluation: Evaluation) -> Table:
 def protocol_rows(result: TaskResult) -> list[tuple[str, ...]]:
     """Return a task's figures by protocol as text, in the columns of ``PROTOCOL_COLUMNS``; none where it was not asked
     for."""
-    from neurolm.tasks.official_protocol import score_hard
+    from neurolm.evaluation.official_protocol import score_hard
 
     if (official := result.official) is None:
         return []

@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurolm.config import STAGES, from_json
-from neurolm.errors import CheckpointError
-from neurolm.files import write_text
+from neurolm.core.config import STAGES, from_json
+from neurolm.core.errors import CheckpointError
+from neurolm.core.files import write_text
 from neurolm.report import figures
 from neurolm.report.evaluation import quality_section, results_section, robustness_section
 from neurolm.report.page import CSS, PAGE, picture
-from neurolm.train.rows import LOG, read_log
+from neurolm.train.figures.history import LOG, read_log
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from neurolm.api import Answer
+    from neurolm.batches.loader import Sample
     from neurolm.checkpoint import Card
-    from neurolm.data.loader import Sample
-    from neurolm.data.store import Store
     from neurolm.evaluation.evaluate import Evaluation, TaskResult
     from neurolm.model.tokenizer import NeuralTokenizer
+    from neurolm.store.store import Store
 
 ANSWER, EVALUATION, STORE = "answer.json", "evaluation.json", "store"
 """What the demo calls its files in a run's folder."""
@@ -69,7 +69,7 @@ def write_report(
     CheckpointError
         If the folder holds no run.
     """
-    from neurolm.data.store import Store
+    from neurolm.store.store import Store
 
     if not any((run / stage / LOG).is_file() for stage in STAGES):
         raise CheckpointError(f"{run}: no run here (none of its stages has a log.jsonl); give the folder of a run")
@@ -252,7 +252,7 @@ def recordings(results: Sequence[TaskResult]) -> frozenset[str]:
 
 
 def _trace(tokenizer: NeuralTokenizer, sample: Sample, task: str) -> str:
-    from neurolm.montage import NAMES, RATE
+    from neurolm.core.montage import NAMES, RATE
     from neurolm.report.reconstruction import decode
 
     decoded = decode(tokenizer, sample)

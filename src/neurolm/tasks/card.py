@@ -11,9 +11,9 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, NoReturn
 
-from neurolm.data.text import END_OF_TEXT
-from neurolm.errors import ConfigError
-from neurolm.metrics import BINARY_METRICS, METRICS
+from neurolm.batches.text import END_OF_TEXT
+from neurolm.core.errors import ConfigError
+from neurolm.tasks.metrics import BINARY_METRICS, METRICS
 from neurolm.tasks.task import Option, Task, normalise_question
 
 CARDS = Path(__file__).parent / "cards"

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from string import ascii_uppercase
 
-from neurolm.data.corpora.table import Line, read_table
-from neurolm.errors import ConfigError
+from neurolm.core.errors import ConfigError
+from neurolm.corpora.table import Line, read_table
 
 WINDOW = 10
 """Longest window in seconds that is suggested."""
@@ -38,7 +38,7 @@ def new_card(
     name
         Name of the task, as in the labels.
     table
-        Table of labels (see `neurolm.data.corpora.table`) from which options, window and split are suggested.
+        Table of labels (see `neurolm.corpora.table`) from which options, window and split are suggested.
     question
         The question; by default one to be changed.
     seconds, stride

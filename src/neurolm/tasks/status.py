@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from neurolm.data.splits import SPLITS
-from neurolm.data.store import MANIFEST, Store
-from neurolm.data.windows import Window, label_samples, labelled_windows
-from neurolm.errors import ConfigError, NeuroLMError
-from neurolm.montage import RATE
+from neurolm.batches.splits import SPLITS
+from neurolm.batches.windows import Window, label_samples, labelled_windows
+from neurolm.core.errors import ConfigError, NeuroLMError
+from neurolm.core.montage import RATE
+from neurolm.store.store import MANIFEST, Store
 from neurolm.tasks.task import Task
 
 DEPTH = 3

@@ -19,11 +19,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurolm.data.splits import Split, split_folds, split_task, subjects_of
-from neurolm.data.store import Store
-from neurolm.data.text import END_OF_TEXT
-from neurolm.data.windows import Window, labelled_windows
-from neurolm.errors import ConfigError
+from neurolm.batches.splits import Split, split_folds, split_task, subjects_of
+from neurolm.batches.text import END_OF_TEXT
+from neurolm.batches.windows import Window, labelled_windows
+from neurolm.core.errors import ConfigError
+from neurolm.store.store import Store
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +70,7 @@ class Task:
     split_fold: tuple[int, int] | None = None
     """Which fold of how many tests, whatever the card says of the split: of a run of a cross-validation."""
     metrics: tuple[str, ...]
-    """Fields of ``neurolm.metrics.Scores`` to report, the leading one first."""
+    """Fields of ``neurolm.tasks.metrics.Scores`` to report, the leading one first."""
     licence: str
     """Terms of the data set."""
     citation: str

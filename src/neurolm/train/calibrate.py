@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neurolm import calibration, novelty
-from neurolm.answering import Prompt, likelihoods
-from neurolm.calibration import Calibration, TaskCalibration
+from neurolm.ask import calibration, novelty
+from neurolm.ask.calibration import Calibration, TaskCalibration
+from neurolm.ask.novelty import Range, Ranges
+from neurolm.ask.prompt import Prompt, likelihoods
+from neurolm.batches.loader import read_sample
+from neurolm.batches.text import TextTokenizer
+from neurolm.batches.windows import Window, overlaps, spread
 from neurolm.checkpoint import load_card, load_neurolm
-from neurolm.data.loader import read_sample
-from neurolm.data.store import Store
-from neurolm.data.text import TextTokenizer
-from neurolm.data.windows import Window, overlaps, spread
-from neurolm.errors import CheckpointError
+from neurolm.core.errors import CheckpointError
 from neurolm.model.neurolm import NeuroLM
-from neurolm.novelty import Range, Ranges
+from neurolm.store.store import Store
 from neurolm.tasks.task import Task
 from neurolm.train.run import Run
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neurolm.batch import NO_PATCH, NO_TARGET, PADDING, Batch, Patches, Tokens
-from neurolm.config import LanguageConfig, ModelConfig, TokenizerConfig, TransformerConfig
+from neurolm.core.batch import NO_PATCH, NO_TARGET, PADDING, Batch, Patches, Tokens
+from neurolm.core.config import LanguageConfig, ModelConfig, TokenizerConfig, TransformerConfig
+from neurolm.core.montage import PATCH
 from neurolm.model.encoder import FRAMES, KERNEL, SPECTRUM
-from neurolm.montage import PATCH
 
 FORWARD, TO_WEIGHTS, TO_BOTH = 1, 2, 3
 """Products that a layer takes: its own; and the gradient of its weights; and that of its input too."""

@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neurolm import distributed
-from neurolm.answering import Prompt, answer
-from neurolm.batch import Batch
+from neurolm.ask.prompt import Prompt, answer
+from neurolm.batches.loader import Sample, TextSampler, WindowSampler, build_batch, read_sample, share
+from neurolm.batches.text import TextTokenizer, token_stream
+from neurolm.batches.windows import Window, overlaps, spread
 from neurolm.checkpoint import load_neurolm
-from neurolm.config import StageConfig
-from neurolm.data.loader import Sample, TextSampler, WindowSampler, build_batch, read_sample, share
-from neurolm.data.text import TextTokenizer, token_stream
-from neurolm.data.windows import Window, overlaps, spread
-from neurolm.errors import CheckpointError, ConfigError
+from neurolm.core import distributed
+from neurolm.core.batch import Batch
+from neurolm.core.config import StageConfig
+from neurolm.core.errors import CheckpointError, ConfigError
+from neurolm.core.montage import RATE
 from neurolm.model.neurolm import NeuroLM
-from neurolm.montage import RATE
 from neurolm.tasks.task import Task
 from neurolm.train.calibrate import calibrate_run, is_calibrated
 from neurolm.train.language import split_text

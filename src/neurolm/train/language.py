@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neurolm import distributed
+from neurolm.batches.loader import Document, TextSampler, build_tokens
+from neurolm.batches.text import TextTokenizer, token_stream
 from neurolm.checkpoint import CONFIG
-from neurolm.config import LanguageConfig, StageConfig
-from neurolm.data.loader import Document, TextSampler, build_tokens
-from neurolm.data.text import TextTokenizer, token_stream
-from neurolm.errors import ConfigError
-from neurolm.files import write_folder
+from neurolm.core import distributed
+from neurolm.core.config import LanguageConfig, StageConfig
+from neurolm.core.errors import ConfigError
+from neurolm.core.files import write_folder
 from neurolm.model.gpt2 import GPT2, load_gpt2, save_gpt2
 from neurolm.train.flops import text_flops
 from neurolm.train.loop import Losses, clean, run_stage

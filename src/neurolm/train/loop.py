@@ -19,22 +19,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neurolm import distributed
-from neurolm.config import StageConfig
-from neurolm.errors import CheckpointError, ConfigError, NeuroLMError, Stopped
-from neurolm.montage import SCALE
-from neurolm.train.execution import precision, product_dtype, set_execution
+from neurolm.core import distributed
+from neurolm.core.config import StageConfig
+from neurolm.core.errors import CheckpointError, ConfigError, NeuroLMError, Stopped
+from neurolm.core.montage import SCALE
 from neurolm.train.feed import Feed
-from neurolm.train.logs import Logs, NoLogs
+from neurolm.train.figures.history import SPEED
+from neurolm.train.figures.logs import Logs, NoLogs
+from neurolm.train.figures.sinks import Origin, Sinks
+from neurolm.train.figures.speed import Speedometer
+from neurolm.train.figures.watch import Watch
+from neurolm.train.machine.execution import precision, product_dtype, set_execution
+from neurolm.train.machine.replicas import Replicas
+from neurolm.train.machine.sharding import as_number, is_sharded, load_whole, shard, whole, whole_state
+from neurolm.train.machine.state import forget_states, load_state, save_state, save_tensors
+from neurolm.train.machine.stop import StopRequest
 from neurolm.train.optim import learning_rate, make_optimizer
-from neurolm.train.replicas import Replicas
-from neurolm.train.rows import SPEED
-from neurolm.train.sharded import as_number, is_sharded, load_whole, shard, whole, whole_state
-from neurolm.train.sinks import Origin, Sinks
-from neurolm.train.speed import Speedometer
-from neurolm.train.state import forget_states, load_state, save_state, save_tensors
-from neurolm.train.stop import StopRequest
-from neurolm.train.watch import Watch
 
 BEST = "best.pt"
 IMPOSSIBLE = 1e6

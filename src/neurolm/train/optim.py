@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from neurolm.config import StageConfig
+from neurolm.core.config import StageConfig
 
 
 def learning_rate(config: StageConfig, step: int, steps: int) -> float:

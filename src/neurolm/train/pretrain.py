@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neurolm import distributed
-from neurolm.batch import NO_PATCH, NO_TARGET, NO_TEXT, PADDING, Batch
+from neurolm.batches.loader import Document, Sample, TextSampler, build_batch, build_patches
+from neurolm.batches.text import token_stream
 from neurolm.checkpoint import load_tokenizer
-from neurolm.config import ModelConfig, StageConfig
-from neurolm.data.loader import Document, Sample, TextSampler, build_batch, build_patches
-from neurolm.data.text import token_stream
-from neurolm.errors import CheckpointError
+from neurolm.core import distributed
+from neurolm.core.batch import NO_PATCH, NO_TARGET, NO_TEXT, PADDING, Batch
+from neurolm.core.config import ModelConfig, StageConfig
+from neurolm.core.errors import CheckpointError
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.quantizer import exact
 from neurolm.model.scaling import FeatureScaling

@@ -14,19 +14,20 @@ from pathlib import Path
 
 import torch
 
-from neurolm import __version__, distributed
+from neurolm import __version__
+from neurolm.batches.splits import Split
+from neurolm.batches.text import TextTokenizer
+from neurolm.batches.windows import stretches
 from neurolm.checkpoint import CONFIG, Card, save_checkpoint
-from neurolm.config import STAGES, RunConfig, StageConfig, load_json, to_json
-from neurolm.data.splits import Split
-from neurolm.data.store import Store
-from neurolm.data.text import TextTokenizer
-from neurolm.data.windows import stretches
-from neurolm.errors import ConfigError, StoreError
-from neurolm.files import write_text
+from neurolm.core import distributed
+from neurolm.core.config import STAGES, RunConfig, StageConfig, load_json, to_json
+from neurolm.core.errors import ConfigError, StoreError
+from neurolm.core.files import write_text
+from neurolm.store.store import Store
 from neurolm.tasks.task import Task, all_tasks, in_fold, load_task
+from neurolm.train.figures.sinks import require_sinks
 from neurolm.train.loop import Progress, Stage, clean, run_stage
-from neurolm.train.sharded import whole_state
-from neurolm.train.sinks import require_sinks
+from neurolm.train.machine.sharding import whole_state
 
 RUN = "run.json"
 ProgressCallback = Callable[[Progress], None] | None

@@ -15,17 +15,17 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from neurolm import distributed
-from neurolm.batch import PADDING, Patches
-from neurolm.config import StageConfig
-from neurolm.data.loader import Sample, TextSampler, WindowSampler, build_patches, read_sample, share
-from neurolm.data.store import Store
-from neurolm.data.text import TextTokenizer, token_stream
-from neurolm.data.windows import Window, spread, unlabelled_windows
-from neurolm.errors import CheckpointError
+from neurolm.batches.loader import Sample, TextSampler, WindowSampler, build_patches, read_sample, share
+from neurolm.batches.text import TextTokenizer, token_stream
+from neurolm.batches.windows import Window, spread, unlabelled_windows
+from neurolm.core import distributed
+from neurolm.core.batch import PADDING, Patches
+from neurolm.core.config import StageConfig
+from neurolm.core.errors import CheckpointError
+from neurolm.core.montage import RATE
 from neurolm.model.gpt2 import load_gpt2
 from neurolm.model.tokenizer import NeuralTokenizer
-from neurolm.montage import RATE
+from neurolm.store.store import Store
 from neurolm.train.flops import tokenizer_flops
 from neurolm.train.language import split_text
 from neurolm.train.loop import Losses, clean

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from neurolm.answering import Prompt
-from neurolm.data.text import TextTokenizer
+from neurolm.ask.prompt import Prompt
+from neurolm.batches.text import TextTokenizer
 from neurolm.tasks.task import Task
 
 _STREAM = 6

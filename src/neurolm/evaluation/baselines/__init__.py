@@ -1,0 +1,1 @@
+"""Classical methods on the same windows and people. Read `fit.py` first."""

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neurolm.data.windows import Window
+from neurolm.batches.windows import Window
+from neurolm.core.montage import RATE
 from neurolm.evaluation.baselines.material import Fitted, Material, balanced_accuracy
-from neurolm.montage import RATE
 
 DOWN = 2
 """Signals are taken at 100 Hz: the original's kernels look for rhythms below 40 Hz."""

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import torch
 
-from neurolm.config import load_json, to_json
-from neurolm.data.splits import Split
-from neurolm.data.store import Store
-from neurolm.data.windows import Window
-from neurolm.errors import ConfigError, NeuroLMError, StoreError, WriteError
+from neurolm.batches.splits import Split
+from neurolm.batches.windows import Window
+from neurolm.core.config import load_json, to_json
+from neurolm.core.errors import ConfigError, NeuroLMError, StoreError, WriteError
+from neurolm.core.files import write_text
 from neurolm.evaluation.baselines.convnet import shallow_conv_net
 from neurolm.evaluation.baselines.linear import band_powers, linear_probe, majority, tangent_space
 from neurolm.evaluation.baselines.material import Fitted, Material
 from neurolm.evaluation.results import BAND_POWER
-from neurolm.files import write_text
 from neurolm.model.tokenizer import NeuralTokenizer
+from neurolm.store.store import Store
 from neurolm.tasks.task import Task
 
 MAJORITY, TANGENT, CONVNET, PROBE = "majority", "tangent space", "ShallowConvNet", "linear probe"

@@ -12,11 +12,11 @@ from itertools import islice
 import numpy as np
 import torch
 
-from neurolm.data.loader import build_patches, read_sample
-from neurolm.data.windows import Window
+from neurolm.batches.loader import build_patches, read_sample
+from neurolm.batches.windows import Window
+from neurolm.core.montage import RATE
 from neurolm.evaluation.baselines.material import Answering, Fitted, Material, logistic
 from neurolm.model.tokenizer import NeuralTokenizer
-from neurolm.montage import RATE
 
 BANDS = {
     "delta": (1.0, 4.0),

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurolm.data.store import Store
-from neurolm.data.windows import Window
-from neurolm.errors import StoreError
-from neurolm.montage import RATE
+from neurolm.batches.windows import Window
+from neurolm.core.errors import StoreError
+from neurolm.core.montage import RATE
+from neurolm.store.store import Store
 from neurolm.tasks.task import Task
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)

@@ -1,0 +1,146 @@
+"""What an answer is: an option with its probability, window by window and over the recording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurolm.ask.calibration import TaskCalibration
+
+UNDECIDED = "undecided"
+"""Instead of an option, where an answer would be wrong more often than the stated risk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowAnswer:
+    """The answer for one window."""
+
+    start: float
+    """Seconds from the start of the recording."""
+    stop: float
+    probabilities: tuple[float, ...]
+    """One per option, in the order of ``Answer.options``."""
+    decided: bool = True
+    """Whether the likeliest option is likely enough for the stated risk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The answer for a recording."""
+
+    recording: str
+    question: str
+    options: tuple[str, ...]
+    answer: str
+    """The option with the highest probability; ``UNDECIDED`` where a risk was stated and it is not likely enough."""
+    probability: float
+    """Highest probability of an option over all windows, whether decided or not."""
+    probabilities: tuple[float, ...]
+    """Probability of every option over all windows: their mean log-odds, times the windows' worth."""
+    timeline: tuple[WindowAnswer, ...]
+    electrodes: tuple[str, ...]
+    """Electrodes the answer rests on, as the model knows them."""
+    trained: bool
+    """Whether the model was tuned on this question; if not, the probability is no more than a likelihood."""
+    notes: tuple[str, ...]
+    """What was done to make the recording fit, and what limits the answer."""
+    calibrated: bool = False
+    """Whether temperature and pooling were fitted on validation data."""
+    temperature: float = 1.0
+    """By which the log-likelihoods were divided."""
+    worth: float = 1.0
+    """How many independent windows those of the recording count as."""
+    interval: tuple[float, float] | None = None
+    """Where the probability would lie, nine times in ten, for other EEG of the same recording; None with too little."""
+    risk: float | None = None
+    """Share of wrong answers that was allowed."""
+    threshold: float | None = None
+    """Least probability of an answer for that risk; None where none was stated, or none is high enough."""
+    outside: float | None = None
+    """Share of windows that are unlike the training data; None where its range is not known."""
+
+
+def conclude(
+    likelihoods: np.ndarray,
+    calibration: TaskCalibration,
+    *,
+    options: Sequence[str],
+    spans: Sequence[tuple[float, float]],
+    overlap: float = 1.0,
+    risk: float | None = None,
+) -> Answer:
+    """Make an answer of the likelihoods of a recording's windows; who asked what about which is left open.
+
+    Parameters
+    ----------
+    likelihoods
+        Log-likelihoods in the order of time, shape (windows, options).
+    calibration
+        Of the task.
+    options
+        Their labels.
+    spans
+        First and last second of every window.
+    overlap
+        Windows that a moment is in.
+    risk
+        Largest share of wrong answers; None always answers.
+    """
+    windows, pooled = calibration.probabilities(likelihoods), calibration.pool(likelihoods)
+    best = int(pooled.argmax())
+    threshold = least = doubt = None
+    if risk is not None:
+        threshold, least = calibration.pooled.threshold(risk), calibration.per_window.threshold(risk)
+        doubt = _doubt(calibration, risk, threshold, float(pooled[best]))
+    sure = np.full(len(windows), risk is None) if least is None else windows.max(axis=1) >= least
+    return Answer(
+        recording="",
+        question="",
+        options=tuple(options),
+        answer=UNDECIDED if doubt else options[best],
+        probability=float(pooled[best]),
+        probabilities=tuple(float(p) for p in pooled),
+        timeline=tuple(
+            WindowAnswer(start=start, stop=stop, probabilities=tuple(float(p) for p in row), decided=bool(enough))
+            for (start, stop), row, enough in zip(spans, windows, sure, strict=True)
+        ),
+        electrodes=(),
+        trained=True,
+        notes=tuple(note for note in (doubt, _dissent(windows, best, options)) if note),
+        temperature=calibration.temperature,
+        worth=calibration.weight(len(windows)),
+        interval=calibration.interval(likelihoods, overlap=overlap),
+        risk=risk,
+        threshold=threshold,
+    )
+
+
+def _dissent(windows: np.ndarray, best: int, options: Sequence[str]) -> str | None:
+    """What is said where most windows have another answer than the recording."""
+    same = int((windows.argmax(axis=1) == best).sum())
+    if 2 * same >= len(windows):
+        return None
+    return (
+        f"{options[best]} is the likeliest answer of {same} of the {len(windows)} windows only: where states change, "
+        "read the timeline"
+    )
+
+
+def _doubt(calibration: TaskCalibration, risk: float, threshold: float | None, probability: float) -> str | None:
+    """Why nothing is decided at a risk; None where something is."""
+    if threshold is not None:
+        if probability >= threshold:
+            return None
+        return f"undecided: for a risk of {risk:g} the probability must be {threshold:.2f} or more"
+    points = calibration.pooled
+    if not points.thresholds:
+        why = "there are no validation answers to this question"
+    else:
+        least, wrong = points.attained_risk, round(points.errors[-1] * calibration.stretches)
+        why = (
+            f"the {calibration.stretches} validation answers of {calibration.subjects} people, {wrong} of them wrong, "
+            f"promise {'none at all' if least is None else f'no less than {least:g}'}"
+        )
+    return f"undecided, since a risk of {risk:g} cannot be kept: {why}"

@@ -1,0 +1,154 @@
+"""Which electrodes and which seconds carried an answer: by leaving each out in turn.
+
+A sample is a set of patches, and training leaves electrodes out, so a window without an electrode or a second is
+something the model can read; nothing is made up in its place. The effect of an electrode is by how much the log-odds
+of the option fall without it (occlusion, Zeiler and Fergus 2014): positive where it spoke for the option, negative
+where it spoke against. What two electrodes both show needs neither of them: effects do not add up to the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from neurolm.ask.calibration import TaskCalibration
+from neurolm.ask.prompt import Prompt, likelihoods
+from neurolm.batches.loader import Sample
+from neurolm.model.neurolm import NeuroLM
+
+BATCH = 32
+"""Windows, with something left out, that go through the model together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """By how much the log-odds of an option fall without something."""
+
+    mean: float
+    """Over the windows that have it, in nats."""
+    spread: float
+    """Standard deviation over those windows; 0 with one."""
+    windows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """What an answer rests on."""
+
+    recording: str
+    question: str
+    option: str
+    """The option that is explained."""
+    log_odds: float
+    """Of the option against the others, mean over the explained windows, in nats."""
+    electrodes: tuple[str, ...]
+    electrode_effects: tuple[Effect, ...]
+    """One per electrode; none where there is a single one."""
+    seconds: tuple[float, ...]
+    """Where each explained second starts, from the start of the recording, in order."""
+    second_effects: tuple[Effect, ...]
+    """One per second; none where windows last one second."""
+    starts: tuple[float, ...]
+    """Where the explained windows start, seconds."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def leading(self) -> tuple[str, ...]:
+        """Electrodes by their effect, the one that spoke most for the option first."""
+        order = sorted(range(len(self.electrode_effects)), key=lambda i: -self.electrode_effects[i].mean)
+        return tuple(self.electrodes[i] for i in order)
+
+    @property
+    def extent(self) -> str:
+        """What was looked at, in words."""
+        return f"over {len(self.starts)} window{'s' if len(self.starts) > 1 else ''}"
+
+
+def log_odds(log_likelihoods: np.ndarray, option: int) -> np.ndarray:
+    """Log-odds of an option against all others: (…, options) to (…,)."""
+    others = np.delete(log_likelihoods, option, axis=-1)
+    return log_likelihoods[..., option] - np.logaddexp.reduce(others, axis=-1)
+
+
+def without_electrode(sample: Sample, channel: int) -> Sample:
+    """Return a window without the patches of an electrode."""
+    return _kept(sample, sample.channel != channel)
+
+
+def without_second(sample: Sample, second: int) -> Sample:
+    """Return a window without the patches of a second; the others, and the question, keep their place in time."""
+    return replace(_kept(sample, sample.second != second), length=sample.seconds)
+
+
+def _kept(sample: Sample, mask: np.ndarray) -> Sample:
+    return replace(sample, patches=sample.patches[mask], channel=sample.channel[mask], second=sample.second[mask])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occlusion:
+    """Effects in every window."""
+
+    whole: np.ndarray
+    """Log-odds with everything, (windows,)."""
+    electrodes: np.ndarray
+    """Fall without each electrode, (windows, electrodes); no columns where there is a single one."""
+    seconds: np.ndarray
+    """Fall without each second, (windows, seconds); no columns where there is a single one."""
+
+
+def occlude(
+    model: NeuroLM,
+    prompt: Prompt,
+    samples: Sequence[Sample],
+    *,
+    option: int,
+    device: torch.device,
+    calibration: TaskCalibration | None = None,
+) -> Occlusion:
+    """Leave out every electrode and every second of some windows, one at a time.
+
+    Parameters
+    ----------
+    samples
+        Windows of the same electrodes and length.
+    option
+        Whose log-odds are meant.
+    calibration
+        Of the task: its temperature divides the log-odds.
+    """
+    channels = samples[0].channel[samples[0].second == 0]
+    seconds = samples[0].seconds
+    electrodes = len(channels) if len(channels) > 1 else 0
+    moments = seconds if seconds > 1 else 0
+    variants = [
+        variant
+        for sample in samples
+        for variant in (
+            sample,
+            *(without_electrode(sample, channel) for channel in channels[:electrodes]),
+            *(without_second(sample, second) for second in range(moments)),
+        )
+    ]
+    found = likelihoods(model, prompt, variants, device=device, batch=BATCH)
+    temperature = 1.0 if calibration is None else calibration.temperature
+    odds = log_odds(found / temperature, option).reshape(len(samples), 1 + electrodes + moments)
+    falls = odds[:, :1] - odds[:, 1:]
+    return Occlusion(whole=odds[:, 0], electrodes=falls[:, :electrodes], seconds=falls[:, electrodes:])
+
+
+def effect(values: np.ndarray) -> Effect:
+    """Summarise the falls of several windows."""
+    spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    return Effect(mean=float(values.mean()), spread=spread, windows=len(values))
+
+
+def by_second(falls: np.ndarray, starts: Sequence[float]) -> dict[float, Effect]:
+    """Effects of the seconds of a recording, over the windows that hold each: (windows, seconds) and window starts."""
+    gathered: dict[float, list[float]] = {}
+    for start, row in zip(starts, falls, strict=True):
+        for second, fall in enumerate(row):
+            gathered.setdefault(round(start + second, 3), []).append(float(fall))
+    return {moment: effect(np.array(values)) for moment, values in sorted(gathered.items())}

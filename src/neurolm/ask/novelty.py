@@ -1,0 +1,147 @@
+"""Whether EEG is like that of the training: amplitude and band powers against the range of the training windows.
+
+The range of a task is kept beside a checkpoint as ``training_range.json``. A window is described by its log amplitude
+and log band powers, over its electrodes once as the median and once as the largest. How far outside the others a
+training person's own windows lie is found by leaving each person out in turn, and that is what a new person is allowed
+to differ: so people like those of the training are rarely warned about, as in conformal prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from neurolm.batches.loader import Sample
+from neurolm.checkpoint import Beside
+from neurolm.core.montage import PATCH, RATE, SCALE
+
+BANDS = {"delta": (1, 4), "theta": (4, 8), "alpha": (8, 13), "beta": (13, 30), "gamma": (30, 45)}
+"""Hz; the last one ends below the mains of either continent."""
+STATISTICS = ("typical electrode", "strongest electrode")
+FEATURES = tuple(f"{what}, {where}" for where in STATISTICS for what in ("amplitude", *BANDS))
+QUANTILES = (0.005, 0.995)
+"""Of the training windows: what lies between is inside the range."""
+ALLOWED = 0.2
+"""Share of windows outside the range and its margin that needs no warning: movements and electrode artefacts happen."""
+WRONG_WARNINGS = 0.05
+"""Share of people like those of the training that may be warned about, as far as so many people can tell."""
+SMALLEST = 1e-3
+"""µV, so that silence has a logarithm."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """What the training windows of a task were like, feature by feature, in log10 of µV or µV²."""
+
+    task: str
+    low: tuple[float, ...]
+    """Lower quantile of the training windows, for each of ``FEATURES``."""
+    high: tuple[float, ...]
+    spread: tuple[float, ...]
+    """Standard deviation over the training windows: the unit of the margin."""
+    margin: float
+    """How far beyond the quantiles is still like the training, in spreads."""
+    windows: int
+    subjects: int
+
+    def excess(self, features: np.ndarray) -> np.ndarray:
+        """How far beyond the quantiles each feature of each window lies, in spreads; 0 inside. Same shape."""
+        low, high, spread = (np.array(values) for values in (self.low, self.high, self.spread))
+        return np.maximum(0, np.maximum(low - features, features - high)) / spread
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranges(Beside):
+    """Ranges of all tasks of a model."""
+
+    FILE = "training_range.json"
+
+    tasks: tuple[Range, ...] = ()
+
+    def of(self, task: str) -> Range | None:
+        """Return that of a task, if there is one."""
+        return next((found for found in self.tasks if found.task == task), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Novelty:
+    """How unlike the training windows a recording is."""
+
+    outside: float
+    """Share of windows outside the range and its margin."""
+    warning: str | None
+    """What to tell a user; None where the recording is like the training."""
+
+
+def describe(samples: Sequence[Sample]) -> np.ndarray:
+    """Features of windows, float64 (windows, len(FEATURES)), in log10."""
+    return np.array([_features(sample) for sample in samples]).reshape(len(samples), len(FEATURES))
+
+
+def _features(sample: Sample) -> np.ndarray:
+    microvolts = sample.patches.astype(np.float64) * SCALE
+    microvolts = microvolts - microvolts.mean(axis=1, keepdims=True)
+    spectrum = np.abs(np.fft.rfft(microvolts * np.hanning(PATCH), axis=1)) ** 2
+    frequency = np.fft.rfftfreq(PATCH, 1 / RATE)
+    power = [spectrum[:, (frequency >= low) & (frequency < high)].mean(axis=1) for low, high in BANDS.values()]
+    patches = np.stack([(microvolts**2).mean(axis=1), *power], axis=1)
+    names, electrode = np.unique(sample.channel, return_inverse=True)
+    total = np.zeros((len(names), patches.shape[1]))
+    np.add.at(total, electrode, patches)
+    logs = np.log10(total / np.bincount(electrode)[:, None] + SMALLEST**2)
+    return np.concatenate([np.median(logs, axis=0), logs.max(axis=0)])
+
+
+def measure_range(task: str, features: np.ndarray, subjects: Sequence[str]) -> Range:
+    """Return the range of a task's training windows.
+
+    Parameters
+    ----------
+    features
+        Of ``describe``, shape (windows, features).
+    subjects
+        Whose each window is.
+    """
+    names, subject = np.unique(np.asarray(subjects), return_inverse=True)
+    spread = np.maximum(features.std(axis=0), 0.01)
+
+    def quantiles(kept: np.ndarray) -> Range:
+        low, high = np.quantile(features[kept], QUANTILES, axis=0)
+        return Range(
+            task=task, low=tuple(low.tolist()), high=tuple(high.tolist()), spread=tuple(spread.tolist()), margin=0.0,
+            windows=int(kept.sum()), subjects=len(np.unique(subject[kept])),
+        )  # fmt: skip
+
+    whole = quantiles(np.ones(len(features), bool))
+    if len(names) < 2:
+        return whole
+    beyond = [
+        float(np.quantile(quantiles(subject != who).excess(features[subject == who]).max(axis=1), 1 - ALLOWED))
+        for who in range(len(names))
+    ]
+    # The rank of split conformal prediction; with few people it is the most unlike of them.
+    rank = min(len(names), int(np.ceil((1 - WRONG_WARNINGS) * (len(names) + 1))))
+    return replace(whole, margin=sorted(beyond)[rank - 1])
+
+
+def compare(known: Range, features: np.ndarray) -> Novelty:
+    """Compare windows of a recording, features of shape (windows, features), with a range."""
+    excess = known.excess(features)
+    beyond = excess > known.margin
+    outside = float(beyond.any(axis=1).mean())
+    if outside <= ALLOWED:
+        return Novelty(outside=outside, warning=None)
+    worst = int(beyond.mean(axis=0).argmax())
+    far = features[beyond[:, worst], worst]
+    below = float(np.median(far)) < known.low[worst]
+    distance = float(np.median(known.low[worst] - far if below else far - known.high[worst]))
+    name, _, where = FEATURES[worst].partition(", ")
+    what = f"the {name}" if name == "amplitude" else f"the {name} power"
+    warning = (
+        f"unlike the training data: {outside:.0%} of the windows lie outside its range; mainly {what} of the {where} "
+        f"is {10 * distance:.0f} dB {'below' if below else 'above'} it there: expect worse answers and "
+        "probabilities that are too sure"
+    )
+    return Novelty(outside=outside, warning=warning)

@@ -1,0 +1,150 @@
+"""A question put to a recording: the task that asks it, what the model knows of that task, and the windows it is
+answered for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurolm.ask.calibration import Calibration, TaskCalibration
+from neurolm.ask.novelty import Novelty, Range, Ranges, compare
+from neurolm.ask.recording import Prepared, window_starts
+from neurolm.batches.loader import Sample
+from neurolm.core.errors import QuestionError
+from neurolm.core.montage import RATE
+from neurolm.tasks.task import Option, Task, find_questions
+
+FREE_SECONDS = 4
+"""Window of a question that no task of the model asks."""
+NOT_TUNED = (
+    "the model was not tuned on this question: the probabilities are likelihoods, not calibrated; expect guesses"
+)
+NOT_CALIBRATED = (
+    "not calibrated: this checkpoint was made without validation answers; `neurolm calibrate` with the store it was "
+    "trained on adds them"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A question, and what the model knows of it."""
+
+    task: Task
+    trained: bool
+    """Whether the model was tuned on it."""
+    fitted: TaskCalibration | None
+    ranges: tuple[Range, ...]
+    """Of the training windows of its task; of all tasks where it belongs to none."""
+
+    @property
+    def calibration(self) -> TaskCalibration:
+        """The task's, or one that changes nothing."""
+        return self.fitted or TaskCalibration(task=self.task.name)
+
+    @property
+    def overlap(self) -> float:
+        """Windows that a moment is in."""
+        return max(1.0, self.task.seconds / self.task.stride)
+
+    def novelty(self, features: np.ndarray) -> Novelty | None:
+        """How unlike the training windows some windows are (features of ``novelty.describe``): the task they are least
+        unlike decides. None where no range is known."""
+        found = [compare(known, features) for known in self.ranges]
+        return min(found, key=lambda novelty: novelty.outside, default=None)
+
+    def caveats(self, novelty: Novelty | None) -> tuple[str, ...]:
+        """What limits an answer, the worst first."""
+        limits = (NOT_TUNED,) if not self.trained else (NOT_CALIBRATED,) if self.fitted is None else ()
+        return limits + ((novelty.warning,) if novelty is not None and novelty.warning else ())
+
+
+def find_question(
+    question: str,
+    options: Sequence[str] | None,
+    tasks: Sequence[Task],
+    *,
+    calibration: Calibration | None,
+    ranges: Ranges | None,
+) -> Question:
+    """Find the task of a model that asks a question, or make one of the user's options.
+
+    Parameters
+    ----------
+    question, options
+        As of ``Model.ask``.
+    tasks, calibration, ranges
+        Of the model.
+
+    Raises
+    ------
+    QuestionError
+        If no task asks it and there are no options.
+    """
+    known = () if ranges is None else ranges.tasks
+    found = find_questions(question, tasks)
+    if found and (options is None or set(options) == set(found[0].labels)):
+        task = found[0]
+        fitted = None if calibration is None else calibration.of(task.name)
+        return Question(
+            task=task, trained=True, fitted=fitted, ranges=tuple(each for each in known if each.task == task.name)
+        )
+    if options is None:
+        questions = "; ".join(dict.fromkeys(task.question for task in tasks))
+        raise QuestionError(
+            f"the model was not tuned on the question {question!r}. It knows: {questions}. "
+            "Ask one of these, or give the permitted answers of your own question (options)"
+        )
+    if len(set(options)) < 2:
+        raise QuestionError(f"options={list(options)}: give at least two different answers")
+    task = Task(
+        name="question", description="", question=question, seconds=FREE_SECONDS, stride=FREE_SECONDS, metrics=(),
+        options=tuple(Option(label=o, text=o) for o in options), licence="", citation="",
+    )  # fmt: skip
+    return Question(task=task, trained=False, fitted=None, ranges=known)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """Windows of a recording that a question is answered for."""
+
+    prepared: Prepared
+    starts: tuple[int, ...]
+    """First sample of each, at 200 Hz."""
+    seconds: int
+    notes: tuple[str, ...]
+    """What was done to make the recording fit."""
+
+    @classmethod
+    def of(cls, source: object, prepared: Prepared, task: Task) -> Windows:
+        """All windows of a recording; RecordingError if it is shorter than a second."""
+        starts, seconds, notes = window_starts(len(prepared.signal), task.seconds, task.stride, source)
+        return cls(prepared=prepared, starts=tuple(starts), seconds=seconds, notes=prepared.notes + notes)
+
+    @property
+    def spans(self) -> list[tuple[float, float]]:
+        """First and last second of each."""
+        return [(start / RATE, start / RATE + self.seconds) for start in self.starts]
+
+    def samples(self, starts: Iterable[int]) -> list[Sample]:
+        """Read the windows that start there."""
+        return [self.prepared.sample(start, self.seconds) for start in starts]
+
+    def between(self, start: float, stop: float | None, *, most: int) -> list[int]:
+        """Starts of at most so many windows, spread evenly over those between two moments in seconds.
+
+        Raises
+        ------
+        QuestionError
+            If there is none.
+        """
+        length = len(self.prepared.signal) / RATE
+        end = length if stop is None else stop
+        within = [s for s, (first, last) in zip(self.starts, self.spans, strict=True) if start <= first and last <= end]
+        if not within:
+            raise QuestionError(
+                f"start={start:g} s, stop={end:g} s: no window of {self.seconds} s lies between them in a recording of "
+                f"{length:.1f} s"
+            )
+        return [within[i] for i in np.unique(np.linspace(0, len(within) - 1, min(most, len(within))).astype(int))]

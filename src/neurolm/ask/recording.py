@@ -1,0 +1,172 @@
+"""A recording as a model reads it: the electrodes it knows, and where windows start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neurolm.batches.loader import Sample, sample_from
+from neurolm.checkpoint import Card
+from neurolm.core.errors import QuestionError, RecordingError
+from neurolm.core.montage import RATE, REACH, channel_id, positions
+from neurolm.recording.preprocess import band_note, preprocess
+from neurolm.recording.recording import Recording, open_recording
+
+if TYPE_CHECKING:
+    import mne
+
+POLICIES = ("nearest", "drop", "error")
+"""What can be done with electrodes that are unknown, or that the model never saw."""
+SAME_PLACE = 1.0
+"""mm: what is nearer has two names (T7 is the later name of T3)."""
+NAMED = 12
+"""Most dropped electrodes that are named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A recording as a model reads it."""
+
+    signal: np.ndarray
+    """float32 (samples at 200 Hz, electrodes), µV."""
+    channels: np.ndarray
+    """Electrode ids."""
+    electrodes: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def sample(self, start: int, seconds: int) -> Sample:
+        """Window from a sample on, so many seconds long."""
+        return sample_from(self.signal[start : start + seconds * RATE], self.channels)
+
+
+def prepare(
+    source: str | Path | mne.io.BaseRaw,
+    card: Card,
+    *,
+    unknown: str,
+    unit: str | None,
+    mains: float | None,
+    channels: Sequence[str] | Mapping[str, str] | None,
+    truncated: str,
+) -> Prepared:
+    """Read a recording with the electrodes that a model knows, filtered and at 200 Hz.
+
+    Parameters
+    ----------
+    source
+        File, or MNE Raw.
+    card
+        Of the model.
+    unknown, unit, mains, channels, truncated
+        As of ``Model.ask``.
+
+    Raises
+    ------
+    QuestionError
+        If there is no such policy.
+    RecordingError
+        If the recording cannot be read, is implausible, or has no electrode the model knows.
+    """
+    if unknown not in POLICIES:
+        raise QuestionError(f"unknown={unknown!r}: choose one of {', '.join(POLICIES)}")
+    recording = open_recording(source, unknown=unknown, unit=unit, channels=channels, truncated=truncated)
+    kept, notes = _fit_electrodes(recording, card, unknown, name_of(source))
+    ready = preprocess(recording, mains=mains)
+    columns = [column for column, _ in kept]
+    names = tuple(name for _, name in kept)
+    low, high = card.band
+    done = ready.notes
+    if ready.band[1] < high - 1:
+        done = tuple(note for note in done if note != band_note(recording.rate))  # this says it better
+        notes += (f"the recording reaches {ready.band[1]:g} Hz only; the model was trained on {low:g} to {high:g} Hz",)
+    return Prepared(
+        signal=ready.signal[:, columns],
+        channels=np.array([channel_id(name) for name in names]),
+        electrodes=names,
+        notes=(*notes, *recording.notes, *done),
+    )
+
+
+def _fit_electrodes(
+    recording: Recording, card: Card, policy: str, name: str
+) -> tuple[list[tuple[int, str]], tuple[str, ...]]:
+    """Columns of the recording to use and what the model knows them as."""
+    seen = set(card.electrodes)
+    kept = [(column, channel) for column, channel in enumerate(recording.channels) if channel in seen]
+    unseen = [(column, channel) for column, channel in enumerate(recording.channels) if channel not in seen]
+    if unseen and policy == "error":
+        raise RecordingError(
+            f"{name}: electrodes {', '.join(c for _, c in unseen)} were not in the model's training data "
+            f"({', '.join(sorted(seen))}); choose unknown='nearest' or 'drop'"
+        )
+    notes: list[str] = []
+    free = sorted(seen - {channel for _, channel in kept})
+    matches = _matches([channel for _, channel in unseen], free) if policy == "nearest" else {}
+    kept += [(column, matches[channel][0]) for column, channel in unseen if channel in matches]
+    taken = {name: match for name, match in matches.items() if match[1] >= SAME_PLACE}
+    renamed = [name for name in matches if name not in taken]
+    if renamed:
+        notes.append(f"other names of places seen in training: {', '.join(f'{n} is {matches[n][0]}' for n in renamed)}")
+    if taken:
+        pairs = (f"{name} for {match} ({distance:.0f} mm)" for name, (match, distance) in taken.items())
+        notes.append(f"never seen in training and taken for the nearest electrode that was: {', '.join(pairs)}")
+    dropped = [channel for _, channel in unseen if channel not in matches]
+    if dropped:
+        more = f" and {len(dropped) - NAMED} more" if len(dropped) > NAMED + 1 else ""
+        notes.append(f"never seen in training and dropped: {', '.join(dropped[:NAMED] if more else dropped)}{more}")
+    if not kept:
+        raise RecordingError(
+            f"{name}: none of its electrodes ({', '.join(recording.channels)}) is, or lies within {REACH:g} mm of, "
+            f"one the model was trained on ({', '.join(sorted(seen))}); use a model trained on such a montage"
+        )
+    if len(kept) < len(seen):
+        notes.append(f"the answer rests on {len(kept)} of the {len(seen)} electrodes seen in training")
+    return sorted(kept), tuple(notes)
+
+
+def _matches(unseen: Sequence[str], free: Sequence[str]) -> dict[str, tuple[str, float]]:
+    """Give unseen electrodes free ones within reach: the closest pair first, whatever the order in the file."""
+    where = positions()
+    pairs = sorted(
+        (distance, channel, name)
+        for channel in unseen
+        for name in free
+        if channel in where and name in where
+        for distance in [1000 * math.dist(where[channel], where[name])]
+        if distance <= REACH
+    )
+    matches: dict[str, tuple[str, float]] = {}
+    for distance, channel, name in pairs:
+        if channel not in matches and name not in {taken for taken, _ in matches.values()}:
+            matches[channel] = (name, distance)
+    return matches
+
+
+def window_starts(samples: int, seconds: int, stride: float, source) -> tuple[list[int], int, tuple[str, ...]]:
+    """Return where windows start, their seconds, and notes.
+
+    Raises
+    ------
+    RecordingError
+        If the recording is shorter than a second.
+    """
+    notes: tuple[str, ...] = ()
+    if samples < RATE:
+        raise RecordingError(f"{name_of(source)}: {samples / RATE:.2f} s long; at least 1 s of EEG is needed")
+    if samples < seconds * RATE:
+        notes = (f"the recording is shorter than the {seconds} s window the model was trained on",)
+        seconds = samples // RATE
+    return list(range(0, samples - seconds * RATE + 1, max(1, round(stride * RATE)))), seconds, notes
+
+
+def name_of(source: object) -> str:
+    """Return the path of a recording, or what stands for it."""
+    if isinstance(source, str | Path):
+        return str(source)
+    names = [str(f) for f in getattr(source, "filenames", ()) if f]
+    return names[0] if names else "recording"

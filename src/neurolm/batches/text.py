@@ -1,0 +1,256 @@
+"""Text for the language model: a byte-level BPE, folders of .txt files, and the English text that ships with neurolm.
+
+Pre-tokenisation is GPT-2's: a space opens the word that follows it and letters, digits and punctuation never share a
+token. So the tokens of a prompt followed by those of its answer are the tokens of the whole sentence, for every
+tokenizer trained or loaded here, and a loss or a likelihood can start exactly at the answer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neurolm.core.errors import TextError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+END_OF_TEXT = "<|endoftext|>"
+"""Ends every document; always the last id of a text tokenizer."""
+TOKENIZER_FILE = "tokenizer.json"
+VOCABULARY_FILE, MERGES_FILE = "vocab.json", "merges.txt"
+GPT2_SIZE = 50_257
+"""Tokens of GPT-2's vocabulary, ``<|endoftext|>`` included."""
+BYTES = 256
+"""Tokens that every byte-level vocabulary starts with."""
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_PROBE = " Question: is 10 µV (α) too low?\nÄn\t😀 <|x|>"
+"""Text that only a byte-level tokenizer gives back unchanged."""
+
+
+class TextTokenizer:
+    """A byte-level BPE whose last id is ``<|endoftext|>``.
+
+    Make one with :meth:`train` or :meth:`load`; any text can be encoded and comes back unchanged from ``decode``.
+    """
+
+    def __init__(self, backend: Tokenizer, *, source: str = "tokenizer") -> None:
+        last = backend.get_vocab_size() - 1
+        if backend.token_to_id(END_OF_TEXT) != last:
+            raise TextError(
+                f"{source}: {END_OF_TEXT} is id {backend.token_to_id(END_OF_TEXT)} of {last + 1}, and must be the "
+                "last: use GPT-2's files, or a tokenizer written by `neurolm train language`"
+            )
+        self._backend = backend
+        if self.decode(self.encode(_PROBE)) != _PROBE:
+            raise TextError(f"{source}: not a byte-level tokenizer (text changes when encoded and decoded again)")
+
+    @property
+    def size(self) -> int:
+        """Number of tokens, ``<|endoftext|>`` included; a model's ``text_tokens`` must equal it."""
+        return self._backend.get_vocab_size()
+
+    @property
+    def end_of_text(self) -> int:
+        """Id of ``<|endoftext|>``."""
+        return self.size - 1
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text; a literal ``<|endoftext|>`` in it becomes its one id."""
+        return self._backend.encode(text).ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of ids, ``<|endoftext|>`` included.
+
+        Raises
+        ------
+        TextError
+            If an id is not a text token.
+        """
+        foreign = [int(i) for i in ids if not 0 <= i < self.size]
+        if foreign:
+            raise TextError(f"id {foreign[0]} is not a text token: text has the ids 0 to {self.size - 1}")
+        return self._backend.decode([int(i) for i in ids], skip_special_tokens=False)
+
+    def save(self, folder: Path) -> Path:
+        """Write ``tokenizer.json`` into a folder, which is made if it does not exist, and return the file."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        file, partial = folder / TOKENIZER_FILE, folder / f".{TOKENIZER_FILE}.partial"
+        self._backend.save(str(partial))
+        partial.replace(file)  # so that a killed run leaves no half of a tokenizer
+        return file
+
+    @classmethod
+    def train(cls, texts: Sequence[str], size: int) -> TextTokenizer:
+        """Train a byte-level BPE on texts; the same texts always give the same tokens.
+
+        Parameters
+        ----------
+        texts
+            Documents.
+        size
+            Number of tokens, ``<|endoftext|>`` included. Every token but the single bytes occurs in the texts at least
+            twice.
+
+        Raises
+        ------
+        TextError
+            If the size is below 257 or the texts hold too little for it.
+        """
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+        if size <= BYTES:
+            raise TextError(f"a byte-level tokenizer has at least {BYTES + 1} tokens, not {size}")
+        backend = Tokenizer(models.BPE())
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+        backend.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=size - 1,
+            min_frequency=2,
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            special_tokens=[],
+            show_progress=False,
+        )
+        backend.train_from_iterator(list(texts), trainer)
+        found = backend.get_vocab_size() + 1
+        if found < size:
+            raise TextError(
+                f"{sum(map(len, texts)):,} characters of text give only {found} tokens of the {size} asked for: "
+                f"give more text, or use a model with text_tokens of at most {found}"
+            )
+        return cls(_with_end_of_text(backend))
+
+    @classmethod
+    def load(cls, source: Path | str) -> TextTokenizer:
+        """Load a tokenizer.
+
+        Parameters
+        ----------
+        source
+            A folder with ``tokenizer.json``, or with GPT-2's ``vocab.json`` and ``merges.txt``; or the name of a GPT-2
+            on the Hugging Face hub, such as ``openai-community/gpt2``.
+
+        Raises
+        ------
+        TextError
+            If there is no tokenizer, or none that fits: not byte-level, or its last id is not ``<|endoftext|>``.
+        """
+        from tokenizers import Tokenizer
+
+        folder = Path(source) if Path(source).exists() else _download(str(source))
+        file = folder / TOKENIZER_FILE
+        if not file.is_file():
+            return cls(_gpt2(folder), source=str(folder))
+        try:
+            backend = Tokenizer.from_file(str(file))
+        except Exception as error:  # the library raises plain Exception for every kind of damage
+            raise TextError(f"{file}: not a tokenizer ({error}); train or download it again") from error
+        return cls(backend, source=str(file))
+
+
+def _with_end_of_text(backend: Tokenizer) -> Tokenizer:
+    from tokenizers import AddedToken
+
+    backend.add_special_tokens([AddedToken(END_OF_TEXT, normalized=False, special=True)])
+    return backend
+
+
+def _gpt2(folder: Path) -> Tokenizer:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    vocabulary, merges = folder / VOCABULARY_FILE, folder / MERGES_FILE
+    missing = [file.name for file in (vocabulary, merges) if not file.is_file()]
+    if missing:
+        raise TextError(
+            f"{folder}: no {TOKENIZER_FILE} and no {' and '.join(missing)} in it: "
+            f"give a folder that holds {TOKENIZER_FILE}, or GPT-2's {VOCABULARY_FILE} and {MERGES_FILE}"
+        )
+    try:
+        backend = Tokenizer(models.BPE.from_file(str(vocabulary), str(merges)))
+        size = len(json.loads(vocabulary.read_text(encoding="utf-8")))
+    except Exception as error:  # the library raises plain Exception for every kind of damage
+        raise TextError(f"{folder}: {VOCABULARY_FILE} and {MERGES_FILE} do not load ({error})") from error
+    if size != GPT2_SIZE:  # a vocabulary that loads empty or cut must not pass for GPT-2's
+        raise TextError(f"{vocabulary}: {size:,} tokens, and GPT-2's has {GPT2_SIZE:,}: download it again")
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    backend.decoder = decoders.ByteLevel()
+    return _with_end_of_text(backend)
+
+
+def _download(name: str) -> Path:
+    if not _HUB_ID.fullmatch(name):
+        raise TextError(f"{name}: no such folder, and not a name on the Hugging Face hub either")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=[TOKENIZER_FILE, VOCABULARY_FILE, MERGES_FILE]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise TextError(
+            f"{name}: no such folder, and the Hugging Face hub did not give it ({type(error).__name__}: {reason}): "
+            f"check the name, or give a folder with {TOKENIZER_FILE} or {VOCABULARY_FILE} and {MERGES_FILE}"
+        ) from error
+
+
+def shipped_text() -> list[str]:
+    """Return the English text about EEG that ships with neurolm (MIT, as the code), one document per file."""
+    folder = resources.files("neurolm.batches") / "texts"
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".txt")), key=lambda f: f.name)
+    return [file.read_text(encoding="utf-8") for file in files]
+
+
+def read_texts(folder: Path | str | None = None) -> list[str]:
+    """Return the documents of a folder.
+
+    Parameters
+    ----------
+    folder
+        A folder, searched with its subfolders for ``.txt`` files in UTF-8, or one such file; None for the text that
+        ships with neurolm.
+
+    Returns
+    -------
+    list of str
+        One document per file, in the order of their paths; empty files are left out.
+
+    Raises
+    ------
+    TextError
+        If the folder is missing or holds no text, or a file is not UTF-8.
+    """
+    if folder is None:
+        return shipped_text()
+    folder = Path(folder)
+    if not folder.exists():
+        raise TextError(f"{folder}: no such folder of text: give one with .txt files, or none for the shipped text")
+    files = [folder] if folder.is_file() else sorted(folder.rglob("*.txt"))
+    texts = []
+    for file in files:
+        try:
+            texts.append(file.read_text(encoding="utf-8"))
+        except UnicodeDecodeError as error:
+            raise TextError(f"{file}: not UTF-8 text (byte {error.start}): convert it, or move it away") from error
+    texts = [text for text in texts if text.strip()]
+    if not texts:
+        raise TextError(f"{folder}: no text in it ({len(files)} .txt files): give a folder with .txt files")
+    return texts
+
+
+def token_stream(tokenizer: TextTokenizer, texts: Sequence[str]) -> np.ndarray:
+    """Return the ids of documents in one row, each document closed by ``<|endoftext|>``.
+
+    Returns
+    -------
+    numpy.ndarray
+        int32, shape (tokens,).
+    """
+    pieces = [np.asarray([*tokenizer.encode(text), tokenizer.end_of_text], dtype=np.int32) for text in texts]
+    return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int32)

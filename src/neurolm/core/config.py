@@ -1,0 +1,284 @@
+"""Configuration: frozen, validated dataclasses with a JSON round trip. No torch here, so that it loads at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from neurolm.core.errors import ConfigError
+from neurolm.core.files import parse_json
+from neurolm.core.vocabulary import Vocabulary
+
+ATTENTION = ("full", "stair-step")
+SOFTMAX = ("range", "joint")
+PRECISIONS = ("auto", "float32", "bfloat16")
+COMPILE = ("auto", "always", "never")
+STAGES = ("language", "tokenizer", "pretrain", "instruct")
+"""The stages of a run, in order."""
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig:
+    """A stack of pre-norm transformer blocks."""
+
+    layers: int
+    heads: int
+    width: int
+    bias: bool = False
+    dropout: float = 0.0
+    initial_std: float = 0.02
+    """Standard deviation of the initial weights: .02 in the paper, at width 768; narrower stacks want it wider."""
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "heads", "width"):
+            _require(getattr(self, name) > 0, f"{name} must be positive, not {getattr(self, name)}")
+        _require(self.width % self.heads == 0, f"width {self.width} is not a multiple of heads {self.heads}")
+        _require(0 <= self.dropout < 1, f"dropout must be in [0, 1), not {self.dropout}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerConfig:
+    """The neural tokenizer (paper section 2.2)."""
+
+    encoder: TransformerConfig
+    decoder: TransformerConfig
+    codes: int = 8192
+    code_width: int = 128
+    decay: float = 0.99
+    commitment: float = 1.0
+    revive: float = 0.0
+    """Codes used less than this share of the mean are moved onto the data while training; 0: never, as in the paper."""
+    quantise_from: float = 0.0
+    """Share of the steps after which the codebook starts; until then vectors pass as they are. 0 in the paper."""
+    convolution_channels: int = 16
+    channels: int = 256
+    """Rows of the channel embedding."""
+    seconds: int = 64
+    """Rows of the second embedding, so the longest sample in seconds."""
+    classifier_width: int = 256
+    attention: str = "full"
+    """``full`` as in the paper, or ``stair-step``: the encoder sees no later second (causal recipes)."""
+    spectral: bool = False
+    """Whether the encoder also reads each patch's log amplitude spectrum, through a linear layer; not in the paper."""
+    spectrum: Literal["amplitude", "log"] = "amplitude"
+    """What the spectrum decoder predicts: the FFT amplitude, standardised over the sample, as in the paper; or its
+    logarithm, in which fast rhythms count as much as slow ones."""
+    padded_to: int = 0
+    """Patches to which the official code padded every sample with zeros, which its group normalisation then counts:
+    1024 in its tokenizer and pretraining stages, 276 in instruction tuning. 0 counts real patches only."""
+
+    def __post_init__(self) -> None:
+        _require(self.attention in ATTENTION, f"attention must be one of {ATTENTION}, not {self.attention!r}")
+        _require(0 < self.decay < 1, f"decay must be in (0, 1), not {self.decay}")
+        _require(self.codes > 1, f"codes must be at least 2, not {self.codes}")
+        _require(0 <= self.quantise_from < 1, f"quantise_from must be in [0, 1), not {self.quantise_from}")
+        _require(0 <= self.revive < 1, f"revive must be in [0, 1), not {self.revive}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageConfig:
+    """The language model, a GPT-2."""
+
+    transformer: TransformerConfig
+    positions: int = 1024
+    """Rows of the position embedding, so the longest document."""
+    text_tokens: int = 50_257
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The whole model: everything that decides the shapes of its weights."""
+
+    tokenizer: TokenizerConfig
+    language: LanguageConfig
+    feature_scale: float = 0.0
+    """Standard deviation to which the encoder's features are standardised before the language model reads them, by the
+    statistics of training data; 0 leaves them as they are, as in the paper."""
+
+    def __post_init__(self) -> None:
+        _require(self.feature_scale >= 0, f"feature_scale must be 0 or more, not {self.feature_scale}")
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The joint vocabulary of text and EEG."""
+        return Vocabulary(text_tokens=self.language.text_tokens, codes=self.tokenizer.codes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageConfig:
+    """How one stage is trained."""
+
+    epochs: float = 0.0
+    """Passes over the EEG windows (for the language stage: over the text). Not used where ``steps`` is given."""
+    steps: int = 0
+    """Optimizer steps; 0 derives them from ``epochs``."""
+    eeg_batch: int
+    """EEG samples per step (0 in the language stage)."""
+    text_batch: int
+    """Text samples per step."""
+    text_length: int = 1024
+    """Tokens of a text sample."""
+    samples_at_once: int = 0
+    """Samples that go through the model together; the gradients of a step's passes add up to those of all its samples
+    at once, in less memory. 0: all."""
+    max_patches: int = 1024
+    """Most patches of an EEG sample; with the number of channels it gives the seconds of a training window."""
+    learning_rate: float
+    final_learning_rate: float
+    warmup: float = 0.1
+    """Share of the steps over which the learning rate rises."""
+    weight_decay: float
+    betas: tuple[float, float]
+    clip: float = 0.0
+    """Largest gradient norm; 0 does not clip."""
+    dropout: float = 0.0
+    augment: float = 0.0
+    """Strength of the training augmentations of EEG, 0 (none, as in the paper) to 1."""
+    alignment: float = 1.0
+    """Strength of the alignment of EEG with text (tokenizer stage), by which the gradient reversal is multiplied: 1 as
+    in the paper; 0 leaves the encoder unaligned, for comparison."""
+    softmax: Literal["range", "joint"] = "range"
+    """``range``: over the outputs of the target's own modality; ``joint``: over text and EEG, as in the paper."""
+    balance: bool = False
+    """Draw tasks and labels equally often (instruct stage); otherwise every window once an epoch, as in the paper."""
+    wordings: bool = False
+    """Ask each sample in any of its card's wordings (instruct stage); otherwise in the card's own words, as in the
+    paper."""
+    shuffle_options: bool = False
+    """List lettered options in any order, lettered anew for each sample (instruct stage); otherwise as on the card,
+    as in the paper."""
+    average: float = 0.0
+    """Decay of the moving average of the weights that is validated and kept; 0 keeps the last weights themselves."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of matrix products; ``auto``: bfloat16 on GPUs that have it, else float32. Weights, losses, normalisations and
+    codebook are float32 in any case."""
+    compile: Literal["auto", "always", "never"] = "auto"
+    """Whether the model is compiled for its device; ``auto``: on GPUs."""
+    checkpointing: bool = False
+    """Keep only the inputs of a transformer's blocks for the backward pass and run them again there: a third more
+    arithmetic in a fraction of the memory."""
+    shard: bool = False
+    """Spread weights, gradients and optimizer over the processes, where there are several (pretrain and instruct
+    stages), for models that do not fit into one GPU's memory; otherwise each process has all of them."""
+    evaluate_every: int = 100
+    save_every: int = 100
+    keep_states: int = 2
+    """Resume states that are kept while training: the newest, and others in case the disk damages it. Beside them,
+    where the stage selects its weights by validation, the best weights are kept."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "steps", "eeg_batch", "text_batch", "samples_at_once", "final_learning_rate",
+                     "weight_decay", "clip", "seed"):  # fmt: skip
+            _require(getattr(self, name) >= 0, f"{name} must not be negative, but is {getattr(self, name)}")
+        _require(self.epochs > 0 or self.steps > 0, "one of epochs and steps must be positive")
+        _require(self.eeg_batch + self.text_batch > 0, "eeg_batch and text_batch are both 0")
+        for name in ("learning_rate", "text_length", "max_patches", "evaluate_every", "save_every", "keep_states"):
+            _require(getattr(self, name) > 0, f"{name} must be positive, not {getattr(self, name)}")
+        _require(all(0 <= beta < 1 for beta in self.betas), f"betas must be in [0, 1), not {self.betas}")
+        _require(0 <= self.warmup < 1, f"warmup must be in [0, 1), not {self.warmup}")
+        _require(self.softmax in SOFTMAX, f"softmax must be one of {SOFTMAX}, not {self.softmax!r}")
+        _require(self.precision in PRECISIONS, f"precision must be one of {PRECISIONS}, not {self.precision!r}")
+        _require(self.compile in COMPILE, f"compile must be one of {COMPILE}, not {self.compile!r}")
+        for name in ("dropout", "augment", "average", "alignment"):
+            _require(0 <= getattr(self, name) <= 1, f"{name} must be in [0, 1], not {getattr(self, name)}")
+
+    def total_steps(self, windows: int) -> int:
+        """Optimizer steps for a number of training windows (or text samples)."""
+        return self.steps or max(1, round(self.epochs * windows / max(1, self.eeg_batch or self.text_batch)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """A run: the model and how each stage is trained."""
+
+    recipe: str
+    model: ModelConfig
+    language: StageConfig
+    tokenizer: StageConfig
+    pretrain: StageConfig
+    instruct: StageConfig
+
+    def __post_init__(self) -> None:
+        for name in ("language", "tokenizer"):
+            _require(not getattr(self, name).shard, f"{name}.shard: only pretrain and instruct can be sharded")
+
+    def stage(self, name: str) -> StageConfig:
+        """The configuration of one of ``STAGES``."""
+        _require(name in STAGES, f"unknown stage {name!r}: choose one of {', '.join(STAGES)}")
+        return getattr(self, name)
+
+
+T = TypeVar("T")
+
+
+def to_json(config: Any) -> str:
+    """Write a configuration as JSON."""
+    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+
+
+def from_json(kind: type[T], text: str, *, source: str = "configuration") -> T:
+    """Read a configuration of a kind from JSON; unknown or missing fields are an error that names them.
+
+    Raises
+    ------
+    ConfigError
+        If the text is not JSON or does not fit the kind.
+    """
+    try:
+        value = parse_json(text)
+    except ValueError as error:
+        raise ConfigError(f"{source}: not valid JSON ({error})") from error
+    return _build(kind, value, source)
+
+
+def load_json(kind: type[T], path: Path) -> T:
+    """Read a configuration from a file."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from error
+    return from_json(kind, text, source=str(path))
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(kind)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        _require(isinstance(value, dict), f"{where}: expected the fields of {kind.__name__}, found {value!r}")
+        known = {f.name: f for f in dataclasses.fields(kind)}
+        unknown = sorted(set(value) - set(known))
+        _require(not unknown, f"{where}: unknown field {', '.join(unknown)}; known: {', '.join(known)}")
+        hints = typing.get_type_hints(kind)
+        try:
+            return kind(**{name: _build(hints[name], item, f"{where}.{name}") for name, item in value.items()})
+        except TypeError as error:
+            raise ConfigError(f"{where}: {error}") from error
+        except ConfigError as error:
+            text = str(error)
+            if text.startswith(where):  # of a field within, which has said where
+                raise
+            raise ConfigError(f"{where}{'.' if text.split()[0] in known else ': '}{text}") from error
+    if origin in (typing.Union, types.UnionType):
+        options = [o for o in typing.get_args(kind) if o is not type(None)]
+        return None if value is None else _build(options[0], value, where)
+    if origin is tuple:
+        args = typing.get_args(kind)
+        _require(isinstance(value, list), f"{where}: expected a list, found {value!r}")
+        inner = [args[0]] * len(value) if len(args) == 2 and args[1] is Ellipsis else list(args)
+        _require(len(inner) == len(value), f"{where}: expected {len(inner)} values, found {len(value)}")
+        return tuple(_build(k, v, where) for k, v in zip(inner, value, strict=True))
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind in (int, float, str, bool):
+        _require(type(value) is kind, f"{where}: expected {kind.__name__}, found {value!r}")
+    return value

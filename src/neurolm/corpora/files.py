@@ -1,0 +1,185 @@
+"""Finding the recordings of a corpus in its folder, and reading what lies beside them."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+from neurolm.core.errors import ConfigError, StoreError
+from neurolm.corpora.source import Extent
+from neurolm.store.store import Label
+
+_TOUCH = 1e-3
+"""Seconds between two labels that count as none: onsets in side files are rounded."""
+
+
+def find(root: Path, places: Sequence[str], name: re.Pattern[str]) -> list[tuple[Path, re.Match[str]]]:
+    """Find the files in some places whose name fits.
+
+    Parameters
+    ----------
+    root
+        Folder of the corpus.
+    places
+        Glob patterns relative to the folder: where the corpus keeps its recordings. Naming the places keeps other
+        folders, which may be huge, from being walked.
+    name
+        Pattern of the whole file name.
+
+    Returns
+    -------
+    list of (path, match)
+        In the order of their paths.
+    """
+    paths = sorted({path for place in places for path in root.glob(place)})
+    named = ((path, name.fullmatch(path.name)) for path in paths)
+    return [(path, match) for path, match in named if match and path.is_file()]
+
+
+def recognised(root: Path, places: Sequence[str], name: re.Pattern[str]) -> bool:
+    """Whether one of the places holds a file of that name."""
+    return any(name.fullmatch(path.name) for place in places for path in root.glob(place))
+
+
+def no_recordings(root: Path, corpus: str, names: str, url: str) -> StoreError:
+    """The error of a folder without the corpus's recordings."""
+    return StoreError(
+        f"{root}: no recordings of {corpus} in this folder; it should hold {names} as downloaded from {url}"
+    )
+
+
+def read_side_file(path: Path, holds: str, url: str) -> str:
+    """Read a text file that belongs to recordings.
+
+    Raises
+    ------
+    StoreError
+        If it is not there or cannot be read.
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError as error:
+        raise StoreError(f"{path}: no such file, and it holds {holds}; download it from {url}") from error
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error})") from error
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def table_rows(path: Path, text: str, columns: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Read columns of a table with a line of names.
+
+    Parameters
+    ----------
+    path
+        Where it is from, for messages.
+    text
+        The table.
+    columns
+        Names of the columns that are needed; blanks around names and values do not matter.
+
+    Yields
+    ------
+    where, values
+        Path and line, for messages; the line's values of the columns, empty where the line is too short.
+
+    Raises
+    ------
+    ConfigError
+        If a column is missing or this is no table.
+    """
+    reader = csv.reader(text.splitlines(), skipinitialspace=True)
+    try:
+        names = [name.strip() for name in next(reader, [])]
+        if missing := [column for column in columns if column not in names]:
+            raise ConfigError(f"{path}, line 1: the column {', '.join(missing)} is missing; download it again")
+        places = [names.index(column) for column in columns]
+        for row in reader:
+            if row:
+                values = tuple(row[place].strip() if place < len(row) else "" for place in places)
+                yield f"{path}, line {reader.line_num}", values
+    except csv.Error as error:
+        raise ConfigError(f"{path}, line {reader.line_num}: not a table ({error}); download it again") from error
+
+
+def seconds_of(where: str, what: str, text: str) -> float:
+    """Read a number of seconds.
+
+    Raises
+    ------
+    ConfigError
+        If it is none, negative or not finite.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise ConfigError(f"{where}: {what} must be seconds from the start of the recording, not {text!r}")
+    return seconds
+
+
+def one_each(recordings: Iterable[tuple[Path, str]]) -> None:
+    """Refuse two files that are the same recording by their names.
+
+    Raises
+    ------
+    StoreError
+        Naming both.
+    """
+    seen: dict[str, Path] = {}
+    for path, key in recordings:
+        if key in seen:
+            raise StoreError(f"{path} and {seen[key]} are the same recording by their names; move one of them away")
+        seen[key] = path
+
+
+@dataclass(frozen=True)
+class Within:
+    """Gives labels that side files state, cut to the length of the recording."""
+
+    labels: tuple[Label, ...]
+
+    def __call__(self, extent: Extent) -> tuple[Label, ...]:
+        inside = (label for label in self.labels if label.start < extent.seconds)
+        return tuple(replace(label, stop=min(label.stop, extent.seconds)) for label in inside)
+
+
+def merged(path: Path, labels: Iterable[Label]) -> tuple[Label, ...]:
+    """Make one label of neighbours that say the same, so that a night is not a thousand labels.
+
+    Windows of the neighbours' length are cut at the same places as without merging.
+
+    Parameters
+    ----------
+    path
+        Where they are from, for messages.
+    labels
+        Of one task.
+
+    Raises
+    ------
+    ConfigError
+        If two are for the same time.
+    """
+    labels = sorted(labels, key=lambda label: (label.start, label.stop))
+    out = labels[:1]
+    for before, label in pairwise(labels):
+        if label.start < before.stop - _TOUCH:
+            raise ConfigError(
+                f"{path}: {label.label} from {label.start:g} s, where {before.label} lasts until {before.stop:g} s; "
+                f"download it again"
+            )
+        same = (before.task, before.label, before.split) == (label.task, label.label, label.split)
+        if same and abs(label.start - before.stop) < _TOUCH:
+            out[-1] = replace(out[-1], stop=label.stop)
+        else:
+            out.append(label)
+    return tuple(out)

@@ -1,0 +1,100 @@
+"""Sleep-EDF expanded (PhysioNet): 197 recordings of 100 people with their sleep stages.
+
+153 last a day and a night of 78 healthy people (SC), 44 a night of 22 with and without temazepam (ST).
+``sleep-cassette/SC4001E0-PSG.edf`` is subject 00, night 1; its stages are in ``SC4001EC-Hypnogram.edf``, whose eighth
+letter is the scorer's. The two EEG channels are derivations along the midline, Fpz-Cz and Pz-Oz. The model knows
+electrodes against a common reference, so that each is taken for its first electrode, Fpz and Pz: the signal remains
+the difference, and a model sees it as an unusual reference. They are sampled at 100 Hz: nothing above 50 Hz is in them.
+Stages 3 and 4 of Rechtschaffen and Kales are NREM-3; movement and unscored time has no label.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from neurolm.core.errors import ConfigError, StoreError
+from neurolm.corpora.files import Within, find, merged, no_recordings, one_each, recognised
+from neurolm.corpora.source import Source, terms
+from neurolm.store.store import Label
+
+NAME = "sleep-edf"
+TITLE = "Sleep-EDF expanded, 197 recordings of 100 people"
+TASK = "sleep-edf"
+LICENCE = "ODC-By 1.0: Sleep-EDF Database Expanded 1.0.0, PhysioNet"
+CITATION = (
+    "Kemp et al. 2000, IEEE Transactions on Biomedical Engineering 47(9):1185-1194, "
+    "doi:10.1109/10.867928; data: doi:10.13026/C2X676"
+)
+URL = "https://physionet.org/content/sleep-edfx/1.0.0/"
+HOURS = 3900.0
+MAINS = 50.0
+COUNTS = None
+STAGES = {"W": "Wake", "1": "NREM-1", "2": "NREM-2", "3": "NREM-3", "4": "NREM-3", "R": "REM"}
+UNSCORED = ("Sleep stage ?", "Movement time")
+CHANNELS = {"EEG Fpz-Cz": "Fpz", "EEG Pz-Oz": "Pz"}
+STAGE = "Sleep stage "
+FOLDERS = ("", "sleep-cassette/", "sleep-telemetry/")
+PLACES = tuple(f"{folder}S*-PSG.edf" for folder in FOLDERS)
+PATTERN = re.compile(r"((SC4|ST7)(\d\d)[12][A-Z])[A-Z0-9]-PSG\.edf")
+
+
+def recognise(root: Path) -> bool:
+    """Whether a folder holds Sleep-EDF's recordings."""
+    return recognised(root, PLACES, PATTERN)
+
+
+def sources(root: Path) -> list[Source]:
+    """List the recordings and read their hypnograms.
+
+    Raises
+    ------
+    StoreError
+        If there are none, or one has no hypnogram or several.
+    ConfigError
+        If a hypnogram holds an unknown stage.
+    """
+    named = find(root, PLACES, PATTERN)
+    if not named:
+        raise no_recordings(root, TITLE, "sleep-cassette/SC4001E0-PSG.edf … with their hypnograms", URL)
+    one_each((path, match[1]) for path, match in named)
+    licence = terms(LICENCE, CITATION)
+    return [
+        Source(
+            path, NAME, f"{match[2]}{match[3]}", Within(_stages(_hypnogram(path, match[1]))), licence, MAINS,
+            channels=CHANNELS,
+        )
+        for path, match in named
+    ]  # fmt: skip
+
+
+def _hypnogram(path: Path, night: str) -> Path:
+    beside = sorted(path.parent.glob(f"{night}?-Hypnogram.edf"))
+    if len(beside) != 1:
+        found = ", ".join(other.name for other in beside) or "none"
+        raise StoreError(
+            f"{path}: there must be one hypnogram {night}?-Hypnogram.edf beside it, found: {found}; "
+            f"download it from {URL}"
+        )
+    return beside[0]
+
+
+def _stages(path: Path) -> tuple[Label, ...]:
+    import mne
+
+    try:
+        marks = mne.read_annotations(path)
+    except Exception as error:  # the reader fails in many ways on damaged files
+        raise StoreError(f"{path}: cannot be read as an EDF+ hypnogram ({error}); download it again") from error
+    labels = []
+    for onset, duration, text in zip(marks.onset, marks.duration, marks.description, strict=True):
+        if text in UNSCORED:
+            continue
+        answer = STAGES.get(text.removeprefix(STAGE)) if text.startswith(STAGE) else None
+        if answer is None:
+            known = ", ".join([*(f"{STAGE}{name}" for name in STAGES), *UNSCORED])
+            raise ConfigError(f"{path}: unknown stage {str(text)!r} at {onset:g} s, known: {known}; download it again")
+        labels.append(Label(TASK, answer, float(onset), float(onset + duration)))
+    if not labels:
+        raise StoreError(f"{path}: no sleep stages in the hypnogram; download it again")
+    return merged(path, labels)

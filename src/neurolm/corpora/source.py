@@ -1,0 +1,105 @@
+"""What a layout says about a recording before anybody opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from neurolm.core.errors import ConfigError
+from neurolm.recording.recording import AUTO, Recording, open_recording
+from neurolm.store.store import Label
+
+if TYPE_CHECKING:
+    import mne
+
+
+class Extent(Protocol):
+    """What labels may depend on: the length of a recording and its annotations. A ``Recording`` is one."""
+
+    @property
+    def seconds(self) -> float:
+        """Length of the recording."""
+
+    @property
+    def annotations(self) -> tuple:
+        """The recording's annotations (onset, duration, text)."""
+
+
+Labeller = Callable[[Extent], tuple[Label, ...]]
+"""Gives the labels of a recording once it is open. Picklable: it travels to worker processes."""
+Opener = Callable[[Path], "mne.io.BaseRaw"]
+"""Reads a file that no reader knows (a table, MATLAB variables), in volts. Picklable, as a labeller is.
+
+What it has to say about the reading stands in ``info["description"]`` and becomes a note of the recording."""
+
+
+def terms(licence: str, citation: str) -> str:
+    """What the row of a recording says about its terms: licence and citation."""
+    return "; ".join(part for part in (licence, citation) if part)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A recording as the layout of its corpus knows it."""
+
+    path: Path
+    corpus: str
+    subject: str
+    """Id within the corpus."""
+    labels: Labeller | tuple[Label, ...]
+    licence: str
+    mains: float | None
+    """Mains frequency in Hz where the recording was made; None: to be detected."""
+    channels: Mapping[str, str] | None = None
+    """The file's channel names → electrodes, where they cannot be understood or not all are meant."""
+    unit: str | None = None
+    """Unit of the file's numbers where the file does not tell the truth; the user's word goes first."""
+    unknown: str | None = None
+    """Policy for unknown electrodes where the corpus is known to have some; the user's, unless it is ``error``."""
+    open: Opener | None = None
+    """How to read the file where no reader knows the format."""
+    data_format: str | None = None
+    """``int16`` or ``int32`` for Neuroscan files of which the corpus is known to have one."""
+
+    def open_recording(
+        self, *, unknown: str = "error", unit: str | None = None, truncated: str = "refuse", check: bool = True
+    ) -> Recording:
+        """Open the recording as its layout says it must be.
+
+        Parameters
+        ----------
+        unknown, unit, truncated, check
+            As in ``neurolm.recording.recording.open_recording``. ``error`` and None leave the choice to the layout.
+
+        Raises
+        ------
+        RecordingError
+            If the file cannot be read or is no EEG.
+        ConfigError
+            If a unit is given for a format that the layout itself reads: it knows the unit.
+        """
+        source: Path | mne.io.BaseRaw = self.path
+        said: tuple[str, ...] = ()
+        if self.open is not None:
+            if unit not in (None, AUTO):
+                raise ConfigError(f"unit is {unit!r}, but the layout of {self.corpus} knows the unit; leave unit out")
+            unit = None
+            source = self.open(self.path)
+            source.filenames = [self.path]  # messages name the file
+            said = (source.info["description"],) if source.info["description"] else ()
+        recording = open_recording(
+            source,
+            unknown=self.unknown if self.unknown is not None and unknown == "error" else unknown,
+            unit=unit if unit is not None else self.unit,
+            channels=self.channels,
+            check=check,
+            data_format=self.data_format,
+            truncated=truncated,
+        )
+        return replace(recording, notes=(*said, *recording.notes))
+
+    def labelled(self, extent: Extent) -> tuple[Label, ...]:
+        """Return the recording's labels."""
+        return self.labels(extent) if callable(self.labels) else self.labels

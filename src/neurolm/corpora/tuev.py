@@ -1,0 +1,119 @@
+"""TUEV: the TUH EEG Events Corpus: which of six types is an event?
+
+``edf/train/aaaaaaar/aaaaaaar_00000001.edf`` and ``edf/eval/000/bckg_000_a_.edf``, each with a ``.rec`` beside it: lines
+``channel,start,stop,class``, one second each. As in the paper (and before it in LaBraM and BIOT) every line is a
+sample: the second, two seconds before and two after, of all 23 channels. An event seen on several channels is therefore
+several samples of the same signal, now and then with different classes. At the ends of a recording the official
+preparation goes on at its other end; here the five seconds are moved inside. ``eval`` is the test set.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from neurolm.core.errors import ConfigError, StoreError
+from neurolm.corpora import tuh
+from neurolm.corpora.source import Source, terms
+from neurolm.store.store import Label
+
+NAME = "tuev"
+TITLE = "TUH EEG Events Corpus (TUEV), 518 recordings of 370 patients"
+TASK = "tuev"
+LICENCE = tuh.LICENCE
+CITATION = (
+    "Harati et al. 2015, Improved EEG event classification using differential energy, IEEE SPMB, "
+    f"doi:10.1109/SPMB.2015.7405421; {tuh.CITATION}"
+)
+URL = tuh.URL
+HOURS = None
+MAINS = tuh.MAINS
+COUNTS = {"all": 112_491}
+CLASSES = {
+    1: "spike and slow wave",
+    2: "generalized periodic epileptiform discharge",
+    3: "periodic lateralized epileptiform discharge",
+    4: "eye movement",
+    5: "artifact",
+    6: "background",
+}
+"""Labels by their numbers in ``.rec`` files: spsw, gped, pled, eyem, artf, bckg."""
+AROUND = 2.0
+"""Seconds before and after the event."""
+EVENT = 1.0
+"""Seconds of an event."""
+_TRAIN = re.compile(r"(?P<subject>[a-z]{8}|\d{8})_\d+\.edf")
+_EVAL = re.compile(r"[a-z]{4}_(?P<subject>\d{3})_.*\.edf")
+
+
+def recognise(root: Path) -> bool:
+    """Whether a folder has TUEV's tree."""
+    edf = tuh.edf_folder(root)
+    return any(
+        pattern.fullmatch(path.name)
+        for part, pattern in (("train", _TRAIN), ("eval", _EVAL))
+        for path in (edf / part).glob("*/*.edf")
+    )
+
+
+def sources(root: Path) -> list[Source]:
+    """List TUEV's recordings and read their events.
+
+    Raises
+    ------
+    StoreError
+        If ``train`` or ``eval`` is missing or empty, or a recording has no ``.rec`` file.
+    ConfigError
+        If a ``.rec`` file is not valid (the message names the line), a recording's name does not fit its folder, or a
+        subject is in ``train`` and ``eval``.
+    """
+    found = []
+    for split, folder in tuh.parts(root, TITLE).items():
+        paths = tuh.recordings(folder)
+        if not paths:
+            raise StoreError(f"{folder}: no EDF files in its folders of subjects; copy the corpus again from {URL}")
+        found += [(path, _subject(path, _TRAIN if split is None else _EVAL), split) for path in paths]
+    tuh.apart(found)
+    licence = terms(LICENCE, CITATION)
+    return [
+        Source(path, NAME, subject, _events(path, split), licence, MAINS, channels=tuh.CHANNELS)
+        for path, subject, split in sorted(found, key=lambda entry: entry[0])
+    ]
+
+
+def _subject(path: Path, pattern: re.Pattern[str]) -> str:
+    match = pattern.fullmatch(path.name)
+    if match is None or match["subject"] != path.parent.name:
+        raise ConfigError(
+            f"{path}: the name of the recording must hold the subject that its folder is named after "
+            "(train/aaaaaaar/aaaaaaar_00000001.edf, eval/000/bckg_000_a_.edf); restore the tree as it was downloaded"
+        )
+    return match["subject"]
+
+
+def _events(path: Path, split: str | None) -> tuh.Shifted:
+    side, lines = tuh.side_file(path, ".rec", "the events")
+    events = []
+    for number, line in lines:
+        where = f"{side}, line {number}"
+        values = [value.strip() for value in line.split(",")]
+        if len(values) != 4:
+            raise ConfigError(f"{where}: expected channel,start,stop,class, found {line!r}; copy the file again")
+        start, stop = tuh.seconds(where, "start", values[1]), tuh.seconds(where, "stop", values[2])
+        if start >= stop:
+            raise ConfigError(f"{where}: start ({start:g} s) must be before stop ({stop:g} s); copy the file again")
+        label = CLASSES.get(_whole(values[3]))
+        if label is None:
+            known = ", ".join(f"{n} ({name})" for n, name in CLASSES.items())
+            raise ConfigError(f"{where}: unknown class {values[3]!r}, known: {known}; copy the file again")
+        begin = tuh.at_sample((start + stop - EVENT) / 2) - AROUND
+        events.append((start, Label(TASK, label, begin, begin + 2 * AROUND + EVENT, split)))
+    return tuh.Shifted(str(side), tuple(events))
+
+
+def _whole(text: str) -> int:
+    try:
+        value = float(text)
+    except ValueError:
+        return 0
+    return int(value) if value.is_integer() else 0

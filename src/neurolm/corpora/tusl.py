@@ -1,0 +1,82 @@
+"""TUSL: the TUH EEG Slowing Corpus: background, seizure or slowing?
+
+``edf/aaaaaaju/s005_2010/01_tcp_ar/aaaaaaju_s005_t000.edf`` (version 1: ``edf/01_tcp_ar/006/00000675/…``) with a
+``.tse_agg`` beside it: a line with its version, then lines ``start stop label probability`` for stretches of 10 s. The
+paper's 245 samples are those of recordings with all 23 electrodes against the average reference. It splits recordings
+in the order in which the file system lists them, so a subject may train and be tested; here subjects are split.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from neurolm.core.errors import ConfigError, StoreError
+from neurolm.corpora import tuh
+from neurolm.corpora.source import Source, terms
+from neurolm.corpora.tueg import first_version, has_slowing_labels
+from neurolm.store.store import Label
+
+NAME = "tusl"
+TITLE = "TUH EEG Slowing Corpus (TUSL), 112 recordings of 38 patients"
+TASK = "tusl"
+LICENCE = tuh.LICENCE
+CITATION = (
+    "von Weltin et al. 2017, Electroencephalographic slowing: A primary source of error in automatic seizure "
+    f"detection, IEEE SPMB, doi:10.1109/SPMB.2017.8257018; {tuh.CITATION}"
+)
+URL = tuh.URL
+HOURS = 20.6
+MAINS = tuh.MAINS
+COUNTS = {"all": 245}
+LABELS = {"bckg": "background", "seiz": "seizure", "slow": "slowing"}
+_VERSION = "version"
+
+
+def recognise(root: Path) -> bool:
+    """Whether a folder has TUSL's tree, of version 2 or 1."""
+    if any(tuh.folders(subject, tuh.SESSION) for subject in tuh.folders(tuh.edf_folder(root), tuh.SUBJECT)):
+        return True
+    return bool(first_version(root)) and has_slowing_labels(root)
+
+
+def sources(root: Path) -> list[Source]:
+    """List TUSL's recordings and read their labels.
+
+    Raises
+    ------
+    StoreError
+        If there are none, or one has no ``.tse_agg`` file.
+    ConfigError
+        If a ``.tse_agg`` file is not valid; the message names the line.
+    """
+    paths = tuh.recordings(tuh.edf_folder(root))
+    if not paths:
+        raise StoreError(
+            f"{root}: no recordings of TUSL in this folder (edf/aaaaaaju/s005_2010/01_tcp_ar/aaaaaaju_s005_t000.edf); "
+            f"give the folder of one version. Apply for it at {URL}"
+        )
+    licence = terms(LICENCE, CITATION)
+    return [
+        Source(path, NAME, tuh.subject_of(path), _stretches(path), licence, MAINS, channels=tuh.CHANNELS)
+        for path in paths
+    ]
+
+
+def _stretches(path: Path) -> tuh.Shifted:
+    side, lines = tuh.side_file(path, ".tse_agg", "the labels")
+    if not lines or not lines[0][1].startswith(_VERSION):
+        found = repr(lines[0][1]) if lines else "nothing"
+        raise ConfigError(f"{side}, line 1: expected 'version = tse_v1.0.0', found {found}; copy the file again")
+    events = []
+    for number, line in lines[1:]:
+        where = f"{side}, line {number}"
+        values = line.split()
+        if len(values) != 4:
+            raise ConfigError(f"{where}: expected 'start stop label probability', found {line!r}; copy the file again")
+        start, stop = tuh.seconds(where, "start", values[0]), tuh.seconds(where, "stop", values[1])
+        if start >= stop:
+            raise ConfigError(f"{where}: start ({start:g} s) must be before stop ({stop:g} s); copy the file again")
+        if values[2] not in LABELS:
+            raise ConfigError(f"{where}: unknown label {values[2]!r}, known: {', '.join(LABELS)}; copy the file again")
+        events.append((start, Label(TASK, LABELS[values[2]], tuh.at_sample(start), tuh.at_sample(stop))))
+    return tuh.Shifted(str(side), tuple(events))

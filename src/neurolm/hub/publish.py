@@ -1,0 +1,159 @@
+"""Checkpoints to and from folders and the Hugging Face hub, with a model card written from the run.
+
+No pickle is written or read: a repository holds JSON, safetensors and Markdown.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+
+from neurolm.ask.calibration import Calibration
+from neurolm.ask.novelty import Ranges
+from neurolm.batches.text import TOKENIZER_FILE, TextTokenizer
+from neurolm.checkpoint import CONFIG, WEIGHTS, Card, save_checkpoint
+from neurolm.core.config import STAGES, to_json
+from neurolm.core.errors import CheckpointError
+from neurolm.core.files import write_text
+from neurolm.evaluation.results import RESULTS, Evaluation, load_evaluation, without_people
+from neurolm.hub.model_card import FILE, model_card
+from neurolm.model.neurolm import NeuroLM
+
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+_BESIDE = (Calibration.FILE, Ranges.FILE)
+"""Files that a checkpoint may have or not."""
+_FILES = [CONFIG, WEIGHTS, TOKENIZER_FILE, FILE, RESULTS, *_BESIDE]
+
+
+def find_checkpoint(source: str | Path) -> Path:
+    """Return the folder of an instruction-tuned checkpoint.
+
+    Parameters
+    ----------
+    source
+        That folder, that of its run, or the id of a repository on the Hugging Face hub (``organisation/name``), which
+        is downloaded.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none.
+    """
+    path = Path(source)
+    if not path.is_dir():
+        path = _download(str(source))
+    if (path / CONFIG).is_file():
+        return path
+    if not (path / "instruct" / CONFIG).is_file():
+        stages = [stage for stage in STAGES if (path / stage / CONFIG).is_file()]
+        raise CheckpointError(
+            f"{path}: no instruction-tuned model here (finished stages: {', '.join(stages) or 'none'}); "
+            "finish the run with `neurolm train instruct`"
+        )
+    return path / "instruct"
+
+
+def find_evaluation(folder: Path | None, card: Card) -> Evaluation | None:
+    """Return the figures of a checkpoint on the test subjects, if it was evaluated.
+
+    They lie beside its files, or in the folder of its run.
+    """
+    if folder is None:
+        return None
+    places = [folder, folder.parent] if folder.name == "instruct" else [folder]
+    for place in places:
+        if (place / RESULTS).is_file():
+            found = load_evaluation(place / RESULTS)
+            same = (found.recipe, found.seed) == (card.run.recipe, card.run.instruct.seed)
+            return found if same else None
+    return None
+
+
+def save(
+    folder: Path,
+    module: NeuroLM,
+    card: Card,
+    text: TextTokenizer,
+    evaluation: Evaluation | None = None,
+    *,
+    beside: Path | None = None,
+) -> Path:
+    """Write a checkpoint folder with its model card and, where it was evaluated, its figures without the answers.
+
+    Parameters
+    ----------
+    beside
+        Folder whose calibration and training range belong to the weights; copied where they are there.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"{folder}: a file, not a folder; choose another")
+
+    kept = {} if beside is None else {n: (beside / n).read_bytes() for n in _BESIDE if (beside / n).is_file()}
+
+    def extra(temporary: Path) -> None:
+        for name, content in kept.items():
+            (temporary / name).write_bytes(content)
+        write_text(temporary / FILE, model_card(card, evaluation=evaluation))
+        if evaluation is not None:
+            write_text(temporary / RESULTS, to_json(without_people(evaluation)))
+
+    save_checkpoint(folder, card, module.state_dict(), text, extra=extra)
+    return folder
+
+
+def push(
+    repository: str,
+    module: NeuroLM,
+    card: Card,
+    text: TextTokenizer,
+    evaluation: Evaluation | None = None,
+    *,
+    private: bool = True,
+    beside: Path | None = None,
+) -> str:
+    """Upload a checkpoint with its model card to the Hugging Face hub, and return the address.
+
+    Raises
+    ------
+    CheckpointError
+        If the id is no id, or the hub does not take it.
+    """
+    if not HUB_ID.fullmatch(repository):
+        raise CheckpointError(f"{repository}: not an id on the Hugging Face hub; give organisation/name")
+    from huggingface_hub import HfApi
+
+    with tempfile.TemporaryDirectory() as folder:
+        save(Path(folder), module, card, text, evaluation, beside=beside)
+        try:
+            hub = HfApi()
+            hub.create_repo(repository, private=private, exist_ok=True)
+            done = hub.upload_folder(
+                repo_id=repository, folder_path=folder, commit_message=f"neurolm {card.version}, {card.stage}"
+            )
+        except Exception as error:  # the hub's client raises errors of several libraries, depending on its version
+            raise CheckpointError(
+                f"{repository}: the Hugging Face hub did not take it ({type(error).__name__}: {_first_line(error)}); "
+                "log in with `hf auth login`, and check that you may write there"
+            ) from error
+    return str(done)
+
+
+def _download(source: str) -> Path:
+    known = f"{source}: no such folder; give the folder of a run (`neurolm demo` makes runs/demo)"
+    if not HUB_ID.fullmatch(source) or Path(source).parent.is_dir():
+        raise CheckpointError(known)
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(source, allow_patterns=_FILES))
+    except Exception as error:  # as above
+        raise CheckpointError(
+            f"{known}, or check the id and the network: the Hugging Face hub did not give it "
+            f"({type(error).__name__}: {_first_line(error)})"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]

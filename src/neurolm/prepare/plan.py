@@ -1,0 +1,317 @@
+"""What preparing a corpus will take, measured on a few of its files: ``neurolm plan CORPUS… [--hours 25000]``.
+
+The sources are dealt into strata of equal bytes, from small files to large ones; one file of each, drawn by the seed,
+and the largest of all are prepared in a temporary folder as ``neurolm prepare`` does it. Every stratum counts like its
+file, byte by byte; the range comes from drawing strata again with replacement (bootstrap).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from neurolm.core.errors import ConfigError, StoreError
+from neurolm.core.montage import RATE
+from neurolm.core.workers import THREAD_VARIABLES
+from neurolm.corpora import AUTO, CORPORA, Source, layout
+from neurolm.prepare.ledger import FileStates, Settings
+from neurolm.prepare.staging import Bad, Task, stage
+from neurolm.store.shards import LARGEST, SHARD_BYTES
+
+SAMPLED = 6
+"""Files measured, besides the largest."""
+DRAWS = 1000
+"""Of the bootstrap; the range holds all but a tenth of them."""
+SIMULATED = "simulated"
+"""Folder of the recordings that stand for a corpus of which nothing is there..."""
+SIMULATED_SECONDS = (300, 900, 1800)
+"""... and their lengths."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """An estimate, and the range in which nine of ten redrawn samples put it."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def times(self, factor: float) -> Range:
+        """The range of a multiple."""
+        return Range(self.estimate * factor, self.low * factor, self.high * factor)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What preparing a file took."""
+
+    source: str
+    bytes: int
+    """Of the source, side files included."""
+    hours: float
+    """Of EEG."""
+    channels: int
+    stored: int
+    """Bytes in the store."""
+    cpu_seconds: float
+    peak_memory: int
+    """Bytes that the process had held at most by then; files are measured from small to large."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What preparing takes."""
+
+    recordings: int
+    """Found; 0 where only hours were given."""
+    source_bytes: Range
+    hours: Range
+    """Of EEG."""
+    store_bytes: Range
+    core_hours: Range
+    """Of one core's work, without waiting for the disk."""
+    peak_memory: int
+    """Bytes that a worker held at most, with the largest file of all among the measured ones."""
+    staging_bytes: int
+    """More that the store's disk needs while it is being prepared, at most."""
+    cores: int
+    """Workers for which ``wall_hours`` and ``read_rate`` are."""
+    measured: tuple[Measured, ...]
+    failed: tuple[str, ...]
+    """Reasons why sampled files cannot be prepared; what they stand for is left out of the sums."""
+
+    @property
+    def wall_hours(self) -> float:
+        """Time on ``cores`` cores, where the disk keeps up."""
+        return self.core_hours.estimate / self.cores
+
+    @property
+    def read_rate(self) -> float:
+        """Bytes per second that the sources' disk has to deliver for that."""
+        return self.source_bytes.estimate / max(self.wall_hours * 3600, 1e-9)
+
+
+def plan(
+    data: Sequence[Path | str] = (),
+    *,
+    hours: float | None = None,
+    corpus: str = AUTO,
+    unknown: str = "error",
+    unit: str | None = None,
+    mains: float | None = None,
+    jobs: int = 0,
+    samples: int = SAMPLED,
+    seed: int = 0,
+    channels: int = 23,
+    rate: int = 256,
+) -> Plan:
+    """Estimate what preparing corpora takes.
+
+    Parameters
+    ----------
+    data
+        Folders of recordings. None: simulated recordings stand for them, and ``hours`` is needed.
+    hours
+        Of EEG to plan for, were there more of the same kind; by default what the folders hold.
+    corpus, unknown, unit, mains
+        As for `neurolm.prepare.prepare.prepare`.
+    jobs
+        Worker processes to plan for; 0: as many as there are cores.
+    samples, seed
+        How many files to measure, and what draws them.
+    channels, rate
+        Of the simulated recordings.
+
+    Raises
+    ------
+    StoreError
+        If a folder holds no recordings, or none of those measured can be prepared.
+    ConfigError
+        If an argument is not valid.
+    """
+    if not data and hours is None:
+        raise ConfigError("nothing to plan for: give folders of recordings, or hours of EEG (hours=)")
+    if hours is not None and not 0 < hours < float("inf"):
+        raise ConfigError(f"hours must be a number above 0, not {hours}")
+    if samples < 1 or jobs < 0:
+        raise ConfigError(f"samples ({samples}) must be 1 or more, and jobs ({jobs}) 0 or more")
+    with tempfile.TemporaryDirectory(prefix="neurolm-plan-") as folder:
+        out = Path(folder) / "store"
+        if data:
+            tasks = [
+                task for path in data for task in _tasks(Path(path), out, corpus, Settings("", unknown, unit, mains))
+            ]
+        else:
+            simulated = _simulate(Path(folder) / SIMULATED, channels=channels, rate=rate)
+            tasks = list(_tasks(simulated, out, "folder", Settings("", unknown, unit, 50.0)))
+        strata = _strata(tasks, samples, np.random.default_rng(seed))
+        largest = max(tasks, key=lambda task: task.size)
+        measured, failed = _measure([*(task for task, _ in strata), largest])
+    if not measured:
+        raise StoreError(f"nothing that was measured can be prepared: {'; '.join(failed[:3])}")
+    sums = _extrapolate([(measured[t.relative], size) for t, size in strata if t.relative in measured], seed)
+    factor = 1.0 if hours is None else hours / sums["hours"].estimate
+    scaled = {name: value.times(factor) for name, value in sums.items()}
+    return Plan(
+        recordings=len(tasks) if data else 0,
+        source_bytes=scaled["bytes"],
+        hours=scaled["hours"] if hours is None else Range(hours, hours, hours),
+        store_bytes=scaled["stored"],
+        core_hours=scaled["cpu_seconds"].times(1 / 3600),
+        peak_memory=max(one.peak_memory for one in measured.values()),
+        staging_bytes=int(
+            min(scaled["stored"].high, LARGEST * SHARD_BYTES * _ratio(scaled["stored"], scaled["bytes"]))
+        ),
+        cores=jobs or _cores(),
+        measured=tuple(measured.values()),
+        failed=tuple(failed),
+    )
+
+
+def _tasks(data: Path, out: Path, corpus: str, settings: Settings) -> Iterator[Task]:
+    if not data.is_dir():
+        what = "is a file; give the folder that holds it" if data.exists() else "no such folder"
+        raise StoreError(f"{data}: {what}")
+    name = layout(data, corpus)
+    settings = Settings(name, settings.unknown, settings.unit, settings.mains)
+    states = FileStates()
+    for source in CORPORA[name](data):
+        yield _task(source, data, out, settings, states)
+
+
+def _task(source: Source, data: Path, out: Path, settings: Settings, states: FileStates) -> Task:
+    relative = source.path.relative_to(data).as_posix()
+    mains = source.mains if settings.mains is None else settings.mains
+    recording = f"{source.corpus}/{relative}"
+    shown = str(Path(SIMULATED, relative) if data.name == SIMULATED and data.parent == out.parent else data / relative)
+    return Task(source, recording, shown, out, states.of(source.path), settings, mains)
+
+
+def _strata(tasks: Sequence[Task], count: int, rng: np.random.Generator) -> list[tuple[Task, float]]:
+    """One file of each stratum, and the stratum's bytes."""
+    ordered = sorted(tasks, key=lambda task: (task.size, task.recording))
+    ends = np.cumsum([task.size for task in ordered], dtype=np.float64)
+    total = float(ends[-1])
+    if total == 0:
+        raise StoreError("all recordings are empty; copy or download them again")
+    middles = ends - np.array([task.size for task in ordered]) / 2
+    places = np.minimum((middles / total * count).astype(int), count - 1)
+    drawn = []
+    for place in np.unique(places):
+        inside = np.flatnonzero(places == place)
+        of = ordered[int(rng.choice(inside))]
+        drawn.append((of, float(sum(ordered[index].size for index in inside))))
+    return drawn
+
+
+def _measure(tasks: Sequence[Task]) -> tuple[dict[str, Measured], list[str]]:
+    """Prepare files one by one, from small to large, in a process of their own, of which the memory is known."""
+    ordered = sorted({task.relative: task for task in tasks}.values(), key=lambda task: task.size)
+    measured: dict[str, Measured] = {}
+    failed: list[str] = []
+    while ordered:
+        with ProcessPoolExecutor(
+            1, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_process
+        ) as process:
+            try:
+                process.submit(_one, ordered[0]).result()  # the first one pays for what is loaded only once
+                while ordered:
+                    result = process.submit(_one, ordered[0]).result()
+                    task = ordered.pop(0)
+                    if isinstance(result, Measured):
+                        measured[task.relative] = result
+                    else:
+                        failed.append(result)
+            except BrokenProcessPool:
+                failed.append(f"{ordered.pop(0).relative}: reading it crashed the reader")
+    return measured, failed
+
+
+def _prepare_process() -> None:
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # as workers of prepare have it
+
+
+def _one(task: Task) -> Measured | str:
+    """Prepare one file, as prepare does; returns why not where it cannot."""
+    before = time.process_time()
+    state = stage(task)
+    taken = time.process_time() - before
+    shutil.rmtree(task.out, ignore_errors=True)  # the temporary folder may be small
+    if isinstance(state, Bad):
+        return state.reason if state.reason.startswith(task.relative) else f"{task.relative}: {state.reason}"
+    row = state.row
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Measured(
+        source=task.relative,
+        bytes=task.size,
+        hours=row.seconds / 3600,
+        channels=len(row.channels),
+        stored=row.size + len(row.line()) + len(state.line()),
+        cpu_seconds=taken,
+        peak_memory=peak if sys.platform == "darwin" else peak * 1024,
+    )
+
+
+def _extrapolate(strata: Sequence[tuple[Measured, float]], seed: int) -> dict[str, Range]:
+    """Sums over the corpus of everything that was measured: a stratum is so many times its file."""
+    weights = np.array([size / one.bytes for one, size in strata])
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(len(strata), size=(DRAWS, len(strata)))
+    all_bytes = sum(size for _, size in strata)
+    sums = {}
+    for name in ("bytes", "hours", "stored", "cpu_seconds"):
+        values = weights * np.array([getattr(one, name) for one, _ in strata])
+        sizes = np.array([size for _, size in strata])
+        redrawn = values[drawn].sum(axis=1) * all_bytes / sizes[drawn].sum(axis=1)
+        low, high = np.quantile(redrawn, [0.05, 0.95])
+        sums[name] = Range(float(values.sum()), float(low), float(high))
+    return sums
+
+
+def _ratio(one: Range, other: Range) -> float:
+    return one.estimate / other.estimate
+
+
+def _simulate(folder: Path, *, channels: int, rate: int) -> Path:
+    """Write recordings that stand for a corpus: noise with the spectrum of EEG, as EDF."""
+    from edfio import Edf, EdfSignal
+
+    from neurolm.core.montage import ELECTRODES
+
+    if not 1 <= channels <= len(ELECTRODES) or rate < RATE // 2:
+        raise ConfigError(
+            f"channels ({channels}) must be 1 to {len(ELECTRODES)}, and rate ({rate}) {RATE // 2} or more"
+        )
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    for seconds in SIMULATED_SECONDS:
+        samples = seconds * rate
+        spectrum = np.fft.rfft(rng.standard_normal((channels, samples)), axis=1)
+        spectrum /= np.sqrt(np.maximum(np.fft.rfftfreq(samples, 1 / rate), 0.1))
+        signal = np.fft.irfft(spectrum, samples, axis=1)
+        signal *= 20 / signal.std()
+        Edf(
+            [
+                EdfSignal(
+                    one.clip(-3276, 3276), rate, label=name, physical_dimension="uV", physical_range=(-3276.8, 3276.7)
+                )
+                for name, one in zip(ELECTRODES, signal, strict=False)
+            ]
+        ).write(folder / f"{seconds}.edf")
+    return folder
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

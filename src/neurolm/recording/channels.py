@@ -1,0 +1,58 @@
+"""What a reader hands over: the channels as the file names them, and their signal, ready to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from neurolm.recording.formats.edf_signal import Samples
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A channel as the file describes it."""
+
+    name: str
+    kind: str
+    """What the file says it is, in the words of ``montage.kind``; ``eeg`` where the format cannot say."""
+    unit: str | None
+    """Unit of the file's numbers: a key of ``edf.MICROVOLTS``, ``edf.UNSTATED``, or None for one that is no voltage."""
+    rate: float
+    """Samples per second."""
+    position: tuple[float, float, float] | None = None
+    """x, y, z in metres in head coordinates, where the file has them."""
+    bad: bool = False
+    """Whether the file marks it as bad."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Some of a file's channels, ready to be read."""
+
+    rate: float
+    """Samples per second."""
+    samples: int
+    """Samples of each channel."""
+    volts: tuple[float, ...]
+    """What ``read`` makes of one unit of the file's own number, for each channel that was asked for."""
+    marks: tuple[tuple[float, float, str], ...]
+    """Annotations: seconds from the first sample, seconds, text."""
+    read: Callable[[int, int], np.ndarray]
+    """First and last sample (exclusive) → float64 of shape (channels that were asked for, samples)."""
+    direct: Samples | None = None
+    """The file's whole numbers of the same channels, where they can be had without MNE."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """An opened file: its channels, and how to get at their signal."""
+
+    path: Path | None
+    channels: tuple[Channel, ...]
+    load: Callable[[Sequence[int]], Signal]
+    """Indices of channels → their signal; all of one rate."""
+    notes: list[str] = field(default_factory=list)
+    """What the reader said."""

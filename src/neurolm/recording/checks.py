@@ -1,0 +1,287 @@
+"""Is this EEG? Checks of a recording's signal on a bounded part of it, so that opening a day of EEG stays cheap.
+
+``look`` measures and never complains; ``examine`` says what must be refused, and with which remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from neurolm.core.errors import RecordingError
+from neurolm.recording.formats.edf import MICROVOLTS
+
+PLAUSIBLE = (0.5, 500.0)
+"""Microvolts between which the robust standard deviation of scalp EEG lies; beyond, the unit is almost always wrong."""
+ODD = f"amplitude outside {PLAUSIBLE[0]:g}–{PLAUSIBLE[1]:g} µV"
+"""How the note about single channels with an odd amplitude begins."""
+BLOCKS = 6
+"""Number of blocks looked at, evenly spread over the recording."""
+BLOCK_SECONDS = 10.0
+"""Seconds in a block."""
+SLOW = 150.0
+"""Samples per second below which the model's band (75 Hz) is not all there."""
+CLIPPED = 0.01
+"""Share of a channel's samples at its own limit above which it is said to be clipped."""
+USELESS = 0.5
+"""Share above which a clipped channel is as useless as a flat one."""
+_NORMAL = 0.6745  # the median absolute deviation of a normal distribution of standard deviation 1
+_ENOUGH_RATE = 250.0  # samples per second kept for the amplitude: noise far above the band says nothing about EEG
+_RUN = 3  # samples in a row at the limit: EEG touches its largest value once, an amplifier stays there
+_STEPS = 16  # different values, below which a channel says too little to tell clipping from coarse digits
+_FEW_VALUES = 8  # different values of a trigger channel
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was measured, for each channel."""
+
+    samples: int
+    """Samples of each channel that were looked at."""
+    missing: np.ndarray
+    """int of shape (channels,): values that are no numbers."""
+    flat: np.ndarray
+    """bool: constant wherever it was looked at."""
+    clipped: np.ndarray
+    """float: share of the samples that stay at the channel's largest or smallest value."""
+    values: np.ndarray
+    """int: different values in the first block, up to ``_STEPS``."""
+    amplitude: np.ndarray
+    """float: robust standard deviation in µV."""
+
+    @property
+    def typical(self) -> float:
+        """Median amplitude of the channels that are not flat, in µV; NaN where all are."""
+        return float(np.median(self.amplitude[~self.flat])) if not self.flat.all() else float("nan")
+
+    def scaled(self, unit: str, other: str | None) -> Look:
+        """What would have been measured with the numbers taken as another unit; None is the same one."""
+        factor = MICROVOLTS[other] / MICROVOLTS[unit] if other is not None and other != unit else 1.0
+        return replace(self, amplitude=self.amplitude * factor)
+
+    @property
+    def unusable(self) -> dict[int, str]:
+        """Index → why, for channels that carry no signal."""
+        found = {int(i): "flat" for i in np.flatnonzero(self.flat)}
+        return found | {
+            int(i): f"saturated ({self.clipped[i]:.0%} at its limits)"
+            for i in np.flatnonzero(~self.flat & (self.clipped >= USELESS))
+        }
+
+
+def blocks(samples: int, rate: float) -> list[tuple[int, int]]:
+    """Return the (start, stop) samples of the blocks to look at: the whole recording if it is short."""
+    length = max(1, round(BLOCK_SECONDS * rate))
+    if samples <= BLOCKS * length:
+        starts = list(range(0, samples, length))
+    else:
+        starts = [round(i * (samples - length) / (BLOCKS - 1)) for i in range(BLOCKS)]
+    return [(start, min(start + length, samples)) for start in starts]
+
+
+def look(parts: Iterable[np.ndarray], rate: float) -> Look:
+    """Measure blocks of a recording.
+
+    Parameters
+    ----------
+    parts
+        Arrays of shape (channels, samples), µV; taken one after the other, at least one.
+    rate
+        Samples per second.
+    """
+    spreads, lows, highs, missing, samples = [], [], [], [], 0
+    values: list[list[int]] = []
+    at_low, at_high = [], []
+    for part in parts:
+        bad = ~np.isfinite(part)
+        missing.append(bad.sum(axis=1))
+        part = np.where(bad, 0.0, part) if bad.any() else part
+        samples += part.shape[1]
+        lows.append(part.min(axis=1))
+        highs.append(part.max(axis=1))
+        at_low.append(_staying(part, lows[-1]))
+        at_high.append(_staying(part, highs[-1]))
+        spreads.append(_robust_deviation(part, rate))
+        if not values:
+            values.append([min(_STEPS, len(np.unique(channel))) for channel in part])
+    low, high = np.min(lows, axis=0), np.max(highs, axis=0)
+    # A block counts only where its limit is the limit of them all.
+    stuck = (np.array(at_low) * (lows == low)).sum(axis=0) + (np.array(at_high) * (highs == high)).sum(axis=0)
+    coarse = (np.array(values[0]) > 2) & (np.array(values[0]) < _STEPS)
+    return Look(
+        samples=samples,
+        missing=np.sum(missing, axis=0),
+        flat=low == high,
+        clipped=np.where((low == high) | coarse, 0.0, stuck / max(samples, 1)),
+        values=np.array(values[0]),
+        amplitude=np.median(spreads, axis=0),
+    )
+
+
+def examine(found: Look, *, source: str, channels: Sequence[str], rate: float, unit: str, given: bool) -> list[str]:
+    """Refuse what cannot be EEG; returns notes about what is odd.
+
+    Parameters
+    ----------
+    found
+        What ``look`` measured.
+    source
+        The recording, for messages.
+    channels
+        Names of the channels, for messages.
+    rate
+        Samples per second.
+    unit
+        Unit that the file's numbers were taken to have: a key of ``MICROVOLTS``, or several joined with ``/``.
+    given
+        Whether the user stated the unit.
+
+    Raises
+    ------
+    RecordingError
+        For values that are not numbers, channels that are all flat, and amplitudes that cannot be EEG.
+    """
+    if wrong := refusals(found, channels=channels, unit=unit, given=given):
+        raise RecordingError(f"{source}: {wrong[0]}")
+    return oddities(found, channels, rate)
+
+
+def refusals(found: Look, *, channels: Sequence[str], unit: str, given: bool) -> list[str]:
+    """Every reason why a signal cannot be EEG as it is, with its remedy; parameters as of ``examine``."""
+    wrong = []
+    if found.missing.any():
+        bad = [f"{name} ({count:,})" for name, count in zip(channels, found.missing, strict=True) if count]
+        wrong.append(
+            f"values that are not numbers (NaN or infinite) among {found.samples:,} samples of {', '.join(bad)}; "
+            f"repair or cut them out, or name the channels to read without them (channels=)"
+        )
+    if found.flat.all():
+        wrong.append(f"all {len(channels)} channels are flat: nothing was recorded, or it was erased")
+    elif not plausible(found.typical):
+        wrong.append(_implausible(found.typical, unit, given))
+    return wrong
+
+
+def useless(unusable: Mapping[str, str]) -> str:
+    """Why a recording with flat and saturated channels is refused, and what can be done.
+
+    Parameters
+    ----------
+    unusable
+        Electrode → why, as in ``Look.unusable``; at least one.
+    """
+    flat = ", ".join(name for name, why in unusable.items() if why == "flat")
+    saturated = ", ".join(f"{name}: {why}" for name, why in unusable.items() if why != "flat")
+    found = "; ".join(part for part in (flat and f"flat channels: {flat}", saturated) if part)
+    return (
+        f"{found}; name the others (channels=), choose unknown='drop' or 'nearest', which leave them out, or "
+        f"'interpolate', which computes them from the others"
+    )
+
+
+def oddities(found: Look, channels: Sequence[str], rate: float) -> list[str]:
+    """What is odd about a signal without being wrong for certain, as notes."""
+    odd = [
+        f"{name} ({readable(value)} µV)"
+        for name, value, is_flat in zip(channels, found.amplitude, found.flat, strict=True)
+        if not is_flat and not plausible(value)
+    ]
+    notes = [f"{ODD}: {', '.join(odd)}"] if odd else []
+    clipped = [
+        f"{name} ({share:.0%} of its samples)"
+        for name, share in zip(channels, found.clipped, strict=True)
+        if CLIPPED <= share < USELESS
+    ]
+    if clipped:
+        notes.append(f"clipped, or held at one value, at its own limits: {', '.join(clipped)}")
+    steps = [
+        f"{name} ({count} values)"
+        for name, count, is_flat in zip(channels, found.values, found.flat, strict=True)
+        if not is_flat and count <= _FEW_VALUES
+    ]
+    if steps:
+        notes.append(f"few different values, as a trigger channel or a coarse export has: {', '.join(steps)}")
+    if rate < SLOW:
+        notes.append(
+            f"sampled at {rate:g} Hz, below {SLOW:g}: the band ends below {rate / 2:g} Hz, the model was made for 75; "
+            f"use the original recording if this is a reduced copy"
+        )
+    return notes
+
+
+def fitting_unit(typical: float, unit: str) -> str | None:
+    """Return the unit that brings an amplitude to that of EEG, None if there is none.
+
+    Parameters
+    ----------
+    typical
+        Amplitude in µV with the numbers taken as ``unit``.
+    unit
+        A key of ``MICROVOLTS``; several joined with ``/`` fit only as they are.
+    """
+    if plausible(typical):
+        return unit
+    if unit not in MICROVOLTS:
+        return None
+    worth = {name: typical * factor / MICROVOLTS[unit] for name, factor in MICROVOLTS.items()}
+    return next((name for name, value in worth.items() if plausible(value)), None)
+
+
+def plausible(amplitude: float) -> bool:
+    """Whether scalp EEG can have this robust standard deviation, in µV."""
+    return bool(PLAUSIBLE[0] <= amplitude <= PLAUSIBLE[1])
+
+
+def _staying(part: np.ndarray, limit: np.ndarray) -> np.ndarray:
+    """Samples of each channel that lie at a limit in runs."""
+    at = part == limit[:, None]
+    if part.shape[1] < _RUN:
+        return np.zeros(len(part), int)
+    run = at[:, 2:] & at[:, 1:-1] & at[:, :-2]  # _RUN in a row, counted by their last
+    inside = np.zeros_like(at)
+    for shift in range(_RUN):
+        inside[:, shift : shift + run.shape[1]] |= run
+    return inside.sum(axis=1)
+
+
+def _robust_deviation(part: np.ndarray, rate: float) -> np.ndarray:
+    """Standard deviation of each channel from the median absolute deviation, without drift and high frequencies.
+
+    Drift is a line over the block: direct-coupled amplifiers (BioSemi) put EEG on millivolts that wander.
+    """
+    step = max(1, int(rate / _ENOUGH_RATE))
+    usable = part.shape[1] // step * step
+    if not usable:
+        return np.zeros(len(part))
+    thin = part[:, :usable].reshape(len(part), -1, step).mean(axis=2)
+    time = np.arange(thin.shape[1]) - (thin.shape[1] - 1) / 2
+    thin = thin - thin.mean(axis=1, keepdims=True)
+    if len(time) > 1:
+        thin = thin - np.outer(thin @ time / (time @ time), time)
+    return np.median(np.abs(thin - np.median(thin, axis=1, keepdims=True)), axis=1) / _NORMAL
+
+
+def _implausible(typical: float, unit: str, given: bool) -> str:
+    who = f"with unit={unit!r}" if given else f"with its numbers taken as {unit}"
+    found = (
+        f"{who}, the typical amplitude (robust standard deviation) is {readable(typical)} µV; scalp EEG lies between "
+        f"{PLAUSIBLE[0]:g} and {PLAUSIBLE[1]:g} µV"
+    )
+    fits = fitting_unit(typical, unit)
+    if fits is None:
+        return (
+            f"{found}, and no other unit would bring it there: this is no scalp EEG, or nothing was connected "
+            f"(check=False opens it all the same)"
+        )
+    worth = typical * MICROVOLTS[fits] / MICROVOLTS[unit]
+    return (
+        f"{found}. If the numbers in the file are really {fits}, open it with unit={fits!r} ({worth:.3g} µV), or leave "
+        f"the choice to unit='auto'"
+    )
+
+
+def readable(value: float) -> str:
+    """Write microvolts with as many digits as mean something."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

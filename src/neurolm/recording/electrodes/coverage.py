@@ -1,0 +1,69 @@
+"""How each channel of a file was understood, and which electrodes came of it: rows, and a table to print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from neurolm.recording.checks import readable
+
+HOW = ("name", "alias", "given", "cap", "position", "derived", "interpolated", "source", "left out")
+"""Ways in which a channel can be taken.
+
+``name`` says the electrode, ``alias`` after leaving out a prefix, a reference or padding; ``given`` by the user; by the
+order of a ``cap``; by ``position``; an electrode ``derived`` (a difference) or ``interpolated`` from others; a channel
+that is only the ``source`` of such; ``left out``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Covered:
+    """A row: a channel of the file, an electrode of the recording, or both."""
+
+    channel: str
+    """Name in the file; empty for an electrode that was made from others."""
+    electrode: str | None
+    """Canonical name, None for a channel that gave none."""
+    how: str
+    """One of ``HOW``."""
+    detail: str = ""
+    """Distance in mm, sources, or the reason why it was left out."""
+    kind: str = "eeg"
+    """What the channel records: one of ``montage.KINDS``."""
+    unit: str | None = None
+    """Unit of the file's numbers as the file states it; empty if it does not, None if it is no voltage."""
+    rate: float | None = None
+    """Samples per second in the file."""
+    amplitude: float | None = None
+    """Robust standard deviation in µV of the part that was looked at."""
+
+
+def coverage_table(rows: Sequence[Covered]) -> str:
+    """Return the rows as a table of plain text with a summary line.
+
+    Parameters
+    ----------
+    rows
+        ``Recording.coverage``.
+    """
+    head = ("channel", "electrode", "how", "unit", "Hz", "µV", "detail")
+    cells = [head]
+    for row in rows:
+        cells.append(
+            (
+                row.channel or "–",
+                row.electrode or "–",
+                row.how,
+                "?" if row.unit == "" else (row.unit or "–"),
+                "" if row.rate is None else f"{row.rate:g}",
+                "" if row.amplitude is None else readable(row.amplitude),
+                row.detail,
+            )
+        )
+    widths = [max(len(line[i]) for line in cells) for i in range(len(head))]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+    counts = {how: sum(row.how == how for row in rows) for how in HOW}
+    found = ", ".join(f"{count} {how}" for how, count in counts.items() if count)
+    electrodes = sum(row.electrode is not None and row.how != "source" for row in rows)
+    return "\n".join(
+        [*lines, f"{electrodes} electrodes from {sum(bool(row.channel) for row in rows)} channels: {found}"]
+    )

@@ -1,0 +1,165 @@
+"""Which electrode each channel of a file is, by its name, by its cap, or because the user says so."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from neurolm.core.errors import RecordingError
+from neurolm.core.montage import ELECTRODES, channel_id, kind, resolve
+from neurolm.recording.channels import Channel
+from neurolm.recording.electrodes import caps
+from neurolm.recording.electrodes.coverage import Covered
+
+_GRID = re.compile(r"[A-I]\d{1,3}")
+_GRID_STRANGERS = 8  # so many contacts that are no electrode cannot be extra channels of a 10-20 cap
+
+
+@dataclass
+class Draft:
+    """What has been decided about a file's channels."""
+
+    channels: Sequence[Channel]
+    source: str
+    unknown: str
+    notes: list[str] = field(default_factory=list)
+    rows: dict[int, Covered] = field(default_factory=dict)
+    named: dict[str, int] = field(default_factory=dict)
+    """Electrode → index, for channels that are an electrode by name, cap or position."""
+    strange: list[int] = field(default_factory=list)
+    """EEG channels that are no known electrode."""
+    places: dict[int, tuple[float, float, float]] = field(default_factory=dict)
+    """Index of a strange channel → its place in the frame of the file, or of its cap."""
+    bad: dict[int, str] = field(default_factory=dict)
+    """Index → why a channel cannot be used."""
+    targets: list[str] = field(default_factory=list)
+    """Electrodes to interpolate although a channel was near them."""
+
+    def row(self, index: int, how: str, detail: str = "", electrode: str | None = None) -> None:
+        channel = self.channels[index]
+        found = kind(channel.name)
+        self.rows[index] = Covered(
+            channel=channel.name, electrode=electrode, how=how, detail=detail, unit=channel.unit, rate=channel.rate,
+            kind=found if found not in ("eeg", "unknown") else channel.kind,
+        )  # fmt: skip
+
+    def take(self, electrode: str, index: int, how: str, detail: str = "") -> None:
+        self.named[electrode] = index
+        self.row(index, how, detail, electrode)
+
+    def leave(self, electrode: str, why: str) -> None:
+        self.row(self.named.pop(electrode), "left out", why)
+
+
+def name_channels(draft: Draft, cap: str | None) -> None:
+    """Sort the channels into electrodes by name or cap, strange ones, and those that are no EEG."""
+    eeg = _leave_out_other_kinds(draft)
+    names = [draft.channels[i].name for i in eeg]
+    grid = _grid_contacts(names)
+    if cap is None and draft.unknown in ("nearest", "interpolate") and _unplaced(draft, eeg, grid):
+        cap = caps.recognise(names)
+        if cap is not None:
+            draft.notes.append(f"its names count the contacts of {cap}, whose places are used; cap= says another")
+    fitted = caps.fit(cap, names) if cap is not None else caps.Cap("")
+    repeated = []
+    for i in eeg:
+        name = draft.channels[i].name
+        by_cap = fitted.electrodes.get(name)
+        electrode = by_cap or (None if name in grid or name in fitted.places else resolve(name))
+        if electrode is None:
+            draft.strange.append(i)
+            place = fitted.places.get(name) or draft.channels[i].position
+            if place is not None:
+                draft.places[i] = place
+        elif electrode in draft.named:
+            repeated.append(f"{name} (a second {electrode})")
+            draft.row(i, "left out", f"a second {electrode}")
+        else:
+            exact = name.strip().upper() == electrode.upper()
+            draft.take(electrode, i, "cap" if by_cap else "name" if exact else "alias", cap if by_cap and cap else "")
+    if repeated:
+        draft.notes.append(f"left out, duplicates: {', '.join(repeated)}")
+
+
+def _unplaced(draft: Draft, eeg: Sequence[int], grid: set[str]) -> bool:
+    """Whether channels are unknown by name and by place."""
+    names = {i: draft.channels[i].name for i in eeg if draft.channels[i].position is None}
+    return any(name in grid or resolve(name) is None for name in names.values())
+
+
+def _leave_out_other_kinds(draft: Draft) -> list[int]:
+    """Leave out what the file or the name says is no EEG; returns the indices of the rest."""
+    eeg, left_out = [], []
+    for i, channel in enumerate(draft.channels):
+        by_name = kind(channel.name)
+        if channel.kind == "eeg" and by_name in ("eeg", "unknown"):
+            eeg.append(i)
+        else:
+            what = by_name if by_name not in ("eeg", "unknown") else channel.kind
+            left_out.append((what, channel.name))
+            draft.row(i, "left out", what)
+    for what in dict.fromkeys(what for what, _ in left_out):
+        draft.notes.append(f"left out, {what}: {', '.join(name for found, name in left_out if found == what)}")
+    return eeg
+
+
+def _grid_contacts(names: Sequence[str]) -> set[str]:
+    """Return the names that count the contacts of a grid, a net or a BioSemi cap (A1–A32, B1–B32 …).
+
+    There, F3 is not the electrode F3. The names that are no electrode in any montage (A7, B3, E12) give it away.
+    """
+    contacts = {name for name in names if _GRID.fullmatch(name.strip().upper())}
+    return contacts if sum(resolve(name) is None for name in contacts) >= _GRID_STRANGERS else set()
+
+
+def rename(draft: Draft, wanted: Mapping[str, str]) -> None:
+    """The user says which channel is which electrode, whatever the file says."""
+    source = draft.source
+    own = {channel.name: i for i, channel in enumerate(draft.channels)}
+    if missing := [name for name in wanted if name not in own]:
+        raise RecordingError(f"{source}: channels=: there is no {', '.join(missing)}; found: {listed(own)}")
+    if strange := [electrode for electrode in wanted.values() if resolve(electrode) is None]:
+        raise RecordingError(f"{source}: channels=: no known electrode: {', '.join(strange)}; known: {_known()}")
+    electrodes = [resolve(electrode) or "" for electrode in wanted.values()]
+    if twice := [electrode for electrode, count in Counter(electrodes).items() if count > 1]:
+        raise RecordingError(f"{source}: channels=: given more than once: {', '.join(twice)}")
+    if not wanted:
+        raise RecordingError(f"{source}: channels= is empty; found: {listed(own)}")
+    for electrode, name in zip(electrodes, wanted, strict=True):
+        draft.take(electrode, own[name], "given")
+    if no_voltage := [draft.channels[i].name for i in draft.named.values() if draft.channels[i].unit is None]:
+        raise RecordingError(f"{source}: channels=: not a voltage in the file: {', '.join(no_voltage)}")
+    rest = [(name, i) for name, i in own.items() if i not in draft.named.values()]
+    for _, i in rest:
+        draft.row(i, "left out", "not named in channels=")
+    if rest:
+        draft.notes.append(f"left out, not named in channels=: {', '.join(name for name, _ in rest)}")
+
+
+def unknown_names(draft: Draft, names: Sequence[str]) -> str:
+    grid = _grid_contacts(names)
+    lookalikes = [name for name in names if name in grid and resolve(name) is not None]
+    why = f" (its names count contacts, so {lookalikes[0]} is not taken for the electrode)" if lookalikes else ""
+    remedies = ["leave them out with unknown='drop'"] if draft.named else []
+    if cap := caps.recognise(names):
+        remedies.append(f"take the nearest electrodes with unknown='nearest', as contacts of cap={cap!r}, as it seems")
+    elif draft.places:
+        remedies.append("take the nearest electrodes with unknown='nearest', by the positions in the file")
+    remedies.append(f"say what they are with channels={{{names[0]!r}: 'Fp1', …}}")
+    remedies.append("rename them in the file")
+    return (
+        f"{draft.source}: {len(names)} of {len(names) + len(draft.named)} EEG channels are no known electrodes: "
+        f"{listed(names)}{why}; {', or '.join(remedies)}"
+    )
+
+
+def listed(names: Iterable[str], most: int = 24) -> str:
+    shown = list(names)
+    rest = f" … and {len(shown) - most} more" if len(shown) > most else ""
+    return ", ".join(shown[:most]) + rest
+
+
+def _known() -> str:
+    return ", ".join(sorted(ELECTRODES, key=channel_id))

@@ -1,0 +1,235 @@
+"""The header of an EDF or BDF file: its signals, their own units and rates, and whether the file is whole.
+
+MNE reads the samples. The header is parsed here because MNE takes units it does not know for volts (an empty unit, nV,
+a micro sign in another encoding), upsamples everything to the highest rate of the file, and reads truncated files.
+Format: Kemp & Olivan 2003 (EDF+), https://www.edfplus.info/specs
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from neurolm.core.errors import RecordingError
+
+_FIXED = 256  # bytes of the fixed part of the header; every signal adds as many
+_WIDTHS = {"label": 16, "transducer": 80, "unit": 8, "physical_minimum": 8, "physical_maximum": 8, "digital_minimum": 8}
+_WIDTHS |= {"digital_maximum": 8, "prefilter": 80, "samples": 8, "reserved": 32}
+_SAMPLED = 1 << 20  # bytes looked at to tell a text-mode transfer from other damage
+
+STILL_RECORDING = -1
+"""Number of data records in a file whose recorder was never stopped (EDF specification)."""
+MICROVOLTS = {"V": 1e6, "mV": 1e3, "uV": 1.0, "nV": 1e-3}
+"""Microvolts in the units of voltage that are understood."""
+UNSTATED = ""
+"""Unit of a signal whose header gives none."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One signal of the file, annotations excluded."""
+
+    label: str
+    unit: str | None
+    """A key of ``MICROVOLTS``, ``UNSTATED``, or None for a unit that is no voltage."""
+    rate: float
+    """Samples per second."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the header says."""
+
+    signals: tuple[Signal, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a header says about the signals and how they lie in the file."""
+
+    signals: tuple[Signal, ...]
+    records: int
+    """Data records, or ``STILL_RECORDING``."""
+    duration: float
+    """Seconds of a data record."""
+    header_bytes: int
+    record_bytes: int
+    interrupted_at: int | None
+    """Byte of a record at which it says its time, in a recording that says it has gaps (EDF+D)."""
+
+
+def read_header(path: Path, truncated: str = "refuse") -> Header:
+    """Read the header of an EDF or BDF file and check the size of the file against it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    truncated
+        ``"accept"`` takes the whole data records of a file that is shorter than its header promises, with a note.
+
+    Raises
+    ------
+    RecordingError
+        If this is no EDF or BDF file, if it is longer or shorter than its header promises, or if it has gaps.
+    """
+    layout = read_layout(path)
+    notes = _check_size(path, layout, truncated)
+    if layout.interrupted_at is not None:
+        _check_gaps(path, layout, layout.interrupted_at)
+    return Header(layout.signals, notes)
+
+
+def read_layout(path: Path) -> Layout:
+    """Read the header of an EDF or BDF file without comparing it with the file.
+
+    Raises
+    ------
+    RecordingError
+        If this is no EDF or BDF file, or its header makes no sense.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        fixed = file.read(_FIXED)
+        if size == 0:
+            raise RecordingError(f"{path}: the file is empty (0 bytes); copy or download it again")
+        sample_bytes = 3 if fixed[0] == 0xFF else 2
+        if fixed[:8].strip() != b"0" and fixed[:8] != b"\xffBIOSEMI":
+            raise RecordingError(
+                f"{path}: not an EDF or BDF file, it begins with {fixed[:8]!r} instead of b'0       '; if it is of "
+                f"another format, give it that format's suffix, else copy or download it again"
+            )
+        if size < _FIXED:
+            raise _cut_short(path, size, f"at least {_FIXED:,} bytes of header")
+        header_bytes = _number(path, "number of header bytes", fixed[184:192])
+        count = _number(path, "number of signals", fixed[252:256])
+        if count < 1 or header_bytes != _FIXED * (count + 1):
+            raise RecordingError(
+                f"{path}: damaged header: {count} signals need {_FIXED * (count + 1):,} bytes of header, it declares "
+                f"{header_bytes:,}; copy or download it again"
+            )
+        table = file.read(header_bytes - _FIXED)
+    if len(table) < header_bytes - _FIXED:
+        raise _cut_short(path, size, f"{header_bytes:,} bytes of header")
+    columns = _columns(table, count)
+    samples = [_number(path, "samples in a data record", raw) for raw in columns["samples"]]
+    if sum(samples) <= 0 or min(samples) < 0:
+        raise RecordingError(f"{path}: damaged header: its data records hold no samples; copy or download it again")
+    duration = _decimal(path, "duration of a data record", fixed[244:252])
+    annotations = [_text(raw) in ("EDF Annotations", "BDF Annotations") for raw in columns["label"]]
+    interrupted = _text(fixed[192:236])[3:5] == "+D" and any(annotations)
+    seconds = duration if duration > 0 else 1.0  # as MNE does; such a file holds annotations only
+    signals = tuple(
+        Signal(_text(label), unit_of(unit), number / seconds)
+        for label, unit, number, is_note in zip(columns["label"], columns["unit"], samples, annotations, strict=True)
+        if not is_note
+    )
+    return Layout(
+        signals=signals,
+        records=_number(path, "number of data records", fixed[236:244]),
+        duration=duration,
+        header_bytes=header_bytes,
+        record_bytes=sample_bytes * sum(samples),
+        interrupted_at=sample_bytes * sum(samples[: annotations.index(True)]) if interrupted else None,
+    )
+
+
+def unit_of(raw: bytes | str) -> str | None:
+    """Read a unit as files write it: a key of ``MICROVOLTS``, ``UNSTATED``, or None if it is no voltage."""
+    text = raw if isinstance(raw, str) else _text(raw)
+    folded = text.strip().lower()
+    if folded in ("", "-", "n/a", "na", "none", "?", "unknown", "au", "a.u.", "arb", "digital"):
+        return UNSTATED
+    # A sign outside ASCII before V can only be a micro sign: µ, Greek mu, or either in another encoding.
+    if re.fullmatch(r"([^\x00-\x7f]{1,3}|u|micro)(v|volts?)", folded):
+        return "uV"
+    match = re.fullmatch(r"(m|milli|n|nano|)(v|volts?)", folded)
+    if match is None:
+        return None
+    return {"m": "mV", "n": "nV", "": "V"}[match[1][:1]]
+
+
+def _columns(table: bytes, count: int) -> dict[str, list[bytes]]:
+    columns, start = {}, 0
+    for name, width in _WIDTHS.items():
+        columns[name] = [table[start + i * width : start + (i + 1) * width] for i in range(count)]
+        start += count * width
+    return columns
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("latin-1").strip(" \0")
+
+
+def _number(path: Path, what: str, raw: bytes) -> int:
+    return int(_decimal(path, what, raw))
+
+
+def _decimal(path: Path, what: str, raw: bytes) -> float:
+    try:
+        value = float(_text(raw).replace(",", "."))  # some recorders write decimal commas
+    except ValueError:
+        value = float("nan")
+    if not np.isfinite(value):
+        raise RecordingError(f"{path}: damaged header: the {what} reads {raw!r}; copy or download it again")
+    return value
+
+
+def _cut_short(path: Path, size: int, promised: str) -> RecordingError:
+    return RecordingError(f"{path}: truncated: {size:,} bytes where there should be {promised}; copy it again")
+
+
+def _check_size(path: Path, layout: Layout, truncated: str) -> tuple[str, ...]:
+    """Compare the size of the file with what the header promises."""
+    size = path.stat().st_size
+    header_bytes, records, record_bytes = layout.header_bytes, layout.records, layout.record_bytes
+    whole = (size - header_bytes) // record_bytes
+    if records == STILL_RECORDING and whole > 0:
+        return (f"the recorder was never stopped: the header gives no length, the file holds {whole:,} data records",)
+    if records <= 0:
+        raise RecordingError(f"{path}: the header declares {records} data records: there is no signal in this file")
+    promised = header_bytes + records * record_bytes
+    if size < promised:
+        if truncated == "accept" and whole > 0:
+            return (f"truncated: {whole:,} of {records:,} data records are there and were taken",)
+        more = "; truncated='accept' takes those" if whole > 0 else ""
+        raise RecordingError(
+            f"{path}: truncated: {size:,} bytes, the header promises {promised:,} ({whole:,} of {records:,} data "
+            f"records are there); copy or download it again{more}"
+        )
+    if size > promised:
+        if _every_line_feed_follows_return(path):
+            raise RecordingError(
+                f"{path}: corrupted: {size:,} bytes where the header promises {promised:,}, and every line feed "
+                f"follows a carriage return, which a transfer in text mode does; transfer it again in binary mode"
+            )
+        raise RecordingError(
+            f"{path}: corrupted: {size:,} bytes, the header promises {promised:,} ({records:,} data records); "
+            f"copy or download it again"
+        )
+    return ()
+
+
+def _every_line_feed_follows_return(path: Path) -> bool:
+    with path.open("rb") as file:
+        block = file.read(_SAMPLED)
+    return 0 < block.count(b"\n") == block.count(b"\r\n")
+
+
+def _check_gaps(path: Path, layout: Layout, first: int) -> None:
+    """Refuse an interrupted recording (EDF+D) that really has gaps: its samples are not where their time says."""
+    record_bytes, duration = layout.record_bytes, layout.duration
+    data = np.memmap(path, np.uint8, "r", offset=layout.header_bytes)
+    records = data[: len(data) // record_bytes * record_bytes].reshape(-1, record_bytes)
+    starts = [re.match(rb"[+-][\d.]+", bytes(record[first : first + 24])) for record in records]
+    onsets = np.array([float(start[0]) if start else np.nan for start in starts])
+    gaps = np.flatnonzero(np.abs(np.diff(onsets) - duration) > max(1e-3, 0.01 * duration))
+    if len(gaps):
+        raise RecordingError(
+            f"{path}: an interrupted recording (EDF+D) with {len(gaps)} gaps, the first after "
+            f"{(gaps[0] + 1) * duration:g} s; export its uninterrupted parts as separate files"
+        )

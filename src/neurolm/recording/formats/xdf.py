@@ -1,0 +1,143 @@
+"""XDF, the file of the Lab Streaming Layer: several streams with clocks of their own, one of them EEG.
+
+The numbers are kept as the stream has them; their unit stands beside them. Format: https://github.com/sccn/xdf
+"""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurolm.core.errors import RecordingError
+from neurolm.recording.formats.edf import UNSTATED, unit_of
+
+if TYPE_CHECKING:
+    import mne
+
+_CLOCK_TOLERANCE = 0.01
+"""Relative difference between nominal and measured rate above which a note is made."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The EEG stream of an XDF file."""
+
+    raw: mne.io.RawArray
+    """The stream's own numbers, whatever their unit, with the markers of the file as annotations."""
+    kinds: tuple[str, ...]
+    """``eeg``, ``other`` … for each channel, as the stream says; ``eeg`` where it says nothing."""
+    units: tuple[str | None, ...]
+    """Unit of each channel's numbers, as in ``edf.unit_of``."""
+    notes: tuple[str, ...]
+
+
+def read(path: Path, stream: str | int | None = None) -> Contents:
+    """Read the EEG stream of an XDF file, the longest if there are several, and the markers of all streams.
+
+    Parameters
+    ----------
+    path
+        The file.
+    stream
+        Name of the stream to read, whatever its type, or its place among the streams of the file, from 0.
+
+    Raises
+    ------
+    RecordingError
+        If the file cannot be read, holds no EEG stream, or not the one that is asked for.
+    """
+    import mne
+    import pyxdf
+
+    try:
+        # pyxdf leaves a file open that it refuses, so open it here.
+        with gzip.open(path) if path.suffix.lower() == ".xdfz" else path.open("rb") as file:
+            streams, _header = pyxdf.load_xdf(file, verbose=False)
+    except Exception as error:  # damaged files fail in every way there is
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise RecordingError(f"{path}: pyxdf cannot read it: {what[:300]}; copy or export it again") from error
+    chosen, notes = _eeg_stream(path, streams) if stream is None else (_asked_for(path, streams, stream), [])
+    numbers = np.asarray(chosen["time_series"], np.float64).T
+    times = np.asarray(chosen["time_stamps"])
+    rate = float(chosen["info"]["nominal_srate"][0])
+    measured = float(chosen["info"]["effective_srate"])
+    if abs(measured / rate - 1) > _CLOCK_TOLERANCE:
+        notes.append(f"taken as {rate:g} Hz, as the stream declares, though {measured:.4g} samples per second arrived")
+    names, kinds, units = _describe(chosen, len(numbers))
+    info = mne.create_info(names, rate, "eeg", verbose="error")
+    raw = mne.io.RawArray(numbers, info, verbose="error")
+    marks = [mark for other in streams if other is not chosen for mark in _markers(other, times, rate)]
+    for first, _last in chosen["info"].get("segments", [])[1:]:
+        marks.append((first / rate, "boundary: the stream was interrupted"))
+        notes.append(f"the stream was interrupted at {first / rate:.1f} s; what follows was moved up")
+    marks.sort()
+    raw.set_annotations(mne.Annotations([m[0] for m in marks], [0.0] * len(marks), [m[1] for m in marks]))
+    return Contents(raw, tuple(kinds), tuple(units), tuple(notes))
+
+
+def _eeg_stream(path: Path, streams: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
+    found = [s for s in streams if (s["info"]["type"][0] or "").upper() == "EEG" and _is_signal(s)]
+    if not found:
+        raise RecordingError(
+            f"{path}: no stream of type EEG with samples in it; streams found: {_listed(streams)}; another one can be "
+            f"asked for by its name or number (stream=)"
+        )
+    best = max(found, key=lambda s: len(s["time_stamps"]))
+    names = [s["info"]["name"][0] for s in found if s is not best]
+    return best, [f"EEG streams left out (stream= chooses another): {', '.join(names)}"] if names else []
+
+
+def _asked_for(path: Path, streams: list[dict[str, Any]], stream: str | int) -> dict[str, Any]:
+    if isinstance(stream, int):
+        found = streams[stream : stream + 1] if stream >= 0 else []
+    else:
+        found = [s for s in streams if s["info"]["name"][0] == stream]
+    if len(found) != 1:
+        many = "there are several of this name, give the number" if found else "there is none"
+        raise RecordingError(f"{path}: stream={stream!r}: {many}; streams found: {_listed(streams)}")
+    if not _is_signal(found[0]):
+        raise RecordingError(
+            f"{path}: stream={stream!r} is no signal: it has no samples at a regular rate; streams found: "
+            f"{_listed(streams)}"
+        )
+    return found[0]
+
+
+def _is_signal(stream: dict[str, Any]) -> bool:
+    regular = float(stream["info"]["nominal_srate"][0]) > 0
+    return regular and len(stream["time_stamps"]) > 0 and stream["info"]["channel_format"][0] != "string"
+
+
+def _listed(streams: list[dict[str, Any]]) -> str:
+    named = (f"{i} {s['info']['name'][0]} ({s['info']['type'][0]})" for i, s in enumerate(streams))
+    return ", ".join(named) or "none"
+
+
+def _describe(stream: dict[str, Any], count: int) -> tuple[list[str], list[str], list[str | None]]:
+    """Names, kinds and units of the channels; a stream need not have them: ``ch1`` …, ``eeg``, unstated."""
+    described = ((stream["info"]["desc"] or [None])[0] or {}).get("channels") or [{}]
+    listed = (described[0] or {}).get("channel", []) if isinstance(described[0], dict) else []
+    names, kinds, units = [], [], []
+    for i in range(count):
+        entry = listed[i] if i < len(listed) else {}
+        text = {key: (entry.get(key) or [""])[0] or "" for key in ("label", "type", "unit")}
+        names.append(text["label"] or f"ch{i + 1}")
+        kinds.append("eeg" if text["type"].upper() in ("", "EEG") else "other")
+        units.append(unit_of(text["unit"]) if text["unit"] else UNSTATED)
+    repeated = {name for name in names if names.count(name) > 1}
+    return [f"{name}-{i}" if name in repeated else name for i, name in enumerate(names)], kinds, units
+
+
+def _markers(stream: dict[str, Any], times: np.ndarray, rate: float) -> list[tuple[float, str]]:
+    """Markers of a stream as (seconds in the recording, text), placed at the sample that was current."""
+    if float(stream["info"]["nominal_srate"][0]) > 0 or stream["info"]["channel_format"][0] != "string":
+        return []
+    stamps = np.asarray(stream["time_stamps"])
+    inside = (stamps >= times[0]) & (stamps <= times[-1])
+    places = np.searchsorted(times, stamps)
+    texts = [str(value[0]) for value in stream["time_series"]]
+    return [(int(p) / rate, text) for p, text, ok in zip(places, texts, inside, strict=True) if ok]

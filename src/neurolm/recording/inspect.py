@@ -1,0 +1,308 @@
+"""What is in a recording, and what neurolm would do with it, also where it would refuse it.
+
+>>> found = inspect("night.edf")
+>>> found.usable, found.problems, found.planned
+
+A file is opened as ``open_recording`` opens it. If that fails, one condition after the other is given up (that the file
+is whole, that all electrodes are known), so that every problem is found and as much is shown as can be.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurolm.batches.windows import SHORTEST
+from neurolm.core.errors import RecordingError
+from neurolm.core.montage import RATE, kind
+from neurolm.recording import checks
+from neurolm.recording.channels import Channel, Source
+from neurolm.recording.electrodes.coverage import Covered
+from neurolm.recording.electrodes.policy import Choice, choose
+from neurolm.recording.formats import edf
+from neurolm.recording.preprocess import detect_mains, preprocess_blocks
+from neurolm.recording.readers import Options, open_source
+from neurolm.recording.recording import AUTO, Recording, assemble, decide_unit, open_recording
+from neurolm.recording.suffixes import EDF_READERS, suffix_of
+
+PATCHES, SECONDS = 1024, 64
+"""Patches, and seconds, in the longest sample of the paper (its encoder has embeddings for 64 seconds)."""
+_COUNT_BYTES = 2  # of a number in a store
+_UNKNOWN = "unknown electrode"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """What preparing the recording would store."""
+
+    seconds: float
+    patches: int
+    """Whole seconds × electrodes."""
+    windows: int
+    """Samples of at most ``PATCHES`` patches for pretraining."""
+    window_seconds: int
+    """Length of such a sample; the last one may be shorter."""
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What was found in a file. What could not be found out is None, or empty."""
+
+    file: Path
+    size: int | None
+    """Bytes of the file, None where there is none or where the recording is a folder."""
+    problems: tuple[str, ...]
+    """Why it would be refused: every reason, with its remedy."""
+    notes: tuple[str, ...]
+    """What would be left out or assumed, and what is odd."""
+    coverage: tuple[Covered, ...] = ()
+    """How each channel was understood."""
+    electrodes: tuple[str, ...] = ()
+    """Those that would be read; where it is refused, those that could be, or the file's own names if there are none."""
+    rate: float | None = None
+    """Samples per second of the electrodes."""
+    seconds: float | None = None
+    unit: str | None = None
+    """What the file's numbers were taken for."""
+    amplitude: float | None = None
+    """Median of the electrodes' robust standard deviations, µV."""
+    mains: float | None = None
+    """Hz."""
+    mains_how: str = ""
+    """How the mains frequency was found."""
+    band: tuple[float, float] | None = None
+    """Hz."""
+    annotations: Mapping[str, int] = field(default_factory=dict)
+    """Text → how often, inside the recording."""
+    outside: int = 0
+    """Annotations outside the recording."""
+    planned: Planned | None = None
+    """None where it would be refused."""
+    recording: Recording | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def usable(self) -> bool:
+        """Whether neurolm would take it."""
+        return not self.problems
+
+
+def inspect(
+    path: Path | str,
+    *,
+    unknown: str = "error",
+    unit: str | None = None,
+    channels: Sequence[str] | Mapping[str, str] | None = None,
+    mains: float | None = None,
+    truncated: str = "refuse",
+) -> Inspection:
+    """Find out what is in a recording and whether it can be used.
+
+    Parameters
+    ----------
+    path
+        A file (or a folder, for EGI's ``.mff`` and MEF); it need not be readable.
+    unknown, unit, channels, truncated
+        As for ``open_recording``.
+    mains
+        Mains frequency in Hz; by default found in the spectrum.
+
+    Raises
+    ------
+    ValueError
+        For a policy or unit that does not exist. Whatever is wrong with the file is among the ``problems``.
+    """
+    path = Path(path).expanduser()
+    found = _Finding(path, {"unknown": unknown, "unit": unit, "channels": channels, "truncated": truncated})
+    try:
+        recording: Recording | None = open_recording(path, **found.how)
+    except RecordingError as error:
+        found.refuse(error)
+        recording = _as_far_as_possible(found)
+    if recording is not None:
+        found.notes = [*recording.notes, *found.notes]
+        _prepared(found, recording, mains)
+    return Inspection(
+        file=path,
+        size=path.stat().st_size if path.is_file() else None,
+        problems=tuple(found.problems),
+        notes=tuple(dict.fromkeys(found.notes)),
+        recording=recording,
+        **found.facts,
+    )
+
+
+@dataclass
+class _Finding:
+    """What has been found so far."""
+
+    path: Path
+    how: dict[str, Any]
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    numbers: bool = True
+    """Whether all of the signal that was looked at are numbers."""
+
+    def refuse(self, error: RecordingError) -> None:
+        """Put down a reason to refuse, without the name of the file, once."""
+        text = str(error).removeprefix(f"{self.path}: ")
+        if text not in self.problems:
+            self.problems.append(text)
+
+
+def _as_far_as_possible(found: _Finding) -> Recording | None:
+    """Open a refused file under weaker conditions, putting down what else would be refused."""
+    source = _source(found)
+    if source is None:
+        _header(found)
+        return None
+    choice = _choice(found, source.channels)
+    found.facts["coverage"] = choice.coverage
+    if not choice.indices:
+        found.notes += source.notes
+        return None
+    given = found.how["unit"]
+    try:
+        recording = assemble(source, choice, None if given == AUTO else given)
+        look = recording.look()
+    except RecordingError as error:
+        found.refuse(error)
+        found.notes += source.notes
+        return None
+    if given == AUTO:
+        fits = decide_unit(look, recording.unit, found.notes)
+        recording, look = assemble(source, choice, fits), look.scaled(recording.unit, fits)
+    _judge(found, recording, look, choice)
+    # What the choice left out is said by the refusal already.
+    amplitudes = dict(zip(choice.indices, look.amplitude.tolist(), strict=True))
+    rows = tuple(
+        replace(row, amplitude=amplitudes.get(i)) if row.channel else row for i, row in enumerate(choice.coverage)
+    )
+    notes = tuple(note for note in recording.notes if note not in choice.notes)
+    return replace(recording, coverage=rows, notes=notes)
+
+
+def _source(found: _Finding) -> Source | None:
+    for truncated in dict.fromkeys((found.how["truncated"], "accept")):
+        try:
+            source = open_source(found.path, Options(truncated=truncated))
+        except RecordingError as error:
+            found.refuse(error)
+            continue
+        if truncated != found.how["truncated"]:
+            found.notes.append("what is said here is about the part of the file that is there")
+            source.notes[:] = [note for note in source.notes if not note.startswith("truncated:")]
+        return source
+    return None
+
+
+def _header(found: _Finding) -> None:
+    """What the header of a file that cannot be read says of its channels, for the formats whose header we read."""
+    if suffix_of(found.path) not in EDF_READERS or not found.path.is_file():
+        return
+    try:
+        layout = edf.read_layout(found.path)
+    except RecordingError:
+        return  # that is among the problems already
+    channels = [Channel(s.label, "eeg" if s.unit is not None else "other", s.unit, s.rate) for s in layout.signals]
+    found.facts["coverage"] = _choice(found, channels).coverage
+    if layout.records > 0:
+        found.facts["seconds"] = layout.records * layout.duration
+        found.notes.append("channels and duration are those of the header; none of the signal was read")
+
+
+def _choice(found: _Finding, channels: Sequence[Channel]) -> Choice:
+    """The electrodes as asked for; else without those that are unknown; else all, by their own names."""
+    policy, wanted = found.how["unknown"], found.how["channels"]
+    source = str(found.path)
+    try:
+        return choose(channels, source=source, unknown=policy, wanted=wanted)
+    except RecordingError as error:
+        found.refuse(error)
+    try:
+        choice = choose(channels, source=source, unknown="drop")
+    except RecordingError:
+        return _as_they_are(channels)
+    known = [c for c, row in zip(channels, choice.coverage, strict=True) if not row.detail.startswith(_UNKNOWN)]
+    try:
+        choose(known, source=source, unknown=policy)
+    except RecordingError as error:
+        found.refuse(error)  # different rates, say, which the unknown electrodes hid
+    return choice
+
+
+def _as_they_are(channels: Sequence[Channel]) -> Choice:
+    """What may be EEG, by the file's own names, where no electrode is known."""
+    kinds = [kind(channel.name) if channel.kind == "eeg" else channel.kind for channel in channels]
+    maybe = [i for i, c in enumerate(channels) if kinds[i] in ("eeg", "unknown") and c.unit is not None]
+    rates = Counter(channels[i].rate for i in maybe)
+    main = max(rates, key=lambda rate: (rates[rate], rate), default=None)
+    indices = tuple(i for i in maybe if channels[i].rate == main)
+    rows = tuple(
+        Covered(
+            channel=c.name, electrode=None, how="left out", kind=kinds[i], unit=c.unit, rate=c.rate,
+            detail=_UNKNOWN if i in maybe else kinds[i],
+        )
+        for i, c in enumerate(channels)
+    )  # fmt: skip
+    return Choice(indices, tuple(channels[i].name for i in indices), None, rows, ())
+
+
+def _judge(found: _Finding, recording: Recording, look: checks.Look, choice: Choice) -> None:
+    """Put down everything that is wrong with the signal."""
+    labels = [choice.coverage[i].electrode or choice.coverage[i].channel for i in choice.indices]
+    given = found.how["unit"] not in (None, AUTO)
+    wrong = checks.refusals(look, channels=labels, unit=recording.unit, given=given)
+    if look.unusable and not look.flat.all() and found.how["unknown"] == "error":
+        wrong.append(checks.useless({labels[i]: why for i, why in look.unusable.items()}))
+    for text in wrong:
+        found.refuse(RecordingError(text))
+    found.numbers = not look.missing.any()
+    if found.numbers:
+        odd = checks.oddities(look, labels, recording.rate)
+        found.notes += odd if checks.plausible(look.typical) else [n for n in odd if not n.startswith(checks.ODD)]
+
+
+def _prepared(found: _Finding, recording: Recording, mains: float | None) -> None:
+    """What the recording is, and what preparing it would give."""
+    inside = Counter(annotation.text for annotation in recording.annotations)
+    electrodes, rows = recording.channels, recording.coverage
+    amplitudes = [row.amplitude for row in rows if row.amplitude is not None and row.amplitude > 0]
+    found.facts |= {
+        "coverage": rows,
+        "electrodes": electrodes,
+        "rate": recording.rate,
+        "seconds": recording.seconds,
+        "unit": recording.unit,
+        "amplitude": float(np.median(amplitudes)) if amplitudes else None,
+        "annotations": dict(inside.most_common()),
+        "outside": len(recording._signal.marks) - len(recording.annotations),
+    }
+    if not found.numbers:
+        return
+    try:
+        hertz, how = (mains, "as given") if mains is not None else detect_mains(recording)
+        prepared = preprocess_blocks(recording, mains=hertz)  # nothing is read until its blocks are taken
+    except RecordingError as error:
+        found.refuse(error)
+        return
+    found.facts |= {"mains": hertz, "mains_how": how, "band": prepared.band}
+    found.notes += prepared.notes
+    if found.problems:
+        return
+    whole, count = prepared.samples // RATE, len(electrodes)
+    length = min(SECONDS, PATCHES // count)
+    full, rest = divmod(whole, length)
+    found.facts["planned"] = Planned(
+        seconds=prepared.samples / RATE,
+        patches=whole * count,
+        windows=full + (rest >= SHORTEST),
+        window_seconds=length,
+        bytes=prepared.samples * count * _COUNT_BYTES,
+    )

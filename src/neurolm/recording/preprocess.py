@@ -1,0 +1,227 @@
+"""From a recording to what the model sees: 0.1–75 Hz, no mains hum, 200 samples per second, µV (paper section 2.1).
+
+``preprocess`` takes a whole recording, ``preprocess_blocks`` one of any length in bounded memory; the results are the
+same. They are those of MNE's zero-phase FIR filters and MNE's resampling, which the official preparation uses, computed
+in one pass (``spectral``). That resampling may move the signal by up to half a sample (2.5 ms), at 250 and 500 Hz for
+example, because it pads with a number of samples that is not a whole number at the new rate (measured with MNE 1.13.2).
+We keep that: a model sees what it was made with.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurolm.core.errors import RecordingError
+from neurolm.core.montage import BAND, RATE
+from neurolm.recording import checks, spectral
+from neurolm.recording.filters import Design, grid
+from neurolm.recording.readers import listening
+from neurolm.recording.recording import Recording
+
+MAINS = (50.0, 60.0)
+"""Mains frequencies in Hz; the first is assumed where the signal does not tell."""
+LOWEST_RATE = 100.0
+"""Samples per second below which too little of the model's band would be left."""
+SHORTEST = 1.0
+"""Seconds of the shortest recording that can be used: one patch."""
+LONGEST_BLOCK = 600.0
+"""Seconds of a recording that are filtered at a time."""
+SHORTEST_BLOCK = 60.0
+"""Seconds in the shortest block: what the filter needs around it should not be much more than itself."""
+_BLOCK_NUMBERS = 1 << 24  # of a recording that are filtered at a time
+_FULL_BAND_RATE = 160.0  # MNE's filter needs room between 75 Hz and half the rate
+_USABLE = 0.45  # of the sampling rate, where the full band does not fit
+_KERNEL_SECONDS = 33.0  # length of MNE's FIR kernel for a 0.1 Hz edge (3.3 / 0.1)
+_LINE_RATIO = 3.0  # power of a line over its neighbourhood that counts as hum
+_WELCH_SECONDS = 4.0
+_SECONDS_FOR_MAINS = 10.0  # below, chance makes lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessed:
+    """A recording as the model sees it."""
+
+    signal: np.ndarray
+    """float32 of shape (samples at 200 Hz, channels), µV."""
+    mains: float
+    """Mains frequency in Hz, given, detected or assumed."""
+    band: tuple[float, float]
+    """Pass band in Hz; narrower than ``montage.BAND`` where the recording is slow."""
+    notes: tuple[str, ...]
+    """What was assumed or limited."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessedBlocks:
+    """A recording as the model sees it, to be taken block by block; what is said of it is known beforehand."""
+
+    samples: int
+    """Length at 200 Hz."""
+    channels: int
+    mains: float
+    """Mains frequency in Hz, given, detected or assumed."""
+    band: tuple[float, float]
+    """Pass band in Hz; narrower than ``montage.BAND`` where the recording is slow."""
+    notes: tuple[str, ...]
+    """What was assumed or limited."""
+    blocks: Iterator[np.ndarray]
+    """float32 of shape (samples, channels), µV; one after the other they are the whole recording. Only once."""
+
+
+def preprocess(recording: Recording, *, mains: float | None = None) -> Preprocessed:
+    """Filter and resample a whole recording.
+
+    Parameters
+    ----------
+    recording
+        What ``open_recording`` returns.
+    mains
+        Mains frequency in Hz; by default found in the spectrum.
+
+    Raises
+    ------
+    RecordingError
+        If the recording is sampled too slowly or is shorter than a second.
+    """
+    found = preprocess_blocks(recording, mains=mains)
+    signal = next(found.blocks)
+    if len(signal) < found.samples:
+        first, signal = signal, np.empty((found.samples, found.channels), np.float32)
+        start = 0
+        for block in itertools.chain([first], found.blocks):
+            signal[start : start + len(block)] = block
+            start += len(block)
+    return Preprocessed(signal=signal, mains=found.mains, band=found.band, notes=found.notes)
+
+
+def preprocess_blocks(
+    recording: Recording, *, mains: float | None = None, block_seconds: float | None = None
+) -> PreprocessedBlocks:
+    """Filter and resample a recording of any length in bounded memory.
+
+    Parameters
+    ----------
+    recording
+        What ``open_recording`` returns. It is read while the blocks are taken.
+    mains
+        Mains frequency in Hz; by default found in the spectrum.
+    block_seconds
+        Longest block; by default ten minutes, or less where there are many channels at a high rate. The result
+        depends on it by the rounding of single precision only, and never on the machine.
+
+    Raises
+    ------
+    RecordingError
+        If the recording is sampled too slowly or is shorter than a second.
+    ValueError
+        If ``block_seconds`` is less than a minute.
+    """
+    if block_seconds is not None and not block_seconds >= SHORTEST_BLOCK:
+        raise ValueError(f"block_seconds={block_seconds}: give at least {SHORTEST_BLOCK:g}, the filter needs 40")
+    notes = _suitable(recording)
+    high = BAND[1] if recording.rate >= _FULL_BAND_RATE else min(BAND[1], _USABLE * recording.rate)
+    if mains is None:
+        mains, found = detect_mains(recording)
+        notes.append(found)
+    notch = mains if _notch_fits(mains, recording.rate) else None
+    design = Design(recording.rate, RATE, (BAND[0], high), notch)
+    return PreprocessedBlocks(
+        samples=grid(recording.samples, design).samples,
+        channels=len(recording.channels),
+        mains=mains,
+        band=design.band,
+        notes=tuple(notes),
+        blocks=_blocks(recording, design, block_seconds or _block_seconds(recording)),
+    )
+
+
+def band_note(rate: float) -> str | None:
+    """What is said of a recording whose rate, in Hz, leaves part of the band out."""
+    if rate >= _FULL_BAND_RATE:
+        return None
+    high = min(BAND[1], _USABLE * rate)
+    return f"sampled at {rate:g} Hz: band limited to {high:g} Hz, the model was made for {BAND[1]:g}"
+
+
+def _suitable(recording: Recording) -> list[str]:
+    """Refuse what cannot be used; returns what the user should know."""
+    name = str(recording.path or "the recording")
+    if recording.rate < LOWEST_RATE:
+        raise RecordingError(
+            f"{name}: {recording.rate:g} samples per second; the model needs frequencies that take at least "
+            f"{LOWEST_RATE:g}: use a recording sampled faster"
+        )
+    if recording.seconds < SHORTEST:
+        raise RecordingError(f"{name}: {recording.seconds:.3g} s long; at least {SHORTEST:g} s of EEG is needed")
+    notes = [] if (note := band_note(recording.rate)) is None else [note]
+    if recording.seconds < _KERNEL_SECONDS:
+        notes.append(
+            f"{recording.seconds:.3g} s long: shorter than the {_KERNEL_SECONDS:g} s of the {BAND[0]:g} Hz filter, so "
+            f"slow waves at the edges are not exact"
+        )
+    return notes
+
+
+def _block_seconds(recording: Recording) -> float:
+    """Length of a block: fixed by the recording alone, so that results are the same everywhere."""
+    fitting = _BLOCK_NUMBERS / (len(recording.channels) * recording.rate)
+    return min(max(fitting, SHORTEST_BLOCK), LONGEST_BLOCK)
+
+
+def _blocks(recording: Recording, design: Design, seconds: float) -> Iterator[np.ndarray]:
+    direct = recording._signal.direct
+    with listening():  # MNE's warnings about its readers were heard when the recording was opened
+        if not spectral.is_long(recording.samples, design):
+            yield spectral.filter_short(recording.read(), design=design)
+            return
+        if direct is None:
+            read, gain = recording._read, np.ones(len(recording.channels))
+        else:  # whole numbers, scaled after filtering: half the memory, and exact in single precision
+            read, gain = direct.digits, direct.gain * recording._microvolts
+        yield from spectral.filter_blocks(
+            read, recording.samples, gain=gain, design=design, block=round(seconds * RATE)
+        )
+
+
+def detect_mains(recording: Recording) -> tuple[float, str]:
+    """Find the mains frequency from the spectrum of a part of a recording.
+
+    Returns
+    -------
+    mains, note
+        50 or 60 Hz, and how it was found; 50 Hz where there is no line or it cannot be seen.
+    """
+    from scipy.signal import welch
+
+    if recording.rate < 2 * (MAINS[0] + 1):
+        return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: {recording.rate:g} samples per second do not reach it"
+    if recording.seconds < _SECONDS_FOR_MAINS:
+        return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: {recording.seconds:.3g} s are too short to see it"
+    parts = [recording._read(*block).astype(np.float32) for block in checks.blocks(recording.samples, recording.rate)]
+    segment = round(_WELCH_SECONDS * recording.rate)
+    spectra = [welch(part, recording.rate, nperseg=min(segment, part.shape[1])) for part in parts]
+    whole = [power for _, power in spectra if power.shape[1] == spectra[0][1].shape[1]]
+    frequencies, power = spectra[0][0], np.mean(whole, axis=0)
+    ratios = [float(np.median(_line_ratio(frequencies, power, line))) for line in MAINS]
+    best = int(np.argmax(ratios))
+    if ratios[best] < _LINE_RATIO:
+        return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: no line at {MAINS[0]:g} or {MAINS[1]:g} Hz in the spectrum"
+    return MAINS[best], f"mains {MAINS[best]:g} Hz: {ratios[best]:.0f} times the power of its neighbourhood"
+
+
+def _line_ratio(frequencies: np.ndarray, power: np.ndarray, line: float) -> np.ndarray:
+    """Power at a line over the median power around it, for each channel; 0 where the recording does not reach it."""
+    distance = np.abs(frequencies - line)
+    around = (distance > 1) & (distance < 5)
+    if frequencies[-1] < line + 1:
+        return np.zeros(len(power))
+    return power[:, distance <= 0.5].max(axis=1) / np.maximum(np.median(power[:, around], axis=1), 1e-12)
+
+
+def _notch_fits(mains: float, rate: float) -> bool:
+    """Tell whether MNE's notch (1 Hz wide on either side) lies below half the sampling rate."""
+    return mains + 2 < rate / 2

@@ -1,0 +1,330 @@
+"""The doors through which files come in: one reader for each suffix, behind one function, ``open_source``.
+
+Whatever a reader does, the caller gets the same: the channels as the file names them, with what one of its numbers is
+worth, and the signal as an MNE object that reads from the file only what is asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurolm.core.errors import RecordingError
+from neurolm.core.montage import resolve
+from neurolm.recording.channels import Channel, Signal, Source
+from neurolm.recording.faults import reading
+from neurolm.recording.formats import edf, xdf
+from neurolm.recording.formats.cnt import inspect_cnt, reader_of
+from neurolm.recording.formats.completeness import check_after, check_before
+from neurolm.recording.formats.edf import MICROVOLTS
+from neurolm.recording.formats.edf_signal import open_samples
+from neurolm.recording.isolation import open_isolated
+from neurolm.recording.sidecar import described
+from neurolm.recording.suffixes import EDF_READERS, FOLDERS, MNE_READERS, RECORDING_SUFFIXES, main_file, suffix_of
+
+if TYPE_CHECKING:
+    import mne
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "read_raw_egi": {"events_as_annotations": True},
+    "read_raw_nicolet": {"ch_type": "eeg"},
+}
+_ISOLATED = ("read_raw_ant", "read_raw_mef", "read_raw_eeglab", "read_raw_curry")
+"""Readers in C that a damaged file can crash (SciPy's of MATLAB's files too), and one that reads all of a file and sets
+up logging for everybody: they run in a process of their own."""
+XDF = "pyxdf"
+"""The reader of XDF files, beside those of ``mne.io``; it makes as many samples as a file says it has, so it is one of
+those in a process of their own."""
+_NO_BEARING = re.compile(
+    r"filter|[Hh]ighpass|[Ll]owpass|encoding|meas_date|measurement date|naming conv|not conform|not unique"
+    r"|encountered in"
+)
+"""Warnings of readers that do not concern us: amplifiers' filters, dates, file names, duplicates (noted later),
+arithmetic with positions that are not there."""
+_MNE_TYPES = {"eeg": "eeg", "stim": "stimulus", "eog": "eog", "ecg": "ecg", "emg": "emg", "ref_meg": "reference"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the user may say about how to read a file."""
+
+    stream: str | int | None = None
+    """XDF: name or number of the stream."""
+    data_format: str | None = None
+    """Neuroscan: ``int16`` or ``int32``."""
+    truncated: str = "refuse"
+    """One of ``wholeness.TRUNCATED_POLICIES``."""
+
+
+def open_source(path: Path, options: Options | None = None) -> Source:
+    """Open a file by its suffix, reading its header only.
+
+    Raises
+    ------
+    RecordingError
+        If there is no such file, no reader for it, or the reader cannot read it.
+    """
+    options = options or Options()
+    if not path.exists():
+        raise RecordingError(f"{path}: no such file; check the path")
+    path, notes = main_file(path)
+    suffix = suffix_of(path)
+    if path.is_dir() and suffix not in FOLDERS:
+        raise RecordingError(f"{path}: a folder, not a recording; name a recording in it, or prepare the whole folder")
+    if suffix is None:
+        raise RecordingError(
+            f"{path}: no reader for the suffix {path.suffix!r}; those that open: {', '.join(RECORDING_SUFFIXES)}"
+        )
+    if path.is_file() and path.stat().st_size == 0:
+        raise RecordingError(f"{path}: the file is empty (0 bytes); copy or download it again")
+    if options.stream is not None and suffix not in (".xdf", ".xdfz"):
+        raise RecordingError(f"{path}: stream= is for XDF files; leave it out")
+    with reading(path, "cannot be understood"):
+        if suffix in EDF_READERS:
+            source = _open_edf(path, EDF_READERS[suffix], options)
+        elif suffix in (".xdf", ".xdfz"):
+            source = open_isolated(path, XDF, {"stream": options.stream}, truncated=options.truncated)
+        else:
+            source = _open_with_mne(path, suffix, options)
+        source.notes[:0] = notes
+        return described(source)
+
+
+def open_mne(raw: mne.io.BaseRaw, path: Path | None = None) -> Source:
+    """Take an object of MNE's as an opened file."""
+    types = raw.get_channel_types()
+    worth = [(_unit_worth(volts), volts) for volts in _volts_per_number(raw)]
+    units = [unit or "V" for unit, _ in worth]
+    volts = [factor if unit else 1.0 for unit, factor in worth]
+    if _microvolts_as_volts(raw):
+        units = ["uV"] * len(units)
+    channels = tuple(
+        Channel(
+            name=name,
+            kind="eeg" if _is_misjudged(raw, name) else _MNE_TYPES.get(types[i], "other"),
+            unit=units[i],
+            rate=float(raw.info["sfreq"]),
+            position=_position(raw.info["chs"][i]["loc"]),
+            bad=name in raw.info["bads"],
+        )
+        for i, name in enumerate(raw.ch_names)
+    )
+
+    def load(indices: Sequence[int]) -> Signal:
+        return _mne_signal(raw, indices, [volts[i] for i in indices])
+
+    return Source(path, channels, load)
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[list[str]]:
+    """Collect the warnings of the readers as notes, instead of letting them through to the user's terminal."""
+    notes: list[str] = []
+    logger = logging.getLogger("pyxdf.pyxdf")
+    handler = logging.Handler()
+    handler.emit = lambda record: notes.append(record.getMessage())  # type: ignore[method-assign]
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield notes
+        notes.extend(str(w.message) for w in caught if issubclass(w.category, RuntimeWarning | UserWarning))
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+    notes[:] = dict.fromkeys(" ".join(note.split()) for note in notes if not _NO_BEARING.search(note))
+
+
+def _open_edf(path: Path, reader: str, options: Options) -> Source:
+    header = edf.read_header(path, options.truncated)
+    channels = tuple(Channel(s.label, "eeg" if s.unit is not None else "other", s.unit, s.rate) for s in header.signals)
+    source = Source(path, channels, load=lambda indices: _load_edf(path, reader, channels, indices, source.notes))
+    source.notes.extend(header.notes)
+    return source
+
+
+def _load_edf(path: Path, reader: str, channels: Sequence[Channel], indices: Sequence[int], notes: list[str]) -> Signal:
+    """Read only the wanted channels: with others there, MNE upsamples all of them to the highest rate of the file.
+
+    MNE reads only where the samples do not simply follow one another.
+    """
+    labels = {channels[i].name for i in indices}
+    direct = open_samples(path, indices)
+    if direct is not None:
+        marks = direct.annotations(labels)
+        return Signal(direct.rate, direct.samples, (1.0,) * len(indices), marks, direct.read, direct)
+    included = [i for i, channel in enumerate(channels) if channel.name in labels]
+    raw = _call(path, reader, notes, include=sorted(labels), stim_channel=None)
+    assert len(raw.ch_names) == len(included), (raw.ch_names, labels)
+    volts = _volts_per_number(raw)
+    picks = tuple(included.index(i) for i in indices)
+    return _mne_signal(raw, picks, [volts[i] for i in picks])
+
+
+def _open_xdf(path: Path, stream: str | int | None, truncated: str) -> Source:
+    with listening() as heard:
+        contents = xdf.read(path, stream)
+    if truncated != "accept" and (damage := [note for note in heard if "corruption" in note]):
+        raise RecordingError(
+            f"{path}: truncated or damaged: pyxdf {damage[0][:200].rstrip('.')}; copy or export it again; "
+            f"truncated='accept' takes what it found"
+        )
+    raw = contents.raw
+    rate = float(raw.info["sfreq"])
+    channels = tuple(
+        Channel(name, kind, unit, rate)
+        for name, kind, unit in zip(raw.ch_names, contents.kinds, contents.units, strict=True)
+    )
+
+    def load(indices: Sequence[int]) -> Signal:
+        return _mne_signal(raw, indices, [1.0] * len(indices))  # the numbers were put there as they are
+
+    return Source(path, channels, load, [*contents.notes, *heard])
+
+
+def _open_with_mne(path: Path, suffix: str, options: Options) -> Source:
+    """Open a file by one of MNE's readers, after the checks that it lacks."""
+    samples, notes = check_before(path, suffix, options.truncated) if path.is_file() else (None, [])
+    reader = reader_of(path) if suffix == ".cnt" else MNE_READERS[suffix]
+    arguments = dict(_OPTIONS.get(reader, {}))
+    if reader == "read_raw_cnt":
+        found = inspect_cnt(path, options.data_format)
+        arguments |= {"data_format": found.data_format, "recompute_n_samples": found.recompute}
+        notes += found.notes
+    elif options.data_format is not None:
+        raise RecordingError(f"{path}: data_format= is for Neuroscan's .cnt files; leave it out")
+    if reader in _ISOLATED:
+        source = open_isolated(path, reader, arguments, truncated=options.truncated)
+    else:
+        source = open_here(path, reader, arguments, truncated=options.truncated)
+    source.notes[:0] = notes
+    return source if samples is None else _cut(source, samples)
+
+
+def open_here(path: Path, reader: str, arguments: dict[str, Any], *, truncated: str = "refuse") -> Source:
+    """Open a file by one of MNE's readers, or an ``XDF`` file, in this process.
+
+    Raises
+    ------
+    RecordingError
+        If the reader cannot read it, or if it is truncated and ``truncated`` says refuse.
+    """
+    if reader == XDF:
+        return _open_xdf(path, arguments["stream"], truncated)
+    notes: list[str] = []
+    raw = _call(path, reader, notes, **arguments)
+    with reading(path, f"MNE ({reader}) cannot read it"):
+        samples, more = check_after(path, raw, truncated)
+        source = open_mne(raw, path)
+    source.notes.extend([*notes, *more])
+    return source if samples is None else _cut(source, samples)
+
+
+def _cut(source: Source, samples: int) -> Source:
+    """The part of a truncated recording that is there."""
+
+    def load(indices: Sequence[int]) -> Signal:
+        signal = source.load(indices)
+        return replace(signal, samples=min(samples, signal.samples))
+
+    return replace(source, load=load)
+
+
+def _call(path: Path, reader: str, notes: list[str], **options: Any) -> mne.io.BaseRaw:
+    """Call one of MNE's readers; what it says becomes notes, what goes wrong in it one error."""
+    import mne
+
+    read = partial(getattr(mne.io, reader), path, preload=False, verbose="warning", **options)
+    with reading(path, f"MNE ({reader}) cannot read it"):
+        with listening() as heard, mne.utils.use_log_level("warning"):
+            try:
+                raw = read()
+            except Exception as error:
+                if "encoding=" not in str(error):
+                    raise
+                raw = read(encoding="latin1")  # EDF+ annotations should be UTF-8; many programs write Latin-1
+        if not isinstance(raw, mne.io.BaseRaw):
+            raise TypeError("it holds epochs or averages, not a continuous recording")
+    notes.extend(heard)
+    return raw
+
+
+def _mne_signal(raw: mne.io.BaseRaw, picks: Sequence[int], volts: Sequence[float]) -> Signal:
+    """Channels of an MNE object, read when they are needed."""
+    order = np.argsort(picks)  # readers want their channels in the order of the file
+    ordered = [picks[i] for i in order]
+
+    def read(first: int, last: int) -> np.ndarray:
+        found = raw.get_data(picks=ordered, start=first, stop=last, verbose="error")
+        numbers = np.empty_like(found, dtype=np.float64)
+        numbers[order] = found
+        return numbers
+
+    marks = raw.annotations
+    # Where the recording has a date, MNE counts from it, not from the first sample that is kept.
+    shift = raw.first_time if marks.orig_time is not None else 0.0
+    return Signal(
+        rate=float(raw.info["sfreq"]),
+        samples=int(raw.n_times),
+        volts=tuple(volts),
+        marks=tuple(
+            (float(onset) - shift, float(duration), str(text))
+            for onset, duration, text in zip(marks.onset, marks.duration, marks.description, strict=True)
+        ),
+        read=read,
+    )
+
+
+def _volts_per_number(raw: mne.io.BaseRaw) -> list[float]:
+    """The volts that MNE makes of one unit of the file's own number, for each channel.
+
+    MNE keeps this privately. For formats that declare no unit the numbers are taken as volts (FIF) or microvolts
+    (EEGLAB), as MNE does.
+    """
+    count = len(raw.ch_names)
+    extras = (getattr(raw, "_raw_extras", None) or [None])[0]
+    factors = extras.get("units") if isinstance(extras, dict) else None
+    if factors is not None and np.size(factors) == count:  # EDF, BDF, GDF
+        return [float(factor) for factor in factors]
+    units = getattr(raw, "_orig_units", None) or {}
+    if units:  # BrainVision, Curry, MEF …
+        known = {name: edf.unit_of(unit) for name, unit in units.items()}
+        return [MICROVOLTS.get(known.get(name) or "V", 1e6) * 1e-6 for name in raw.ch_names]
+    return [1e-6 if type(raw).__name__ == "RawEEGLAB" else 1.0] * count
+
+
+def _is_misjudged(raw: mne.io.BaseRaw, name: str) -> bool:
+    """Whether this is an electrode of a Nihon Kohden file: for their Z, MNE 1.13 takes FZ, CZ, PZ for miscellaneous."""
+    return type(raw).__name__ == "RawNihon" and resolve(name) is not None
+
+
+def _microvolts_as_volts(raw: mne.io.BaseRaw) -> bool:
+    """Whether MNE 1.13 gives a format's microvolts out as volts.
+
+    It does so with eXimia's (0.0763 per digit are ±2,500 over 16 bits), and with EGI's simple binary files that state
+    the amplifier's range, which is in microvolts (EEGLAB's ``readegi`` converts it so).
+    """
+    reader = type(raw).__name__
+    extras = (getattr(raw, "_raw_extras", None) or [None])[0]
+    ranged = isinstance(extras, dict) and bool(extras.get("value_range")) and bool(extras.get("bits"))
+    return reader == "RawEximia" or (reader == "RawEGI" and ranged)
+
+
+def _unit_worth(volts: float) -> str | None:
+    """The name of the unit that is worth so many volts."""
+    return next((unit for unit, factor in MICROVOLTS.items() if np.isclose(factor * 1e-6, volts, rtol=1e-9)), None)
+
+
+def _position(loc: np.ndarray) -> tuple[float, float, float] | None:
+    x, y, z = (float(v) for v in loc[:3])
+    return (x, y, z) if np.isfinite([x, y, z]).all() and any((x, y, z)) else None

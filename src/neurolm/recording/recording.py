@@ -1,0 +1,323 @@
+"""A recording as the rest of neurolm sees it: electrodes by their official names, and microvolts.
+
+>>> recording = open_recording("night.edf", unknown="drop")
+>>> recording.channels, recording.rate, recording.notes
+>>> recording.read(30, 60)          # float64 (channels, samples), µV
+
+Opening reads the header and, to check the signal, at most a minute of it. Whatever is left out or assumed is said in
+``notes``; whatever would make wrong numbers is an error that names the file, what was found, and the remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neurolm.core.errors import RecordingError
+from neurolm.recording import checks
+from neurolm.recording.channels import Signal, Source
+from neurolm.recording.electrodes.coverage import Covered, coverage_table
+from neurolm.recording.electrodes.derivations import MONTAGES
+from neurolm.recording.electrodes.policy import UNKNOWN_POLICIES, Choice, choose
+from neurolm.recording.faults import reading
+from neurolm.recording.formats.cnt import WIDTHS
+from neurolm.recording.formats.completeness import TRUNCATED_POLICIES
+from neurolm.recording.formats.edf import MICROVOLTS, UNSTATED
+from neurolm.recording.readers import Options, open_mne, open_source
+from neurolm.recording.suffixes import RECORDING_SUFFIXES, find_recordings, suffix_of
+
+if TYPE_CHECKING:
+    import mne
+
+__all__ = [
+    "RECORDING_SUFFIXES",
+    "Annotation",
+    "Covered",
+    "Recording",
+    "coverage_table",
+    "find_recordings",
+    "open_recording",
+    "suffix_of",
+]
+
+FASTEST = 200_000
+"""Samples per second beyond which a header is damaged: EEG amplifiers take up to 100,000."""
+AUTO = "auto"
+"""The ``unit`` that is decided from the amplitude."""
+_UNSTATED_MEANS = "uV"  # the unit of EEG files that give none; the amplitude check catches those that mean another
+_CHOICES = {
+    "unknown": (UNKNOWN_POLICIES, False),
+    "unit": ((*MICROVOLTS, AUTO), True),
+    "montage": (MONTAGES, True),
+    "data_format": (tuple(WIDTHS), True),
+    "truncated": (TRUNCATED_POLICIES, False),
+}  # what an argument may be, and whether None too
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """Something the file says about a stretch of time."""
+
+    onset: float
+    """Seconds from the start of the recording."""
+    duration: float
+    """Seconds; 0 for an instant."""
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """An opened recording; its signal stays in the file until it is read."""
+
+    path: Path | None
+    """The file, None for an MNE object that comes from none."""
+    channels: tuple[str, ...]
+    """Canonical electrode names, each once."""
+    rate: float
+    """Samples per second."""
+    samples: int
+    annotations: tuple[Annotation, ...]
+    notes: tuple[str, ...]
+    """What was left out, assumed or noticed while opening."""
+    unit: str
+    """Unit of the numbers in the file: a key of ``edf.MICROVOLTS``, several joined with ``/``."""
+    coverage: tuple[Covered, ...] = field(default=(), repr=False)
+    """How each channel of the file was understood: rows for ``coverage_table``."""
+    _signal: Signal = field(repr=False, compare=False)
+    _microvolts: np.ndarray = field(repr=False, compare=False)
+    _weights: np.ndarray | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def seconds(self) -> float:
+        """Length of the recording."""
+        return self.samples / self.rate
+
+    def read(self, start: float = 0.0, stop: float | None = None) -> np.ndarray:
+        """Read a part of the signal.
+
+        Parameters
+        ----------
+        start, stop
+            Seconds from the start of the recording; ``stop`` None is its end. Rounded to whole samples.
+
+        Returns
+        -------
+        numpy.ndarray
+            float64 of shape (channels, samples), µV.
+
+        Raises
+        ------
+        ValueError
+            If the part is not inside the recording.
+        RecordingError
+            If the file can no longer be read.
+        """
+        first = round(start * self.rate)
+        last = self.samples if stop is None else round(stop * self.rate)
+        if not 0 <= first <= last <= self.samples:
+            raise ValueError(f"start={start}, stop={stop}: not inside the recording's {self.seconds:g} s")
+        return self._read(first, last)
+
+    def look(self) -> checks.Look:
+        """Measure up to a minute of the signal of the channels that are read, before electrodes are made from them."""
+        parts = (self._sources(first, last) for first, last in checks.blocks(self.samples, self.rate))
+        return checks.look(parts, self.rate)
+
+    def _read(self, first: int, last: int) -> np.ndarray:
+        microvolts = self._sources(first, last)
+        return microvolts if self._weights is None else self._weights @ microvolts
+
+    def _sources(self, first: int, last: int) -> np.ndarray:
+        with reading(self.path, f"samples {first:,} to {last:,} cannot be read: the file is damaged"):
+            try:
+                microvolts = self._signal.read(first, last)
+            except OSError as error:
+                raise RecordingError(f"{self.path}: cannot be read any more: {error}; is it still there?") from error
+        microvolts *= self._microvolts[:, None]
+        return microvolts
+
+
+def open_recording(
+    source: Path | str | mne.io.BaseRaw,
+    *,
+    unknown: str = "error",
+    unit: str | None = None,
+    channels: Sequence[str] | Mapping[str, str] | None = None,
+    check: bool = True,
+    montage: str | None = None,
+    cap: str | None = None,
+    stream: str | int | None = None,
+    data_format: str | None = None,
+    truncated: str = "refuse",
+) -> Recording:
+    """Open a recording of any format in ``RECORDING_SUFFIXES``.
+
+    Parameters
+    ----------
+    source
+        A file (for EGI's ``.mff`` and MEF a folder), or an object of MNE's. Side files of BIDS beside it are used.
+    unknown
+        What to do with a channel that the file takes for EEG, but whose name is no known electrode: ``"error"``;
+        ``"drop"`` it; take the ``"nearest"`` official electrode within ``montage.REACH`` that the recording does not
+        have yet, where the file or its cap has positions; or ``"interpolate"``, which computes the signal there by
+        spherical splines. It decides about electrodes in ``channels`` that are missing (nearest, interpolate), and
+        about flat and saturated channels: refused, left out (drop, nearest), or interpolated, as are those that the
+        file marks as bad.
+    unit
+        What the numbers in the file really are: ``"V"``, ``"mV"``, ``"uV"`` or ``"nV"``. By default the file is
+        believed; one that says nothing is taken to mean µV. ``"auto"`` takes another unit where that brings the
+        amplitude to that of EEG, and says so.
+    channels
+        Electrodes to read, in this order; by default all that are found. Or a mapping from the file's own channel
+        names to electrodes, for files whose names say nothing (``{"ch1": "Fp1"}``).
+    check
+        Look at up to a minute of the signal, spread over the recording, for values that are not numbers, flat or
+        saturated channels and amplitudes that cannot be EEG.
+    montage
+        ``"tcp"`` derives the bipolar channels of TUH's montage that have official names (FP1-F7 … P4-O2) from
+        electrodes of one reference.
+    cap
+        MNE's name of the cap (``"GSN-HydroCel-128"``, ``"biosemi64"`` …) whose contacts the channels count.
+    stream
+        XDF: name or number of the stream to read; by default the longest of type EEG.
+    data_format
+        Neuroscan: ``"int16"`` or ``"int32"``; by default decided from the file, and said.
+    truncated
+        ``"refuse"`` a file that is shorter than its header says, or ``"accept"`` what is there.
+
+    Raises
+    ------
+    RecordingError
+        If the file is missing, damaged or of no known format, if it holds no EEG, or if it fails a check.
+    ValueError
+        For a policy, unit, montage or format that does not exist.
+    """
+    _require_known(unknown=unknown, unit=unit, montage=montage, data_format=data_format, truncated=truncated)
+    opened = _open(source, Options(stream=stream, data_format=data_format, truncated=truncated))
+    name = str(opened.path) if opened.path else "the MNE object"
+
+    def chosen(bad: Mapping[int, str] | None = None) -> Choice:
+        return choose(opened.channels, source=name, unknown=unknown, wanted=channels, montage=montage, cap=cap, bad=bad)
+
+    choice = chosen()
+    taken = None if unit == AUTO else unit
+    recording = assemble(opened, choice, taken)
+    if not check and unit != AUTO:
+        return recording
+    found = recording.look()
+    notes: list[str] = []
+    if unit == AUTO:
+        taken = decide_unit(found, recording.unit, notes)
+        recording, found = assemble(opened, choice, taken), found.scaled(recording.unit, taken)
+    amplitudes = dict(zip(choice.indices, found.amplitude.tolist(), strict=True))
+    if check:
+        labels = [choice.coverage[i].electrode or opened.channels[i].name for i in choice.indices]
+        given = unit is not None and unit != AUTO
+        notes += checks.examine(
+            found, source=name, channels=labels, rate=recording.rate, unit=recording.unit, given=given
+        )
+        if found.unusable and unknown == "error":
+            raise RecordingError(f"{name}: {checks.useless({labels[i]: why for i, why in found.unusable.items()})}")
+        if found.unusable:
+            recording = assemble(opened, chosen({choice.indices[i]: why for i, why in found.unusable.items()}), taken)
+    coverage = tuple(
+        replace(row, amplitude=amplitudes.get(i)) if row.channel else row for i, row in enumerate(recording.coverage)
+    )
+    return replace(recording, coverage=coverage, notes=(*recording.notes, *notes))
+
+
+def _require_known(**given: str | None) -> None:
+    for name, value in given.items():
+        known, optional = _CHOICES[name]
+        if not (optional and value is None) and value not in known:
+            raise ValueError(f"{name}={value!r}: choose one of {', '.join(known)}")
+
+
+def _open(source: Path | str | mne.io.BaseRaw, options: Options) -> Source:
+    if isinstance(source, str | Path):
+        return open_source(Path(source).expanduser(), options)
+    import mne
+
+    if not isinstance(source, mne.io.BaseRaw):
+        raise TypeError(f"source is a {type(source).__name__}: give a path or an mne.io.Raw object")
+    files = [name for name in source.filenames if name is not None]
+    return open_mne(source, Path(files[0]) if files else None)
+
+
+def assemble(opened: Source, chosen: Choice, unit: str | None) -> Recording:
+    """Make a recording of the chosen channels of an opened file, without looking at its signal.
+
+    Raises
+    ------
+    RecordingError
+        If there is not one sample.
+    """
+    with reading(opened.path, "its samples cannot be found"):
+        signal = opened.load(chosen.indices)
+    if not 0 < signal.rate <= FASTEST:
+        raise RecordingError(
+            f"{opened.path or 'the MNE object'}: {signal.rate:g} samples per second by its header, which no amplifier "
+            f"for EEG takes (more than 0, at most {FASTEST:,}): the header is damaged; copy or export it again"
+        )
+    if signal.samples < 1:
+        raise RecordingError(
+            f"{opened.path or 'the MNE object'}: there is not one sample in it; copy or export it again"
+        )
+    declared = [opened.channels[i].unit for i in chosen.indices]
+    annotations, more = _annotations(signal)
+    notes = [*opened.notes, *chosen.notes, *more]
+    unstated = [i for i, own in zip(chosen.indices, declared, strict=True) if own == UNSTATED]
+    if unit is None and unstated:
+        names = [chosen.coverage[i].electrode or opened.channels[i].name for i in unstated]
+        notes.append(f"no unit given, taken as µV: {', '.join(names)}")
+    units = [unit or own or _UNSTATED_MEANS for own in declared]
+    return Recording(
+        path=opened.path,
+        channels=chosen.electrodes,
+        rate=signal.rate,
+        samples=signal.samples,
+        annotations=annotations,
+        notes=tuple(notes),
+        unit="/".join(dict.fromkeys(units)),
+        coverage=chosen.coverage,
+        _signal=signal if chosen.weights is None else replace(signal, direct=None),
+        _microvolts=np.array([MICROVOLTS[own] for own in units]) / np.array(signal.volts),
+        _weights=chosen.weights,
+    )
+
+
+def decide_unit(found: checks.Look, unit: str, notes: list[str]) -> str | None:
+    """The unit that makes EEG of the numbers; None to believe the file, also where none does."""
+    fits = checks.fitting_unit(found.typical, unit)
+    if fits is None or fits == unit:
+        if fits is not None:
+            notes.append(f"unit='auto': {unit}, as the file says; the typical amplitude is {found.typical:.3g} µV")
+        return None
+    typical = found.scaled(unit, fits).typical
+    notes.append(
+        f"unit='auto': the numbers are taken as {fits}, which makes the typical amplitude {typical:.3g} µV; as {unit} "
+        f"it would be {found.typical:.3g} µV"
+    )
+    return fits
+
+
+def _annotations(signal: Signal) -> tuple[tuple[Annotation, ...], list[str]]:
+    """The annotations inside the recording; what lies outside is cut off and said."""
+    seconds = signal.samples / signal.rate
+    inside, outside, cut = [], 0, 0
+    for onset, duration, text in signal.marks:
+        first, last = max(onset, 0.0), min(onset + duration, seconds)
+        if last < first or onset > seconds:
+            outside += 1
+            continue
+        whole = (first, last) == (onset, onset + duration)
+        cut += not whole
+        inside.append(Annotation(first, duration if whole else last - first, text))
+    notes = [f"annotations outside the recording's {seconds:g} s left out: {outside}"] if outside else []
+    if cut:
+        notes.append(f"annotations that reach beyond the recording cut off there: {cut}")
+    return tuple(inside), notes

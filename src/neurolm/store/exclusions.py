@@ -1,0 +1,59 @@
+"""Lists of recordings to be left out, which ``neurolm overlap`` writes and ``neurolm prepare --exclude`` takes.
+
+A JSON object per line: ``recording``, ``subject``, ``content`` (hash of the stored signal), ``reason``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from neurolm.core.config import from_json
+from neurolm.core.errors import ConfigError
+from neurolm.core.files import write_text
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """A recording to be left out."""
+
+    recording: str
+    """Its id in the store: ``corpus/path``."""
+    subject: str
+    content: str
+    """Hash of the stored signal's bytes (``Row.sha256``)."""
+    reason: str
+
+
+def write_exclusions(path: Path | str, exclusions: Sequence[Exclusion]) -> None:
+    """Write an exclusion list: a JSON object per line.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written.
+    """
+    write_text(Path(path), "".join(json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in exclusions))
+
+
+def read_exclusions(path: Path | str) -> tuple[Exclusion, ...]:
+    """Read an exclusion list.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing or a line is not an exclusion; the message names the line.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as an exclusion list ({error}); `neurolm overlap` writes one") from (
+            error
+        )
+    return tuple(
+        from_json(Exclusion, line, source=f"{path}, line {number}")
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    )

@@ -1,0 +1,1 @@
+"""Copies of recordings and people of one store that are in another. Read `overlap.py` first."""

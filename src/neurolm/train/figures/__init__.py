@@ -1,0 +1,1 @@
+"""What a stage writes down while it trains, where it goes, and runs side by side."""

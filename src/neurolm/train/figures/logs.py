@@ -1,0 +1,85 @@
+"""What a stage writes down while it trains: ``log.jsonl``, ``speed.jsonl``, warnings, and any other sink asked for."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+from neurolm.core.files import append_text, write_atomic
+from neurolm.train.figures.history import LOG, TRAINING, VALIDATION, WARNING, read_rows
+from neurolm.train.figures.sinks import Sinks
+from neurolm.train.figures.speed import Speedometer
+from neurolm.train.figures.watch import Watch
+
+
+class Logs:
+    """Writes figures to the files of a stage and to its sinks, and warns of what goes wrong.
+
+    Parameters
+    ----------
+    folder
+        Of the stage.
+    first
+        Step that training begins with, or goes on from: rows of later steps, which will be done again, are dropped.
+    speed, watch, sinks
+        What measures time, what judges the figures, and where else they go.
+    """
+
+    def __init__(self, folder: Path, *, first: int, speed: Speedometer, watch: Watch, sinks: Sinks) -> None:
+        self.path, self.speed, self.watch, self.sinks = folder / LOG, speed, watch, sinks
+        kept = [row for row in read_rows(self.path) if row["step"] < first]
+        lines = "".join(json.dumps(row) + "\n" for row in kept)
+        write_atomic(self.path, lambda temporary: temporary.write_text(lines, encoding="utf-8"))
+        for row in kept:
+            self.watch.see(row)
+
+    def training(self, step: int, figures: Mapping[str, float], *, tokens: int, flops: int, waited: float) -> None:
+        """Write down a step; see ``Speedometer.stepped`` for what is counted."""
+        self.speed.stepped(tokens, waited=waited, flops=flops)
+        self._write(step, TRAINING, figures)
+
+    def validation(self, step: int, figures: Mapping[str, float]) -> None:
+        """Write down an evaluation, and how fast the steps before it were."""
+        self._write(step, VALIDATION, figures)
+        speed = {name: value for name, value in self.speed.write(step).items() if name not in ("step", "steps")}
+        if speed:
+            self.sinks.write(step, "speed", speed)
+
+    def close(self) -> None:
+        """Close the sinks."""
+        self.sinks.close()
+
+    def _write(self, step: int, kind: str, figures: Mapping[str, float]) -> None:
+        row = {"step": step, "kind": kind, **figures}
+        concerns = self.watch.see(row)
+        told = [{"step": step, "kind": WARNING, "warning": name, "message": text} for name, text in concerns.items()]
+        append_text(self.path, "".join(json.dumps(one) + "\n" for one in (row, *told)))
+        self.sinks.write(step, kind, {name: value for name, value in figures.items() if math.isfinite(value)})
+        for text in concerns.values():
+            warnings.warn(text, stacklevel=3)
+
+
+class NoLogs:
+    """What a process writes down that is not the main one of a job: nothing.
+
+    Parameters
+    ----------
+    speed
+        What measures time.
+    """
+
+    def __init__(self, speed: Speedometer) -> None:
+        self.speed = speed
+
+    def training(self, step: int, figures: Mapping[str, float], *, tokens: int, flops: int, waited: float) -> None:
+        """Count a step."""
+        self.speed.stepped(tokens, waited=waited, flops=flops)
+
+    def validation(self, step: int, figures: Mapping[str, float]) -> None:
+        """Nothing is written down."""
+
+    def close(self) -> None:
+        """There is nothing to close."""

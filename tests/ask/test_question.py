@@ -1,0 +1,79 @@
+"""A question finds its task and its limits, and its windows lie where they are looked for."""
+
+import numpy as np
+import pytest
+
+from neurolm.ask.calibration import Calibration, TaskCalibration
+from neurolm.ask.novelty import FEATURES, Range, Ranges
+from neurolm.ask.question import NOT_CALIBRATED, NOT_TUNED, Windows, find_question
+from neurolm.ask.recording import Prepared
+from neurolm.core.errors import QuestionError, RecordingError
+from neurolm.core.montage import RATE
+from neurolm.tasks.task import load_task
+
+TASKS = (load_task("workload"), load_task("sleep"))
+
+
+def known(task: str, low: float, high: float) -> Range:
+    n = len(FEATURES)
+    return Range(
+        task=task, low=(low,) * n, high=(high,) * n, spread=(1.0,) * n, margin=0.5, windows=9, subjects=3
+    )  # fmt: skip
+
+
+RANGES = Ranges(tasks=(known("workload", 0.0, 1.0), known("sleep", 5.0, 6.0)))
+
+
+def ask(question: str, options=None, *, calibration=None):
+    return find_question(question, options, TASKS, calibration=calibration, ranges=RANGES)
+
+
+def test_a_question_is_held_against_its_own_task_or_against_all():
+    """Windows like those of sleep are unlike those of workload; a question of no task may be like either."""
+    windows = np.full((4, len(FEATURES)), 5.5)
+    workload = ask(TASKS[0].question)
+    assert workload.trained and workload.novelty(windows).outside == 1.0
+    own = ask("Is the moon full?", ["yes", "no"])
+    assert not own.trained and own.novelty(windows).outside == 0.0
+    assert own.novelty(windows + 2).outside == 1.0
+    plain = find_question("Is the moon full?", ["yes", "no"], TASKS, calibration=None, ranges=None)
+    assert plain.novelty(windows) is None
+
+
+def test_what_limits_an_answer_comes_with_the_worst_first():
+    windows = np.full((4, len(FEATURES)), 9.0)
+    fitted = Calibration(tasks=(TaskCalibration(task="workload", temperature=1.3),))
+    own, plain = ask("Is the moon full?", ["yes", "no"], calibration=fitted), ask(TASKS[0].question)
+    calibrated = ask(TASKS[0].question, calibration=fitted)
+    assert (own.fitted, calibrated.calibration.temperature, plain.calibration.temperature) == (None, 1.3, 1.0)
+    unlike = own.novelty(windows)
+    assert own.caveats(unlike) == (NOT_TUNED, unlike.warning)
+    assert plain.caveats(unlike) == (NOT_CALIBRATED, unlike.warning)
+    assert calibrated.caveats(unlike) == (unlike.warning,) and calibrated.caveats(None) == ()
+
+
+def windows_of(seconds: float) -> Windows:
+    signal = np.zeros((round(seconds * RATE), 2), np.float32)
+    prepared = Prepared(signal=signal, channels=np.array([1, 2]), electrodes=("C3", "C4"), notes=("first",))
+    return Windows.of("a.edf", prepared, TASKS[0])
+
+
+def test_windows_between_two_moments_are_whole_and_spread_over_all():
+    windows = windows_of(21.5)  # 4 s every 2 s
+    assert windows.spans == [(s, s + 4) for s in range(0, 17, 2)]
+    assert windows.between(0, None, most=100) == list(windows.starts)
+    assert windows.between(3, 12.5, most=100) == [s * RATE for s in (4, 6, 8)]
+    assert windows.between(0, None, most=3) == [s * RATE for s in (0, 8, 16)]
+    assert windows.between(3, 12.5, most=1) == [4 * RATE]
+    with pytest.raises(QuestionError, match=r"start=3 s, stop=6 s: no window of 4 s .* of 21\.5 s"):
+        windows.between(3, 6, most=5)
+
+
+def test_a_short_recording_is_one_window_with_a_note():
+    short = windows_of(2.7)
+    assert (short.spans, short.seconds) == ([(0.0, 2.0)], 2)
+    assert short.notes == ("first", "the recording is shorter than the 4 s window the model was trained on")
+    (sample,) = short.samples(short.starts)
+    assert sample.seconds == 2 and sample.channels == 2
+    with pytest.raises(RecordingError, match=r"a\.edf: 0\.50 s long"):
+        windows_of(0.5)

@@ -1,0 +1,79 @@
+"""Questions in the terminal: what is printed of risk, interval and explanation, and calibrating an older checkpoint."""
+
+import json
+
+import numpy as np
+import pytest
+from edfio import Edf, EdfSignal
+
+from neurolm.ask.calibration import Calibration
+from neurolm.ask.novelty import Ranges
+from neurolm.cli import main
+
+QUESTION = "Is this EEG segment of high workload?"
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory, rhythm):
+    signal = np.concatenate([rhythm("Yes", 14, 2, (1,)), rhythm("No", 14, 2, (2,))])
+    path = tmp_path_factory.mktemp("cli") / "a.edf"
+    pairs = zip(signal.T, ("C3", "O1"), strict=True)
+    Edf([EdfSignal(x, 200, label=n, physical_dimension="uV") for x, n in pairs], data_record_duration=1).write(path)
+    return path
+
+
+def test_an_answer_has_its_interval_and_a_risk_leaves_it_undecided(micro_run, file, capsys):
+    assert main(["ask", str(file), QUESTION, "--model", str(micro_run.folder), "--risk", "0.01", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["answer"], found["risk"], found["threshold"], found["calibrated"]) == ("undecided", 0.01, None, True)
+    low, high = found["interval"]
+    assert low <= found["probability"] <= high and {"outside", "temperature", "worth"} <= set(found)
+    assert main(["ask", str(file), QUESTION, "--model", str(micro_run.folder), "--risk", "0.01"]) == 0
+    printed = capsys.readouterr().out
+    assert f"undecided (likeliest: {found['options'][np.argmax(found['probabilities'])]})" in printed
+    assert f"({low:.2f} to {high:.2f})" in printed and "a risk of 0.01 cannot be kept" in printed
+    assert main(["ask", str(file), QUESTION, "--model", str(micro_run.folder), "--risk", "2"]) == 2
+    assert "--risk 2" in capsys.readouterr().err
+
+
+def test_an_answer_to_an_untrained_question_is_called_a_guess(micro_run, file, capsys):
+    arguments = ["ask", str(file), "Is the moon full?", "--model", str(micro_run.folder), "--options", "yes,no"]
+    assert main(arguments) == 0
+    verdict = capsys.readouterr().out.splitlines()[1]
+    assert verdict.endswith("; a guess: the model was not tuned on this question")
+    assert " to " not in verdict.split(";")[0]  # no interval
+
+
+def test_explaining_prints_and_draws(micro_run, file, capsys, tmp_path):
+    picture = tmp_path / "picture.png"
+    arguments = ["explain", str(file), QUESTION, "--model", str(micro_run.folder), "--windows", "3"]
+    assert main([*arguments, "--out", str(picture)]) == 0
+    printed = capsys.readouterr().out
+    assert "C3" in printed and "O1" in printed and "over 3 windows" in printed and str(picture) in printed
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert main([*arguments, "--option", "No", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["option"], found["electrodes"], len(found["second_effects"])) == ("No", ["C3", "O1"], 12)
+    for name, message in (
+        ("a.docx", ".docx is no picture"),
+        ("a", "no suffix is no picture"),
+        ("no/a.png", "is no folder"),
+    ):
+        assert main([*arguments, "--option", "Perhaps", "--out", str(tmp_path / name)]) == 2
+        assert message in capsys.readouterr().err  # before the question is looked at
+    assert main([*arguments, "--option", "Perhaps"]) == 2
+    assert "--option Perhaps" in capsys.readouterr().err
+
+
+def test_an_older_checkpoint_is_calibrated_afterwards(micro_run, file, capsys, tmp_path):
+    """The files come back as training wrote them; without them the answer says so."""
+    folder = micro_run.copy(tmp_path / "run")
+    names = (Calibration.FILE, Ranges.FILE)
+    before = [(folder / "instruct" / name).read_bytes() for name in names]
+    for name in names:
+        (folder / "instruct" / name).unlink()
+    assert main(["ask", str(file), QUESTION, "--model", str(folder)]) == 0
+    assert "note: not calibrated" in capsys.readouterr().out
+    assert main(["calibrate", "--model", str(folder), "--store", str(micro_run.store)]) == 0
+    assert "workload: temperature" in capsys.readouterr().out
+    assert [(folder / "instruct" / name).read_bytes() for name in names] == before

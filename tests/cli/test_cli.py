@@ -1,0 +1,462 @@
+"""The command line: quick where nothing is computed, one clear message and status 2 where something is wrong."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import edfio
+import numpy as np
+import pytest
+import yaml
+from rich.console import Console
+
+from neurolm import __version__
+from neurolm.api import POLICIES, Answer, WindowAnswer
+from neurolm.cli import FAILED, INTERRUPTED, VERBS, as_flags, main, verbs
+from neurolm.cli import arguments as cli_arguments
+from neurolm.cli.arguments import parse
+from neurolm.cli.settings import run_config
+from neurolm.cli.show import Display, answer_lines, bar_characters, condense, duration, losses, many
+from neurolm.core.config import to_json
+from neurolm.core.errors import CheckpointError, ConfigError
+from neurolm.core.recipes import recipe
+from neurolm.evaluation.baselines.fit import BASELINES
+from neurolm.train.loop import Progress
+
+QUESTION = "Is this EEG segment of high workload?"
+
+
+@pytest.fixture(autouse=True)
+def _restore_warnings_and_environment(monkeypatch):
+    for name, default in (("MNE_LOGGING_LEVEL", "ERROR"), ("TOKENIZERS_PARALLELISM", "false")):
+        monkeypatch.setenv(name, os.environ.get(name, default))
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    with warnings.catch_warnings():
+        yield
+
+
+def run(capsys, *words):
+    """Exit status, standard output and standard error of a command."""
+    status = main([str(word) for word in words])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def error_of(capsys, *words):
+    """The message of a command that must fail."""
+    status, out, err = run(capsys, *words)
+    assert status == FAILED
+    assert out == ""
+    lines = err.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("neurolm: error: "), err
+    return lines[0].removeprefix("neurolm: error: ")
+
+
+def test_the_package_is_a_command_too():
+    done = subprocess.run(
+        [sys.executable, "-m", "neurolm", "--version"], capture_output=True, text=True, check=False, timeout=250
+    )
+    assert (done.returncode, done.stdout) == (0, f"neurolm {__version__}\n")
+
+
+@pytest.mark.parametrize("flag", ["--version", "--help"])
+def test_version_and_help_load_neither_torch_nor_mne(flag):
+    code = (
+        "import sys; from neurolm.cli import main; status = main(sys.argv[1:]); "
+        "heavy = {'torch', 'mne', 'scipy', 'jsonargparse', 'matplotlib'} & set(sys.modules); "
+        "sys.exit(f'loaded {heavy}' if heavy else status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, flag], capture_output=True, text=True, check=False, timeout=250)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("neurolm ")
+
+
+def test_import_loads_neither_torch_nor_mne():
+    code = "import sys, neurolm; sys.exit(str({'torch', 'mne', 'numpy'} & set(sys.modules) or ''))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=250)
+    assert done.stderr.strip() == ""
+
+
+def test_parsing_settings_loads_no_torch():
+    code = (
+        "import sys; from neurolm.cli.arguments import parse; from neurolm.cli.settings import run_config; "
+        "run_config(parse('train', ['language', '--recipe', 'tiny'])); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=250).returncode == 0
+
+
+def test_help_explains_every_verb_with_an_example(capsys):
+    status, out, _ = run(capsys, "--help")
+    assert status == 0
+    for verb, (_, example) in VERBS.items():
+        assert f"\n  {verb} " in out
+        assert example in out and example.startswith(f"neurolm {verb}")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(capsys, verb):
+    with pytest.raises(SystemExit) as stop:
+        main([verb, "--help"])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    assert VERBS[verb][1] in out
+    assert "learning_rate" not in out.replace("--tokenizer.learning_rate 1e-3", "")
+
+
+def test_unknown_verb_names_the_verbs(capsys):
+    message = error_of(capsys, "trian")
+    assert "'trian'" in message
+    assert all(verb in message for verb in VERBS)
+
+
+def test_unknown_flag_names_the_nearest_and_the_valid_ones(capsys):
+    message = error_of(capsys, "train", "language", "--sotre", "x")
+    assert "--sotre" in message and "did you mean --store?" in message and "--device" in message
+
+
+def test_unknown_setting_names_the_nearest(capsys):
+    assert "did you mean --tokenizer.learning_rate" in error_of(capsys, "demo", "--tokenizer.learning_rat", "1")
+
+
+def test_missing_value_of_a_flag(capsys):
+    assert "--recipe" in error_of(capsys, "train", "language", "--recipe")
+
+
+def test_unknown_stage_names_the_stages(capsys):
+    message = error_of(capsys, "train", "tokeniser")
+    assert all(stage in message for stage in ("tokeniser", "language", "tokenizer", "pretrain", "instruct"))
+
+
+def test_unknown_recipe_names_the_recipes(capsys, tmp_path):
+    message = error_of(capsys, "train", "language", "--recipe", "tny", "--store", tmp_path, "--out", tmp_path / "run")
+    assert "'tny'" in message and "tiny, base, large, xl" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_value_of_a_setting_is_told_before_any_work(capsys, tmp_path):
+    out = tmp_path / "run"
+    assert "softmax" in error_of(capsys, "demo", "--out", out, "--pretrain.softmax", "both")
+    assert "tokenizer.steps" in error_of(capsys, "demo", "--out", out, "--tokenizer.steps", "many")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["train", "language", "--out", "run"], ["--store", "neurolm prepare"]),
+        (["train", "language", "--store", "nowhere", "--out", "run"], ["nowhere", "neurolm prepare"]),
+        (["prepare", "nowhere", "--out", "store"], ["nowhere"]),
+        (["prepare", "."], ["--out"]),
+        (["ask", "nowhere.edf", QUESTION], ["nowhere.edf", "no such file"]),
+        (["evaluate", "--store", "store"], ["--model"]),
+        (["evaluate", "--model", "nowhere", "--store", "store"], ["nowhere"]),
+        (["evaluate", "nowhere", "--store", "store"], ["nowhere"]),
+        (["report", "nowhere"], ["nowhere"]),
+        (["report", "."], ["no run here"]),
+        (["demo", "--corpus", "eegmat"], ["--data"]),
+        (["demo", "--corpus", "tuab"], ["--corpus tuab", "simulated", "eegmat"]),
+        (["demo", "--seeds", "0,one"], ["--seeds", "0,one"]),
+        (["demo", "--seeds", "1,1"], ["--seeds", "1,1"]),
+        (["simulate", "corpus", "--subjects", "0"], ["--subjects 0"]),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else None,
+)
+def test_what_is_missing_or_wrong_is_said_and_nothing_is_written(capsys, tmp_path, monkeypatch, words, expected):
+    monkeypatch.chdir(tmp_path)
+    message = error_of(capsys, *words)
+    for text in expected:
+        assert text in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_without_recordings(capsys, tmp_path):
+    (tmp_path / "notes.txt").write_text("no EEG here")
+    message = error_of(capsys, "prepare", tmp_path, "--out", tmp_path / "store")
+    assert str(tmp_path) in message and "no EEG recordings" in message
+    assert not (tmp_path / "store").exists()
+
+
+def test_ask_without_a_model_says_how_to_give_one(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(verbs.MODEL_VARIABLE, raising=False)
+    (tmp_path / "a.edf").write_bytes(b"")
+    message = error_of(capsys, "ask", "a.edf", QUESTION)
+    assert "--model" in message and verbs.MODEL_VARIABLE in message and "neurolm demo" in message
+
+
+def test_ask_with_a_model_folder_that_holds_none(capsys, tmp_path):
+    (tmp_path / "a.edf").write_bytes(b"")
+    message = error_of(capsys, "ask", tmp_path / "a.edf", QUESTION, "--model", tmp_path)
+    assert str(tmp_path) in message and "neurolm train instruct" in message
+
+
+def test_find_model_prefers_the_given_then_the_environment_then_the_newest_run(capsys, tmp_path, monkeypatch):
+    runs = tmp_path / "runs"
+    monkeypatch.delenv(verbs.MODEL_VARIABLE, raising=False)
+    with pytest.raises(CheckpointError):
+        verbs.find_model(None, runs=runs)
+    for age, name in ((30, "old"), (10, "new"), (20, "middle/seed-1")):
+        card = runs / name / "instruct" / "config.json"
+        card.parent.mkdir(parents=True)
+        card.write_text("{}")
+        os.utime(card, (1_000_000 - age, 1_000_000 - age))
+    (runs / "unfinished" / "instruct").mkdir(parents=True)
+    assert verbs.find_model(None, runs=runs) == runs / "new"
+    assert str(runs / "new") in capsys.readouterr().err
+    monkeypatch.setenv(verbs.MODEL_VARIABLE, "elsewhere")
+    assert str(verbs.find_model(None, runs=runs)) == "elsewhere"
+    assert verbs.find_model(tmp_path, runs=runs) == tmp_path
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), PermissionError(13, "Permission denied", "/read/only")])
+def test_interruption_and_unwritable_folders_are_no_tracebacks(capsys, monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(verbs, "run", fail)
+    status, _, err = run(capsys, "demo")
+    if isinstance(error, KeyboardInterrupt):
+        assert status == INTERRUPTED and "the same command goes on from here" in err
+    else:
+        assert status == FAILED and "/read/only" in err and "Permission denied" in err
+
+
+def test_settings_are_recipe_then_file_then_flags(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("recipe: base\ntokenizer: {learning_rate: 0.01, steps: 7}\npretrain: {clip: 2.0}\n")
+    flags = ["language", "--config", str(file), "--tokenizer.steps", "9", "--instruct.betas", "[0.5, 0.6]"]
+    config = run_config(parse("train", flags))
+    assert config.model == recipe("base").model
+    assert (config.tokenizer.learning_rate, config.tokenizer.steps) == (0.01, 9)
+    assert config.tokenizer.eeg_batch == recipe("base").tokenizer.eeg_batch
+    assert (config.pretrain.clip, config.instruct.betas) == (2.0, (0.5, 0.6))
+    assert config.language == recipe("base").language
+
+
+@pytest.mark.parametrize("name", ["tiny", "base", "large", "xl"])
+def test_printed_settings_give_the_same_run(capsys, tmp_path, name):
+    assert main(["demo", "--recipe", name, "--print-config"]) == 0
+    file = tmp_path / "run.yaml"
+    file.write_text(capsys.readouterr().out)
+    assert run_config(parse("demo", ["--config", str(file)])) == recipe(name)
+
+
+def test_printed_settings_are_resolved_and_what_is_given_back_prints_the_same(capsys, tmp_path):
+    flags = ["--out", str(tmp_path / "run"), "--seed", "3", "--tokenizer.learning-rate", "2e-3", "--print-config"]
+    assert main(["train", "tokenizer", "--store", "s", *flags]) == 0
+    printed = capsys.readouterr().out
+    values = yaml.safe_load(printed)
+    assert values["out"] == str(tmp_path / "run") and values["store"] == "s"
+    assert values["tokenizer"]["learning_rate"] == 2e-3 and values["pretrain"]["seed"] == 3
+    assert not (tmp_path / "run").exists()
+    file = tmp_path / "run.yaml"
+    file.write_text(printed)
+    assert main(["train", "tokenizer", "--config", str(file), "--print_config"]) == 0
+    assert capsys.readouterr().out == printed
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--tokenizer.learning_rate=-1"], "--tokenizer.learning_rate must be positive, not -1.0"),
+        (["--tokenizer.learning_rate", "abc"], "--tokenizer.learning_rate: expected float, not abc"),
+        (["--tokenizer.softmax", "none"], "--tokenizer.softmax: expected one of range, joint, not none"),
+        (["--model.tokenizer.codes", "1.5"], "--model.tokenizer.codes: expected int, not 1.5"),
+        (["--model.tokenizer.codes", "1"], "--model.tokenizer.codes must be at least 2, not 1"),
+        (["--model.tokenizer.encoder.width", "130"], "--model.tokenizer.encoder.width 130 is not a multiple of heads"),
+        (["--pretrain.betas", "[0.9,1.5]"], "--pretrain.betas must be in [0, 1), not (0.9, 1.5)"),
+        (["--pretrain.keep_states", "0"], "--pretrain.keep_states must be positive, not 0"),
+        (["--instruct.steps=-5"], "--instruct.steps must not be negative, but is -5"),
+    ],
+)
+@pytest.mark.parametrize("more", [[], ["--print-config"]])
+def test_a_setting_that_is_not_valid_is_named_by_its_flag_before_anything_starts(
+    capsys, tmp_path, flags, message, more
+):
+    found = error_of(capsys, "train", "tokenizer", "--store", "s", "--out", tmp_path / "run", *flags, *more)
+    assert message in found and not (tmp_path / "run").exists()
+
+
+def test_unknown_key_in_a_settings_file_is_an_error(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("tokenizer: {stesp: 7}\n")
+    with pytest.raises(
+        ConfigError, match=r"run\.yaml: unknown setting tokenizer\.stesp: did you mean tokenizer\.steps"
+    ):
+        parse("train", ["language", "--config", str(file)])
+    for content, message in (
+        ("model: {tokenizer: {encoder: {with: 3}}}", r"model\.tokenizer\.encoder\.with: did you mean .*encoder\.width"),
+        ("foo: 1", "unknown setting foo; --print-config shows all"),
+        ("tokenizer: 3", "tokenizer: expected settings such as .*, found 3"),
+        ("pretrain: {steps: 1.5}", r"--pretrain\.steps: expected int, not 1\.5"),
+    ):
+        file.write_text(content)
+        with pytest.raises(ConfigError, match=message):
+            parse("train", ["language", "--config", str(file)])
+
+
+def test_a_run_that_was_begun_keeps_its_settings(tmp_path):
+    begun = run_config(parse("train", ["language", "--tokenizer.steps", "9"]))
+    values = {"config": json.loads(to_json(begun)), "tasks": ["sleep"], "store": "x", "threads": 1}
+    (tmp_path / "run.json").write_text(json.dumps(values))
+    later = ["pretrain", "--out", str(tmp_path)]
+    assert run_config(parse("train", later)) == begun
+    assert run_config(parse("train", [*later, "--recipe", "tiny"])) == begun
+    assert run_config(parse("train", [*later, "--recipe", "base"])) == recipe("base")
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"run\.json"):
+        parse("train", later)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (None, None),
+        ("Fp1, Fp2", ["Fp1", "Fp2"]),
+        ("ch 1=Fp1, ch=2=Fp2", {"ch 1": "Fp1", "ch=2": "Fp2"}),
+    ],
+)
+def test_channels(text, read):
+    assert verbs.channels(text) == read
+
+
+def test_channels_are_all_named_or_none():
+    with pytest.raises(ConfigError, match="ch1=Fp1,Fp2"):
+        verbs.channels("ch1=Fp1,Fp2")
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("are really mV, open it with unit='mV' (6.98 µV)", "are really mV, open it with --unit mV (6.98 µV)"),
+        ("choose unknown='nearest' or 'drop'", "choose --unknown nearest or 'drop'"),
+        ("say which with channels={'A1': 'Fp1', …}", "say which with --channels 'A1=Fp1,…'"),
+        ("name the others (channels=), or", "name the others (--channels), or"),
+        ("subjects=0: simulate needs subjects of 1", "--subjects 0: simulate needs subjects of 1"),
+        ("of your own question (options)", "of your own question (--options)"),
+        ("my=unit.edf: the device is unknown", "my=unit.edf: the device is unknown"),
+    ],
+)
+def test_remedies_are_flags(message, shown):
+    assert as_flags(message) == shown
+
+
+def test_policies_are_those_of_the_library():
+    assert cli_arguments.POLICIES == POLICIES
+    assert tuple(name.lower().replace(" ", "-") for name in BASELINES) == cli_arguments.BASELINES
+
+
+def an_answer(windows: int) -> Answer:
+    yes = np.linspace(0.9, 0.1, windows)
+    return Answer(
+        recording="a.edf",
+        question=QUESTION,
+        options=("Yes", "No"),
+        answer="Yes",
+        probability=0.625,
+        probabilities=(0.625, 0.375),
+        timeline=tuple(
+            WindowAnswer(start=2.0 * i, stop=2.0 * i + 4, probabilities=(p, 1 - p)) for i, p in enumerate(yes)
+        ),
+        electrodes=("FZ", "CZ"),
+        trained=True,
+        notes=("mains taken as 50 Hz",),
+    )
+
+
+def test_answer_is_shown_with_probability_timeline_and_notes():
+    lines = answer_lines(an_answer(5), characters="#.")
+    text = "\n".join(lines)
+    assert lines[:3] == [QUESTION, "Yes, probability 0.62", "a.edf: 5 windows, 2 electrodes"]
+    assert "  Yes  ###############.........  0.62" in lines
+    assert "  No   #########...............  0.38" in lines
+    assert "0:00 – 0:04     Yes  ######################..  0.90" in text
+    assert "0:08 – 0:12     No   ######################..  0.90" in text
+    assert lines[-1] == "note: mains taken as 50 Hz"
+
+
+@pytest.mark.parametrize("windows", [1, 39, 40, 41, 1000])
+def test_timeline_covers_the_recording_in_few_lines(windows):
+    answer = an_answer(windows)
+    spans = condense(answer, 40)
+    assert len(spans) <= 40
+    assert (spans[0][0], spans[-1][1]) == (0.0, answer.timeline[-1].stop)
+    assert all(abs(sum(mean) - 1) < 1e-9 for _, _, mean in spans)
+    assert len(answer_lines(answer)) < 52
+
+
+def test_bars_fit_the_terminal():
+    assert bar_characters("utf-8") == "█░"
+    assert bar_characters("ascii") == "#."
+    assert bar_characters(None) == "#."
+
+
+def test_a_preparation_names_no_flag_that_it_has_not(capsys, tmp_path):
+    (tmp_path / "raw").mkdir()
+    for file, names in {"a": ("ch1", "ch2"), "b": ("C3", "ch2"), "c": ("C3", "C4")}.items():
+        noise = np.random.default_rng(0).normal(0, 20, (2, 4000))
+        signals = [edfio.EdfSignal(noise[i], 200, label=names[i], physical_dimension="uV") for i in range(2)]
+        edfio.Edf(signals).write(tmp_path / "raw" / f"{file}.edf")
+    for verb in (("plan", tmp_path / "raw"), ("prepare", tmp_path / "raw", "--out", tmp_path / "store", "--jobs", 1)):
+        _, out, _ = run(capsys, *verb)
+        assert "ch1, ch2; rename them in the file" in out and "--channels" not in out and "channels=" not in out
+        assert "ch2; leave them out with --unknown drop, or rename them in the file" in out
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 files"), (1, "1 file"), (1024, "1,024 files")])
+def test_one_is_not_many(count, text):
+    assert many(count, "file") == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3661, "1:01:01")])
+def test_duration(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_progress_without_a_terminal_is_a_few_plain_lines(capsys, monkeypatch):
+    clock = iter(np.arange(0, 1000, 0.5))
+    monkeypatch.setattr("neurolm.cli.show.time.monotonic", lambda: float(next(clock)))
+    with Display(Console(force_terminal=False)) as display:
+        for step in range(1, 201):
+            parts = {"eeg": 1.5, "text": 2.5, "loss": 4.0, "lr": 1e-3, "gradient_norm": 9.0}
+            display.training(
+                Progress(stage="pretrain", step=step, steps=200, tokens_per_second=1234.5, seconds_left=61, parts=parts)
+            )
+    lines = capsys.readouterr().out.splitlines()
+    assert 10 <= len(lines) <= 25
+    assert lines[0] == "pretrain: step 1/200  1:01 left  1,234 tokens/s  loss 4  eeg 1.5  text 2.5"
+    assert lines[-1].startswith("pretrain: step 200/200")
+
+
+def test_one_loss_is_not_shown_twice():
+    assert losses({"text": 2.5, "loss": 2.5, "lr": 1e-3}) == "text 2.5"
+
+
+def test_a_terminal_of_80_columns_has_room_for_what_matters():
+    console = Console(width=80, force_terminal=True, file=io.StringIO())
+    parts = {"commitment": 0.01, "frequency": 1.2, "raw": 1.0, "domain_eeg": 0.7, "domain_text": 0.7, "loss": 3.61}
+    with Display(console) as display:
+        display.training(
+            Progress(stage="tokenizer", step=80, steps=600, tokens_per_second=12345.6, seconds_left=95, parts=parts)
+        )
+        display.bars.refresh()
+    assert "step 80/600  1:35 left  12,346 tokens/s  loss 3.61" in console.file.getvalue()
+
+
+def test_a_count_tells_the_time_left(capsys, monkeypatch):
+    clock = iter([0.0, 10.0, 10.0, 40.0, 40.0])
+    monkeypatch.setattr("neurolm.cli.show.time.monotonic", lambda: next(clock))
+    with Display(Console(force_terminal=False)) as display:
+        count = display.count("preparing")
+        count(1, 4, "a.edf")
+        count(4, 4, "d.edf")
+    assert capsys.readouterr().out.splitlines() == ["preparing: 1/4  0:30 left", "preparing: 4/4  0:00 left"]
+
+
+def test_a_store_may_lie_in_object_storage():
+    assert parse("evaluate", ["--store", "s3://bucket/store"]).store == "s3://bucket/store"
+    assert parse("evaluate", ["--store", "some/store"]).store == Path("some/store")

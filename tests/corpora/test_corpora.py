@@ -1,0 +1,198 @@
+"""Layouts: what a folder is taken for, and that a wrong table is named by its line."""
+
+import json
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from neurolm.core.errors import ConfigError, StoreError
+from neurolm.corpora import CORPORA, LAYOUTS, layout
+from neurolm.store.store import Label
+from neurolm.tasks.task import all_tasks
+
+HEADER = "file,start,stop,task,label,subject\n"
+HOUR = SimpleNamespace(seconds=3600.0, annotations=())
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"0")
+
+
+def table(root: Path, lines: str, header: str = HEADER) -> list:
+    touch(root, "a.edf", "sub/b.edf")
+    (root / "labels.csv").write_text(header + lines, encoding="utf-8")
+    return CORPORA["table"](root)
+
+
+def test_the_layout_is_recognised(tmp_path):
+    touch(tmp_path, "any.edf")
+    assert layout(tmp_path) == "folder"
+    touch(tmp_path, "Subject07_2.edf")
+    assert layout(tmp_path) == "eegmat"
+    touch(tmp_path, "labels.csv")
+    assert layout(tmp_path) == "table"
+    assert layout(tmp_path, "folder") == "folder"
+    with pytest.raises(ConfigError, match=r"'none'.*auto, table, .*eegmat, .*folder"):
+        layout(tmp_path, "none")
+
+
+def test_every_layout_says_what_it_is():
+    assert list(LAYOUTS) == list(CORPORA)
+    assert (next(iter(LAYOUTS)), list(LAYOUTS)[-1]) == ("table", "folder")
+    tasks = all_tasks()
+    for name, module in LAYOUTS.items():
+        assert name == module.NAME and module.TITLE and module.LICENCE
+        if name in ("table", "folder", "bids"):
+            assert (module.URL, module.HOURS, module.COUNTS) == ("", None, None)
+            continue
+        assert module.URL.startswith("https://") and module.CITATION
+        assert module.HOURS is None or module.HOURS > 0
+        assert module.MAINS in (50.0, 60.0)
+        if module.COUNTS is not None:
+            assert module.TASK in tasks  # of the paper; other labels wait for a card of one's own
+            assert set(module.COUNTS) in ({"all"}, {"train", "validation", "test"})
+
+
+def test_no_corpus_is_taken_for_an_empty_folder(tmp_path):
+    assert [name for name, module in LAYOUTS.items() if module.recognise(tmp_path)] == ["folder"]
+
+
+def test_eegmat(tmp_path):
+    touch(tmp_path, "Subject03_2.edf", "Subject03_1.edf", "subject-info.csv", "Subject3_1.edf")
+    rest, arithmetic = CORPORA["eegmat"](tmp_path)
+    assert (rest.corpus, rest.subject, rest.mains) == ("eegmat", "Subject03", 50.0)
+    assert rest.labelled(SimpleNamespace(seconds=182.0, annotations=())) == (Label("eegmat", "No", 122.0, 182.0),)
+    assert arithmetic.labelled(SimpleNamespace(seconds=59.0, annotations=())) == (Label("eegmat", "Yes", 0.0, 59.0),)
+    with pytest.raises(StoreError, match=r"SubjectNN_1\.edf"):
+        CORPORA["eegmat"](tmp_path / "..")
+
+
+def test_subjects_of_a_folder(tmp_path):
+    root = tmp_path / "raw"
+    touch(root, "S001/S001R01.edf", "S001/S001R02.edf", "sub-02/eeg/x.bdf", "alone.edf", "notes.txt")
+    found = {source.path.relative_to(root).as_posix(): source.subject for source in CORPORA["folder"](root)}
+    assert found == {
+        "S001/S001R01.edf": "S001", "S001/S001R02.edf": "S001", "sub-02/eeg/x.bdf": "sub-02", "alone.edf": "alone",
+    }  # fmt: skip
+    assert {source.corpus for source in CORPORA["folder"](root)} == {"raw"}
+    (tmp_path / "none").mkdir()
+    with pytest.raises(StoreError, match="no EEG recordings"):
+        CORPORA["folder"](tmp_path / "none")
+
+
+def test_a_table_gives_labels(tmp_path):
+    about = {"name": "clinic", "licence": "CC0", "citation": "Doe 2020", "mains": 60}
+    (tmp_path / "corpus.json").write_text(json.dumps(about))
+    one, other = table(
+        tmp_path,
+        'sub/b.edf,10,20,sleep,REM,s2\na.edf,,,abnormal,"Yes, mostly",s1\nsub/b.edf,0,10,sleep,Wake,s2\n'
+        "sub/b.edf,5,15,other,x,s2\n",
+    )
+    assert (one.corpus, one.subject, one.licence, one.mains) == ("clinic", "s1", "CC0; Doe 2020", 60.0)
+    one, other = pickle.loads(pickle.dumps((one, other)))
+    assert one.labelled(HOUR) == (Label("abnormal", "Yes, mostly", 0.0, 3600.0),)
+    assert other.labelled(HOUR) == (
+        Label("other", "x", 5.0, 15.0),
+        Label("sleep", "Wake", 0.0, 10.0),
+        Label("sleep", "REM", 10.0, 20.0),
+    )
+
+
+def test_a_table_without_labels_gives_subjects(tmp_path):
+    (source,) = table(tmp_path, "a.edf,,,,,s1\n")
+    assert (source.corpus, source.subject, source.labelled(HOUR)) == (tmp_path.name, "s1", ())
+
+
+def test_a_table_of_a_spreadsheet_is_read(tmp_path):
+    header = "\ufefffile,start,stop,task,label,subject,remark\r\n"  # byte order mark, own column
+    (source,) = table(tmp_path, "a.edf, 1 ,2,t,x, s1 ,hm\r\n", header)
+    assert source.labelled(HOUR) == (Label("t", "x", 1.0, 2.0),)
+
+
+def test_a_table_says_the_split_and_corpus_json_the_task(tmp_path):
+    (tmp_path / "corpus.json").write_text('{"task": "eyes"}')
+    header = "file,start,stop,label,subject,split\n"
+    one, other = table(tmp_path, "a.edf,0,10,open,s1,test\na.edf,10,20,closed,s1,\nsub/b.edf,,,open,s2,train\n", header)
+    assert one.labelled(HOUR) == (Label("eyes", "open", 0.0, 10.0, "test"), Label("eyes", "closed", 10.0, 20.0))
+    assert other.labelled(HOUR) == (Label("eyes", "open", 0.0, 3600.0, "train"),)
+    (one,) = table(tmp_path, "a.edf,0,10,sleep,Wake,s1\na.edf,0,10,,open,s1\n")  # a line's own task goes first
+    assert [label.task for label in one.labelled(HOUR)] == ["eyes", "sleep"]
+    with pytest.raises(
+        ConfigError, match=r"line 2: split must be one of train, validation, test, or empty, not 'eval'"
+    ):
+        table(tmp_path, "a.edf,0,10,open,s1,eval\n", header)
+    (tmp_path / "corpus.json").unlink()
+    with pytest.raises(ConfigError, match=r"line 1: the column task is missing; .*task may stand in corpus\.json"):
+        table(tmp_path, "a.edf,0,10,open,s1,test\n", header)
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ('{"license": "CC0"}', "unknown key 'license'; known are name, licence, citation, mains, task"),
+        ('{"name": ""}', "name must be text, not ''"),
+        ('{"mains": true}', "mains must be a number, not True"),
+        ('{"seconds": -4}', "seconds must be above 0, not -4"),
+        ('{"labels": {"a": 1}}', "a label must be text, not 1"),
+        ("[1]", "expected an object with name"),
+    ],
+)
+def test_a_wrong_corpus_json_is_refused(tmp_path, about, message):
+    (tmp_path / "corpus.json").write_text(about)
+    with pytest.raises(ConfigError, match=rf"corpus\.json: {message}"):
+        table(tmp_path, "a.edf,0,10,t,x,s1\n")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("a.edf,0,10,t,x,s1\nc.edf,0,1,t,x,s1\n", r"line 3: no such file .*c\.edf"),
+        ("a.edf,10,10,t,x,s1\n", r"line 2: start \(10 s\) must be before stop \(10 s\)"),
+        ("a.edf,0,ten,t,x,s1\n", "line 2: stop must be seconds.*'ten'"),
+        ("a.edf,-1,10,t,x,s1\n", "line 2: start must be seconds"),
+        ("a.edf,0,nan,t,x,s1\n", "line 2: stop must be seconds"),
+        ("a.edf,0,10,t,x,s1\na.edf,10,20,t,x,s2\n", r"line 3: a\.edf belongs to subject 's2' here, but to 's1' in .*2"),
+        ("a.edf,0,10,t,x,\n", "line 2: subject is empty"),
+        (",0,10,t,x,s1\n", "line 2: file is empty"),
+        ("a.edf,0,10,t,,s1\n", "line 2: give both task and label"),
+        ("a.edf,0,10,t,x\n", "line 2: expected 6 values"),
+        ("a.edf,0,10,t,x,y,s1\n", "line 2: expected 6 values"),
+        ("../a.edf,0,10,t,x,s1\n", "line 2: .* must lie in the table's folder"),
+    ],
+)
+def test_a_wrong_line_is_named(tmp_path, lines, message):
+    with pytest.raises(ConfigError, match=rf"labels\.csv, {message}"):
+        table(tmp_path, lines)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("a.edf,0,10,t,x,s1\na.edf,3590,3601,t,x,s1\n", r"line 3: .*3590 to 3601 s.* outside of a\.edf.*lasts 3600 s"),
+        ("a.edf,3600,,t,x,s1\n", "line 2: .*outside"),
+        ("a.edf,0,10,t,x,s1\na.edf,9,20,t,y,s1\n", r"line 3: a\.edf is labelled 'y' from 9 s, but 'x' lasts until 10"),
+    ],
+)
+def test_a_label_that_does_not_fit_is_named(tmp_path, lines, message):
+    (source,) = table(tmp_path, lines)
+    with pytest.raises(ConfigError, match=rf"labels\.csv, {message}"):
+        source.labelled(HOUR)
+
+
+def test_a_wrong_table_is_refused(tmp_path):
+    with pytest.raises(StoreError, match=r"labels\.csv: no such file"):
+        CORPORA["table"](tmp_path)
+    with pytest.raises(ConfigError, match=r"labels\.csv, line 1: the column stop, subject is missing"):
+        table(tmp_path, "", "file,start,task,label\n")
+    with pytest.raises(StoreError, match="names no recordings"):
+        table(tmp_path, "")
+    (tmp_path / "corpus.json").write_text('{"mains": "fifty"}')
+    with pytest.raises(ConfigError, match=r"corpus\.json: mains must be a number"):
+        table(tmp_path, "a.edf,0,10,t,x,s1\n")
+    (tmp_path / "corpus.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"corpus\.json: not valid JSON"):
+        table(tmp_path, "a.edf,0,10,t,x,s1\n")

@@ -1,0 +1,105 @@
+"""What is measured and said about a signal, on signals made for it."""
+
+import mne
+import numpy as np
+import pytest
+
+from neurolm.core.errors import RecordingError
+from neurolm.recording import checks
+from neurolm.recording.recording import open_recording
+
+RATE = 250
+
+
+def noise(channels: int, seconds: float = 8.0, sd: float = 20.0) -> np.ndarray:
+    return np.random.default_rng(3).normal(0, sd, (channels, round(seconds * RATE)))
+
+
+def mne_raw(data: np.ndarray, names: tuple[str, ...], rate: float = RATE) -> mne.io.RawArray:
+    return mne.io.RawArray(data * 1e-6, mne.create_info(list(names), rate, "eeg"), verbose="error")
+
+
+def test_a_clipped_channel_is_noted_and_a_saturated_one_refused() -> None:
+    data = noise(4)
+    data[1] = np.clip(np.cumsum(data[1]), -100, 100)  # wanders, and stays at its limits for long
+    data[2, 500:650] = data[2].max() + 5  # 7.5 % of its samples
+    share = float(np.mean(np.abs(data[1]) == 100))  # 2 % of it alone, not in runs
+    raw = mne_raw(data, ("Fp1", "Cz", "O2", "Pz"))
+    assert share == pytest.approx(0.68, abs=0.01)
+    with pytest.raises(RecordingError, match=r"CZ: saturated \(66% at its limits\).*'interpolate'"):
+        open_recording(raw)
+    recording = open_recording(raw, unknown="drop")
+    assert recording.channels == ("FP1", "O2", "PZ")
+    said = " ".join(recording.notes)
+    assert "left out, saturated (66% at its limits): CZ" in said
+    assert "clipped, or held at one value, at its own limits: O2 (8% of its samples)" in said
+    (row,) = [row for row in recording.coverage if row.channel == "Cz"]
+    assert (row.electrode, row.how, row.detail) == (None, "left out", "saturated (66% at its limits)")
+
+
+def test_coarse_digits_are_no_clipping() -> None:
+    """A signal of few steps touches its limits often."""
+    coarse = np.round(noise(2, sd=1.0)) * 5.0
+    assert checks.look([coarse], RATE).clipped.max() == 0
+
+
+def test_a_trigger_channel_by_an_electrodes_name_is_noted() -> None:
+    data = noise(2)
+    data[1] = 0.0
+    data[1, ::100] = 30.0
+    data[1, 50::300] = 60.0
+    notes = " ".join(open_recording(mne_raw(data, ("Cz", "Pz"))).notes)
+    assert "few different values, as a trigger channel or a coarse export has: PZ (3 values)" in notes
+
+
+def test_the_unit_is_decided_from_the_amplitude_when_asked() -> None:
+    data = noise(3)
+    for factor, unit in ((1e3, "mV"), (1e6, "uV"), (1e9, "nV")):  # numbers that MNE takes for volts
+        raw = mne_raw(data * factor, ("Fp1", "Cz", "O2"))
+        with pytest.raises(RecordingError, match=rf"unit='{unit}' .*unit='auto'"):
+            open_recording(raw)
+        recording = open_recording(raw, unit="auto")
+        assert recording.unit == unit
+        np.testing.assert_allclose(recording.read(), data)
+        assert f"unit='auto': the numbers are taken as {unit}" in " ".join(recording.notes)
+        assert recording.coverage[0].amplitude == pytest.approx(20, rel=0.1)
+    right = open_recording(mne_raw(data, ("Fp1", "Cz", "O2")), unit="auto")
+    assert "unit='auto': V, as the file says" in " ".join(right.notes)
+    np.testing.assert_allclose(right.read(), data)
+    with pytest.raises(RecordingError, match="no other unit"):
+        open_recording(mne_raw(data * 1e-3, ("Fp1", "Cz", "O2")), unit="auto")
+
+
+def test_slow_recordings_are_taken_and_said() -> None:
+    raw = mne_raw(noise(2), ("Fp1", "Cz"), rate=128.0)
+    assert any("sampled at 128 Hz, below 150" in note for note in open_recording(raw).notes)
+    assert open_recording(mne_raw(noise(2), ("Fp1", "Cz"), rate=160.0)).notes == ()
+
+
+def test_annotations_outside_the_recording_are_cut_off_and_said() -> None:
+    raw = mne_raw(noise(2), ("Fp1", "Cz"))
+    marks = mne.Annotations([1.0, 7.0, 7.9], [0.5, 0.5, 0.05], ["in", "across", "late"])
+    raw.set_annotations(marks)
+    raw._annotations = mne.Annotations([1.0, 7.0, 9.0, -2.0], [0.5, 4.0, 1.0, 1.0], ["in", "across", "late", "early"])
+    recording = open_recording(raw)
+    assert [(mark.onset, mark.duration, mark.text) for mark in recording.annotations] == [
+        (1.0, 0.5, "in"),
+        (7.0, 1.0, "across"),
+    ]
+    assert recording.notes == (
+        "annotations outside the recording's 8 s left out: 2",
+        "annotations that reach beyond the recording cut off there: 1",
+    )
+
+
+def test_a_look_never_complains() -> None:
+    data = noise(3)
+    data[0, 5] = np.nan
+    data[1] = 4.0
+    found = checks.look([data[:, :1000], data[:, 1000:]], RATE)
+    assert found.samples == data.shape[1]
+    assert found.missing.tolist() == [1, 0, 0]
+    assert found.flat.tolist() == [False, True, False]
+    assert found.unusable == {1: "flat"}
+    assert found.amplitude[2] == pytest.approx(20, rel=0.1)
+    assert np.isnan(checks.look([np.ones((2, 500))], RATE).typical)

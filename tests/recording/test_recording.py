@@ -1,0 +1,399 @@
+"""Opening recordings: what is refused and why, units, names, and that samples are where and what they should be."""
+
+import logging
+from pathlib import Path
+
+import edfio
+import mne
+import numpy as np
+import pytest
+
+from neurolm.core.errors import RecordingError
+from neurolm.recording import checks
+from neurolm.recording.formats import edf
+from neurolm.recording.recording import RECORDING_SUFFIXES, find_recordings, open_recording
+
+RATE = 250
+FREQUENCY = 10.0
+AMPLITUDE = 40.0  # µV
+
+
+def sine(seconds: float, rate: int = RATE) -> np.ndarray:
+    return AMPLITUDE * np.sin(2 * np.pi * FREQUENCY * np.arange(round(seconds * rate)) / rate)
+
+
+def write_edf(
+    path: Path, signals: dict[str, np.ndarray], *, unit: str = "uV", rate: int | dict[str, int] = RATE, annotations=()
+) -> Path:
+    parts = []
+    for label, values in signals.items():
+        own_rate = rate[label] if isinstance(rate, dict) else rate
+        top = float(f"{1.3 * np.abs(values).max():.1g}")
+        limits = (-top, top)
+        parts.append(edfio.EdfSignal(values, own_rate, label=label, physical_dimension=unit, physical_range=limits))
+    edfio.Edf(parts, annotations=annotations).write(path)
+    return path
+
+
+def mne_raw(names: list[str], data: np.ndarray, types: str | list[str] = "eeg") -> mne.io.RawArray:
+    return mne.io.RawArray(data * 1e-6, mne.create_info(names, RATE, types), verbose="error")
+
+
+def noise(channels: int, seconds: float = 4.0, sd: float = 20.0) -> np.ndarray:
+    return np.random.default_rng(0).normal(0, sd, (channels, round(seconds * RATE)))
+
+
+# --- samples: right value, right place -------------------------------------------------------------------------------
+
+
+def test_microvolts_and_alignment_of_an_edf_file(tmp_path: Path) -> None:
+    index = np.arange(8 * RATE, dtype=float)  # its own sample number: a shift by one sample would show
+    path = write_edf(
+        tmp_path / "a.edf",
+        {"EEG Fp1-REF": sine(8), "EEG O2-REF": index},
+        annotations=[edfio.EdfAnnotation(2.5, 0.5, "blink")],
+    )
+    recording = open_recording(path, check=False)
+    assert recording.channels == ("FP1", "O2")
+    assert (recording.rate, recording.samples, recording.seconds, recording.unit) == (RATE, 8 * RATE, 8.0, "uV")
+    whole = recording.read()
+    assert whole.dtype == np.float64
+    np.testing.assert_allclose(whole[0], sine(8), atol=2e-3)  # half a digit: 80 µV over 65,535 digits
+    np.testing.assert_allclose(whole[1], index, atol=0.05)
+    np.testing.assert_allclose(recording.read(1.5, 3.2), whole[:, 375:800])
+    np.testing.assert_allclose(recording.read(7.0), whole[:, 1750:])
+    (mark,) = recording.annotations
+    assert (mark.onset, mark.duration, mark.text) == (2.5, 0.5, "blink")
+
+
+def test_a_part_outside_the_recording_is_refused(tmp_path: Path) -> None:
+    recording = open_recording(write_edf(tmp_path / "a.edf", {"Cz": sine(2)}))
+    for start, stop in ((-1.0, 1.0), (0.0, 2.1), (1.5, 1.0)):
+        with pytest.raises(ValueError, match="not inside"):
+            recording.read(start, stop)
+
+
+def test_an_mne_object_gives_what_its_file_gives(tmp_path: Path) -> None:
+    path = write_edf(tmp_path / "a.edf", {"Fp1": sine(4), "Cz": sine(4) / 2})
+    raw = mne.io.read_raw_edf(path, verbose="error")
+    np.testing.assert_allclose(open_recording(raw).read(), open_recording(path).read())
+    assert open_recording(raw).path == path
+    assert open_recording(mne_raw(["Cz"], noise(1))).path is None
+
+
+def test_annotations_are_counted_from_the_first_sample_that_is_kept() -> None:
+    raw = mne_raw(["Cz"], noise(1, 10))
+    raw.set_meas_date(0)
+    raw.set_annotations(mne.Annotations([6.0], [1.0], ["x"], orig_time=raw.info["meas_date"]))
+    raw.crop(tmin=4.0)
+    assert open_recording(raw).annotations[0].onset == 2.0
+
+
+# --- units -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "worth"), [("uV", 1.0), ("mV", 1e3), ("V", 1e6), ("nV", 1e-3), ("", 1.0), (b"\xb5V", 1.0), ("n/a", 1.0)]
+)
+def test_units_of_edf_headers(tmp_path: Path, written: str | bytes, worth: float) -> None:
+    path = write_edf(tmp_path / "a.edf", {"Cz": sine(4) / worth}, unit="uV")
+    replace_unit(path, written)
+    recording = open_recording(path)
+    assert recording.read().std() == pytest.approx(AMPLITUDE / np.sqrt(2), rel=0.03)
+    assert bool(recording.notes) == (written in ("", "n/a"))  # an assumption is said
+
+
+@pytest.mark.parametrize(
+    "written", [b"\xce\xbcV", b"\xc2\xb5V", b"\x83\xcaV", b"\xecV", b"\xe6V", "µV", "μV", "Microvolts"]
+)
+def test_every_way_to_write_a_micro_sign(written: str | bytes) -> None:
+    assert edf.unit_of(written) == "uV"
+
+
+def test_a_unit_that_is_no_voltage_is_left_out(tmp_path: Path) -> None:
+    path = write_edf(tmp_path / "a.edf", {"Cz": sine(4), "Pz": sine(4)})
+    replace_unit(path, "degC", signal=1)
+    recording = open_recording(path)
+    assert recording.channels == ("CZ",)
+    assert recording.notes == ("left out, other: Pz",)
+
+
+def replace_unit(path: Path, written: str | bytes, signal: int = 0) -> None:
+    data = bytearray(path.read_bytes())
+    count = int(data[252:256])
+    start = 256 + count * (16 + 80) + signal * 8
+    data[start : start + 8] = (written if isinstance(written, bytes) else written.encode("latin-1")).ljust(8)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["fif/ssvep_subject03_raw.fif", "gdf/ssvep_subject03.gdf"])
+def test_wrong_units_are_refused_with_the_unit_that_would_be_right(shared: Path, name: str) -> None:
+    path = shared / "eeg" / "formats" / name
+    with pytest.raises(RecordingError, match=r"unit='mV'") as error:
+        open_recording(path)
+    assert str(path) in str(error.value)
+    assert ("6,982 µV" in str(error.value)) or ("0.00698 µV" in str(error.value))
+
+
+def test_the_same_recording_from_two_files_with_wrong_units_is_the_same(shared: Path) -> None:
+    folder = shared / "eeg" / "formats"
+    fif = open_recording(folder / "fif" / "ssvep_subject03_raw.fif", unit="mV")
+    gdf = open_recording(folder / "gdf" / "ssvep_subject03.gdf", unit="mV")
+    assert fif.channels == gdf.channels == ("OZ", "O1", "O2", "PO3", "POZ", "PO7", "PO8", "PO4")
+    assert (fif.rate, fif.samples, fif.unit) == (gdf.rate, gdf.samples, gdf.unit)
+    np.testing.assert_allclose(fif.read(), gdf.read(), rtol=1e-4, atol=1e-3)
+    assert 1 < np.median(np.abs(fif.read())) < 50
+    assert len(gdf.annotations) == 98
+
+
+def test_no_unit_would_make_it_eeg() -> None:
+    with pytest.raises(RecordingError, match=r"no other unit"):
+        open_recording(mne_raw(["Cz"], noise(1, sd=1e-9)))
+
+
+def test_drift_of_direct_coupled_amplifiers_is_no_amplitude() -> None:
+    drift = 20_000 + np.linspace(0, 5_000, 4 * RATE)
+    assert open_recording(mne_raw(["Cz", "Pz"], noise(2) + drift)).channels == ("CZ", "PZ")
+
+
+def test_channels_of_another_rate_are_not_upsampled(tmp_path: Path) -> None:
+    signals = {"Fp1": sine(4), "Cz": sine(4), "ECG": sine(4, 500), "O1": sine(4, 125)}
+    path = write_edf(tmp_path / "a.edf", signals, rate={"Fp1": 250, "Cz": 250, "ECG": 500, "O1": 125})
+    with pytest.raises(RecordingError, match=r"different rates.*O1 \(125 Hz\)"):
+        open_recording(path)
+    recording = open_recording(path, unknown="drop")
+    assert (recording.channels, recording.rate, recording.samples) == (("FP1", "CZ"), 250.0, 1000)
+    np.testing.assert_allclose(recording.read()[1], sine(4), atol=2e-3)
+
+
+# --- other formats ---------------------------------------------------------------------------------------------------
+
+
+def test_formats_open_with_their_electrodes(shared: Path) -> None:
+    formats = shared / "eeg" / "formats"
+    found = {
+        path.suffix: open_recording(path)
+        for path in (
+            formats / "bdf" / "test.bdf",
+            formats / "eeglab" / "eeglab_data.set",
+            formats / "brainvision" / "test.vhdr",
+        )
+    }
+    assert {suffix: len(r.channels) for suffix, r in found.items()} == {".bdf": 66, ".set": 30, ".vhdr": 26}
+    assert len(found[".set"].annotations) == 154
+    assert "left out, eog: EOG1, EOG2" in found[".set"].notes
+    for recording in found.values():
+        assert 5 < np.median(np.abs(recording.read() - np.median(recording.read(), axis=1, keepdims=True))) < 60
+
+
+def test_a_part_of_a_recording_opens_the_whole(shared: Path) -> None:
+    folder = shared / "eeg" / "formats" / "brainvision"
+    assert open_recording(folder / "test.eeg").path == folder / "test.vhdr"
+
+
+def test_a_net_without_positions_takes_those_of_its_cap(shared: Path) -> None:
+    path = shared / "eeg" / "formats" / "egi" / "test_egi.raw"
+    with pytest.raises(RecordingError, match=r"E1, E2.*cap='GSN-HydroCel-256'"):
+        open_recording(path)
+    with pytest.raises(RecordingError, match="no EEG electrode among its"):
+        open_recording(path, unknown="drop")
+    named = open_recording(path, channels={"E59": "C3", "E183": "C4"})
+    assert named.channels == ("C3", "C4")
+    recording = open_recording(path, unknown="nearest", unit="auto")
+    assert len(set(recording.channels)) == len(recording.channels) > 90
+    said = " ".join(recording.notes)
+    assert "count the contacts of GSN-HydroCel-256" in said
+    assert "E59 → C3 (" in said  # Luu & Ferree 2005
+
+
+def test_xdf_finds_the_eeg_stream_and_its_markers(shared: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = shared / "eeg" / "formats" / "xdf" / "clock_resets.xdf"
+    named = {f"ch{i + 1}": name for i, name in enumerate(["Fp1", "Fp2", "C3", "C4", "P7", "P8", "O1", "O2"])}
+    with caplog.at_level(logging.WARNING):
+        with pytest.raises(RecordingError, match=r"8 of 8 EEG channels are no known electrodes: ch1"):
+            open_recording(path)
+        recording = open_recording(path, channels=named, unit="mV")
+    assert not caplog.records  # what the reader says is in the notes
+    assert (len(recording.channels), recording.rate, recording.samples) == (8, 100.0, 27815)
+    assert sum(a.text.startswith("boundary") for a in recording.annotations) == 1
+    assert len(recording.annotations) > 100
+    assert "interrupted at 128.8 s" in " ".join(recording.notes)
+    assert recording.read().mean() == pytest.approx(500, rel=0.02)  # the stream holds uniform noise between 0 and 1
+
+
+def test_another_stream_of_an_xdf_file(shared: Path) -> None:
+    path = shared / "eeg" / "formats" / "xdf" / "clock_resets.xdf"
+    named = {"ch1": "Fp1"}
+    by_default = open_recording(path, channels=named, check=False)
+    import pyxdf
+
+    infos = [stream["info"] for stream in pyxdf.load_xdf(path, verbose=False)[0]]
+    (eeg,) = [i for i, info in enumerate(infos) if info["type"][0] == "EEG"]
+    for stream in (eeg, infos[eeg]["name"][0]):
+        chosen = open_recording(path, channels=named, check=False, stream=stream)
+        np.testing.assert_array_equal(chosen.read(), by_default.read())
+    with pytest.raises(RecordingError, match=r"stream='none': there is none; streams found: 0 "):
+        open_recording(path, stream="none")
+    with pytest.raises(RecordingError, match=r"stream=9: there is none; streams found"):
+        open_recording(path, stream=9)
+    with pytest.raises(RecordingError, match=r"is no signal: it has no samples at a regular rate"):
+        open_recording(path, stream=next(i for i in range(len(infos)) if i != eeg))
+    with pytest.raises(RecordingError, match=r"stream= is for XDF files"):
+        open_recording(shared / "eeg" / "eegmat" / "Subject00_1.edf", stream=0)
+
+
+def test_cnt_files_are_not_given_to_the_wrong_reader(tmp_path: Path) -> None:
+    path = tmp_path / "a.cnt"
+    path.write_bytes(b"something else entirely" * 100)
+    with pytest.raises(RecordingError, match=r"neither Neuroscan .* nor ANT"):
+        open_recording(path)
+
+
+# --- what must be refused --------------------------------------------------------------------------------------------
+
+BROKEN = {
+    "truncated.edf": r"500,000 bytes, the header promises 3,848,636 \(23 of 182 data records are there\)",
+    "header_only.edf": r"truncated: 100 bytes",
+    "empty.edf": r"empty \(0 bytes\)",
+    "noise.edf": r"not an EDF or BDF file",
+    "newline_corrupted.edf": r"2,607,197 bytes where the header promises 2,596,896.*text mode.*binary mode",
+}
+
+
+@pytest.mark.parametrize(("name", "found"), BROKEN.items())
+def test_broken_files_are_refused(shared: Path, name: str, found: str) -> None:
+    path = shared / "eeg" / "formats" / "broken" / name
+    with pytest.raises(RecordingError, match=found) as error:
+        open_recording(path)
+    assert str(error.value).startswith(str(path))
+    with pytest.raises(RecordingError, match=found):
+        open_recording(path, check=False, unknown="drop")  # no policy makes a damaged file whole
+
+
+def test_missing_files_folders_and_other_suffixes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"none\.edf: no such file"):
+        open_recording(tmp_path / "none.edf")
+    with pytest.raises(RecordingError, match=r"a folder, not a recording"):
+        open_recording(tmp_path)
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(RecordingError, match=r"no reader for the suffix '\.txt'.*\.edf.*\.xdf"):
+        open_recording(tmp_path / "a.txt")
+    for suffix in RECORDING_SUFFIXES:
+        if suffix not in (".mff", ".mefd"):
+            (tmp_path / f"a{suffix}").write_bytes(b"\x17not what the suffix says\n" * 40)
+            with pytest.raises(RecordingError, match=r"a\."):
+                open_recording(tmp_path / f"a{suffix}")
+    with pytest.raises(TypeError, match="int"):
+        open_recording(3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"unit='pV': choose one of V, mV, uV, nV"):
+        open_recording(tmp_path / "a.edf", unit="pV")
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "text", "found"),
+    [
+        (184, 192, b"99999   ", "damaged header: 2 signals need"),
+        (236, 244, b"abc     ", "number of data records reads"),
+        (236, 244, b"0       ", "no signal"),
+        (236, 244, b"1       ", "corrupted: .* the header promises"),
+        (252, 256, b"0   ", "damaged header"),
+    ],
+)
+def test_damaged_headers(tmp_path: Path, start: int, stop: int, text: bytes, found: str) -> None:
+    path = write_edf(tmp_path / "a.edf", {"Cz": sine(4)})
+    data = bytearray(path.read_bytes())
+    data[start:stop] = text
+    path.write_bytes(data)
+    with pytest.raises(RecordingError, match=found):
+        open_recording(path)
+
+
+def test_a_recorder_that_was_never_stopped_is_noted(tmp_path: Path) -> None:
+    path = write_edf(tmp_path / "a.edf", {"Cz": sine(4)})
+    data = bytearray(path.read_bytes())
+    data[236:244] = b"-1      "
+    path.write_bytes(data)
+    recording = open_recording(path)
+    assert recording.samples == 4 * RATE
+    assert "never stopped" in recording.notes[0]
+
+
+def test_an_interrupted_recording_is_refused_only_if_it_has_gaps(tmp_path: Path) -> None:
+    path = write_edf(tmp_path / "a.edf", {"Cz": sine(4)}, annotations=[edfio.EdfAnnotation(0, None, "x")])
+    data = bytearray(path.read_bytes())
+    data[192:197] = b"EDF+D"
+    path.write_bytes(data)
+    assert open_recording(path).samples == 4 * RATE
+    assert data.count(b"+2\x14\x14") == 1
+    path.write_bytes(data.replace(b"+2\x14\x14", b"+7\x14\x14").replace(b"+3\x14\x14", b"+8\x14\x14"))
+    with pytest.raises(RecordingError, match=r"1 gaps, the first after 2 s"):
+        open_recording(path)
+
+
+# --- checks of the signal --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_numbers(value: float) -> None:
+    data = noise(2)
+    data[1, 7] = value
+    with pytest.raises(RecordingError, match=r"not numbers.*PZ \(1\)"):
+        open_recording(mne_raw(["Cz", "Pz"], data))
+    assert np.isnan(open_recording(mne_raw(["Cz", "Pz"], data), check=False).read()).any() == np.isnan(value)
+    assert open_recording(mne_raw(["Cz", "Pz"], data), channels=["Cz"]).channels == ("CZ",)
+
+
+def test_flat_channels() -> None:
+    data = noise(3)
+    data[1] = 12.0
+    raw = mne_raw(["Fp1", "Cz", "O2"], data)
+    with pytest.raises(RecordingError, match=r"flat channels: CZ"):
+        open_recording(raw)
+    recording = open_recording(raw, unknown="drop")
+    assert recording.channels == ("FP1", "O2")
+    assert recording.notes == ("left out, flat: CZ",)
+    np.testing.assert_allclose(recording.read(), data[[0, 2]])
+    with pytest.raises(RecordingError, match=r"all 2 channels are flat"):
+        open_recording(mne_raw(["Fp1", "Cz"], np.ones((2, 500))), unknown="drop")
+
+
+def test_a_channel_of_odd_amplitude_is_noted() -> None:
+    data = noise(3)
+    data[2] *= 100
+    (note,) = open_recording(mne_raw(["Fp1", "Cz", "O2"], data)).notes
+    assert note.startswith("amplitude outside 0.5–500 µV: O2 (")
+
+
+def test_a_day_of_eeg_is_checked_on_a_minute() -> None:
+    day = 24 * 3600 * 256
+    looked_at = checks.blocks(day, 256.0)
+    assert sum(stop - start for start, stop in looked_at) == 60 * 256
+    assert looked_at[0][0] == 0
+    assert looked_at[-1][1] == day
+    assert checks.blocks(1000, 256.0) == [(0, 1000)]
+    parts = checks.blocks(30 * 256, 256.0)
+    assert parts[0][0] == 0
+    assert [stop for _, stop in parts[:-1]] == [start for start, _ in parts[1:]]
+
+
+# --- folders ---------------------------------------------------------------------------------------------------------
+
+
+def test_recordings_of_a_folder_are_found_once(tmp_path: Path) -> None:
+    names = ["b.EDF", "a/x.vhdr", "a/x.eeg", "a/x.vmrk", "a/y.set", "a/y.fdt", "n.eeg", ".hidden.edf", "r_raw.fif"]
+    names += ["r_raw-1.fif", "s-eve.fif", "s_epo.fif", "notes.txt", "net.mff/signal1.bin", "net.mff/part.edf"]
+    names += ["q_split-01_raw.fif", "q_split-02_raw.fif", "labels.csv"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    found = [path.relative_to(tmp_path).as_posix() for path in find_recordings(tmp_path)]
+    assert found == ["a/x.vhdr", "a/y.set", "b.EDF", "n.eeg", "net.mff", "q_split-01_raw.fif", "r_raw.fif"]
+    with pytest.raises(RecordingError, match="no such folder"):
+        find_recordings(tmp_path / "none")
+
+
+def test_all_recordings_of_the_shared_folder_are_found(shared: Path) -> None:
+    assert len(find_recordings(shared / "eeg" / "eegmat")) == 72
+    formats = [path.name for path in find_recordings(shared / "eeg" / "formats")]
+    assert "ssvep_subject03-eve.fif" not in formats
+    assert len(formats) == 16
