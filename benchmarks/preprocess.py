@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neurolm.core.montage import BAND, RATE
+from neurolm.core.physics import BAND, RATE
 from neurolm.recording import spectral
 from neurolm.recording.filters import Design, grid
 from neurolm.recording.preprocess import preprocess, preprocess_blocks

@@ -19,12 +19,13 @@ import torch
 from neurolm.batches.loader import Sample, build_patches, read_sample
 from neurolm.batches.windows import Window
 from neurolm.checkpoint import load_tokenizer
-from neurolm.core.montage import PATCH, SCALE
+from neurolm.core.physics import PATCH, SCALE
 from neurolm.evaluation.baselines.linear import band_power
 from neurolm.evaluation.baselines.material import Material, balanced_accuracy, logistic
 from neurolm.model.encoder import FLOOR
 from neurolm.store.store import Store
-from neurolm.tasks.task import Task, in_fold, load_task
+from neurolm.tasks.card import load_task
+from neurolm.tasks.task import Task, in_fold
 
 FOLDS = 6
 HANN = np.hanning(PATCH + 1)[:PATCH] / np.sqrt(np.mean(np.hanning(PATCH + 1)[:PATCH] ** 2))

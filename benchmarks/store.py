@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE
 from neurolm.store.index import write_manifest
 from neurolm.store.manifest import Label, Row
 from neurolm.store.shards import placed, write_store

@@ -23,7 +23,7 @@ from neurolm.core.errors import CheckpointError, QuestionError, RecordingError
 from neurolm.core.montage import ELECTRODES, positions
 from neurolm.prepare.prepare import prepare
 from neurolm.store.store import Store
-from neurolm.tasks.task import load_task
+from neurolm.tasks.card import load_task
 
 QUESTION = "Is this EEG segment of high workload?"
 

@@ -25,7 +25,7 @@ from neurolm.core.config import from_json, to_json
 from neurolm.core.errors import CheckpointError, NeuroLMError, TextError
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.tokenizer import DECODING
-from neurolm.tasks.task import load_task
+from neurolm.tasks.card import load_task
 
 
 def test_what_is_saved_comes_back(tmp_path, micro_run, micro_config):

@@ -12,7 +12,7 @@ from neurolm.api import Answer, Model
 from neurolm.cli import VERBS
 from neurolm.core.config import STAGES
 from neurolm.core.recipes import RECIPES
-from neurolm.tasks.task import load_task
+from neurolm.tasks.card import load_task
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -18,7 +18,7 @@ from neurolm.core.montage import channel_id, resolve
 from neurolm.core.recipes import recipe
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.tokenizer import NeuralTokenizer
-from neurolm.tasks.task import load_task
+from neurolm.tasks.card import load_task
 from neurolm.train.loop import Losses, train_step
 from neurolm.train.machine.replicas import Replicas
 from neurolm.train.optim import make_optimizer

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from neurolm.batches.splits import Split
-from neurolm.core.montage import NAMES, RATE
+from neurolm.core.montage import NAMES
+from neurolm.core.physics import RATE
 from neurolm.store.encoding import encode
 from neurolm.store.manifest import Label, Row
 from neurolm.store.shards import write_store
 from neurolm.store.store import Store
-from neurolm.tasks.task import Task, load_task
+from neurolm.tasks.card import load_task
+from neurolm.tasks.task import Task
 
 TUH = (
     "FP1", "FP2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2", "F7", "F8", "T3", "T4", "T5", "T6", "A1", "A2", "FZ",

@@ -11,7 +11,7 @@ import numpy as np
 from neurolm.batches.loader import Document, build_batch, build_patches
 from neurolm.batches.splits import subjects_of
 from neurolm.batches.windows import labelled_windows, unlabelled_windows
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE
 from neurolm.core.recipes import recipe
 from neurolm.store.index import write_manifest
 from neurolm.store.manifest import Label

@@ -29,7 +29,8 @@ from neurolm.batches.text import END_OF_TEXT, TextTokenizer
 from neurolm.checkpoint import Card, load_neurolm
 from neurolm.core.batch import PADDING
 from neurolm.core.errors import QuestionError
-from neurolm.core.montage import RATE, REACH
+from neurolm.core.montage import REACH
+from neurolm.core.physics import RATE
 from neurolm.hub.publish import find_checkpoint, find_evaluation, push, save
 from neurolm.model.neurolm import NeuroLM
 from neurolm.train.run import choose_device

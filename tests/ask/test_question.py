@@ -8,8 +8,8 @@ from neurolm.ask.novelty import FEATURES, Range, Ranges
 from neurolm.ask.question import NOT_CALIBRATED, NOT_TUNED, Windows, find_question
 from neurolm.ask.recording import Prepared
 from neurolm.core.errors import QuestionError, RecordingError
-from neurolm.core.montage import RATE
-from neurolm.tasks.task import load_task
+from neurolm.core.physics import RATE
+from neurolm.tasks.card import load_task
 
 TASKS = (load_task("workload"), load_task("sleep"))
 

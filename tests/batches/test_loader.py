@@ -19,7 +19,8 @@ from neurolm.batches.loader import (
 from neurolm.batches.windows import Window
 from neurolm.core.batch import NO_PATCH, NO_TARGET, NO_TEXT, PADDING
 from neurolm.core.errors import ConfigError
-from neurolm.core.montage import PAD, SCALE, channel_id
+from neurolm.core.montage import PAD, channel_id
+from neurolm.core.physics import SCALE
 from neurolm.store.store import Store
 
 

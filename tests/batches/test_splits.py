@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from neurolm.batches.splits import SPLITS, Split, split_folds, split_task
+from neurolm.batches.splits import Split, split_folds, split_task
 from neurolm.batches.windows import labelled_windows, overlaps, spread, stretches, unlabelled_windows
 from neurolm.core.errors import ConfigError, StoreError
+from neurolm.store.manifest import SPLITS
 from neurolm.store.store import Label, Outline
 
 RATE = 200

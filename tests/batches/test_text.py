@@ -18,7 +18,7 @@ from neurolm.batches.text import (
 )
 from neurolm.core.errors import TextError
 from neurolm.core.recipes import tiny
-from neurolm.tasks.task import all_tasks
+from neurolm.tasks.card import all_tasks
 
 SIZE = 600
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from neurolm.cli import main
-from neurolm.tasks.task import all_tasks, load_task
+from neurolm.tasks.card import all_tasks, load_task
 
 
 def test_all_cards_are_listed_with_the_stores_that_have_labels(capsys, micro_store: Path) -> None:

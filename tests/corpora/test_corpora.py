@@ -10,7 +10,7 @@ import pytest
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.corpora import CORPORA, LAYOUTS, layout
 from neurolm.store.store import Label
-from neurolm.tasks.task import all_tasks
+from neurolm.tasks.card import all_tasks
 
 HEADER = "file,start,stop,task,label,subject\n"
 HOUR = SimpleNamespace(seconds=3600.0, annotations=())

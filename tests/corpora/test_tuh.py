@@ -13,7 +13,7 @@ from neurolm.core.errors import ConfigError, RecordingError, StoreError
 from neurolm.corpora import CORPORA, LAYOUTS, layout, tuh
 from neurolm.recording.recording import find_recordings
 from neurolm.store.store import Label
-from neurolm.tasks.task import load_task
+from neurolm.tasks.card import load_task
 
 OTHERS = ("EEG EKG1-REF", "EEG ROC-REF", "EEG LOC-REF", "EEG SP1-REF", "PHOTIC-REF", "IBI", "BURSTS", "SUPPR", "DC1-DC")
 NUMBERED = ("EEG 26-REF", "EEG 27-REF")

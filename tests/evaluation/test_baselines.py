@@ -11,7 +11,7 @@ import torch
 from neurolm.batches.splits import Split
 from neurolm.batches.windows import Window
 from neurolm.core.errors import ConfigError, StoreError
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE
 from neurolm.evaluation.baselines.convnet import shallow_conv_net
 from neurolm.evaluation.baselines.fit import BASELINES, CONVNET, PROBE, TANGENT, choose_baselines, fit_baselines
 from neurolm.evaluation.baselines.linear import BANDS, band_power, band_powers, linear_probe, majority, tangent_space
@@ -19,8 +19,9 @@ from neurolm.evaluation.baselines.material import STRENGTHS, Fitted, Material, l
 from neurolm.evaluation.results import BAND_POWER
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.store.store import Label, Outline, Row, Store
+from neurolm.tasks.card import load_task
 from neurolm.tasks.metrics import score
-from neurolm.tasks.task import Option, Task, load_task
+from neurolm.tasks.task import Option, Task
 
 SECONDS = 24
 CHANNELS = ("C3", "C4", "O1")

@@ -19,8 +19,8 @@ from neurolm.evaluation.official_protocol import UNPARSED
 from neurolm.report.table import protocol_rows, result_rows, table
 from neurolm.store.shards import write_store as write_rows
 from neurolm.store.store import Store
+from neurolm.tasks.card import load_task
 from neurolm.tasks.metrics import bootstrap
-from neurolm.tasks.task import load_task
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from neurolm.evaluation.held_out import held_out_windows, require_not_in
 from neurolm.store.manifest import Label
 from neurolm.store.shards import write_store as write_rows
 from neurolm.store.store import Store
-from neurolm.tasks.task import Task, load_task
+from neurolm.tasks.card import load_task
+from neurolm.tasks.task import Task
 from neurolm.train.run import open_run
 
 PACKAGE = Path(neurolm.__file__).parent

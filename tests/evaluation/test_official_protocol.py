@@ -8,7 +8,8 @@ from sklearn import metrics
 
 from neurolm.core.errors import ConfigError
 from neurolm.evaluation.official_protocol import UNPARSED, parse, place, score_hard, words
-from neurolm.tasks.task import Option, load_task
+from neurolm.tasks.card import load_task
+from neurolm.tasks.task import Option
 
 RESULT_IDX = {"tuab": 7, "tuev": 34, "seed": 11, "hmc": 22, "eegmat": 9, "tusl": 17}
 """Of the official ``train_instruction.py``."""

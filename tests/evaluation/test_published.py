@@ -9,7 +9,7 @@ from rich.console import Console
 from neurolm.core.errors import ConfigError
 from neurolm.evaluation.published import FILE, published, read_published
 from neurolm.report.published import TITLE, published_html, published_table
-from neurolm.tasks.task import all_tasks
+from neurolm.tasks.card import all_tasks
 
 FIGURE = """
 [sources.here]

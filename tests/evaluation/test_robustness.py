@@ -8,7 +8,7 @@ from neurolm.ask.calibration import Calibration
 from neurolm.ask.prompt import Prompt, answer
 from neurolm.batches.loader import read_sample
 from neurolm.checkpoint import load_neurolm
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE
 from neurolm.evaluation.evaluate import evaluate
 from neurolm.evaluation.robustness import LENGTHS, MAINS, NOISE, RATES, SHARES, disturbances, robustness_curves
 from neurolm.store.store import Store

@@ -16,7 +16,7 @@ from neurolm.checkpoint import CONFIG, WEIGHTS, load_card
 from neurolm.core.errors import CheckpointError
 from neurolm.evaluation.evaluate import RESULTS, load_evaluation
 from neurolm.hub.model_card import model_card
-from neurolm.tasks.task import load_task
+from neurolm.tasks.card import load_task
 
 FILES = sorted([*["README.md", CONFIG, RESULTS, WEIGHTS, "tokenizer.json"], "calibration.json", "training_range.json"])
 

@@ -8,7 +8,7 @@ import torch
 
 from neurolm.batches.loader import Sample
 from neurolm.core.config import LanguageConfig, ModelConfig, TokenizerConfig, TransformerConfig
-from neurolm.core.montage import PATCH
+from neurolm.core.physics import PATCH
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.tokenizer import NeuralTokenizer
 

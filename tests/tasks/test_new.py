@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from neurolm.core.errors import ConfigError
+from neurolm.tasks.card import load_task
 from neurolm.tasks.new import new_card
-from neurolm.tasks.task import Task, load_task
+from neurolm.tasks.task import Task
 
 HEADER = "file,start,stop,task,label,subject,split\n"
 

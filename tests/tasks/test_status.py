@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from neurolm.store.store import Label, Store
-from neurolm.tasks.card import ranges
+from neurolm.tasks.card import load_task, ranges
 from neurolm.tasks.status import check_fit, find_stores
-from neurolm.tasks.task import Task, load_task
+from neurolm.tasks.task import Task
 
 
 @pytest.fixture

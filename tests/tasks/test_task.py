@@ -30,7 +30,8 @@ from neurolm.corpora import (
 )
 from neurolm.official.verify.text import LABEL_NUMBERS
 from neurolm.store.store import Label
-from neurolm.tasks.task import Task, all_tasks, find_questions, load_task
+from neurolm.tasks.card import all_tasks, load_task
+from neurolm.tasks.task import Task, find_questions
 
 CARD = """
 name = "mine"

@@ -19,7 +19,7 @@ from neurolm.evaluation.evaluate import RESULTS
 from neurolm.model.gpt2 import GPT2, load_gpt2, save_gpt2
 from neurolm.model.neurolm import NeuroLM
 from neurolm.store.store import Label, Store
-from neurolm.tasks.task import load_task
+from neurolm.tasks.card import load_task
 from neurolm.train.figures.history import read_log
 from neurolm.train.instruct import VALIDATION_WINDOWS, InstructStage, class_means, train_instruct
 from neurolm.train.language import VALIDATION_ROWS, LanguageStage, split_text, train_language

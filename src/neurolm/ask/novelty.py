@@ -15,7 +15,7 @@ import numpy as np
 
 from neurolm.batches.loader import Sample
 from neurolm.checkpoint import Beside
-from neurolm.core.montage import PATCH, RATE, SCALE
+from neurolm.core.physics import PATCH, RATE, SCALE
 
 BANDS = {"delta": (1, 4), "theta": (4, 8), "alpha": (8, 13), "beta": (13, 30), "gamma": (30, 45)}
 """Hz; the last one ends below the mains of either continent."""

@@ -13,7 +13,7 @@ from neurolm.ask.novelty import Novelty, Range, Ranges, compare
 from neurolm.ask.recording import Prepared, window_starts
 from neurolm.batches.loader import Sample
 from neurolm.core.errors import QuestionError
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE
 from neurolm.tasks.task import Option, Task, find_questions
 
 FREE_SECONDS = 4

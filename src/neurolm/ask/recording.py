@@ -13,7 +13,8 @@ import numpy as np
 from neurolm.batches.loader import Sample, sample_from
 from neurolm.checkpoint import Card
 from neurolm.core.errors import QuestionError, RecordingError
-from neurolm.core.montage import RATE, REACH, channel_id, positions
+from neurolm.core.montage import REACH, channel_id, positions
+from neurolm.core.physics import RATE
 from neurolm.recording.preprocess import band_note, preprocess
 from neurolm.recording.recording import Recording, open_recording
 

@@ -16,7 +16,8 @@ import torch
 from neurolm.batches.windows import Window
 from neurolm.core.batch import NO_PATCH, NO_TARGET, NO_TEXT, PADDING, Batch, Patches, Tokens
 from neurolm.core.errors import ConfigError
-from neurolm.core.montage import PAD, PATCH, RATE, SCALE, channel_id
+from neurolm.core.montage import PAD, channel_id
+from neurolm.core.physics import PATCH, RATE, SCALE
 from neurolm.store.store import Store
 
 

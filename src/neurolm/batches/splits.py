@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from neurolm.core.errors import ConfigError, StoreError
+from neurolm.store.manifest import SPLITS
 from neurolm.store.store import Store
-
-SPLITS = ("train", "validation", "test")
-"""The parts of a split, as in ``Label.split``."""
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,10 @@ import numpy as np
 
 from neurolm.batches.splits import subjects_of
 from neurolm.core.errors import ConfigError
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE, SHORTEST_WINDOW
 from neurolm.store.store import Label, Outline, Row, Store
 
 T = TypeVar("T")
-SHORTEST = 4
-"""Seconds that the rest of a recording must have to become a shorter, last unlabelled window."""
 ROUNDING = 1e-6
 """Samples by which a boundary given in seconds may be off from binary rounding."""
 Spans = Sequence[tuple[int, int]]
@@ -161,7 +159,7 @@ def unlabelled_windows(
     -------
     list of Window
         By recording, then by time. The rest of a recording, or of what lies between two parts passed over, becomes a
-        shorter window of whole seconds if it has at least ``SHORTEST`` seconds.
+        shorter window of whole seconds if it has at least ``SHORTEST_WINDOW`` seconds.
 
     Raises
     ------
@@ -183,7 +181,7 @@ def unlabelled_windows(
             )
         for first, last in _between(row.samples, (without or {}).get(index, ())):
             whole, rest = divmod((last - first) // RATE, seconds)
-            lengths = [seconds] * whole + [rest] * (rest >= SHORTEST)
+            lengths = [seconds] * whole + [rest] * (rest >= SHORTEST_WINDOW)
             starts = range(first, last, seconds * RATE)
             windows += [
                 Window(index, start, length, None, row.subject, (first, last))

@@ -58,8 +58,8 @@ def _one(arguments: Namespace, what: str) -> str:
 
 def _list(arguments: Namespace) -> None:
     from neurolm.store.store import Store
+    from neurolm.tasks.card import all_tasks, load_task
     from neurolm.tasks.status import check_fit, find_stores
-    from neurolm.tasks.task import all_tasks, load_task
 
     chosen = [load_task(name) for name in arguments.names or ()] or list(all_tasks().values())
     stores = list(arguments.store or ())
@@ -117,7 +117,7 @@ def _status(fit: Fit) -> str:
 
 
 def _show(arguments: Namespace) -> None:
-    from neurolm.tasks.task import load_task
+    from neurolm.tasks.card import load_task
 
     task = load_task(_one(arguments, "the name of a task, or the path of a card"))
     print("\n".join(_details(task)))
@@ -155,7 +155,7 @@ def _fit(task: Task, store: Path | str) -> Fit:
 
 
 def _check(arguments: Namespace) -> bool:
-    from neurolm.tasks.task import load_task
+    from neurolm.tasks.card import load_task
 
     task = load_task(_one(arguments, "the name of a task, or the path of a card"))
     if not arguments.store:
@@ -185,8 +185,8 @@ def _print_fit(fit: Fit) -> None:
 
 
 def _new(arguments: Namespace) -> None:
+    from neurolm.tasks.card import load_task
     from neurolm.tasks.new import new_card
-    from neurolm.tasks.task import load_task
 
     name = _one(arguments, "the name of the new task")
     out = arguments.out or Path(f"{name}.toml")

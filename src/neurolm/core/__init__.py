@@ -1,4 +1,4 @@
 """What everything else stands on, free of torch at import except the batch: physics, names, settings, errors, files.
 
-Read `montage.py` (electrodes, rate, patch, scale) and `batch.py` (the treaty between data and model) first.
+Read `physics.py` (rate, patch, scale), `montage.py` (electrodes) and `batch.py` (the treaty of data and model) first.
 """

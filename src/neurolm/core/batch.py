@@ -33,7 +33,7 @@ class Patches:
     """
 
     samples: Tensor
-    """float32, EEG in units of ``montage.SCALE`` (100 µV)."""
+    """float32, EEG in units of ``physics.SCALE`` (100 µV)."""
     channel: Tensor
     """int64, row of the channel embedding: the electrode's id in ``montage``; ``montage.PAD`` for padding."""
     second: Tensor

@@ -1,4 +1,4 @@
-"""Physics stated once: rate, patch, scale and the electrodes. The only list of channels in the project.
+"""Electrode names, aliases and positions. The only list of channels in the project.
 
 A channel's id is its index in ``NAMES``, the electrode order of the official implementation (MIT, 935963004/NeuroLM),
 so that the authors' channel embeddings fit. It keeps old and new 10-20 names apart: T3 and T7 are two electrodes.
@@ -11,14 +11,6 @@ import math
 import re
 from collections.abc import Sequence
 
-RATE = 200
-"""Samples per second of everything the model sees (paper section 2.1)."""
-PATCH = 200
-"""Samples in a patch: one second of one channel."""
-SCALE = 100.0
-"""Microvolts per unit of the model's input."""
-BAND = (0.1, 75.0)
-"""Pass band in Hz of everything the model sees."""
 REACH = 40.0
 """Millimetres within which one electrode stands for another: a step of the 10-10 system. On the template neighbours
 there lie up to 39 mm apart (C1 and C3, FCZ and FZ); the 10-20 system's, which are different electrodes to everybody,

@@ -21,14 +21,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurolm.batches.splits import SPLITS
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.core.files import parse_json
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE
 from neurolm.corpora.about import About, read_about
 from neurolm.corpora.folder import LICENCE
 from neurolm.corpora.source import Extent, Labeller, Source, terms
 from neurolm.corpora.table import Line, Stretches
+from neurolm.store.manifest import SPLITS
 from neurolm.store.store import Label
 
 if TYPE_CHECKING:

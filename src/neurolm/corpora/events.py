@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from neurolm.batches.splits import SPLITS
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import write_text
 from neurolm.corpora.table import COLUMNS, OPTIONAL
 from neurolm.recording.recording import Annotation, open_recording
+from neurolm.store.manifest import SPLITS
 
 SHORTEST = 1.0
 """Seconds of the shortest window."""

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from neurolm.batches.splits import SPLITS
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.corpora.about import About, read_about
 from neurolm.corpora.folder import LICENCE
 from neurolm.corpora.source import Extent, Source, terms
+from neurolm.store.manifest import SPLITS
 from neurolm.store.store import Label
 
 NAME = "table"

@@ -19,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from neurolm.core.errors import ConfigError, StoreError
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE
 from neurolm.corpora.source import Extent
 from neurolm.store.store import Label
 

@@ -24,7 +24,7 @@ from neurolm.batches.text import TextTokenizer
 from neurolm.batches.windows import Window
 from neurolm.checkpoint import Card, load_neurolm
 from neurolm.core.errors import CheckpointError, ConfigError
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE
 from neurolm.evaluation.baselines.fit import Answers, choose_baselines, fit_baselines
 from neurolm.evaluation.held_out import CHECKS, held_out_windows, require_not_in
 from neurolm.evaluation.official_protocol import WRITTEN_TOKENS, parse, score_hard, words

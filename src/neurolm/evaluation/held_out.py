@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from neurolm.batches.splits import SPLITS, Split
+from neurolm.batches.splits import Split
 from neurolm.batches.windows import Window
 from neurolm.checkpoint import Card
 from neurolm.core.errors import CheckpointError, ConfigError, StoreError
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE
+from neurolm.store.manifest import SPLITS
 from neurolm.store.overlap.overlap import overlap
 from neurolm.store.store import Store
 from neurolm.tasks.task import Task

@@ -17,7 +17,8 @@ from neurolm.ask.prompt import Prompt, answer
 from neurolm.batches.loader import Sample, sample_from
 from neurolm.batches.windows import Window, spread
 from neurolm.checkpoint import Card
-from neurolm.core.montage import NAMES, RATE, channel_id
+from neurolm.core.montage import NAMES, channel_id
+from neurolm.core.physics import RATE
 from neurolm.evaluation.results import CurvePoint, RobustnessCurve
 from neurolm.model.neurolm import NeuroLM
 from neurolm.store.store import Store

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from neurolm.core.batch import PADDING, Patches
 from neurolm.core.config import TokenizerConfig, TransformerConfig
-from neurolm.core.montage import PATCH
+from neurolm.core.physics import PATCH
 from neurolm.model.attention import Visibility
 from neurolm.model.quantizer import exact
 from neurolm.model.transformer import LayerNorm, Transformer, initialise

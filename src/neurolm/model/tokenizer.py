@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from neurolm.core.batch import Patches
 from neurolm.core.config import TokenizerConfig
 from neurolm.core.errors import CheckpointError
-from neurolm.core.montage import PATCH
+from neurolm.core.physics import PATCH
 from neurolm.model.attention import Visibility
 from neurolm.model.encoder import SPECTRUM, Decoder, Encoder, RealPatches, log_spectrum
 from neurolm.model.quantizer import Quantizer, exact

@@ -26,7 +26,7 @@ from neurolm.checkpoint import WEIGHTS, Card, load_card, save_checkpoint
 from neurolm.core.config import ModelConfig, RunConfig, TransformerConfig
 from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.core.files import write_atomic
-from neurolm.core.montage import BAND
+from neurolm.core.physics import BAND
 from neurolm.core.recipes import RECIPES
 from neurolm.hub.model_card import FILE, model_card
 from neurolm.model.neurolm import NeuroLM

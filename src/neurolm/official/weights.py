@@ -14,7 +14,7 @@ from torch import Tensor
 
 from neurolm.core.config import LanguageConfig, ModelConfig, TokenizerConfig, TransformerConfig
 from neurolm.core.errors import CheckpointError
-from neurolm.core.montage import PATCH
+from neurolm.core.physics import PATCH
 from neurolm.model.encoder import FRAMES, STRIDE
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.tokenizer import NeuralTokenizer

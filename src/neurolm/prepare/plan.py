@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from neurolm.core.errors import ConfigError, StoreError
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE
 from neurolm.core.workers import THREAD_VARIABLES
 from neurolm.corpora import AUTO, CORPORA, Source, layout
 from neurolm.prepare.ledger import FileStates, Settings

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neurolm.core.errors import ConfigError, NeuroLMError, StoreError
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE
 from neurolm.core.workers import Workers
 from neurolm.corpora import AUTO, CORPORA, Source, layout
 from neurolm.prepare.cluster import Cluster

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from neurolm.batches.windows import SHORTEST
 from neurolm.core.errors import RecordingError
-from neurolm.core.montage import RATE, kind
+from neurolm.core.montage import kind
+from neurolm.core.physics import RATE, SHORTEST_WINDOW
 from neurolm.recording import checks
 from neurolm.recording.channels import Channel, Source
 from neurolm.recording.electrodes.coverage import Covered
@@ -302,7 +302,7 @@ def _prepared(found: _Finding, recording: Recording, mains: float | None) -> Non
     found.facts["planned"] = Planned(
         seconds=prepared.samples / RATE,
         patches=whole * count,
-        windows=full + (rest >= SHORTEST),
+        windows=full + (rest >= SHORTEST_WINDOW),
         window_seconds=length,
         bytes=prepared.samples * count * _COUNT_BYTES,
     )

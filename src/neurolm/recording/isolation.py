@@ -3,9 +3,7 @@
 Some formats are read by libraries in C (ANT's, HDF5, MEF, SciPy's for MATLAB) that trust what a file says. The process
 opens the file, says what it found as a line of JSON, and then serves samples, until it is given another file or its
 standard input ends. A process holds one file at a time; one that is free waits for the next file, since starting takes
-longer than reading:
-
-    python -m neurolm.recording.isolation     # internal; reads requests, one JSON object a line
+longer than reading. What such a process does is in ``reader_process.py``.
 """
 
 from __future__ import annotations
@@ -16,9 +14,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,12 +22,9 @@ import numpy as np
 
 from neurolm.core.errors import RecordingError
 from neurolm.recording.channels import Channel, Signal, Source
-from neurolm.recording.faults import reading
 
 PATIENCE = 300.0
 """Seconds after which a reader that does not answer is stopped."""
-MEMORY, TIMES = 512 << 20, 100
-"""Bytes that a reader may take to open a file: so many, and so many times the size of the file."""
 SPARE = 1
 """Processes that wait for the next file."""
 
@@ -87,7 +80,7 @@ class _Process:
         self.lock = threading.Lock()
         self.owner = os.getpid()
         self.running = subprocess.Popen(
-            [sys.executable, "-m", "neurolm.recording.isolation"],
+            [sys.executable, "-m", "neurolm.recording.reader_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -192,80 +185,3 @@ def _end(process: subprocess.Popen, owner: int) -> None:
             except OSError:
                 continue  # what was to be written to a process that is gone does not matter
     process.wait()
-
-
-def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """The other side: open files, describe them, and send samples of the last one."""
-    source: Source | None = None
-    for line in requests:
-        wanted = json.loads(line)
-        if "path" in wanted:
-            source = None  # before another one takes memory
-            source = _open(wanted, answers)
-        elif source is not None:
-            _send_samples(source, wanted, answers)
-
-
-def _open(request: dict[str, Any], answers: IO[bytes]) -> Source | None:
-    import mne  # noqa: F401 - what is loaded once is no file's
-    import pyxdf  # noqa: F401
-    import scipy.io  # noqa: F401
-
-    from neurolm.recording.readers import open_here
-
-    path = Path(request["path"])
-    try:
-        with reading(path, "cannot be understood"), _limited(path.stat().st_size if path.is_file() else None):
-            source = open_here(path, request["reader"], request["options"], truncated=request["truncated"])
-            signal = source.load(range(len(source.channels)))
-    except RecordingError as error:
-        _send(answers, {"error": str(error)})
-        return None
-    channels = [asdict(channel) for channel in source.channels]
-    _send(
-        answers,
-        {"channels": channels, "notes": source.notes, "marks": signal.marks, "volts": signal.volts}
-        | {"rate": signal.rate, "samples": signal.samples},
-    )
-    return source
-
-
-@contextmanager
-def _limited(size: int | None) -> Iterator[None]:
-    """Let this process have no more memory than it has and a file of a size may need (on Linux)."""
-    taken = Path("/proc/self/statm")
-    if size is None or not taken.exists():
-        yield
-        return
-    import resource
-
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    most = int(taken.read_text().split()[0]) * resource.getpagesize() + MEMORY + TIMES * size
-    resource.setrlimit(resource.RLIMIT_AS, (most if before[0] < 0 else min(most, before[0]), before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
-
-
-def _send_samples(source: Source, wanted: dict[str, Any], answers: IO[bytes]) -> None:
-    try:
-        with reading(source.path, "cannot be read any more"):
-            data = source.load(wanted["indices"]).read(wanted["first"], wanted["last"])
-    except RecordingError as error:
-        _send(answers, {"error": str(error)})
-        return
-    _send(answers, {"shape": data.shape})
-    answers.write(np.ascontiguousarray(data, np.float64).tobytes())
-    answers.flush()
-
-
-def _send(answers: IO[bytes], answer: dict[str, Any]) -> None:
-    answers.write(json.dumps(answer).encode() + b"\n")
-    answers.flush()
-
-
-if __name__ == "__main__":
-    _answers = sys.stdout.buffer
-    sys.stdout = sys.stderr  # what readers print must not get between the answers
-    _serve(sys.stdin.buffer, _answers)

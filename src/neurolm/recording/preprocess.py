@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurolm.core.errors import RecordingError
-from neurolm.core.montage import BAND, RATE
+from neurolm.core.physics import BAND, RATE
 from neurolm.recording import checks, spectral
 from neurolm.recording.filters import Design, grid
 from neurolm.recording.readers import listening
@@ -50,7 +50,7 @@ class Preprocessed:
     mains: float
     """Mains frequency in Hz, given, detected or assumed."""
     band: tuple[float, float]
-    """Pass band in Hz; narrower than ``montage.BAND`` where the recording is slow."""
+    """Pass band in Hz; narrower than ``physics.BAND`` where the recording is slow."""
     notes: tuple[str, ...]
     """What was assumed or limited."""
 
@@ -65,7 +65,7 @@ class PreprocessedBlocks:
     mains: float
     """Mains frequency in Hz, given, detected or assumed."""
     band: tuple[float, float]
-    """Pass band in Hz; narrower than ``montage.BAND`` where the recording is slow."""
+    """Pass band in Hz; narrower than ``physics.BAND`` where the recording is slow."""
     notes: tuple[str, ...]
     """What was assumed or limited."""
     blocks: Iterator[np.ndarray]

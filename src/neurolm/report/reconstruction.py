@@ -11,7 +11,7 @@ import torch
 from neurolm.batches.loader import Sample, build_patches, read_sample
 from neurolm.batches.windows import unlabelled_windows
 from neurolm.core.batch import PADDING
-from neurolm.core.montage import PATCH, SCALE
+from neurolm.core.physics import PATCH, SCALE
 from neurolm.model.encoder import FLOOR
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.store.store import Store

@@ -252,7 +252,8 @@ def recordings(results: Sequence[TaskResult]) -> frozenset[str]:
 
 
 def _trace(tokenizer: NeuralTokenizer, sample: Sample, task: str) -> str:
-    from neurolm.core.montage import NAMES, RATE
+    from neurolm.core.montage import NAMES
+    from neurolm.core.physics import RATE
     from neurolm.report.reconstruction import decode
 
     decoded = decode(tokenizer, sample)

@@ -12,8 +12,10 @@ import numpy as np
 
 from neurolm.core.errors import StoreError
 from neurolm.core.files import parse_json
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE
 
+SPLITS = ("train", "validation", "test")
+"""The parts of a split, as in ``Label.split``."""
 SAMPLE = np.dtype("<i2")
 """How a sample is stored."""
 

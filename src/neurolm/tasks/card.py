@@ -56,6 +56,22 @@ def find_card(source: str | Path) -> Path:
     return path
 
 
+def load_task(source: str | Path) -> Task:
+    """Load a task by the name of its card, or by the path of a card of your own.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such card or it is not valid.
+    """
+    return read_card(find_card(source))
+
+
+def all_tasks() -> dict[str, Task]:
+    """Return the tasks whose cards ship with neurolm, by name."""
+    return {path.stem: read_card(path) for path in shipped_cards()}
+
+
 def read_card(path: Path) -> Task:
     """Read and check a card.
 

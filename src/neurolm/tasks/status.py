@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from neurolm.batches.splits import SPLITS
 from neurolm.batches.windows import Window, label_samples, labelled_windows
 from neurolm.core.errors import ConfigError, NeuroLMError
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE
+from neurolm.store.manifest import SPLITS
 from neurolm.store.store import MANIFEST, Store
 from neurolm.tasks.task import Task
 

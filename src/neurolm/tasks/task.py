@@ -16,7 +16,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neurolm.batches.splits import Split, split_folds, split_task, subjects_of
@@ -247,23 +246,3 @@ def find_questions(question: str, tasks: Iterable[Task]) -> list[Task]:
     return exact or [
         task for task in known if wanted in map(normalise_question, (*task.phrasings, *task.held_out_phrasings))
     ]
-
-
-def load_task(source: str | Path) -> Task:
-    """Load a task by the name of its card, or by the path of a card of your own.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such card or it is not valid.
-    """
-    from neurolm.tasks.card import find_card, read_card
-
-    return read_card(find_card(source))
-
-
-def all_tasks() -> dict[str, Task]:
-    """Return the tasks whose cards ship with neurolm, by name."""
-    from neurolm.tasks.card import read_card, shipped_cards
-
-    return {path.stem: read_card(path) for path in shipped_cards()}

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from neurolm.core.batch import NO_PATCH, NO_TARGET, PADDING, Batch, Patches, Tokens
 from neurolm.core.config import LanguageConfig, ModelConfig, TokenizerConfig, TransformerConfig
-from neurolm.core.montage import PATCH
+from neurolm.core.physics import PATCH
 from neurolm.model.encoder import FRAMES, KERNEL, SPECTRUM
 
 FORWARD, TO_WEIGHTS, TO_BOTH = 1, 2, 3

@@ -21,7 +21,7 @@ from neurolm.core import distributed
 from neurolm.core.batch import Batch
 from neurolm.core.config import StageConfig
 from neurolm.core.errors import CheckpointError, ConfigError
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE
 from neurolm.model.neurolm import NeuroLM
 from neurolm.tasks.task import Task
 from neurolm.train.calibrate import calibrate_run, is_calibrated

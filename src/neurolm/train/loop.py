@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from neurolm.core import distributed
 from neurolm.core.config import StageConfig
 from neurolm.core.errors import CheckpointError, ConfigError, NeuroLMError, Stopped
-from neurolm.core.montage import SCALE
+from neurolm.core.physics import SCALE
 from neurolm.train.feed import Feed
 from neurolm.train.figures.history import SPEED
 from neurolm.train.figures.logs import Logs, NoLogs

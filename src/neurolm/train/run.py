@@ -24,7 +24,8 @@ from neurolm.core.config import STAGES, RunConfig, StageConfig, load_json, to_js
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.core.files import write_text
 from neurolm.store.store import Store
-from neurolm.tasks.task import Task, all_tasks, in_fold, load_task
+from neurolm.tasks.card import all_tasks, load_task
+from neurolm.tasks.task import Task, in_fold
 from neurolm.train.figures.sinks import require_sinks
 from neurolm.train.loop import Progress, Stage, clean, run_stage
 from neurolm.train.machine.sharding import whole_state

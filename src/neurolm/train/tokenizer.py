@@ -22,7 +22,7 @@ from neurolm.core import distributed
 from neurolm.core.batch import PADDING, Patches
 from neurolm.core.config import StageConfig
 from neurolm.core.errors import CheckpointError
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE
 from neurolm.model.gpt2 import load_gpt2
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.store.store import Store

@@ -8,7 +8,7 @@ import pytest
 from neurolm.corpora.simulated import physiology as phys
 from neurolm.corpora.simulated.head import ELECTRODES, SCALP, Head, make_head
 from neurolm.corpora.simulated.physiology import EVENTS, NIGHT, REGIONS, SLEEP, WORKLOAD, State, Wave
-from neurolm.tasks.task import load_task
+from neurolm.tasks.card import load_task
 
 STATES = [*SLEEP.values(), *EVENTS.values(), *WORKLOAD.values()]
 

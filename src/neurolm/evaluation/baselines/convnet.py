@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neurolm.batches.windows import Window
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE
 from neurolm.evaluation.baselines.material import Fitted, Material, balanced_accuracy
 
 DOWN = 2

@@ -14,7 +14,7 @@ import torch
 
 from neurolm.batches.loader import build_patches, read_sample
 from neurolm.batches.windows import Window
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE
 from neurolm.evaluation.baselines.material import Answering, Fitted, Material, logistic
 from neurolm.model.tokenizer import NeuralTokenizer
 

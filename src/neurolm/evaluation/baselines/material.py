@@ -9,7 +9,7 @@ import numpy as np
 
 from neurolm.batches.windows import Window
 from neurolm.core.errors import StoreError
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE
 from neurolm.store.store import Store
 from neurolm.tasks.task import Task
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from neurolm.batches.loader import Sample
 from neurolm.core.config import TokenizerConfig
 from neurolm.core.errors import CheckpointError
-from neurolm.core.montage import PATCH
+from neurolm.core.physics import PATCH
 from neurolm.official.weights import Heads
 
 REMEDY = "give a folder of proof data as official/golden, with all of its files"

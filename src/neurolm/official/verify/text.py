@@ -13,7 +13,7 @@ from neurolm.core.errors import CheckpointError
 from neurolm.core.vocabulary import Vocabulary
 from neurolm.official.verify.line import Line, equal
 from neurolm.official.verify.proof import Proof
-from neurolm.tasks.task import load_task
+from neurolm.tasks.card import load_task
 
 LABEL_NUMBERS = {
     "TUAB": "10",

@@ -21,7 +21,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE
 
 STEP = 4
 """Samples of the store per sample of the smoothed trace, which has nothing left above 25 Hz."""

@@ -19,7 +19,7 @@ from itertools import count
 from pathlib import Path
 
 from neurolm.core.errors import ConfigError, StoreError
-from neurolm.core.montage import RATE
+from neurolm.core.physics import RATE
 from neurolm.core.workers import Crash, Workers
 from neurolm.store.exclusions import Exclusion, read_exclusions, write_exclusions
 from neurolm.store.overlap.fingerprint import (
