@@ -1,7 +1,9 @@
 """A model spread over processes trains as one process does, and its states are read by any number of processes."""
 
+import json
 import pickle
 import shutil
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +13,7 @@ import torch
 from neurolm.core.config import ConfigError
 from neurolm.core.recipes import recipe
 from neurolm.train.figures.history import read_log
-from neurolm.train.machine.sharded_state import load_shards
+from neurolm.train.machine.sharded_state import METADATA, load_shards, save_shards
 from neurolm.train.machine.state import forget_states, states
 
 STEPS = 8
@@ -118,15 +120,96 @@ def test_only_stages_of_the_language_model_can_be_sharded():
         replace(config, tokenizer=config.pretrain)
 
 
-def test_the_description_of_a_state_runs_nothing(tmp_path):
-    class Harm:
-        def __reduce__(self):
-            return (shutil.rmtree, (str(tmp_path),))
+CONTENT = {"module": {"a": torch.zeros(2)}, "average": {}, "optimizer": {"state": {}}, "best": 1.0}
 
+
+class Harm:
+    """Pickled, it removes a folder when it is read."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return (shutil.rmtree, (str(self.target),))
+
+
+@pytest.fixture
+def state(tmp_path):
+    """A resume state of one process."""
     path = tmp_path / "state-000000001"
-    path.mkdir()
-    (path / ".metadata").write_bytes(pickle.dumps(Harm()))
-    content = {"module": {"a": torch.zeros(2)}, "average": {}, "optimizer": {"state": {}}, "best": 1.0}
-    with pytest.raises(ValueError, match="does not belong into a resume state"):
-        load_shards(path, content)
-    assert path.exists()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
+        save_shards(path, 1, CONTENT | {"module": {"a": torch.tensor([1.0, 2.0])}})
+    return path
+
+
+def edited(path, change) -> None:
+    """Change the description of a state."""
+    found = json.loads((path / METADATA).read_text())
+    change({entry["name"]: entry for entry in found["tensors"]})
+    (path / METADATA).write_text(json.dumps(found))
+
+
+def test_a_state_is_described_in_json_and_read_back(state):
+    assert sorted(p.name for p in state.iterdir()) == ["__0_0.distcp", METADATA]
+    content = {**CONTENT, "module": {"a": torch.zeros(2)}}
+    assert load_shards(state, content)["step"] == 1
+    assert content["module"]["a"].tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("name", [".metadata", METADATA])
+def test_a_planted_pickle_is_not_run(state, tmp_path, name):
+    planted = tmp_path / "planted"
+    planted.mkdir()
+    (state / METADATA).unlink()
+    (state / name).write_bytes(pickle.dumps(Harm(planted)))
+    with pytest.raises(ValueError, match=r"metadata\.json|utf-8"):
+        load_shards(state, CONTENT)
+    assert planted.is_dir()
+
+
+def test_a_planted_pickle_in_place_of_a_tensor_is_not_run(state, tmp_path):
+    planted = tmp_path / "planted"
+    planted.mkdir()
+    (part,) = state.glob("*.distcp")
+    torch.save(Harm(planted), part)
+    size = part.stat().st_size
+    edited(state, lambda tensors: tensors["module.a"]["chunks"][0].update(bytes=[0, size]))
+    with pytest.raises(ValueError):
+        load_shards(state, CONTENT)
+    assert planted.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("file", "../__0_0.distcp", "is no file of a resume state"),
+        ("file", "/etc/hostname", "is no file of a resume state"),
+        ("file", "__1_0.distcp", "No such file"),
+        ("bytes", [0, 10**9], "not a file of at least 1000000000 bytes"),
+        ("bytes", [-1, 10], "are no sizes"),
+        ("sizes", [3], "do not make up its size"),
+        ("sizes", [1], "do not make up its size"),
+        ("offsets", [1], "do not make up its size"),
+        ("offsets", "x", "are no sizes"),
+    ],
+)
+def test_a_description_that_leads_elsewhere_is_refused(state, key, value, said):
+    edited(state, lambda tensors: tensors["module.a"]["chunks"][0].update({key: value}))
+    with pytest.raises((ValueError, OSError), match=said):
+        load_shards(state, CONTENT)
+
+
+def test_a_link_in_place_of_a_part_is_refused(state, tmp_path):
+    (part,) = state.glob("*.distcp")
+    part.replace(tmp_path / "elsewhere")
+    part.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=r"__0_0\.distcp: not a file"):
+        load_shards(state, CONTENT)
+
+
+@pytest.mark.parametrize("dtype", ["load", "os.system", "BytesStorageMetadata", 3])
+def test_only_tensors_are_read(state, dtype):
+    edited(state, lambda tensors: tensors["module.a"].update(dtype=dtype))
+    with pytest.raises(ValueError, match="is no type of tensors"):
+        load_shards(state, CONTENT)

@@ -1,17 +1,19 @@
 """Resume states of a model that is spread over processes: a folder into which each writes its part.
 
 PyTorch's distributed checkpoint; it is read again by any number of processes, one included. The folder gets its name
-when all have written and the disk has it, so a half-written one is never taken.
+when all have written and the disk has it, so a half-written one is never taken. What is in it stands in a JSON file of
+ours: PyTorch's own description is a pickle, which runs code when it is read.
 """
 
 from __future__ import annotations
 
-import io
+import json
 import os
-import pickle
+import re
 import shutil
+import stat
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +21,25 @@ import torch
 import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.filesystem import _StorageInfo  # where a tensor lies; no public name says it
+from torch.distributed.checkpoint.metadata import (
+    ChunkStorageMetadata,
+    MetadataIndex,
+    StorageMeta,
+    TensorProperties,
+    TensorStorageMetadata,
+)
 
 from neurolm.core import distributed
 from neurolm.core.errors import WriteError
-from neurolm.core.files import PARTIAL
+from neurolm.core.files import PARTIAL, parse_json
 
-METADATA = ".metadata"
+METADATA = "metadata.json"
 """File of such a folder that says what is in it."""
-_SAFE = ("torch.distributed.checkpoint.", "torch.distributed.tensor.")
-_SAFE_NAMES = {("pathlib", "PosixPath"), ("pathlib", "WindowsPath"), ("pathlib._local", "PosixPath"),
-               ("torch", "Size"), ("torch.serialization", "_get_layout")}  # fmt: skip
+FORMAT = 1
+"""Version of that file."""
+_PART = re.compile(r"__\d+_\d+\.distcp")
+"""Files into which PyTorch's writer puts tensors."""
 
 
 def tensors_of(content: Mapping[str, Any], step: int) -> dict[str, Tensor]:
@@ -80,7 +91,7 @@ def save_shards(path: Path, step: int, content: Mapping[str, Any]) -> None:
         shutil.rmtree(path, ignore_errors=True)
     distributed.wait()
     try:
-        writer = dcp.FileSystemWriter(temporary, sync_files=True, single_file_per_rank=True)
+        writer = _Writer(temporary, sync_files=True, single_file_per_rank=True)
         dcp.save(tensors_of(content, step), storage_writer=writer)
     except CheckpointException as error:
         if distributed.is_main():
@@ -112,25 +123,84 @@ def load_shards(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "best": float(flat["best"]), "step": int(flat["step"])}
 
 
+class _Writer(dcp.FileSystemWriter):
+    """Writes each process's tensors as PyTorch does, and what is in the folder as JSON, where PyTorch pickles it."""
+
+    def finish(self, metadata: dcp.Metadata, results: list[list[Any]]) -> None:
+        """Describe what all processes wrote; the main process alone calls this."""
+        stored = {written.index: written.storage_data for part in results for written in part}
+        text = json.dumps({"format": FORMAT, "tensors": list(_described(metadata, stored))})
+        with (Path(self.path) / METADATA).open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+
+
 class _Reader(dcp.FileSystemReader):
-    """Reads the description of a folder, a pickle, without running anything that is none of PyTorch's own."""
+    """Reads such a folder: tensors in files of the folder itself, and nothing else."""
 
-    def read_metadata(self, *arguments: Any, **named: Any) -> Any:
+    def read_metadata(self, *arguments: Any, **named: Any) -> dcp.Metadata:
         """Return what is in the folder."""
-        assert isinstance(self.path, Path)
-        found = _Unpickler(io.BytesIO((self.path / METADATA).read_bytes())).load()
-        if getattr(found, "storage_meta", None) is None:
-            found.storage_meta = dcp.metadata.StorageMeta()
-        found.storage_meta.load_id = self.load_id
-        return found
+        folder = Path(self.path)
+        found = parse_json((folder / METADATA).read_bytes())
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            raise ValueError(f"{METADATA} is not of format {FORMAT}")
+        tensors: dict[str, dcp.metadata.STORAGE_TYPES] = {}
+        stored: dict[dcp.metadata.MetadataIndex, _StorageInfo] = {}
+        for entry in found["tensors"]:
+            name, size, dtype = str(entry["name"]), _numbers(entry["size"]), getattr(torch, str(entry["dtype"]), None)
+            if not isinstance(dtype, torch.dtype):
+                raise ValueError(f"{METADATA}: {name}: {entry['dtype']!r} is no type of tensors")
+            chunks = []
+            for index, chunk in enumerate(entry["chunks"]):
+                offsets, (first, length) = _numbers(chunk["offsets"]), _numbers(chunk["bytes"])
+                _require_part(folder, chunk["file"], first + length)
+                chunks.append(ChunkStorageMetadata(offsets, _numbers(chunk["sizes"])))
+                stored[MetadataIndex(name, offsets, index)] = _StorageInfo(chunk["file"], first, length)
+            _require_whole(name, size, chunks)
+            tensors[name] = TensorStorageMetadata(TensorProperties(dtype=dtype), size, chunks)
+        return dcp.Metadata(tensors, storage_data=stored, storage_meta=StorageMeta(load_id=self.load_id))
 
 
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        is_dtype = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
-        if not (is_dtype or module.startswith(_SAFE) or (module, name) in _SAFE_NAMES):
-            raise pickle.UnpicklingError(f"{module}.{name} does not belong into a resume state")
-        return super().find_class(module, name)
+def _described(metadata: dcp.Metadata, stored: Mapping[MetadataIndex, _StorageInfo]) -> Iterator[dict[str, Any]]:
+    for name, tensor in metadata.state_dict_metadata.items():
+        assert isinstance(tensor, TensorStorageMetadata), name
+        chunks = []
+        for chunk in tensor.chunks:
+            part = stored[MetadataIndex(name, chunk.offsets)]
+            chunks.append(
+                {"offsets": list(chunk.offsets), "sizes": list(chunk.sizes), "file": part.relative_path}
+                | {"bytes": [part.offset, part.length]}
+            )
+        dtype = str(tensor.properties.dtype).removeprefix("torch.")
+        yield {"name": name, "dtype": dtype, "size": list(tensor.size), "chunks": chunks}
+
+
+def _numbers(found: Any) -> torch.Size:
+    if not isinstance(found, list) or not all(type(n) is int and 0 <= n < 2**62 for n in found):
+        raise ValueError(f"{METADATA}: {found!r} are no sizes")
+    return torch.Size(found)
+
+
+def _require_whole(name: str, size: torch.Size, chunks: list[ChunkStorageMetadata]) -> None:
+    """Refuse a tensor whose parts do not make up its size: what none of them holds would stay uninitialised."""
+    within = all(
+        len(chunk.offsets) == len(chunk.sizes) == len(size)
+        and all(first + count <= most for first, count, most in zip(chunk.offsets, chunk.sizes, size, strict=True))
+        for chunk in chunks
+    )
+    apart = len({chunk.offsets for chunk in chunks}) == len(chunks)
+    if not within or not apart or sum(chunk.sizes.numel() for chunk in chunks) != size.numel():
+        raise ValueError(f"{METADATA}: the parts of {name} do not make up its size, {list(size)}")
+
+
+def _require_part(folder: Path, name: Any, size: int) -> None:
+    """Refuse what is no file of the folder itself, or too short for what it should hold."""
+    if not isinstance(name, str) or not _PART.fullmatch(name):
+        raise ValueError(f"{METADATA}: {name!r} is no file of a resume state")
+    status = (folder / name).lstat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size < size:
+        raise ValueError(f"{name}: not a file of at least {size} bytes")
 
 
 def _sync(folder: Path) -> None:
