@@ -1,4 +1,4 @@
-"""Time of AdamW's step in one pass over the weights (``fused``) and in one per operation, on a CPU thread.
+"""Time of AdamW's step on a CPU thread: fused into one pass over the weights, and not.
 
     python benchmarks/adamw.py
 

@@ -1,4 +1,4 @@
-"""Peak memory of converting a checkpoint of the paper's largest size, with random weights in the authors' layout.
+"""Peak memory of converting a checkpoint of the paper's largest size, with random weights.
 
     python benchmarks/convert_xl.py --folder SCRATCH
 

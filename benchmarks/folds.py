@@ -1,4 +1,4 @@
-"""Cross-validation of the recipe `tiny` on one task: every fold of the subjects, several seeds of instruction tuning.
+"""Cross-validation of the recipe ``tiny`` on one task: every fold, several seeds of tuning.
 
     python benchmarks/folds.py --store STORE --out SCRATCH --task eegmat
     neurolm evaluate SCRATCH/fold-* --store STORE

@@ -1,4 +1,6 @@
-"""Damage headers and side files at random, and see that every one is read or refused, in bounded time and memory.
+"""Damage headers and side files at random, and see that every one is read or refused.
+
+In bounded time and memory.
 
     python benchmarks/fuzz.py                          # 10,000 cases
     python benchmarks/fuzz.py --cases 300 --seed 7     # a quick look at other ones

@@ -1,4 +1,4 @@
-"""SIGKILL preparations at random moments, finish them, and compare the stores with an uninterrupted one.
+"""SIGKILL preparations at random moments, finish them, and compare the stores.
 
     python benchmarks/kill.py RECORDINGS --folder SCRATCH --kills 10
 

@@ -1,4 +1,4 @@
-"""Two ways of reading the same model's answers: our likelihoods, and the authors' generated and parsed text.
+"""Two ways of reading a model's answers: our likelihoods, and the authors' parsed text.
 
     python benchmarks/protocols.py runs/demo --store runs/demo/store
 

@@ -1,4 +1,6 @@
-"""Does the softmax over a target's own kind of output hurt, compared with the paper's over text and EEG together?
+"""Does the softmax over a target's own kind of output hurt, beside the paper's over all?
+
+The paper's is over text and EEG together.
 
     python benchmarks/softmax.py --run runs/demo --store runs/demo/store --out SCRATCH
 

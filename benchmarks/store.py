@@ -1,4 +1,6 @@
-"""The store against Zarr, HDF5 and Arrow on the same windows, against a plain read, and with 100,000 recordings.
+"""The store against Zarr, HDF5, Arrow and a plain read; and with 100,000 recordings.
+
+All read the same windows.
 
     python benchmarks/store.py windows --folder SCRATCH
     python benchmarks/store.py stream --folder SCRATCH

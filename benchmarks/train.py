@@ -1,4 +1,4 @@
-"""How fast the stages train, where the time goes, what it floors at, and what the paper's training would cost:
+"""How fast the stages train, where the time goes, and what the paper's training would cost:
 
     python benchmarks/train.py                                 # every recipe that the device can hold, every stage
     python benchmarks/train.py --recipes base --stages pretrain --eeg-batch 2

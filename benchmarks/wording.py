@@ -1,4 +1,6 @@
-"""Questions in other words: what training with several wordings changes, from a finished run's pretrained model.
+"""Questions in other words: what training with several wordings changes.
+
+It starts from a finished run's pretrained model.
 
     python benchmarks/wording.py runs/demo --store runs/demo/store --steps 600
 

@@ -1,4 +1,7 @@
-"""Ways to damage a file. Every function takes the bytes and a seeded generator, and returns other bytes."""
+"""Ways to damage a file.
+
+Every function takes the bytes and a seeded generator, and returns other bytes.
+"""
 
 from __future__ import annotations
 

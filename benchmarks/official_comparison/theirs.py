@@ -1,4 +1,4 @@
-"""The official implementation: its modules are imported from a checkout, and its scripts' steps are done with them."""
+"""The official implementation: modules from a checkout, steps as in its scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One variant in a process of its own: builds it, runs steps when told, says how long they took and what they held."""
+"""One variant in a process of its own: how long its steps took and what they held."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one core makes of a store that is in memory: patches a second through the windows and the packing of a step."""
+"""What one core makes of a store in memory: patches a second through windows and packing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One stage of one recipe, in a process of its own: seconds, tokens, operations, memory, and waiting for data."""
+"""One stage of one recipe, in a process of its own: time, tokens, operations, memory."""
 
 from __future__ import annotations
 

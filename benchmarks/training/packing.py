@@ -1,4 +1,4 @@
-"""Packed batches against padded ones: the same samples through the same step; and how much of a batch is padding."""
+"""Packed batches against padded ones: the same samples through the same step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the time of a step goes, by parts of the model: what each takes, forwards and backwards, and what it must."""
+"""Where the time of a step goes, by parts of the model, and what each must take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""neurolm: open any EEG recording, ask it a question in English, get an answer with an honest probability.
+"""neurolm: ask an EEG recording a question in English, get an answer with an honest probability.
 
 Importing does nothing slow: torch and MNE are loaded when they are first needed.
 """

@@ -1,4 +1,4 @@
-"""The whole of neurolm in one command: corpus → store → four stages → evaluation → an answer → a report.
+"""The whole of neurolm in one command, from a corpus to a trained model, an answer and a report.
 
     neurolm demo
     neurolm demo --corpus eegmat --data DIR --out runs/eegmat

@@ -1,4 +1,4 @@
-"""From likelihoods to probabilities that can be believed: temperature, pooling over windows, abstaining.
+"""From likelihoods to probabilities that can be believed: temperature, pooling, abstaining.
 
 A task's calibration is fitted on the answers to its validation windows, after instruction tuning, and lies beside the
 checkpoint as ``calibration.json``. A checkpoint without it answers with temperature 1 and gains nothing from pooling.

@@ -1,4 +1,4 @@
-"""Answers out of the model: the likelihood of given options, or free text, after EEG and a question.
+"""How options are scored: their likelihoods after EEG and a question; and free text.
 
 The EEG and the question (the prefix) go through the model once; all options continue from its key-value cache in one
 more pass, and none sees another.

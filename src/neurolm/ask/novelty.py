@@ -1,4 +1,4 @@
-"""Whether EEG is like that of the training: amplitude and band powers against the range of the training windows.
+"""Whether EEG is like that of the training: its amplitude and band powers against the training range.
 
 The range of a task is kept beside a checkpoint as ``training_range.json``. A window is described by its log amplitude
 and log band powers, over its electrodes once as the median and once as the largest. How far outside the others a

@@ -1,4 +1,4 @@
-"""Questions put to a model: a task's question and answers as token ids, and the answers' probabilities for windows.
+"""A task's question and options as token ids, and the options' likelihoods for windows.
 
 >>> prompt = Prompt.of(task, text, card.run.model.vocabulary.separator)
 >>> probabilities = answer(model, prompt, samples, device=torch.device("cpu"))

@@ -1,5 +1,4 @@
-"""A question put to a recording: the task that asks it, what the model knows of that task, and the windows it is
-answered for."""
+"""A question put to a recording: its task, what the model knows of it, and the windows."""
 
 from __future__ import annotations
 

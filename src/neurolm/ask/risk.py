@@ -1,4 +1,4 @@
-"""Answers only where they are likely enough to be right: a threshold for a stated risk, with its uncertainty.
+"""Answers only where they are likely to be right: a threshold for a stated risk.
 
 On validation answers, sorted by the probability of the answer, an upper confidence bound of the share of wrong ones
 above a threshold is Clopper and Pearson's, with as many observations as are independent (Korn and Graubard 1998). The

@@ -1,4 +1,4 @@
-"""From windows and text to packed batches; which windows a step sees is a pure function of (seed, step).
+"""From windows and text to packed batches; what a step sees follows from (seed, step) alone.
 
 Samples of different montages are packed into rows as wide as the longest of them, so little is padding, and a step
 can be made again without replaying those before it: that is what makes resuming exact.

@@ -1,4 +1,4 @@
-"""Text for the language model: a byte-level BPE, folders of .txt files, and the English text that ships with neurolm.
+"""The text tokenizer (byte pairs, or GPT-2's), and texts for the language model to learn from.
 
 Pre-tokenisation is GPT-2's: a space opens the word that follows it and letters, digits and punctuation never share a
 token. So the tokens of a prompt followed by those of its answer are the tokens of the whole sentence, for every

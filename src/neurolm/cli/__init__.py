@@ -1,5 +1,6 @@
 """The command ``neurolm``: a thin shell over the library, which does what ``import neurolm`` can do.
 
+Read this file first: it finds the verb and says what went wrong, with an exit status of its own for each way.
 A verb imports what it needs when it runs: ``neurolm --help`` and ``neurolm --version`` load neither torch nor MNE.
 """
 

@@ -1,4 +1,4 @@
-"""What the verb runs prints: the runs below folders and how far each is; or two and more of them side by side."""
+"""What the verb runs prints: how far each run is, or several of them side by side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of a run on the command line, in this order: recipe < YAML file (``--config``) < dotted flags."""
+"""The settings of a run on the command line: recipe < YAML file (``--config``) < dotted flags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the verb tasks does: list cards, show one, check one against a store, write one, or make a table from events."""
+"""What the verb tasks does: list, show, check and write cards, and make tables from events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What everything else stands on, free of torch at import except the batch: physics, names, settings, errors, files.
+"""What everything else stands on: physics, electrodes, settings, errors, files, and the batch.
 
 Read `physics.py` (rate, patch, scale), `montage.py` (electrodes) and `batch.py` (the treaty of data and model) first.
+Nothing here imports torch when it is imported, except the batch.
 """

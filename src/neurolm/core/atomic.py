@@ -1,4 +1,4 @@
-"""A file that is written part by part and is there whole or not at all, even where two machines write it at once."""
+"""A file that is written part by part and is there whole or not at all, even with two writers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The treaty between data and model: packed patches for the encoder, packed tokens for the language model.
+"""The treaty between data and model: packed patches and packed tokens.
 
 Every place of a packed row carries the ``document`` it belongs to and its ``step``. The whole attention rule is:
 **a place sees the places of its own document whose step is not later than its own.** Full attention is the same

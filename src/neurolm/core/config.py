@@ -1,4 +1,7 @@
-"""Configuration: frozen, validated dataclasses with a JSON round trip. No torch here, so that it loads at once."""
+"""Configuration: frozen, validated dataclasses with a JSON round trip.
+
+No torch here, so that it loads at once.
+"""
 
 from __future__ import annotations
 

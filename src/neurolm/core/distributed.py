@@ -1,4 +1,6 @@
-"""Several processes that train one model: who is who, and sums over all of them. Alone, each of these does nothing.
+"""Several processes that train one model: who is who, and sums over all of them.
+
+Alone, each of these does nothing.
 
 The processes are those that ``torchrun`` started, or anything that sets the same environment variables (``RANK``,
 ``LOCAL_RANK``, ``WORLD_SIZE``, ``MASTER_ADDR``, ``MASTER_PORT``). Torch is imported when they are joined, not before.

@@ -1,4 +1,7 @@
-"""Atomic writes: a file or folder is there whole or not at all, whenever the process is killed. And reading JSON."""
+"""Atomic writes: a file or folder is there whole or not at all, whenever the process is killed.
+
+And reading JSON.
+"""
 
 from __future__ import annotations
 

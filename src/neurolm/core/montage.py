@@ -1,4 +1,4 @@
-"""Electrode names, aliases and positions. The only list of channels in the project.
+"""Electrode names, aliases and positions: the only list of electrodes in the project.
 
 A channel's id is its index in ``NAMES``, the electrode order of the official implementation (MIT, 935963004/NeuroLM),
 so that the authors' channel embeddings fit. It keeps old and new 10-20 names apart: T3 and T7 are two electrodes.

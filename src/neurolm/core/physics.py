@@ -1,4 +1,4 @@
-"""Physics stated once: rate, patch, scale and pass band. Everything else is derived from these."""
+"""Physics stated once: rate, patch, scale and pass band, from which all else is derived."""
 
 RATE = 200
 """Samples per second of everything the model sees (paper section 2.1)."""

@@ -1,4 +1,4 @@
-"""Recipes: a run is a function that returns a typed configuration.
+"""Recipes (tiny, base, large, xl): functions that return all settings of a run.
 
 ``base``, ``large`` and ``xl`` are the paper's (appendix, tables of hyper-parameters; GPT-2 124M, 355M and 1.5B);
 ``tiny`` is the same method at a size that trains in minutes on two CPU cores.

@@ -1,4 +1,4 @@
-"""Worker processes that survive what they are given: a reader that crashes the interpreter costs one file, not the run.
+"""Worker processes that survive what they are given: a crash costs one file, not the run.
 
 The standard pools lose every task when one process dies, cannot say whose fault it was, and leave orphans behind when
 the parent is killed. Here each worker has a pipe of its own, so that a death is known by the item it was given.

@@ -1,7 +1,10 @@
 """Layouts of corpora: which recordings a folder holds, whose they are, and what their labels are.
 
 A layout is a module that fulfils :class:`Layout`: constants that say what the corpus is, `recognise` and `sources`. It
-opens no recording. To add one, write the module beside these, import it here and name it in ``_MODULES``.
+opens no recording.
+
+Read `table.py` first, the layout for anybody's own data, then `source.py`, what a layout says about a recording.
+To add one, write the module beside these, import it here and name it in ``_MODULES``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``corpus.json``: what the owner of a folder says about it, beside a table of labels or in a BIDS data set.
+"""``corpus.json``: what the owner of a folder says about it, for tables of labels and BIDS.
 
 All keys are optional::
 

@@ -1,4 +1,6 @@
-"""Emobrain: emotions while looking at pictures (eNTERFACE'06), 5 men, three sessions each, EEG with fNIRS.
+"""Emobrain: emotions while looking at pictures (eNTERFACE'06), 5 men, EEG with fNIRS.
+
+Three sessions each.
 
 ``Data/EEG/Part1_IAPS_SES2_EEG_fNIRS_07082006.bdf``: BioSemi, the electrodes by their 10-10 names, skin, breath, pulse
 and the trigger. Above the eyes sat the fNIRS, not electrodes: the 54 others are read. For pretraining, as in the paper,

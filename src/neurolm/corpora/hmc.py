@@ -1,4 +1,4 @@
-"""HMC: sleep staging database of the Haaglanden Medisch Centrum (PhysioNet), 151 recordings of one night.
+"""HMC: sleep stages, Haaglanden Medisch Centrum (PhysioNet), 151 recordings of one night.
 
 ``recordings/SN001.edf`` has F4-M1, C4-M1, O2-M1 and C3-M2 beside EOG, EMG and ECG. ``SN001_sleepscoring.txt`` has the
 stages, a line for 30 s (``Date, Time, Recording onset, Duration, Annotation, Linked channel``);

@@ -1,4 +1,4 @@
-"""Resting state EEG data (Trujillo, Stanfield and Vela 2017, Texas State University): 22 people at rest.
+"""Resting state EEG data (Trujillo et al. 2017, Texas State University): 22 people at rest.
 
 BioSemi files with 64 electrodes by their 10-10 names, external channels and the trigger, whose names end in the number
 of the person: ``…_S01.bdf``. Such names are nothing special: a folder is recognised only where they speak of rest, and

@@ -1,4 +1,6 @@
-"""SEED: emotions while watching film clips (Shanghai Jiao Tong University), 15 subjects, three sessions each.
+"""SEED: emotions while watching film clips (Shanghai Jiao Tong University), 15 subjects.
+
+Three sessions each.
 
 ``SEED_EEG/SEED_RAW_EEG/1_1.cnt`` is subject 1, session 1: Neuroscan, 1000 Hz, 62 electrodes with CB1 and CB2, and M1,
 M2, VEO, HEO, which are left out. All sessions show the same 15 clips at the same times. The seconds are those of the

@@ -1,4 +1,6 @@
-"""SPIS resting state: ten people with eyes open and closed, 2.5 minutes each (Sabancı University, Istanbul).
+"""SPIS resting state (Sabancı University): ten people with eyes open and closed.
+
+2.5 minutes each; recorded in Istanbul.
 
 ``Pre-SART EEG/S02_restingPre_EC.mat`` holds ``dataRest`` (68 × samples, 256 Hz): 64 electrodes in the order of the data
 set's README, three EOG, the trigger. Label: task ``eyes``, ``open`` or ``closed``.

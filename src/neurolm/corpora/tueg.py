@@ -1,4 +1,6 @@
-"""TUEG: the TUH EEG Corpus, clinical EEG without labels, for pretraining. Versions 1 and 2, all references.
+"""TUEG: the TUH EEG Corpus, clinical EEG without labels, for pretraining.
+
+Versions 1 and 2, all references.
 
 The paper leaves out recordings against linked ears (``EEG FP1-LE``) and the last 10 s of every recording; both are kept
 here. The layout fits other TUH corpora whose labels are not wanted (TUSZ, TUAR, TUEP), when it is asked for by name.

@@ -1,4 +1,4 @@
-"""Evaluation: one model, all its tasks, on held-out subjects, with baselines on the same windows beside it.
+"""Evaluation: one model, all its tasks, on held-out subjects, beside baselines.
 
     neurolm evaluate RUN --store STORE
 

@@ -1,4 +1,4 @@
-"""Several runs as one result: seeds of one split, or the folds of a cross-validation with one seed or several each.
+"""Several runs as one result: seeds of one split, or the folds of a cross-validation.
 
     neurolm evaluate RUN RUN … --store STORE
 

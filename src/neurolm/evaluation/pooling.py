@@ -1,4 +1,7 @@
-"""One answer for all windows that share a label, by the rule of :mod:`neurolm.ask.calibration`, and its scores."""
+"""One answer for all windows that share a label, pooled as for a recording, and its scores.
+
+The rule is that of :mod:`neurolm.ask.calibration`.
+"""
 
 from __future__ import annotations
 

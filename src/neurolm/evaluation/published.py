@@ -1,4 +1,4 @@
-"""Figures that others published, from one data file with an address for each: shown beside ours, marked."""
+"""Figures that others published, each with its address, shown beside ours and marked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What an evaluation found, as ``evaluation.json`` has it. Files of earlier versions lack the newer fields."""
+"""What an evaluation found, as ``evaluation.json`` has it.
+
+Files of earlier versions lack the newer fields.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accuracy and calibration as the input gets worse: a fixed set of windows, each disturbed in stated ways.
+"""Accuracy and calibration as the input gets worse: the same windows, each disturbed.
 
 Disturbances meet the signal as it lies in the store (0.1 to 75 Hz, mains removed, 200 Hz): preparing has no chance to
 take them out again.

@@ -1,1 +1,4 @@
-"""Checkpoints as folders and repositories of the Hugging Face hub, with their model card. Read `publish.py` first."""
+"""Checkpoints as folders and repositories of the Hugging Face hub, with a model card.
+
+Read `publish.py` first.
+"""

@@ -1,4 +1,4 @@
-"""The model card: a README.md that says of a checkpoint what it is, what it learned from and how well it does."""
+"""The model card: a README.md that says what a checkpoint is, learned from, and can do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The one attention rule: a place sees the places of its own document whose step is not later than its own.
+"""The one attention rule: a place sees its own document up to its own step.
+
+A place sees the places of its own document whose step is not later than its own.
 
 Full attention, the stair-step mask, padding, packing and the key-value cache all follow from it (see ``batch``).
 Padding is document ``PADDING`` and sees padding, so that no row of the softmax is empty.

@@ -1,4 +1,4 @@
-"""The neural encoder: each patch through a temporal convolution, then all patches of a sample through a transformer."""
+"""The neural encoder: a temporal convolution over each patch, then a transformer over all."""
 
 from __future__ import annotations
 

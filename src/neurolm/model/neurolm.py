@@ -1,4 +1,4 @@
-"""NeuroLM: a frozen neural tokenizer and a language model that reads its features as a foreign language:
+"""NeuroLM: a frozen neural tokenizer, and a language model that reads its features:
 
 >>> model = NeuroLM(recipe("base").model)
 >>> losses = model.loss(batch, softmax="joint")

@@ -1,4 +1,4 @@
-"""The codebook: unit vectors that move by exponential moving average (paper section 2.2, VQ with cosine similarity)."""
+"""The codebook: unit vectors that move by exponential moving average (paper section 2.2)."""
 
 from __future__ import annotations
 

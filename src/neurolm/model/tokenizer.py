@@ -1,4 +1,4 @@
-"""The text-aligned neural tokenizer (paper section 2.2): EEG patches to features and to codes, and back to EEG:
+"""The text-aligned neural tokenizer (paper section 2.2): EEG to codes and back:
 
 >>> tokens = tokenizer.tokenize(patches)
 >>> eeg = tokenizer.decode(tokens.quantized, patches)

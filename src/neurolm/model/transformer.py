@@ -1,4 +1,6 @@
-"""Pre-norm transformer blocks as in GPT-2, with exact (erf) GELU: encoder, decoders and language model consist of them.
+"""Pre-norm transformer blocks as in GPT-2, with exact (erf) GELU.
+
+Encoder, decoders and language model consist of them.
 
 Parameter names are GPT-2's, so that its weights and the authors' map one to one.
 """

@@ -1,4 +1,4 @@
-"""One of the authors' files, from disk or from the Hugging Face hub, read without running code that may be in it."""
+"""One of the authors' files, from disk or the Hugging Face hub, read without running code in it."""
 
 from __future__ import annotations
 

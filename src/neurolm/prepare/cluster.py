@@ -1,4 +1,4 @@
-"""The same work as `neurolm.core.workers`, on the workers of a Dask scheduler: many machines that share a file system.
+"""Preparing on the workers of a Dask scheduler: many machines that share a file system.
 
 Dask starts workers wherever there are machines (SSH, SLURM and its like by dask-jobqueue, Kubernetes), gives a dead
 worker's items to others, and takes workers that come and go. See docs/prepare.md.

@@ -1,4 +1,4 @@
-"""What a store remembers of its own making: settings, states of the sources, and the lock of the one who writes."""
+"""What a store remembers of its making: settings, sources' states, and the lock of its writer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What preparing a corpus will take, measured on a few of its files: ``neurolm plan CORPUS… [--hours 25000]``.
+"""What preparing a corpus will take, measured on a few of its files: ``neurolm plan``.
 
 The sources are dealt into strata of equal bytes, from small files to large ones; one file of each, drawn by the seed,
 and the largest of all are prepared in a temporary folder as ``neurolm prepare`` does it. Every stratum counts like its

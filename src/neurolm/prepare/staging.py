@@ -1,4 +1,4 @@
-"""What workers do: a recording into a staged signal, and the staged signals of a group into their shard.
+"""What workers do: a recording into a staged signal, staged signals into their shard.
 
 Both may be killed at any moment and done again, by several workers at once too: files appear whole, under names and
 with bytes that depend on the recordings and settings alone.

@@ -1,4 +1,6 @@
-"""Is this EEG? Checks of a recording's signal on a bounded part of it, so that opening a day of EEG stays cheap.
+"""Is this EEG? Checks of a recording's signal, on a bounded part of it.
+
+So opening a day of EEG stays cheap.
 
 ``look`` measures and never complains; ``examine`` says what must be refused, and with which remedy.
 """

@@ -1,4 +1,4 @@
-"""A look at a recording for people: ten seconds from its most typical place, and the spectrum of every channel."""
+"""A look at a recording: ten seconds from its most typical place, and all spectra."""
 
 from __future__ import annotations
 

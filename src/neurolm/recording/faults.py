@@ -1,4 +1,4 @@
-"""The door out of the readers: whatever goes wrong in one comes out as an error of the recording."""
+"""Whatever goes wrong in a reader comes out as an error of the recording, with the file's name."""
 
 from __future__ import annotations
 

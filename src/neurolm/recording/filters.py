@@ -1,4 +1,4 @@
-"""What is done to a recording: MNE's FIR filters, and where MNE's resampling puts its samples."""
+"""MNE's FIR filters, and where MNE's resampling puts its samples."""
 
 from __future__ import annotations
 

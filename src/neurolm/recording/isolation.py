@@ -1,4 +1,6 @@
-"""Readers that may crash the interpreter, in a process of their own: a wrong file costs a message, not the run.
+"""Readers that may crash the interpreter, in a process of their own.
+
+A wrong file costs a message, not the run.
 
 Some formats are read by libraries in C (ANT's, HDF5, MEF, SciPy's for MATLAB) that trust what a file says. The process
 opens the file, says what it found as a line of JSON, and then serves samples, until it is given another file or its

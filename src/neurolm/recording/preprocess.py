@@ -1,4 +1,4 @@
-"""From a recording to what the model sees: 0.1–75 Hz, no mains hum, 200 samples per second, µV (paper section 2.1).
+"""From a recording to what the model sees: 0.1–75 Hz, no mains hum, 200 Hz, µV (paper section 2.1).
 
 ``preprocess`` takes a whole recording, ``preprocess_blocks`` one of any length in bounded memory; the results are the
 same. They are those of MNE's zero-phase FIR filters and MNE's resampling, which the official preparation uses, computed

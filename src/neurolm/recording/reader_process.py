@@ -1,4 +1,4 @@
-"""The process that serves one file at a time to ``isolation.py``: requests on its input, answers on its output.
+"""The process that serves one file at a time to ``isolation.py``.
 
 python -m neurolm.recording.reader_process     # internal; reads requests, one JSON object a line
 """

@@ -1,4 +1,4 @@
-"""The doors through which files come in: one reader for each suffix, behind one function, ``open_source``.
+"""Which reader opens which file: one for each suffix, behind ``open_source``.
 
 Whatever a reader does, the caller gets the same: the channels as the file names them, with what one of its numbers is
 worth, and the signal as an MNE object that reads from the file only what is asked for.

@@ -1,4 +1,4 @@
-"""Which files are recordings, by their names: suffixes, and the parts of a recording that consists of several files."""
+"""Which files are recordings: suffixes, and recordings that consist of several files."""
 
 from __future__ import annotations
 

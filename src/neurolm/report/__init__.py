@@ -1,4 +1,7 @@
-"""The report of a run: a table for the terminal, and one HTML file with its pictures inside."""
+"""The report of a run: a table for the terminal, and one HTML file with its pictures inside.
+
+Read `write.py` first, the page; `table.py` is the terminal's, `figures.py` has the pictures.
+"""
 
 from neurolm.report.joined import joined_tables, write_joined_report
 from neurolm.report.published import published_table

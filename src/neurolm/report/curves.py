@@ -1,4 +1,4 @@
-"""The curves of several runs in one picture: a row for each stage, a panel for each figure, a colour for each run."""
+"""The curves of several runs in one picture: stages as rows, figures as panels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The pictures of a report: each takes plain arrays and returns a matplotlib Figure; nothing is read or written."""
+"""The pictures of a report: each takes plain arrays and returns a matplotlib Figure.
+
+Nothing is read or written.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture that ``neurolm inspect --plot`` draws: traces, and spectra with the mains and the model's band."""
+"""The picture of ``neurolm inspect --plot``: traces, and spectra with mains and band."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of recordings to be left out, which ``neurolm overlap`` writes and ``neurolm prepare --exclude`` takes.
+"""Lists of recordings to leave out: ``overlap`` writes them, ``prepare --exclude`` takes them.
 
 A JSON object per line: ``recording``, ``subject``, ``content`` (hash of the stored signal), ``reason``.
 """

@@ -1,4 +1,4 @@
-"""The index of a store: where everything is, in a few arrays, so that 100,000 recordings open in a moment.
+"""The index of a store: where everything is, so that 100,000 recordings open in a moment.
 
 ``manifest.jsonl`` is the truth and ``index.npz`` is derived from it, bit for bit. It holds numbers alone; a row of the
 manifest is parsed when somebody asks for it. A store without the file opens too, after reading the whole manifest.

@@ -1,4 +1,7 @@
-"""What a store says about a recording: a row of its manifest, and one line of JSON that is always the same for it."""
+"""What a store says about a recording: one row of its manifest, one line of JSON.
+
+The line is always the same for the same recording.
+"""
 
 from __future__ import annotations
 

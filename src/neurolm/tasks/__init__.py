@@ -1,4 +1,4 @@
-"""Tasks are data: a question, its options, windows and split in a TOML card; and the metrics of answers.
+"""Questions as data: a task card has question, options, windows and split; and metrics of answers.
 
 Read `task.py` first; `cards/` has the cards that ship.
 """

@@ -1,4 +1,4 @@
-"""Task cards: TOML files read strictly, so that a mistyped key or an ambiguous option is an error and not a default."""
+"""Task cards: TOML files read strictly, so that a mistyped key is an error and no default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good answers are: scores of probabilities against labels, and intervals over subjects.
+"""The metrics: scores of probabilities against labels, and intervals over subjects.
 
 Everything is computed once, on all predictions of a task together. A class that is predicted but has no window in the
 labels counts as wrong where it is predicted and has no recall of its own, so it never dilutes balanced accuracy.

@@ -1,4 +1,4 @@
-"""A commented card for a task of one's own, with the options and the window that a table of labels suggests."""
+"""A commented card for a task of one's own, as a table of labels suggests it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task is data: one TOML card says the question, the permitted answers, the windows and how subjects are split.
+"""A task: question, permitted answers, windows and split, as a TOML card says them.
 
 The cards of the paper and of the simulated corpus lie in ``neurolm/tasks/cards``; a card of your own is loaded by its
 path. The text that the model sees is made here and nowhere else (the prompts are those of the

@@ -1,4 +1,4 @@
-"""What follows instruction tuning: calibration on the validation windows, and the range of the training windows.
+"""After instruction tuning: calibration on validation windows, range of the training windows.
 
     neurolm calibrate --model RUN --store STORE
 

@@ -1,4 +1,4 @@
-"""The floating-point operations that a training step needs, from the model's shapes and what is really in its batch.
+"""Floating-point operations of a training step, from shapes and what is really in its batch.
 
 Counted are the multiplications and additions (two operations) of matrix products and convolutions, forwards and
 backwards, for real patches and tokens alone: no padding, no pair of places of which one does not see the other, no

@@ -1,4 +1,4 @@
-"""Stage 3, multi-task instruction tuning: EEG, then question and answer; the loss is on the answer (section 2.4).
+"""Stage 3, multi-task instruction tuning: EEG, question, answer (paper section 2.4).
 
 neurolm train instruct --store STORE --out RUN
 """

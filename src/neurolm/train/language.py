@@ -1,4 +1,4 @@
-"""Stage 0, the language model: GPT-2's weights where given, else a small GPT-2 trained on the text at hand.
+"""Stage 0, the language model: GPT-2's weights where given, else a small GPT-2.
 
     neurolm train language --store STORE --out RUN
 

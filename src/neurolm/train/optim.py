@@ -1,4 +1,7 @@
-"""Optimizer and schedule: AdamW with decay on matrices only, a warm-up and a cosine; the rate is a pure function."""
+"""Optimizer and schedule: AdamW with decay on matrices only, warm-up and cosine.
+
+The rate is a pure function of the step.
+"""
 
 from __future__ import annotations
 

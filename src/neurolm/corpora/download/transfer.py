@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where a connection was cut, compared with its checksum, in place whole or not at all."""
+"""One file over HTTP: resumed, compared with its checksum, in place whole or not at all."""
 
 from __future__ import annotations
 

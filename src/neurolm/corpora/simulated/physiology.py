@@ -1,4 +1,4 @@
-"""What EEG looks like, in numbers with their sources: everything the simulator knows about brains stands here.
+"""What EEG looks like, in numbers with their sources: all that the simulator knows about brains.
 
 Amplitudes are microvolts at the electrode where a source is largest, before re-referencing: root mean square for
 ongoing rhythms, peak to peak for single waves. Frequencies are in Hz, times in seconds, rates per minute. A pair is the

@@ -1,4 +1,6 @@
-"""ShallowConvNet (Schirrmeister et al. 2017, Human Brain Mapping 38:5391-5420), trained here from random weights.
+"""ShallowConvNet (Schirrmeister et al. 2017), trained here from random weights.
+
+Human Brain Mapping 38:5391-5420.
 
 braindecode has it too, but needs torchaudio, whose published wheels do not load beside a CPU build of torch; forty
 lines are lighter than the thirty packages that come with it. Temporal and spatial convolution, between which the

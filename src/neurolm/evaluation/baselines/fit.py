@@ -1,4 +1,7 @@
-"""All baselines of a task, fitted or taken from the cache: a second evaluation on the same windows is quick."""
+"""All baselines of a task, fitted or taken from the cache.
+
+A second evaluation on the same windows is quick.
+"""
 
 from __future__ import annotations
 

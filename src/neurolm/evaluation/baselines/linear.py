@@ -1,4 +1,4 @@
-"""Baselines that are linear in known features: guessing, band power, covariances, and our own frozen encoder.
+"""Linear baselines: guessing, band power, covariances, and our own frozen encoder.
 
 Log band power is strong (on EEGMAT well above the published foundation models) and quick. All see exactly the windows,
 subjects and units that the model sees.

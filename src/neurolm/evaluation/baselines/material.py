@@ -1,4 +1,7 @@
-"""What a baseline may learn from: training windows to fit, validation windows to choose. Nothing else reaches it."""
+"""What a baseline may learn from: training windows to fit, validation windows to choose.
+
+Nothing else reaches it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Equality with the authors' implementation, which anyone can check on proof data:
+"""Equality with the authors' implementation, which anyone can check on proof data.
+
+Read `check.py` first. The command is
 
     neurolm verify official/golden
 

@@ -1,4 +1,4 @@
-"""The folder of proof data: cases, the names and shapes of the official weights, and the recipe that fills them."""
+"""The folder of proof data: cases, official weights, and the recipe that fills them."""
 
 from __future__ import annotations
 

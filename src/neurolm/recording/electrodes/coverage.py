@@ -1,4 +1,4 @@
-"""How each channel of a file was understood, and which electrodes came of it: rows, and a table to print."""
+"""How each channel of a file was understood, and which electrodes came of it, as a table."""
 
 from __future__ import annotations
 

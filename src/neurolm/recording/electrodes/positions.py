@@ -1,4 +1,4 @@
-"""Where electrodes are: places on the template's head, the nearest electrodes, and splines over the scalp."""
+"""Where electrodes are: positions, nearest electrodes, and splines over the scalp."""
 
 from __future__ import annotations
 

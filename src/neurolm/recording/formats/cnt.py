@@ -1,4 +1,4 @@
-"""Neuroscan's .cnt: which of two formats with this suffix it is, and whether its numbers have 16 or 32 bits.
+"""Neuroscan's .cnt: which of its two formats a file has, and whether 16 or 32 bits.
 
 The header does not say the width of a number, and its count of samples is not reliable. A wrong width reads as noise
 without an error, so it is decided from the size of the data, or else from the data, and said. Layout of the header:

@@ -1,4 +1,4 @@
-"""Is a file as long as its header promises? For formats other than EDF and Neuroscan's, which are checked on their own.
+"""Whether a file is as long as its header promises, for formats without a check of their own.
 
 MNE reads most of them on as far as they go, or asks for as much memory as a damaged header says.
 """

@@ -1,4 +1,4 @@
-"""The header of an EDF or BDF file: its signals, their own units and rates, and whether the file is whole.
+"""Headers of EDF and BDF files: signals, units, rates, and whether the file is whole.
 
 MNE reads the samples. The header is parsed here because MNE takes units it does not know for volts (an empty unit, nV,
 a micro sign in another encoding), upsamples everything to the highest rate of the file, and reads truncated files.

@@ -1,4 +1,4 @@
-"""What a signal is recognised by, whatever file it came from: codes of the times at which its waves cross zero.
+"""What a signal is recognised by in any copy: codes of the times at which its waves cross zero.
 
 A hash of the bytes is no use for finding a recording again: another format rounds its numbers otherwise, another cut
 moves every sample. Here every trace is smoothed to its waves around 4.5 Hz, and each run of ``INTERVALS`` intervals

@@ -1,4 +1,4 @@
-"""Whether recordings or people of some stores are in another one too: ``neurolm overlap STORE --against STORE…``.
+"""Whether recordings or people of some stores are in another one too: ``neurolm overlap``.
 
 A model that was pretrained on the recordings it is later tested on is no evidence of anything. Here every recording of
 the downstream stores is turned into codes of its waves (`fingerprint.py`), stretches of the pretraining store are

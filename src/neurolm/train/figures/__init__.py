@@ -1,1 +1,4 @@
-"""What a stage writes down while it trains, where it goes, and runs side by side."""
+"""What a stage writes down while it trains, where it goes, and runs side by side.
+
+Read `logs.py` first.
+"""

@@ -1,4 +1,7 @@
-"""What a stage writes down while it trains: ``log.jsonl``, ``speed.jsonl``, warnings, and any other sink asked for."""
+"""What a stage writes down while it trains: ``log.jsonl``, ``speed.jsonl``, warnings.
+
+And any other sink that was asked for.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What runs there are and how far each is, read from their folders alone: also of runs that are damaged or half done.
+"""What runs there are and how far each is, from their folders alone.
+
+Damaged and half-done runs are listed, too.
 
 No torch and no store: a folder with hundreds of runs is listed at once.
 """

@@ -1,4 +1,4 @@
-"""Where figures go besides the JSON Lines files: TensorBoard, Weights & Biases, Trackio, where one asks for them.
+"""Figures elsewhere than in JSON Lines files: TensorBoard, Weights & Biases, Trackio.
 
 Nothing here is imported, and nobody's server is asked, unless ``--log-to`` names it. A run that goes on after an
 interruption goes on in the same curves. What fails while the training runs is switched off with a warning: no run of

@@ -1,4 +1,4 @@
-"""Guard rails that read the figures of a run: a codebook that collapses, a loss that explodes, gradients that grow.
+"""Guard rails: a codebook that collapses, a loss that explodes, gradients that grow.
 
 Each is told once, says what to change, and is a function of the log, so that a resumed run is told the same.
 """

@@ -1,5 +1,4 @@
-"""A request to stop, which is honoured between two steps: SIGTERM, as schedulers send before they take a machine away,
-and Ctrl-C."""
+"""A request to stop, honoured between two steps: SIGTERM, which schedulers send, and Ctrl-C."""
 
 from __future__ import annotations
 
