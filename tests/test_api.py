@@ -375,3 +375,28 @@ def test_calibration_and_range_are_read_with_the_checkpoint(micro_run):
     workload = trained.calibration.of("workload")
     assert (workload.subjects, workload.stretches, workload.windows) == (1, 2, 10)
     assert trained.ranges.of("workload").subjects == 5  # the sixth validates, the last two test
+
+
+def test_a_model_that_gives_nan_gives_no_answer(lively, file):
+    spoilt = neurolm.load(lively)
+    with torch.no_grad():
+        next(spoilt.module.language.parameters()).fill_(float("nan"))
+    for ask in (spoilt.ask, spoilt.explain):
+        with pytest.raises(CheckpointError, match="log-likelihoods that are NaN or infinite"):
+            ask(file, QUESTION)
+    with torch.no_grad():
+        next(spoilt.module.tokenizer.encoder.parameters()).fill_(float("inf"))
+    with pytest.raises(CheckpointError, match="features that are NaN or infinite"):
+        spoilt.embed(file)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_samples_that_are_nan_get_no_answer_wherever_they_are(model, signal, value):
+    long = np.tile(signal, (8, 1)).T * 1e-6
+    long[0, 2400:2410] = value  # between the blocks that opening looks at
+    raw = mne.io.RawArray(long, mne.create_info(["C3", "O1"], 200, "eeg"), verbose="error")
+    for ask in (model.ask, model.explain):
+        with pytest.raises(RecordingError, match=r"NaN or infinite values in C3 between 12\.00 and 12\.04 s"):
+            ask(raw, QUESTION)
+    with pytest.raises(RecordingError, match="NaN or infinite values in C3"):
+        model.embed(raw)

@@ -176,3 +176,33 @@ def test_refused_weights_leave_the_module_as_it_was(micro_run, micro_config):
 def test_cards_survive_json(micro_run):
     card = load_card(micro_run.folder / "instruct")
     assert from_json(Card, to_json(card)) == card
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda weight: weight.fill_(float("nan")), "holds NaN or infinite weights"),
+        (lambda weight: weight.index_fill_(0, torch.tensor([0]), float("-inf")), "holds NaN or infinite weights"),
+        (lambda weight: weight.to(torch.complex64), r"is stored as torch\.complex64, not as torch\.float32"),
+        (lambda weight: weight > 0, r"is stored as torch\.bool, not as torch\.float32"),
+        (lambda weight: weight.to(torch.int8), r"is stored as torch\.int8, not as torch\.float32"),
+    ],
+)
+def test_weights_that_cannot_be_weights_are_refused(tmp_path, micro_run, change, message):
+    folder = micro_run.copy(tmp_path / "run") / "instruct"
+    weights = load_file(folder / WEIGHTS)
+    name = next(name for name, value in weights.items() if value.dim() == 2 and name.startswith("language."))
+    weights[name] = change(weights[name].clone())
+    save_file(weights, folder / WEIGHTS)
+    with pytest.raises(CheckpointError, match=rf"model\.safetensors: {name} {message}"):
+        load_neurolm(folder)
+
+
+def test_weights_of_half_precision_are_read(tmp_path, micro_run):
+    folder = micro_run.copy(tmp_path / "run") / "instruct"
+    weights = load_file(folder / WEIGHTS)
+    save_file({n: v.bfloat16() if v.is_floating_point() else v for n, v in weights.items()}, folder / WEIGHTS)
+    model, _, _ = load_neurolm(folder)
+    for name, value in model.state_dict().items():
+        expected = weights[name].bfloat16().float() if value.is_floating_point() else weights[name]
+        assert torch.equal(value, expected), name

@@ -21,7 +21,7 @@ from neurolm.ask.calibration import Calibration
 from neurolm.ask.engine import generate
 from neurolm.ask.explanation import Explanation, by_second, effect, occlude
 from neurolm.ask.novelty import Ranges, describe
-from neurolm.ask.prompt import Prompt, likelihoods
+from neurolm.ask.prompt import Prompt, likelihoods, require_finite
 from neurolm.ask.question import FREE_SECONDS, Question, Windows, find_question
 from neurolm.ask.recording import POLICIES, name_of, prepare, window_starts
 from neurolm.batches.loader import Document, build_batch, build_patches
@@ -289,6 +289,7 @@ class Model:
                 out = self.module.tokenizer.tokenize(patches)
             real = patches.document != PADDING
             features.append(out.features[real].cpu().numpy().reshape(seconds, len(prepared.electrodes), -1))
+            require_finite(features[-1], "features")
             codes.append(out.codes[real].cpu().numpy().reshape(seconds, -1))
         return Embedding(
             features=np.stack(features),

@@ -154,7 +154,7 @@ def load_weights(folder: Path, module: torch.nn.Module, *, passing_over: Sequenc
     Raises
     ------
     CheckpointError
-        Naming the first tensors that are missing, left over or of another shape.
+        Naming the first tensors that are missing, left over, of another shape or type, or that hold NaN.
     """
     path = Path(folder) / WEIGHTS
     wanted = module.state_dict()
@@ -163,9 +163,19 @@ def load_weights(folder: Path, module: torch.nn.Module, *, passing_over: Sequenc
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             _require_same(found, wanted, passing_over, path)
             for name, tensor in wanted.items():  # one by one: the weights are in memory once
-                tensor.copy_(file.get_tensor(name))
+                tensor.copy_(_checked(file.get_tensor(name), tensor, name, path))
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}); copy or train the checkpoint again") from error
+
+
+def _checked(tensor: torch.Tensor, like: torch.Tensor, name: str, path: Path) -> torch.Tensor:
+    """A stored tensor as it is, if it can stand for the module's: copying would cast any type without a word."""
+    same = tensor.dtype == like.dtype or (tensor.is_floating_point() and like.is_floating_point())
+    if not same:
+        raise CheckpointError(f"{path}: {name} is stored as {tensor.dtype}, not as {like.dtype}: the file is damaged")
+    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        raise CheckpointError(f"{path}: {name} holds NaN or infinite weights: train or copy the checkpoint again")
+    return tensor
 
 
 def _require_same(

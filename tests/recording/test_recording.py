@@ -11,6 +11,7 @@ import pytest
 from neurolm.core.errors import RecordingError
 from neurolm.recording import checks
 from neurolm.recording.formats import edf
+from neurolm.recording.preprocess import preprocess, preprocess_blocks
 from neurolm.recording.recording import RECORDING_SUFFIXES, find_recordings, open_recording
 
 RATE = 250
@@ -397,3 +398,21 @@ def test_all_recordings_of_the_shared_folder_are_found(shared: Path) -> None:
     formats = [path.name for path in find_recordings(shared / "eeg" / "formats")]
     assert "ssvep_subject03-eve.fif" not in formats
     assert len(formats) == 16
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "said"),
+    [(24 * RATE, 28 * RATE, r"between 24\.00 and 28\.00 s"), (24 * RATE, 24 * RATE, r"at 24\.00 s")],
+)
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_what_is_nan_outside_the_part_that_is_looked_at_never_passes(first, last, said, value):
+    data = noise(2, seconds=200)  # of which six blocks of 10 s are looked at
+    data[1, first : last + 1] = value
+    recording = open_recording(mne_raw(["Cz", "Pz"], data))
+    assert np.isfinite(recording.read_finite(0, first)).all()
+    with pytest.raises(RecordingError, match=rf"NaN or infinite values in PZ {said}; repair"):
+        recording.require_finite()
+    with pytest.raises(RecordingError, match=said):
+        preprocess(recording)
+    with pytest.raises(RecordingError, match=said):
+        list(preprocess_blocks(recording, block_seconds=60).blocks)

@@ -18,6 +18,7 @@ from neurolm.ask.calibration import TaskCalibration
 from neurolm.ask.engine import score_options
 from neurolm.batches.loader import Document, Sample, build_batch
 from neurolm.batches.text import TextTokenizer
+from neurolm.core.errors import CheckpointError
 from neurolm.model.neurolm import NeuroLM
 from neurolm.tasks.task import Task
 
@@ -53,13 +54,35 @@ def likelihoods(
     -------
     np.ndarray
         float64 (samples, options).
+
+    Raises
+    ------
+    CheckpointError
+        If one is NaN or infinite.
     """
     options = [list(ids) for ids in prompt.answers]
     out, source = [], iter(samples)
     while part := list(islice(source, batch)):
         built = build_batch(part, [prompt.document(i) for i in range(len(part))], packed=False).to(device)
-        out.append(score_options(model, built, options).double().cpu().numpy())
+        found = score_options(model, built, options).double().cpu().numpy()
+        require_finite(found, "log-likelihoods")
+        out.append(found)
     return np.concatenate(out) if out else np.zeros((0, len(options)))
+
+
+def require_finite(found: np.ndarray, what: str) -> None:
+    """Refuse what a model gave where it is NaN or infinite: no answer, embedding or figure may rest on it.
+
+    Raises
+    ------
+    CheckpointError
+        Since readers let no such sample through, the fault is the model's.
+    """
+    if not np.isfinite(found).all():
+        raise CheckpointError(
+            f"the model gives {what} that are NaN or infinite: its weights are damaged, or too large for their "
+            f"precision; train or download it again"
+        )
 
 
 def answer(

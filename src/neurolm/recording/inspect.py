@@ -287,6 +287,7 @@ def _prepared(found: _Finding, recording: Recording, mains: float | None) -> Non
     if not found.numbers:
         return
     try:
+        recording.require_finite()
         hertz, how = (mains, "as given") if mains is not None else detect_mains(recording)
         prepared = preprocess_blocks(recording, mains=hertz)  # nothing is read until its blocks are taken
     except RecordingError as error:

@@ -176,10 +176,10 @@ def _blocks(recording: Recording, design: Design, seconds: float) -> Iterator[np
     direct = recording._signal.direct
     with listening():  # MNE's warnings about its readers were heard when the recording was opened
         if not spectral.is_long(recording.samples, design):
-            yield spectral.filter_short(recording.read(), design=design)
+            yield spectral.filter_short(recording.read_finite(0, recording.samples), design=design)
             return
         if direct is None:
-            read, gain = recording._read, np.ones(len(recording.channels))
+            read, gain = recording.read_finite, np.ones(len(recording.channels))
         else:  # whole numbers, scaled after filtering: half the memory, and exact in single precision
             read, gain = direct.digits, direct.gain * recording._microvolts
         yield from spectral.filter_blocks(

@@ -56,6 +56,8 @@ _CHOICES = {
     "data_format": (tuple(WIDTHS), True),
     "truncated": (TRUNCATED_POLICIES, False),
 }  # what an argument may be, and whether None too
+_NAMED = 4  # electrodes that a message about NaN names
+_AT_ONCE = 1 << 16  # samples of a recording that are looked through at a time
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,38 @@ class Recording:
         """Measure up to a minute of the signal of the channels that are read, before electrodes are made from them."""
         parts = (self._sources(first, last) for first, last in checks.blocks(self.samples, self.rate))
         return checks.look(parts, self.rate)
+
+    def read_finite(self, first: int, last: int) -> np.ndarray:
+        """Read samples for a filter or a model: float64 of shape (channels, samples), µV, none of them NaN or infinite.
+
+        Raises
+        ------
+        RecordingError
+            If one is, naming electrodes and time; or if the file can no longer be read.
+        """
+        found = self._read(first, last)
+        wrong = ~np.isfinite(found)
+        if wrong.any():
+            where = [
+                f"{name} {self._span(first, at)}" for name, at in zip(self.channels, wrong, strict=True) if at.any()
+            ]
+            more = f" and {len(where) - _NAMED} other electrodes" if len(where) > _NAMED else ""
+            raise RecordingError(
+                f"{self.path or 'the MNE object'}: NaN or infinite values in {', '.join(where[:_NAMED])}{more}; repair "
+                f"them or cut them out, or name the channels to read without these (channels=)"
+            )
+        return found
+
+    def _span(self, first: int, at: np.ndarray) -> str:
+        """When, for a message, a channel has values that it should not have."""
+        start, stop = (first + np.flatnonzero(at)[[0, -1]]) / self.rate
+        return f"at {start:.2f} s" if start == stop else f"between {start:.2f} and {stop:.2f} s"
+
+    def require_finite(self) -> None:
+        """Read the whole signal where a format can hold NaN, in bounded memory; raises as ``read_finite`` does."""
+        if self._signal.direct is None:  # else whole numbers, as in EDF
+            for first in range(0, self.samples, _AT_ONCE):
+                self.read_finite(first, min(first + _AT_ONCE, self.samples))
 
     def _read(self, first: int, last: int) -> np.ndarray:
         microvolts = self._sources(first, last)
