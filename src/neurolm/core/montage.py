@@ -63,7 +63,9 @@ SAME_PLACE = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
 
 # How a recording's own channel names become electrodes. Sources: TUH EEG corpus (`EEG FP1-REF`, `EEG T3-LE`), EEGMMIDB
 # (`Fc5.`), EEGMAT (`EEG Fp1`), HMC (`EEG F4-M1`), CHB-MIT (`FP1-F7`), Nihon Kohden exports (`POL Fp1`), BioSemi.
-ALIASES = {"F7-T3": "F7-T7", "T3-T5": "T7-P7", "T5-O1": "P7-O1", "F8-T4": "F8-T8", "T4-T6": "T8-P8", "T6-O2": "P8-O2"}
+ALIASES = {
+    "F7-T3": "F7-T7", "T3-T5": "T7-P7", "T5-O1": "P7-O1", "F8-T4": "F8-T8", "T4-T6": "T8-P8", "T6-O2": "P8-O2",
+}  # fmt: skip
 """Other names, in capitals → names in ``NAMES``; what a recorder writes is added here. Those that are here: bipolar
 channels are in ``NAMES`` by their new names only, so that the old ones can mean nothing else."""
 _CANONICAL = {name.upper(): name for name in ELECTRODES} | ALIASES
