@@ -128,7 +128,7 @@ def test_killed_in_every_part_and_started_again_it_ends_the_same(tmp_path, comma
     parts = tmp_path / "demo"
     step = "neurolm.train.loop:Progress"  # made once a step; saves are at steps 2 and 4 of 6
     kills = [
-        ([("neurolm.prepare.staging:preprocess_blocks", 40)], []),
+        ([("neurolm.prepare.worker:preprocess_blocks", 40)], []),
         ([(step, 4)], []),
         ([(step, 4 + 5)], ["language"]),
         ([(step, 2 + 1)], ["language", "tokenizer"]),  # before the first save

@@ -94,10 +94,10 @@ def labelled(corpus: str, folder: Path, rng: Random, *, open_: bool = False) -> 
 def stored(folder: Path, rng: Random) -> None:
     """Read all of a store, check it, summarise it, and go on preparing it."""
     from neurolm.core.errors import NeuroLMError
-    from neurolm.prepare.ledger import packed_states, read_settings
-    from neurolm.store.audit import audit
+    from neurolm.prepare.journal import packed_states, read_settings
+    from neurolm.store.check import audit
+    from neurolm.store.info import summarise
     from neurolm.store.store import Store
-    from neurolm.store.summary import summarise
 
     with contextlib.suppress(NeuroLMError):
         audit(folder, jobs=1)

@@ -6,10 +6,10 @@ from edfio import Edf, EdfSignal
 
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.prepare import plan as module
-from neurolm.prepare.ledger import FileState, Settings
+from neurolm.prepare.journal import FileState, Settings
 from neurolm.prepare.plan import Measured, Range, plan
 from neurolm.prepare.prepare import prepare
-from neurolm.prepare.staging import Task
+from neurolm.prepare.worker import Task
 from neurolm.store.store import Store
 
 SECONDS = (20, 20, 30, 30, 60, 120)

@@ -17,7 +17,7 @@ import pytest
 
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.corpora import source
-from neurolm.prepare import staging as stage
+from neurolm.prepare import worker as stage
 from neurolm.prepare.notes import summary
 from neurolm.prepare.prepare import prepare
 from neurolm.recording.preprocess import preprocess

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from neurolm.core.errors import NeuroLMError, RecordingError, StoreError
 from neurolm.corpora import CORPORA
-from neurolm.prepare.ledger import packed_states, read_settings
+from neurolm.prepare.journal import packed_states, read_settings
 from neurolm.recording.formats.edf import read_header
 from neurolm.recording.inspect import inspect
 from neurolm.recording.recording import open_recording

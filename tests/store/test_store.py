@@ -16,7 +16,7 @@ from neurolm.batches.splits import subjects_of
 from neurolm.batches.windows import labelled_windows, unlabelled_windows
 from neurolm.core.atomic import write_parts
 from neurolm.core.errors import RecordingError, StoreError, WriteError
-from neurolm.store import access
+from neurolm.store import storage as access
 from neurolm.store.encoding import encode, encode_blocks
 from neurolm.store.index import INDEX, MANIFEST, Rows, write_manifest
 from neurolm.store.manifest import Label, Row

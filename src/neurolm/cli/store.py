@@ -15,7 +15,7 @@ from neurolm.core.errors import ConfigError, StoreError
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from neurolm.store.summary import Summary
+    from neurolm.store.info import Summary
 
 SHOWN = 20
 """Subjects printed; ``--json`` has all."""
@@ -29,7 +29,7 @@ def store(arguments: Namespace) -> None:
 
 
 def _check(arguments: Namespace) -> None:
-    from neurolm.store.audit import audit
+    from neurolm.store.check import audit
 
     with Display(Console(stderr=True)) as display:
         found = audit(arguments.store, jobs=arguments.jobs, progress=display.count("reading recordings"))
@@ -51,7 +51,7 @@ def _check(arguments: Namespace) -> None:
 
 
 def _info(arguments: Namespace) -> None:
-    from neurolm.store.summary import summarise
+    from neurolm.store.info import summarise
 
     summary = summarise(arguments.store)
     print(json.dumps(asdict(summary), indent=2) if arguments.json else "\n".join(info_lines(summary)))

@@ -26,8 +26,8 @@ from neurolm.core.errors import ConfigError, StoreError
 from neurolm.core.physics import RATE
 from neurolm.core.workers import THREAD_VARIABLES
 from neurolm.corpora import AUTO, CORPORA, Source, layout
-from neurolm.prepare.ledger import FileStates, Settings
-from neurolm.prepare.staging import Bad, Task, stage
+from neurolm.prepare.journal import FileStates, Settings
+from neurolm.prepare.worker import Bad, Task, stage
 from neurolm.store.shards import LARGEST, SHARD_BYTES
 
 SAMPLED = 6

@@ -17,16 +17,16 @@ from neurolm.core.errors import StoreError
 from neurolm.core.files import parse_json
 from neurolm.core.workers import Crash, Workers
 from neurolm.prepare.cluster import Cluster
-from neurolm.prepare.ledger import State, forget, packed_states, staged
+from neurolm.prepare.journal import State, forget, packed_states, staged
 from neurolm.prepare.notes import SHOWN, examples, summary
 from neurolm.prepare.progress import Meter, Progress
-from neurolm.prepare.staging import Bad, Pack, Task, check_labels, work
+from neurolm.prepare.worker import Bad, Pack, Task, check_labels, work
 from neurolm.recording.recording import find_recordings
-from neurolm.store.access import Local
 from neurolm.store.exclusions import Exclusion, read_exclusions
 from neurolm.store.index import INDEX, MANIFEST, lines, scan, write_index, write_manifest
 from neurolm.store.manifest import Row, parse_row
 from neurolm.store.shards import grouped, is_shard_of, placed, sources_path, staged_name, staged_state
+from neurolm.store.storage import Local
 from neurolm.store.store import EXCLUDED, QUARANTINE, SHARDS, SOURCES, STAGING
 
 

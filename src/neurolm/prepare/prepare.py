@@ -20,10 +20,10 @@ from neurolm.core.physics import RATE
 from neurolm.core.workers import Workers
 from neurolm.corpora import AUTO, CORPORA, Source, layout
 from neurolm.prepare.cluster import Cluster
-from neurolm.prepare.ledger import FileStates, Settings, agree, locked
+from neurolm.prepare.journal import FileStates, Settings, agree, locked
 from neurolm.prepare.preparation import Preparation, excluded_from
 from neurolm.prepare.progress import Progress
-from neurolm.prepare.staging import Task
+from neurolm.prepare.worker import Task
 from neurolm.recording.electrodes.policy import UNKNOWN_POLICIES
 from neurolm.recording.formats.completeness import TRUNCATED_POLICIES
 from neurolm.recording.formats.edf import MICROVOLTS

@@ -19,8 +19,8 @@ import numpy as np
 
 from neurolm.core.errors import StoreError
 from neurolm.core.files import write_atomic
-from neurolm.store.access import BLOCK, Access, read_blocks, read_whole
 from neurolm.store.manifest import Row, parse_row
+from neurolm.store.storage import BLOCK, Access, read_blocks, read_whole
 
 MANIFEST = "manifest.jsonl"
 INDEX = "index.npz"

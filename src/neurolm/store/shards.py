@@ -17,9 +17,9 @@ import numpy as np
 
 from neurolm.core.atomic import AtomicFile
 from neurolm.core.errors import StoreError
-from neurolm.store.access import Access, Local, read_blocks
 from neurolm.store.index import identity, write_manifest
 from neurolm.store.manifest import SAMPLE, Row
+from neurolm.store.storage import Access, Local, read_blocks
 from neurolm.store.store import SHARDS, SOURCES, STAGING
 
 SHARD_BYTES = 1 << 30

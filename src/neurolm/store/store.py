@@ -27,9 +27,9 @@ import numpy as np
 
 from neurolm.core.errors import StoreError
 from neurolm.core.files import parse_json
-from neurolm.store.access import Access, Local, open_access, read_blocks, read_whole
 from neurolm.store.index import INDEX, MANIFEST, Index, Rows, read_index
 from neurolm.store.manifest import SAMPLE, Label, Outline, Row
+from neurolm.store.storage import Access, Local, open_access, read_blocks, read_whole
 
 __all__ = ["INDEX", "MANIFEST", "SAMPLE", "Label", "Outline", "Row", "Store"]
 

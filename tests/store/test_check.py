@@ -13,11 +13,11 @@ from neurolm.cli import main
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.prepare.prepare import prepare
 from neurolm.store import shards
-from neurolm.store.audit import audit
+from neurolm.store.check import audit
 from neurolm.store.export import export_parquet
 from neurolm.store.index import INDEX, MANIFEST
+from neurolm.store.info import summarise
 from neurolm.store.store import QUARANTINE, SETTINGS, SHARDS, SOURCES, Label, Store
-from neurolm.store.summary import summarise
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ import numpy as np
 
 from neurolm.core.errors import StoreError
 from neurolm.core.files import parse_json
-from neurolm.store.access import Access, open_access, read_whole
 from neurolm.store.index import INDEX, MANIFEST, Index, IndexWriter, lines, read_index
 from neurolm.store.manifest import Row, parse_row
+from neurolm.store.storage import Access, open_access, read_whole
 from neurolm.store.store import (
     EXCLUDED,
     QUARANTINE,

@@ -14,7 +14,7 @@ import neurolm
 from neurolm.core.atomic import AtomicFile, write_parts
 from neurolm.core.errors import ConfigError, NeuroLMError, WriteError
 from neurolm.corpora import Source
-from neurolm.prepare.ledger import FileState, Settings, State
+from neurolm.prepare.journal import FileState, Settings, State
 from neurolm.recording.preprocess import preprocess_blocks
 from neurolm.recording.recording import Recording
 from neurolm.store.encoding import encode_blocks
