@@ -15,6 +15,7 @@ from neurolm.core.recipes import RECIPES
 from neurolm.tasks.card import load_task
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "neurolm"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 STEPS = (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")
 
@@ -103,6 +104,29 @@ def test_links_within_the_repository_lead_somewhere(page):
             if not target.exists() or (anchor and anchor not in anchors(target)):
                 lost.append(f"{path.relative_to(ROOT)}: {link}")
     assert lost == [] and seen > 0
+
+
+@pytest.mark.parametrize("pages", ["README.md", "CONTRIBUTING.md", "docs/**/*.md", "src/neurolm/**/*.py"])
+def test_files_and_modules_that_are_named_exist(pages):
+    lost = []
+    for path in ROOT.glob(pages):
+        text = path.read_text(encoding="utf-8")
+        for name in re.findall(r"(?<![\w/.])(?:\w+/)+\w+\.(?:py|toml)\b", text):
+            places = (ROOT, PACKAGE, PACKAGE.parent, path.parent)
+            if re.search("ROOM|NAME", name) is None and not any((place / name).exists() for place in places):
+                lost.append(f"{path.relative_to(ROOT)}: {name}")
+        for name in re.findall(r"`neurolm((?:\.(?!py`)\w+)+)", text):
+            parts = name.split(".")[1:]
+            module = next((parts[:n] for n in (len(parts), len(parts) - 1) if _is_module(parts[:n])), None)
+            if module is None and not hasattr(neurolm, parts[0]):
+                lost.append(f"{path.relative_to(ROOT)}: neurolm{name}")
+    assert lost == []
+
+
+def _is_module(parts: list[str]) -> bool:
+    """Whether `neurolm.a.b`, given as its parts without the first, is a module or package."""
+    path = PACKAGE.joinpath(*parts)
+    return bool(parts) and (path.with_suffix(".py").exists() or (path / "__init__.py").exists())
 
 
 def test_versions_agree():

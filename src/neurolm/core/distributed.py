@@ -92,7 +92,9 @@ def joined(*, cuda: bool, deadline: float = DEADLINE) -> Iterator[None]:
         ) from error
     finally:
         dist.destroy_process_group()
-        del group  # its threads end here, in order, and not whenever something lets go of it (see train/replicas.py)
+        del (
+            group
+        )  # its threads end here, in order, not whenever something lets go of it (see train/machine/replicas.py)
 
 
 def world() -> int:
