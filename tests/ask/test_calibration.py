@@ -8,7 +8,7 @@ from scipy.special import log_softmax, softmax
 
 from neurolm.ask import calibration
 from neurolm.ask.calibration import LEAST_STRETCHES, Calibration, TaskCalibration, fit
-from neurolm.core.errors import CheckpointError
+from neurolm.core.errors import CheckpointError, ConfigError
 
 
 def answers(people: int, *, windows: int, temperature: float, own: float, seed: int = 0):
@@ -106,3 +106,25 @@ def test_it_comes_back_from_its_file_and_may_be_missing(tmp_path):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
     with pytest.raises(CheckpointError, match="format 2"):
         Calibration.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"temperature": float("nan")}, r"temperature must be between 0\.0492\d* and 20\.2\d*, not nan"),
+        ({"temperature": -1.0}, "temperature must be between"),
+        ({"temperature": 1e-6}, "temperature must be between"),
+        ({"correlation": 1.5}, "correlation must be between 0 and 1, not 1.5"),
+        ({"windows": -1}, "windows must be between"),
+        (
+            {"pooled": {"thresholds": [0.5], "coverages": [float("inf")], "errors": [0.1]}},
+            "coverages must be between 0",
+        ),
+        ({"pooled": {"thresholds": [0.5], "coverages": [], "errors": []}}, "must be equally many"),
+    ],
+)
+def test_numbers_that_no_fit_gives_are_refused(tmp_path, change, said):
+    (tmp_path / Calibration.FILE).write_text(json.dumps({"tasks": [{"task": "t"} | change]}))
+    with pytest.raises(ConfigError, match=said) as error:
+        Calibration.load(tmp_path)
+    assert Calibration.FILE in str(error.value)

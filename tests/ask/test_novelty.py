@@ -1,5 +1,6 @@
 """Windows like those of the training go without a warning; scaled ones and ones with noise added do not."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from neurolm.ask.novelty import BANDS, FEATURES, Range, Ranges, compare, describe, measure_range
 from neurolm.batches.loader import Sample, sample_from
+from neurolm.core.errors import ConfigError
 
 
 def person(seed: int, *, seconds: int = 4, windows: int = 30) -> list[Sample]:
@@ -77,3 +79,17 @@ def test_it_comes_back_from_its_file_and_may_be_missing(known, tmp_path):
     Ranges(tasks=(known,)).save(tmp_path)
     assert Ranges.load(tmp_path) == Ranges(tasks=(known,))
     assert (tmp_path / Ranges.FILE).stat().st_size < 4000
+
+
+@pytest.mark.parametrize(
+    "change", [{"margin": float("nan")}, {"margin": -1.0}, {"spread": 0.0}, {"low": float("-inf")}, {"high": 1e9}]
+)
+def test_a_range_that_would_never_warn_is_refused(tmp_path, known, change):
+    Ranges(tasks=(known,)).save(tmp_path)
+    assert Ranges.load(tmp_path).of("t") == known
+    found = json.loads((tmp_path / Ranges.FILE).read_text())
+    for name, value in change.items():
+        found["tasks"][0][name] = value if name == "margin" else [value, *found["tasks"][0][name][1:]]
+    (tmp_path / Ranges.FILE).write_text(json.dumps(found))
+    with pytest.raises(ConfigError, match=rf"training_range\.json.*{next(iter(change))} must be between"):
+        Ranges.load(tmp_path)

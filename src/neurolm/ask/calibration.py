@@ -26,6 +26,7 @@ from scipy.stats import t as student
 
 from neurolm.ask.risk import NO_POINTS, Points, design_effect, operating_points
 from neurolm.checkpoint import Beside
+from neurolm.core.config import require_within
 
 TEMPERATURE_SPREAD = 0.2
 """Standard deviation of the prior on the logarithm of the temperature."""
@@ -38,6 +39,7 @@ BLOCKS = 5
 """Parts of a recording whose means give the interval: the longer they are, the less they depend on each other."""
 LEVEL = 0.9
 """Of the interval."""
+_COUNT = (0, 1e12)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,11 @@ class TaskCalibration:
     """Errors above thresholds of the probability of a window's answer."""
     pooled: Points = NO_POINTS
     """The same for answers pooled over a stretch."""
+
+    def __post_init__(self) -> None:
+        most = np.exp(LARGEST_LOG_TEMPERATURE)
+        require_within(self, temperature=(0.99 / most, 1.01 * most), correlation=(0, 1), windows=_COUNT,
+                       stretches=_COUNT, subjects=_COUNT)  # fmt: skip
 
     def log_probabilities(self, likelihoods: np.ndarray) -> np.ndarray:
         """Calibrated log-probabilities of windows.

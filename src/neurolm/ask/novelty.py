@@ -15,6 +15,8 @@ import numpy as np
 
 from neurolm.batches.loader import Sample
 from neurolm.checkpoint import Beside
+from neurolm.core.config import require_within
+from neurolm.core.errors import ConfigError
 from neurolm.core.physics import PATCH, RATE, SCALE
 
 BANDS = {"delta": (1, 4), "theta": (4, 8), "alpha": (8, 13), "beta": (13, 30), "gamma": (30, 45)}
@@ -29,6 +31,7 @@ WRONG_WARNINGS = 0.05
 """Share of people like those of the training that may be warned about, as far as so many people can tell."""
 SMALLEST = 1e-3
 """µV, so that silence has a logarithm."""
+_LOGARITHM = (-20, 20)  # log10 of µV²: beyond what any amplifier or its numbers reach
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,12 @@ class Range:
     """How far beyond the quantiles is still like the training, in spreads."""
     windows: int
     subjects: int
+
+    def __post_init__(self) -> None:
+        require_within(self, low=_LOGARITHM, high=_LOGARITHM, spread=(1e-3, 20), margin=(0, 1e3), windows=(0, 1e12),
+                       subjects=(0, 1e12))  # fmt: skip
+        if not len(self.low) == len(self.high) == len(self.spread) == len(FEATURES):
+            raise ConfigError(f"low, high and spread must have {len(FEATURES)} numbers each")
 
     def excess(self, features: np.ndarray) -> np.ndarray:
         """How far beyond the quantiles each feature of each window lies, in spreads; 0 inside. Same shape."""

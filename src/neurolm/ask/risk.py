@@ -14,6 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import beta
 
+from neurolm.core.config import require_within
+from neurolm.core.errors import ConfigError
+
 CONFIDENCE = 0.9
 """That the share of wrong answers among those given is below the risk, for people like those of the validation data."""
 STEPS = 40
@@ -32,6 +35,11 @@ class Points:
     """Share of wrong answers among those."""
     observations: float = 0.0
     """How many independent answers the validation answers count as."""
+
+    def __post_init__(self) -> None:
+        require_within(self, thresholds=(0, 1), coverages=(0, 1), errors=(0, 1), observations=(0, 1e12))
+        if not len(self.thresholds) == len(self.coverages) == len(self.errors):
+            raise ConfigError("thresholds, coverages and errors must be equally many")
 
     def bound(self, index: int, *, confidence: float = CONFIDENCE) -> float:
         """Upper confidence bound of the share of wrong answers above a threshold."""

@@ -225,6 +225,20 @@ class RunConfig:
 T = TypeVar("T")
 
 
+def require_within(config: Any, **bounds: tuple[float, float]) -> None:
+    """Refuse numbers of a configuration, single ones or in tuples, that are NaN or outside bounds, which are allowed.
+
+    Raises
+    ------
+    ConfigError
+        Naming the field, its value and the bounds.
+    """
+    for name, (low, high) in bounds.items():
+        value = getattr(config, name)
+        for number in value if isinstance(value, tuple) else (value,):
+            _require(low <= number <= high, f"{name} must be between {low:g} and {high:g}, not {number}")
+
+
 def to_json(config: Any) -> str:
     """Write a configuration as JSON."""
     return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
