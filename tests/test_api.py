@@ -1,6 +1,8 @@
 """What users import: a file's answer is that of its windows, whatever their company and the order of its channels."""
 
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import mne
@@ -400,3 +402,10 @@ def test_samples_that_are_nan_get_no_answer_wherever_they_are(model, signal, val
             ask(raw, QUESTION)
     with pytest.raises(RecordingError, match="NaN or infinite values in C3"):
         model.embed(raw)
+
+
+def test_answering_imports_no_training():
+    code = "import neurolm.api, sys; print([n for n in sys.modules if n.split('.')[:2] in LAST])"
+    last = "LAST = [['neurolm', room] for room in ('train', 'report', 'cli', 'prepare', 'corpora')]; "
+    done = subprocess.run([sys.executable, "-c", last + code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -28,12 +28,12 @@ from neurolm.batches.loader import Document, build_batch, build_patches
 from neurolm.batches.text import END_OF_TEXT, TextTokenizer
 from neurolm.checkpoint import Card, load_neurolm
 from neurolm.core.batch import PADDING
+from neurolm.core.device import choose_device
 from neurolm.core.errors import QuestionError
 from neurolm.core.montage import REACH
 from neurolm.core.physics import RATE
 from neurolm.hub.publish import find_checkpoint, find_evaluation, push, save
 from neurolm.model.neurolm import NeuroLM
-from neurolm.train.run import choose_device
 
 if TYPE_CHECKING:
     import mne

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from neurolm.core.config import STAGES
+from neurolm.core.device import choose_device
 from neurolm.core.errors import CheckpointError, ConfigError, StoreError
 from neurolm.core.files import PARTIAL
 from neurolm.evaluation.baselines.fit import QUICK
@@ -21,7 +22,7 @@ from neurolm.train.language import train_language
 from neurolm.train.loop import Progress, TrainingStopped
 from neurolm.train.machine.state import states
 from neurolm.train.pretrain import train_pretrain
-from neurolm.train.run import RUN, choose_device, open_run
+from neurolm.train.run import RUN, open_run
 from neurolm.train.tokenizer import EEGWindows, eeg_windows, train_tokenizer
 
 TRAIN = dict(zip(STAGES, (train_language, train_tokenizer, train_pretrain, train_instruct), strict=True))

@@ -55,9 +55,9 @@ def _names(names: str) -> list[str] | None:
 def _evaluated(folder: Path, arguments: Namespace, out: Path) -> Evaluation:
     store = needed(arguments, "store", "the store the run was trained on")
 
+    from neurolm.core.device import choose_device
     from neurolm.evaluation.baselines.fit import BASELINES
     from neurolm.evaluation.evaluate import evaluate
-    from neurolm.train.run import choose_device
 
     baselines = _names(arguments.baselines)
     plain = {name.lower().replace(" ", "-"): name for name in BASELINES}

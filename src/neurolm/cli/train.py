@@ -49,7 +49,7 @@ def train(arguments: Namespace) -> None:
     arguments.tasks = ",".join(tasks) if tasks else None
     set_threads(arguments.threads)
 
-    from neurolm.train.run import choose_device
+    from neurolm.core.device import choose_device
 
     with distributed.joined(cuda=choose_device(arguments.device).type == "cuda"):
         _train_stage(arguments, config, store=store, out=out, tasks=tasks, fold=fold)

@@ -116,8 +116,8 @@ def _calibrate(arguments: Namespace) -> None:
 
     from neurolm.ask.calibration import Calibration
     from neurolm.ask.novelty import Ranges
+    from neurolm.core.device import choose_device
     from neurolm.train.calibrate import calibrate
-    from neurolm.train.run import choose_device
 
     done = calibrate(model, store, device=choose_device(arguments.device))
     for task in done.tasks:

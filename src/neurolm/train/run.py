@@ -21,6 +21,7 @@ from neurolm.batches.windows import stretches
 from neurolm.checkpoint import CONFIG, Card, save_checkpoint
 from neurolm.core import distributed
 from neurolm.core.config import STAGES, RunConfig, StageConfig, load_json, to_json
+from neurolm.core.device import choose_device
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.core.files import write_text
 from neurolm.store.store import Store
@@ -110,25 +111,6 @@ class Run:
             corpora=tuple(sorted({row.corpus for row in rows})),
             licences=tuple(sorted({row.licence for row in rows})),
         )
-
-
-def choose_device(name: str = "auto") -> torch.device:
-    """Return the device of a name: ``auto`` takes a GPU where there is one, each of several processes its own.
-
-    Raises
-    ------
-    ConfigError
-        If the device is not there.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and distributed.announced() > 1:
-        name = f"cuda:{distributed.local_rank()}"
-    if name.split(":")[0] not in ("cpu", "cuda"):
-        raise ConfigError(f"device={name!r}: choose auto, cpu or cuda")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device={name!r}: torch sees no CUDA device here; use device=cpu or auto")
-    return torch.device(name)
 
 
 def open_run(
