@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from neurolm.batches.text import TextTokenizer
 from neurolm.core.config import RunConfig, load_json, to_json
 from neurolm.core.errors import CheckpointError, ConfigError
-from neurolm.core.files import write_folder, write_text
+from neurolm.core.files import atomic_folder, write_text
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.tokenizer import DECODING, NeuralTokenizer
 from neurolm.tasks.task import Task
@@ -104,8 +104,7 @@ def save_checkpoint(
     extra
         Writes further files into the folder that it is given.
     """
-
-    def fill(temporary: Path) -> None:
+    with atomic_folder(folder, last=CONFIG) as temporary:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, temporary / WEIGHTS)
         if text is not None:
             text.save(temporary)
@@ -113,8 +112,6 @@ def save_checkpoint(
             extra(temporary)
         write_text(temporary / CONFIG, to_json(card))
         shutil.copymode(temporary / CONFIG, temporary / WEIGHTS)  # safetensors writes for its owner alone
-
-    write_folder(folder, fill, last=CONFIG)
 
 
 def load_card(folder: Path, *, stage: str | None = None) -> Card:

@@ -1,5 +1,6 @@
 """Atomic writes: whatever happens while writing, the old file or folder is there, or the new one, whole."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from neurolm.core import files
-from neurolm.core.files import remove_partial, write_atomic, write_folder, write_text
+from neurolm.core.errors import CheckpointError, WriteError
+from neurolm.core.files import atomic_file, atomic_folder, remove_partial, write_lines, write_text
 
 
 class Killed(Exception):
@@ -21,13 +23,9 @@ def tree(folder: Path) -> dict[str, bytes]:
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "deep" / "file.txt"
     write_text(path, "old")
-
-    def half(temporary: Path) -> None:
+    with pytest.raises(Killed), atomic_file(path) as temporary:
         temporary.write_text("ne")
         raise Killed
-
-    with pytest.raises(Killed):
-        write_atomic(path, half)
     assert tree(tmp_path) == {"deep/file.txt": b"old"}
     write_text(path, "new µ")
     assert tree(tmp_path) == {"deep/file.txt": "new µ".encode()}
@@ -37,31 +35,26 @@ def test_nobody_ever_sees_half_a_file(tmp_path):
     path = tmp_path / "file.txt"
     write_text(path, "old")
     seen = []
-
-    def slowly(temporary: Path) -> None:
+    with atomic_file(path) as temporary:
         for part in ("a", "b"):
             with temporary.open("a") as file:
                 file.write(part)
             seen.append(path.read_text())
-
-    write_atomic(path, slowly)
     assert seen == ["old", "old"]
     assert path.read_text() == "ab"
 
 
-def fill(content: str):
-    def write(folder: Path) -> None:
+def fill(folder: Path, content: str) -> None:
+    with atomic_folder(folder, last="config.json") as temporary:
         for name in ("config.json", "model.bin", "a.txt"):
-            (folder / name).write_text(content)
-
-    return write
+            (temporary / name).write_text(content)
 
 
 @pytest.mark.parametrize("killed_after", range(4))
 def test_a_folder_with_its_last_file_is_whole(tmp_path, monkeypatch, killed_after):
     """Killed after any number of moves, the folder has no last file, or all files are of the same writing."""
     folder = tmp_path / "stage"
-    write_folder(folder, fill("old"), last="config.json")
+    fill(folder, "old")
     (folder / "log.jsonl").write_text("kept")
     moves = 0
     real = Path.replace
@@ -76,24 +69,20 @@ def test_a_folder_with_its_last_file_is_whole(tmp_path, monkeypatch, killed_afte
     monkeypatch.setattr(files.Path, "replace", replace)
     if killed_after < 3:
         with pytest.raises(Killed):
-            write_folder(folder, fill("new"), last="config.json")
+            fill(folder, "new")
         assert not (folder / "config.json").exists()
     else:
-        write_folder(folder, fill("new"), last="config.json")
+        fill(folder, "new")
         assert tree(folder) == dict.fromkeys(("a.txt", "config.json", "model.bin"), b"new") | {"log.jsonl": b"kept"}
 
 
 def test_a_folder_that_cannot_be_filled_keeps_its_old_content(tmp_path):
     folder = tmp_path / "stage"
-    write_folder(folder, fill("old"), last="config.json")
+    fill(folder, "old")
     before = tree(folder)
-
-    def half(temporary: Path) -> None:
+    with pytest.raises(Killed), atomic_folder(folder, last="config.json") as temporary:
         (temporary / "model.bin").write_text("ne")
         raise Killed
-
-    with pytest.raises(Killed):
-        write_folder(folder, half, last="config.json")
     assert tree(folder) == before
 
 
@@ -103,6 +92,8 @@ def test_left_overs_of_killed_processes_are_removed_and_nothing_else(tmp_path):
     (tmp_path / f".123{files.PARTIAL}" / "model.bin").write_text("half")
     for name in ("log.jsonl", ".hidden", f"data{files.PARTIAL}"):
         (tmp_path / name).write_text("kept")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / f".a.{files.PARTIAL}").write_text("half")
     remove_partial(tmp_path)
     assert sorted(tree(tmp_path)) == [".hidden", f"data{files.PARTIAL}", "log.jsonl"]
 
@@ -115,14 +106,19 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from neurolm.core.errors import WriteError
-from neurolm.core.files import append_text, write_folder
+from neurolm.core.files import append_text, atomic_folder
 from neurolm.train.machine.state import save_tensors
 
 folder, weights = Path(sys.argv[1]), {"weights": torch.zeros(100_000)}
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+
+def stage():
+    with atomic_folder(folder / "stage", last="x") as inside:
+        save_file(weights, inside / "model.safetensors")
+
 for write in (
     lambda: save_tensors(folder / "state.pt", weights),
-    lambda: write_folder(folder / "stage", lambda inside: save_file(weights, inside / "model.safetensors"), last="x"),
+    stage,
     lambda: append_text(folder / "log.jsonl", "row" * 100_000),
 ):
     try:
@@ -144,10 +140,34 @@ def test_what_the_disk_says_is_told_however_a_library_wraps_it(tmp_path):
 
 
 def test_an_error_that_is_not_the_disks_stays_as_it_is(tmp_path):
-    def wrong(_path: Path) -> None:
-        raise ValueError("no such tensor")
+    for block in (atomic_file(tmp_path / "file"), atomic_folder(tmp_path / "folder", last="x")):
+        with pytest.raises(ValueError, match="no such tensor"), block:
+            raise ValueError("no such tensor")
+    with pytest.raises(CheckpointError, match="cannot be read"), atomic_file(tmp_path / "file"):
+        raise CheckpointError("cannot be read") from OSError(5, "Input/output error")
 
-    with pytest.raises(ValueError, match="no such tensor"):
-        write_atomic(tmp_path / "file", wrong)
-    with pytest.raises(ValueError, match="no such tensor"):
-        write_folder(tmp_path / "folder", wrong, last="x")
+
+def test_what_the_disk_says_only_when_it_flushes_is_told(tmp_path, monkeypatch):
+    path = tmp_path / "x"
+    write_text(path, "old")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WriteError, match=r"x: cannot be written \(No space left"):
+        write_text(path, "new")
+    assert tree(tmp_path) == {"x": b"old"}
+
+
+def test_lines_that_are_there_already_are_not_written_again(tmp_path):
+    path = tmp_path / "x"
+    write_lines(path, ["a\n", "b\n"])
+    path.chmod(0o444)
+    os.utime(path, ns=(1, 1))
+    write_lines(path, ["a\n", "b\n"])
+    assert path.stat().st_mtime_ns == 1
+    write_lines(path, ["c\n"])
+    assert path.read_text() == "c\n"
+    write_lines(path, [])
+    assert tree(tmp_path) == {}

@@ -20,6 +20,7 @@ from neurolm.corpora import source
 from neurolm.prepare import worker as stage
 from neurolm.prepare.notes import summary
 from neurolm.prepare.prepare import prepare
+from neurolm.recording import spectral
 from neurolm.recording.preprocess import preprocess
 from neurolm.store.store import EXCLUDED, MANIFEST, QUARANTINE, SETTINGS, Label, Store
 
@@ -341,6 +342,22 @@ def test_a_full_disk_is_not_the_recordings_fault(tmp_path, recordings, monkeypat
         prepare(recordings, out, jobs=1)
     prepare(recordings, out, jobs=1)
     assert content(out) == content(uninterrupted)
+
+
+def test_a_failing_disk_under_one_recording_costs_that_recording_alone(tmp_path, recordings, monkeypatch):
+    real = spectral.filter_short
+
+    def failing(signal, design):
+        if np.array_equal(signal, wrong):
+            raise OSError(5, "Input/output error")
+        return real(signal, design=design)
+
+    opened = source.open_recording(recordings / "night1.edf")
+    wrong = opened.read_finite(0, opened.samples)
+    monkeypatch.setattr(spectral, "filter_short", failing)
+    report = prepare(recordings, tmp_path / "s", jobs=1)
+    assert (report.recordings, report.quarantined) == (4, 2)
+    assert "Input/output error" in (tmp_path / "s" / QUARANTINE).read_text()
 
 
 def test_real_recordings(shared, tmp_path):

@@ -14,8 +14,7 @@ import pytest
 
 from neurolm.batches.splits import subjects_of
 from neurolm.batches.windows import labelled_windows, unlabelled_windows
-from neurolm.core.atomic import write_parts
-from neurolm.core.errors import RecordingError, StoreError, WriteError
+from neurolm.core.errors import RecordingError, StoreError
 from neurolm.store import storage as access
 from neurolm.store.encoding import encode, encode_blocks
 from neurolm.store.index import INDEX, MANIFEST, Rows, write_manifest
@@ -308,26 +307,6 @@ def test_what_is_no_store_says_what_to_do(tmp_path):
     (tmp_path / SETTINGS).write_text(json.dumps({"format": 1, "corpora": {}}))
     with pytest.raises(StoreError, match=r"format 1, and this version reads format 2: prepare the recordings again"):
         Store(tmp_path)
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    file = tmp_path / "x"
-    write_parts(file, [b"old"])
-
-    def parts():
-        yield b"new"
-        raise ValueError
-
-    def full(_):
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(ValueError):
-        write_parts(file, parts())
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(WriteError, match=r"x: cannot be written \(No space left"):
-        write_parts(file, [b"new"])
-    assert [p.name for p in tmp_path.iterdir()] == ["x"]
-    assert file.read_bytes() == b"old"
 
 
 def test_outlines_are_the_rows_in_short_and_parsed_once(tmp_path, monkeypatch):

@@ -1,7 +1,4 @@
-"""Atomic writes: a file or folder is there whole or not at all, whenever the process is killed.
-
-And reading JSON.
-"""
+"""Atomic writes: a file or folder is there whole or not at all, whenever the process is killed. And reading JSON."""
 
 from __future__ import annotations
 
@@ -9,48 +6,80 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from neurolm.core.errors import WriteError
+from neurolm.core.errors import NeuroLMError, WriteError
 
 PARTIAL = ".partial"
 """Suffix of what is still being written; left-overs may be deleted."""
 
 
-def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then put it in place.
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; what was written there takes its place when the block ends well.
+
+    The temporary name is unlike that of any other process on any machine: on a cluster, a recording may be worked on
+    twice at once.
 
     Raises
     ------
     WriteError
         If the file cannot be written (no space, no permission).
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
-    try:
+    temporary = path.with_name(f".{path.name}.{_unique()}{PARTIAL}")
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            write(temporary)
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
+            yield temporary
+            _sync(temporary)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-    except Exception as error:
-        raise _of_disk(error, path) from error
 
 
-def _of_disk(error: Exception, path: Path) -> Exception:
-    """Return the error to raise: a ``WriteError`` where a disk's is behind it, however a library has wrapped it."""
-    behind: BaseException | None = error
-    while behind is not None and not isinstance(behind, OSError):
-        behind = behind.__cause__ or behind.__context__
-    number = re.search(r"\(os error (\d+)\)", str(error))  # of libraries written in Rust, as safetensors
-    if behind is None and number is None:
-        return error
-    reason = os.strerror(int(number[1])) if number else getattr(behind, "strerror", None) or behind
-    return WriteError(f"{path}: cannot be written ({reason}); free space, or choose another folder")
+@contextmanager
+def atomic_folder(path: Path, *, last: str) -> Iterator[Path]:
+    """Give a temporary folder, whose files are moved into ``path`` when the block ends well, the file ``last`` last.
+
+    A reader takes the folder as complete when ``last`` is there, so it is removed first.
+
+    Raises
+    ------
+    WriteError
+        If it cannot be written (no space, no permission).
+    """
+    temporary = path / f".{_unique()}{PARTIAL}"
+    with _writing(path):
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            (path / last).unlink(missing_ok=True)
+            for file in sorted(temporary.iterdir(), key=lambda f: f.name == last):
+                _sync(file)
+                file.replace(path / file.name)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_lines(path: Path, lines: list[str]) -> None:
+    """Make a file of these lines unless it is so already; none where there are no lines."""
+    text = "".join(lines)
+    if not text:
+        path.unlink(missing_ok=True)
+    elif not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
 
 
 def append_text(path: Path, text: str) -> None:
@@ -61,11 +90,17 @@ def append_text(path: Path, text: str) -> None:
     WriteError
         If the file cannot be written (no space, no permission).
     """
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise _of_disk(error, path) from error
+    with _writing(path), path.open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what killed processes left half written in a folder, and below it, that nobody writes into now."""
+    for path in list(folder.rglob(f".*{PARTIAL}")):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -76,47 +111,28 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def remove_partial(folder: Path) -> None:
-    """Remove what killed processes left half written in a folder that nobody writes into now."""
-    for path in folder.glob(f".*{PARTIAL}"):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def write_folder(path: Path, fill: Callable[[Path], None], *, last: str) -> None:
-    """Let ``fill`` write files into a temporary folder, then move them into ``path``, the file ``last`` last.
-
-    A reader takes the folder as complete when ``last`` is there, so it is removed first.
-
-    Raises
-    ------
-    WriteError
-        If it cannot be written (no space, no permission).
-    """
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Name the file where a disk's error is behind the one that is raised, however a library has wrapped it."""
     try:
-        _write_folder(path, fill, last)
+        yield
+    except NeuroLMError:
+        raise
     except Exception as error:
-        raise _of_disk(error, path) from error
+        behind: BaseException | None = error
+        while behind is not None and not isinstance(behind, OSError):
+            behind = behind.__cause__ or behind.__context__
+        number = re.search(r"\(os error (\d+)\)", str(error))  # of libraries written in Rust, as safetensors
+        if behind is None and number is None:
+            raise
+        reason = os.strerror(int(number[1])) if number else getattr(behind, "strerror", None) or behind
+        raise WriteError(f"{path}: cannot be written ({reason}); free space, or choose another folder") from error
 
 
-def _write_folder(path: Path, fill: Callable[[Path], None], last: str) -> None:
-    path.mkdir(parents=True, exist_ok=True)
-    temporary = path / f".{os.getpid()}{PARTIAL}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        fill(temporary)
-        (path / last).unlink(missing_ok=True)
-        for file in sorted(temporary.iterdir(), key=lambda f: f.name == last):
-            with file.open("rb") as opened:
-                os.fsync(opened.fileno())
-            file.replace(path / file.name)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _unique() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"

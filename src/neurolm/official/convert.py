@@ -25,7 +25,7 @@ from neurolm.batches.text import GPT2_SIZE, TextTokenizer
 from neurolm.checkpoint import WEIGHTS, Card, load_card, save_checkpoint
 from neurolm.core.config import ModelConfig, RunConfig, TransformerConfig
 from neurolm.core.errors import CheckpointError, ConfigError
-from neurolm.core.files import write_atomic
+from neurolm.core.files import atomic_file
 from neurolm.core.physics import BAND
 from neurolm.core.recipes import RECIPES
 from neurolm.hub.model_card import FILE, model_card
@@ -178,7 +178,8 @@ def to_official(folder: Path, out: Path) -> Conversion:
     }
     matched = []
     for name, content in files.items():
-        write_atomic(out / name, lambda path, content=content: torch.save(content, path))  # type: ignore[misc]
+        with atomic_file(out / name) as temporary, temporary.open("wb") as file:
+            torch.save(content, file)
         tensors = content[TENSORS]
         matched.append(Matched(file=str(out / name), used=len(tensors), parameters=_count(tensors.values())))
     return Conversion(folder=out, recipe=card.run.recipe, files=tuple(matched), notes=tuple(notes))

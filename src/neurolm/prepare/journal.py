@@ -14,7 +14,7 @@ from typing import Any
 
 from neurolm.core.config import from_json
 from neurolm.core.errors import ConfigError, StoreError, WriteError
-from neurolm.core.files import PARTIAL, parse_json, write_text
+from neurolm.core.files import PARTIAL, parse_json, remove_partial, write_text
 from neurolm.recording.recording import Annotation
 from neurolm.store.manifest import Row, row_from
 from neurolm.store.shards import is_shard_of, staged_name, staged_state
@@ -168,8 +168,7 @@ def locked(out: Path) -> Iterator[None]:
 def agree(out: Path, corpus: str, settings: Settings) -> None:
     """Make sure that the store's recordings of the corpus were prepared with these settings, or note them down."""
     corpora = read_settings(out)
-    for leftover in out.rglob(f".*{PARTIAL}"):
-        leftover.unlink(missing_ok=True)
+    remove_partial(out)
     if corpus not in corpora:
         write_settings(out, {**corpora, corpus: settings})
         return

@@ -12,9 +12,8 @@ from heapq import merge
 from itertools import zip_longest
 from pathlib import Path
 
-from neurolm.core.atomic import write_lines
 from neurolm.core.errors import StoreError
-from neurolm.core.files import parse_json
+from neurolm.core.files import parse_json, write_lines
 from neurolm.core.workers import Crash, Workers
 from neurolm.prepare.cluster import Cluster
 from neurolm.prepare.journal import State, forget, packed_states, staged

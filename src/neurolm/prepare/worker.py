@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import neurolm
-from neurolm.core.atomic import AtomicFile, write_parts
 from neurolm.core.errors import ConfigError, NeuroLMError, WriteError
+from neurolm.core.files import atomic_file, write_text
 from neurolm.corpora import Source
 from neurolm.prepare.journal import FileState, Settings, State
 from neurolm.recording.preprocess import preprocess_blocks
@@ -86,8 +86,8 @@ def stage(task: Task) -> State | Bad:
         recording = _open(task)
         labels = task.source.labelled(recording)
         prepared = preprocess_blocks(recording, mains=task.mains)
-        with AtomicFile(task.out / staged_name(task.recording)) as file:
-            encoded = encode_blocks(prepared.blocks, prepared.channels, write=file.write, folder=file.path.parent)
+        with atomic_file(task.out / staged_name(task.recording)) as temporary, temporary.open("wb") as file:
+            encoded = encode_blocks(prepared.blocks, prepared.channels, write=file.write, folder=temporary.parent)
     except (ConfigError, WriteError):
         raise
     except NeuroLMError as error:
@@ -114,7 +114,7 @@ def stage(task: Task) -> State | Bad:
     )
     seconds, annotations = float(recording.seconds), tuple(recording.annotations)
     state = State(task.files, task.settings, task.reading, task.mains, seconds, annotations, row)
-    write_parts(staged_state(task.out, task.recording), [state.line().encode()])
+    write_text(staged_state(task.out, task.recording), state.line())
     return state
 
 
@@ -124,7 +124,7 @@ def pack(job: Pack) -> tuple[State, ...]:
     after = placed(job.corpus, before)
     write_shard(job.out, before, after)
     states = tuple(replace(state, row=row) for state, row in zip(job.states, after, strict=True))
-    write_parts(sources_path(job.out, after[0].shard), [state.line().encode() for state in states])
+    write_text(sources_path(job.out, after[0].shard), "".join(state.line() for state in states))
     return states
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from neurolm.core.config import STAGES
 from neurolm.core.errors import CheckpointError
-from neurolm.core.files import write_atomic
+from neurolm.core.files import atomic_file
 from neurolm.report.figures import COLOURS, DPI, GREY, WIDTH, smooth, styled
 from neurolm.train.figures.history import SPEED, TRAINING, VALIDATION, read_log, read_rows
 
@@ -63,7 +63,8 @@ def write_curves(runs: Mapping[str, Path], out: Path) -> Path:
         raise CheckpointError(f"{', '.join(map(str, runs.values()))}: no step was logged in any stage: nothing to draw")
     buffer = io.BytesIO()
     FigureCanvasAgg(curves(logs)).print_png(buffer, metadata={"Software": None})
-    write_atomic(out, lambda temporary: temporary.write_bytes(buffer.getvalue()))
+    with atomic_file(out) as temporary:
+        temporary.write_bytes(buffer.getvalue())
     return out
 
 

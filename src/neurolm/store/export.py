@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from neurolm.core.errors import ConfigError
-from neurolm.core.files import write_atomic
+from neurolm.core.files import atomic_file
 from neurolm.store.store import Store
 
 ROWS = 10_000
@@ -47,14 +47,10 @@ def export_parquet(path: Path | str, out: Path) -> int:
         raise ConfigError("Parquet files need pyarrow: pip install 'neurolm[parquet]'") from error
     store = Store(path)
     schema = _schema(pyarrow)
-
-    def write(temporary: Path) -> None:
-        rows = iter(store.rows)
-        with pyarrow.parquet.ParquetWriter(temporary, schema) as writer:
-            while some := [asdict(row) for row in islice(rows, ROWS)]:
-                writer.write_table(pyarrow.Table.from_pylist(some, schema=schema))
-
-    write_atomic(out, write)
+    rows = iter(store.rows)
+    with atomic_file(out) as temporary, pyarrow.parquet.ParquetWriter(temporary, schema) as writer:
+        while some := [asdict(row) for row in islice(rows, ROWS)]:
+            writer.write_table(pyarrow.Table.from_pylist(some, schema=schema))
     return len(store)
 
 

@@ -18,7 +18,7 @@ from typing import Any, overload
 import numpy as np
 
 from neurolm.core.errors import StoreError
-from neurolm.core.files import write_atomic
+from neurolm.core.files import atomic_file
 from neurolm.store.manifest import Row, parse_row
 from neurolm.store.storage import BLOCK, Access, read_blocks, read_whole
 
@@ -120,19 +120,13 @@ def write_manifest(folder: Path, rows: Iterable[Row]) -> Index:
         Rows in the order of their ids.
     """
     writer = IndexWriter()
-
-    def write(temporary: Path) -> None:
+    with atomic_file(folder / MANIFEST) as temporary:
         with temporary.open("wb", buffering=BLOCK) as stream:
             for row in rows:
                 line = row.line().encode()
                 writer.add(row, line)
                 stream.write(line)
-
-    def exchange(temporary: Path) -> None:
-        write(temporary)
         (folder / INDEX).unlink(missing_ok=True)
-
-    write_atomic(folder / MANIFEST, exchange)
     index = writer.index()
     write_index(folder, index)
     return index
@@ -143,7 +137,8 @@ def write_index(folder: Path, index: Index) -> None:
     content = io.BytesIO()
     arrays: dict[str, Any] = {field.name: getattr(index, field.name) for field in fields(Index)}
     np.savez(content, allow_pickle=False, **arrays)
-    write_atomic(folder / INDEX, lambda temporary: temporary.write_bytes(content.getvalue()))
+    with atomic_file(folder / INDEX) as temporary:
+        temporary.write_bytes(content.getvalue())
 
 
 def read_index(access: Access, name: str) -> Index:

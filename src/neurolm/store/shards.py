@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from neurolm.core.atomic import AtomicFile
 from neurolm.core.errors import StoreError
+from neurolm.core.files import atomic_file
 from neurolm.store.index import identity, write_manifest
 from neurolm.store.manifest import SAMPLE, Row
 from neurolm.store.storage import Access, Local, read_blocks
@@ -109,11 +109,11 @@ def write_shard(out: Path, before: Sequence[Row], after: Sequence[Row]) -> None:
     if path.is_file() and path.stat().st_size == size:  # written by a run that was interrupted right after it
         return
     access = Local(out)
-    with AtomicFile(path) as file:
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
         for row, place in zip(before, after, strict=True):
             for block in _signal(access, row):
                 file.write(block)
-            if file.written != place.offset + place.size:
+            if file.tell() != place.offset + place.size:
                 raise StoreError(
                     f"{out / _name(row)}: the store is damaged: this file is too short for {row.recording}; delete it, "
                     "then prepare again"
@@ -160,7 +160,7 @@ def write_store(out: Path, recordings: Iterable[tuple[Row, np.ndarray]]) -> None
     rows: list[Row] = []
     for corpus, pairs in by_corpus.items():
         after = placed(corpus, [row for row, _ in pairs])
-        with AtomicFile(out / SHARDS / after[0].shard) as file:
+        with atomic_file(out / SHARDS / after[0].shard) as temporary, temporary.open("wb") as file:
             for _, counts in pairs:
                 file.write(np.ascontiguousarray(counts).data.cast("B") if counts.size else b"")
         rows += after

@@ -21,7 +21,7 @@ from neurolm.checkpoint import CONFIG
 from neurolm.core import distributed
 from neurolm.core.config import LanguageConfig, StageConfig
 from neurolm.core.errors import ConfigError
-from neurolm.core.files import write_folder
+from neurolm.core.files import atomic_folder
 from neurolm.model.gpt2 import GPT2, load_gpt2, save_gpt2
 from neurolm.train.flops import text_flops
 from neurolm.train.loop import Losses, clean, run_stage
@@ -120,11 +120,9 @@ def train_language(
 
 
 def _save(folder: Path, model: GPT2, text: TextTokenizer) -> None:
-    def fill(temporary: Path) -> None:
+    with atomic_folder(folder, last=CONFIG) as temporary:
         text.save(temporary)
         save_gpt2(temporary, model)
-
-    write_folder(folder, fill, last=CONFIG)
 
 
 def _take_gpt2(source: str, language: LanguageConfig, folder: Path) -> Path:

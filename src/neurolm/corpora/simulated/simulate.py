@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurolm.core.errors import ConfigError, StoreError
-from neurolm.core.files import PARTIAL, write_atomic, write_text
+from neurolm.core.files import PARTIAL, atomic_file, remove_partial, write_text
 from neurolm.core.workers import Crash, Workers
 from neurolm.corpora.simulated.head import ELECTRODES, SCALP, Head, make_head
 from neurolm.corpora.simulated.physiology import EVENTS, MAINS, NIGHT, SLEEP, WORKLOAD, State
@@ -118,8 +118,7 @@ def simulate(
             raise ConfigError(f"{name}={value}: simulate needs {name} of {least} or more")
     out = Path(out)
     _claim(out, subjects, seed)
-    for left_over in out.glob(f".*{PARTIAL}"):  # of a run that was killed
-        left_over.unlink(missing_ok=True)
+    remove_partial(out)
     plan = [_Recording(out, seed, subject, protocol) for subject in range(subjects) for protocol in PROTOCOLS]
     missing = [recording for recording in plan if not recording.is_whole()]
     done = len(plan) - len(missing)
@@ -226,7 +225,8 @@ def _write(recording: _Recording) -> None:
         starttime=time(22, 0),
         data_record_duration=1,
     )
-    write_atomic(recording.path, edf.write)
+    with atomic_file(recording.path) as temporary:
+        edf.write(temporary)
 
 
 def _cores() -> int:

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-from neurolm.core.files import append_text, write_atomic
+from neurolm.core.files import append_text, write_text
 from neurolm.train.figures.history import LOG, TRAINING, VALIDATION, WARNING, read_rows
 from neurolm.train.figures.sinks import Sinks
 from neurolm.train.figures.speed import Speedometer
@@ -34,8 +34,7 @@ class Logs:
     def __init__(self, folder: Path, *, first: int, speed: Speedometer, watch: Watch, sinks: Sinks) -> None:
         self.path, self.speed, self.watch, self.sinks = folder / LOG, speed, watch, sinks
         kept = [row for row in read_rows(self.path) if row["step"] < first]
-        lines = "".join(json.dumps(row) + "\n" for row in kept)
-        write_atomic(self.path, lambda temporary: temporary.write_text(lines, encoding="utf-8"))
+        write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
         for row in kept:
             self.watch.see(row)
 

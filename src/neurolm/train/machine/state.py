@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from neurolm.core import distributed
-from neurolm.core.files import remove_partial, write_atomic
+from neurolm.core.files import atomic_file, remove_partial
 from neurolm.train.machine.sharding import is_sharded, placed
 
 _NAME = re.compile(r"state-(\d+)(\.pt)?")
@@ -60,12 +60,8 @@ def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
     WriteError
         If the disk is full, say.
     """
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            torch.save(dict(content), file)
-
-    write_atomic(path, write)
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
+        torch.save(dict(content), file)
 
 
 def load_state(
