@@ -1,6 +1,6 @@
 """Equality with the authors' implementation, which anyone can check on proof data.
 
-Read `check.py` first. The command is
+Read `check.py` first.
 
     neurolm verify official/golden
 
