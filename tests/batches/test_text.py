@@ -141,7 +141,8 @@ def test_hub_names_are_downloaded_and_failures_explained(
     trained.save(tmp_path)
     asked = []
 
-    def download(name: str, *, allow_patterns: list[str]) -> str:
+    def download(name: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+        assert revision is None
         asked.append((name, allow_patterns))
         if name != "someone/gpt2":
             raise LocalEntryNotFoundError("cannot be reached\nmore")
@@ -150,7 +151,9 @@ def test_hub_names_are_downloaded_and_failures_explained(
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     assert TextTokenizer.load("someone/gpt2").size == SIZE
     assert asked == [("someone/gpt2", ["tokenizer.json", "vocab.json", "merges.txt"])]
-    with pytest.raises(TextError, match=r"gtp2: no such folder, and the Hugging Face hub .*: cannot be reached\)"):
+    with pytest.raises(
+        TextError, match=r"gtp2: no such folder, and the Hugging Face hub .*: cannot be reached\); check"
+    ):
         TextTokenizer.load("gtp2")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -283,11 +284,16 @@ def test_a_pickle_that_runs_code_is_not_run(tmp_path) -> None:
 def test_files_on_the_hub(files, tmp_path, monkeypatch) -> None:
     asked = []
 
-    def download(repo, file, *, revision=None):
-        asked.append((repo, file, revision))
-        return str(files[0] if file.endswith("VQ.pt") else files[1])
+    def download(repository, *, revision, allow_patterns):
+        (file,) = allow_patterns
+        asked.append((repository, file, revision))
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        shutil.copy(files[0] if file.endswith("VQ.pt") else files[1], tmp_path / file)
+        return str(tmp_path)
 
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Weibang" / "NeuroLM").mkdir(parents=True)  # not meant
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     from_official("hf://Weibang/NeuroLM/VQ.pt", "hf://Weibang/NeuroLM@main/checkpoints/NeuroLM-B.pt", tmp_path / "out")
     assert asked == [("Weibang/NeuroLM", "VQ.pt", None), ("Weibang/NeuroLM", "checkpoints/NeuroLM-B.pt", "main")]
     assert "`hf://Weibang/NeuroLM/VQ.pt`" in (tmp_path / "out" / "README.md").read_text()
@@ -295,8 +301,10 @@ def test_files_on_the_hub(files, tmp_path, monkeypatch) -> None:
     def unreachable(*_, **__):
         raise ConnectionError("no route to host")
 
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", unreachable)
-    with pytest.raises(CheckpointError, match=r"hf://a/b/VQ\.pt: not to be had .*ConnectionError: no route.*network"):
+    monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
+    with pytest.raises(
+        CheckpointError, match=r"hf://a/b: the .*ConnectionError: no route.*network, or download VQ\.pt"
+    ):
         read_official("hf://a/b/VQ.pt", prefix="VQ.")
     with pytest.raises(CheckpointError, match=r"hf://VQ\.pt: not a file on the hub; write hf://"):
         read_official("hf://VQ.pt", prefix="VQ.")

@@ -8,7 +8,6 @@ tokenizer trained or loaded here, and a loss or a likelihood can start exactly a
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurolm.core.errors import TextError
+from neurolm.core.hub_files import hub_folder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -29,7 +29,6 @@ GPT2_SIZE = 50_257
 """Tokens of GPT-2's vocabulary, ``<|endoftext|>`` included."""
 BYTES = 256
 """Tokens that every byte-level vocabulary starts with."""
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _PROBE = " Question: is 10 µV (α) too low?\nÄn\t😀 <|x|>"
 """Text that only a byte-level tokenizer gives back unchanged."""
 
@@ -144,7 +143,9 @@ class TextTokenizer:
         """
         from tokenizers import Tokenizer
 
-        folder = Path(source) if Path(source).exists() else _download(str(source))
+        names = [TOKENIZER_FILE, VOCABULARY_FILE, MERGES_FILE]
+        give = f"give a folder with {TOKENIZER_FILE}, or {VOCABULARY_FILE} and {MERGES_FILE}"
+        folder = hub_folder(source, names, give=give, kind=TextError)
         file = folder / TOKENIZER_FILE
         if not file.is_file():
             return cls(_gpt2(folder), source=str(folder))
@@ -182,22 +183,6 @@ def _gpt2(folder: Path) -> Tokenizer:
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     backend.decoder = decoders.ByteLevel()
     return _with_end_of_text(backend)
-
-
-def _download(name: str) -> Path:
-    if not _HUB_ID.fullmatch(name):
-        raise TextError(f"{name}: no such folder, and not a name on the Hugging Face hub either")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=[TOKENIZER_FILE, VOCABULARY_FILE, MERGES_FILE]))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise TextError(
-            f"{name}: no such folder, and the Hugging Face hub did not give it ({type(error).__name__}: {reason}): "
-            f"check the name, or give a folder with {TOKENIZER_FILE} or {VOCABULARY_FILE} and {MERGES_FILE}"
-        ) from error
 
 
 def shipped_text() -> list[str]:

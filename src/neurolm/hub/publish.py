@@ -5,7 +5,6 @@ No pickle is written or read: a repository holds JSON, safetensors and Markdown.
 
 from __future__ import annotations
 
-import re
 import tempfile
 from pathlib import Path
 
@@ -16,11 +15,11 @@ from neurolm.checkpoint import CONFIG, WEIGHTS, Card, save_checkpoint
 from neurolm.core.config import STAGES, to_json
 from neurolm.core.errors import CheckpointError
 from neurolm.core.files import write_text
+from neurolm.core.hub_files import HUB_ID, first_line, hub_folder
 from neurolm.evaluation.results import RESULTS, Evaluation, load_evaluation, without_people
 from neurolm.hub.model_card import FILE, model_card
 from neurolm.model.neurolm import NeuroLM
 
-HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _BESIDE = (Calibration.FILE, Ranges.FILE)
 """Files that a checkpoint may have or not."""
 _FILES = [CONFIG, WEIGHTS, TOKENIZER_FILE, FILE, RESULTS, *_BESIDE]
@@ -40,9 +39,10 @@ def find_checkpoint(source: str | Path) -> Path:
     CheckpointError
         If there is none.
     """
-    path = Path(source)
-    if not path.is_dir():
-        path = _download(str(source))
+    give = "give the folder of a run (`neurolm demo` makes runs/demo)"
+    if "/" not in str(source) and not Path(source).is_dir():  # nobody's on the hub
+        raise CheckpointError(f"{source}: no such folder; {give}")
+    path = hub_folder(source, _FILES, give=give)
     if (path / CONFIG).is_file():
         return path
     if not (path / "instruct" / CONFIG).is_file():
@@ -120,7 +120,7 @@ def push(
     CheckpointError
         If the id is no id, or the hub does not take it.
     """
-    if not HUB_ID.fullmatch(repository):
+    if "/" not in repository or not HUB_ID.fullmatch(repository):
         raise CheckpointError(f"{repository}: not an id on the Hugging Face hub; give organisation/name")
     from huggingface_hub import HfApi
 
@@ -134,26 +134,7 @@ def push(
             )
         except Exception as error:  # the hub's client raises errors of several libraries, depending on its version
             raise CheckpointError(
-                f"{repository}: the Hugging Face hub did not take it ({type(error).__name__}: {_first_line(error)}); "
+                f"{repository}: the Hugging Face hub did not take it ({type(error).__name__}: {first_line(error)}); "
                 "log in with `hf auth login`, and check that you may write there"
             ) from error
     return str(done)
-
-
-def _download(source: str) -> Path:
-    known = f"{source}: no such folder; give the folder of a run (`neurolm demo` makes runs/demo)"
-    if not HUB_ID.fullmatch(source) or Path(source).parent.is_dir():
-        raise CheckpointError(known)
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(source, allow_patterns=_FILES))
-    except Exception as error:  # as above
-        raise CheckpointError(
-            f"{known}, or check the id and the network: the Hugging Face hub did not give it "
-            f"({type(error).__name__}: {_first_line(error)})"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0]

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from neurolm.core.batch import NO_TARGET, Tokens
 from neurolm.core.config import LanguageConfig, TransformerConfig
 from neurolm.core.errors import CheckpointError, ConfigError
+from neurolm.core.hub_files import hub_folder
 from neurolm.model.attention import Visibility
 from neurolm.model.loss import cross_entropy
 from neurolm.model.transformer import Cache, LayerNorm, Transformer, initialise
@@ -28,7 +29,6 @@ TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "ml
 """Hugging Face stores these as (in, out), we as (out, in)."""
 MASKS = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")
 """Buffers of old GPT-2 files that hold no weights."""
-HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 class GPT2(nn.Module):
@@ -101,7 +101,8 @@ def load_gpt2(source: str | Path) -> tuple[LanguageConfig, dict[str, Tensor]]:
     CheckpointError
         If there is no such folder or hub id, the hub cannot be reached, or the files are no GPT-2.
     """
-    folder = _folder(source)
+    give = "give a folder with config.json and model.safetensors, or a hub id such as 'gpt2'"
+    folder = hub_folder(source, ["config.json", WEIGHTS[0]], give=give)
     settings = _settings(folder / "config.json")
     path = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
     if path is None:
@@ -164,24 +165,6 @@ def save_gpt2(folder: str | Path, model: GPT2) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-
-
-def _folder(source: str | Path) -> Path:
-    """Return the folder, downloaded first where the source is a hub id."""
-    folder = Path(source)
-    if folder.is_dir():
-        return folder
-    if isinstance(source, Path) or not HUB_ID.fullmatch(source) or source.startswith("."):
-        raise CheckpointError(f"{source}: no such folder. Give a folder with a GPT-2 or a hub id such as 'gpt2'.")
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(source, allow_patterns=["config.json", WEIGHTS[0]]))
-    except Exception as error:  # the hub's client raises errors of several libraries, depending on its version
-        raise CheckpointError(
-            f"{source}: no such folder, and not to be had from the Hugging Face hub ({type(error).__name__}: {error}). "
-            "Check the name and the network, or give a folder with config.json and model.safetensors."
-        ) from error
 
 
 def _settings(path: Path) -> dict[str, Any]:

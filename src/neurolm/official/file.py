@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from neurolm.core.errors import CheckpointError
+from neurolm.core.hub_files import hub_folder
 from neurolm.official.weights import plain_names
 
-HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+?)(?:@(?P<revision>[\w./-]+?))?/(?P<file>[\w./-]+\.\w+)")
+HUB = re.compile(r"(?P<repository>hf://[\w.-]+/[\w.-]+?(?:@[\w./-]+?)?)/(?P<file>[\w./-]+\.\w+)")
 TENSORS = "model"
 """Entry of the authors' files that holds the tensors."""
 LEFT_BEHIND = ("optimizer",)
@@ -104,16 +105,8 @@ def _local(source: str) -> Path:
     match = HUB.fullmatch(source)
     if match is None:
         raise CheckpointError(f"{source}: not a file on the hub; write hf://ORGANISATION/REPOSITORY/FILE")
-    from huggingface_hub import hf_hub_download
-
-    try:
-        return Path(hf_hub_download(match["repo"], match["file"], revision=match["revision"]))
-    except Exception as error:  # the hub's client raises errors of several libraries, depending on its version
-        reason = (str(error).splitlines() or [""])[0]
-        raise CheckpointError(
-            f"{source}: not to be had from the Hugging Face hub ({type(error).__name__}: {reason}); check name and "
-            "network, or download it yourself and give its path"
-        ) from error
+    give = f"download {match['file']} yourself and give its path"
+    return hub_folder(match["repository"], [match["file"]], give=give) / match["file"]
 
 
 def _is_plain(value: object) -> bool:

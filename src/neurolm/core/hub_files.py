@@ -1,0 +1,61 @@
+"""Files from the Hugging Face hub, in a folder that its client keeps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from neurolm.core.errors import CheckpointError, NeuroLMError
+
+HUB = "hf://"
+"""Before an id: no folder of this machine is meant."""
+HUB_ID = re.compile(r"(?P<name>[\w-][\w.-]*(/[\w-][\w.-]*)?)(@(?P<revision>[\w./-]+))?")
+"""A repository on the hub, ``gpt2`` or ``organisation/name``, and perhaps one of its revisions."""
+
+
+def hub_folder(
+    source: str | Path, files: Sequence[str], *, give: str, kind: type[NeuroLMError] = CheckpointError
+) -> Path:
+    """Return a folder; where there is none of this name, some files of the repository of this name on the hub.
+
+    Parameters
+    ----------
+    source
+        A folder, or a repository's id: ``name``, ``organisation/name``, ``organisation/name@revision``; after ``hf://``
+        only an id.
+    files
+        To be downloaded; those that the repository does not have are left out, but one must be there.
+    give
+        What the user can give instead, for messages: "give a folder with …".
+    kind
+        Class of the error.
+
+    Raises
+    ------
+    NeuroLMError
+        Of the class ``kind``, if there is no such folder, and no such repository or no way to it.
+    """
+    here = not str(source).startswith(HUB)
+    if here and Path(source).is_dir():
+        return Path(source)
+    found = HUB_ID.fullmatch(str(source).removeprefix(HUB))
+    if found is None or (here and "/" in found["name"] and Path(source).parent.is_dir()):  # a folder, misspelt
+        raise kind(f"{source}: no such folder; {give}")
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(found["name"], revision=found["revision"], allow_patterns=list(files)))
+        if not any((folder / file).is_file() for file in files):
+            raise FileNotFoundError(f"it has no {' or '.join(files)}")
+    except Exception as error:  # the client raises errors of several libraries, depending on its version
+        raise kind(
+            f"{source}: {'no such folder, and ' * here}the Hugging Face hub did not give it ({type(error).__name__}: "
+            f"{first_line(error)}); check the name and the network, or {give}"
+        ) from error
+    return folder
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what the hub's client says, which goes on with advice of its own."""
+    return (str(error).splitlines() or [""])[0]
