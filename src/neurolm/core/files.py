@@ -1,4 +1,4 @@
-"""Atomic writes: a file or folder is there whole or not at all, whenever the process is killed. And reading JSON."""
+"""Atomic writes: a file or folder is there whole or not at all, whatever kills the process; and JSON."""
 
 from __future__ import annotations
 
