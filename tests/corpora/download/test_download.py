@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 from collections import Counter
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,6 +37,8 @@ class Mirror:
         """How often a file is sent with a wrong byte."""
         self.statuses: dict[str, list[int]] = {}
         """Answers before the right one."""
+        self.asks_to_wait = 0
+        """Seconds, with those answers."""
         self.ranges = True
 
     def count(self, name: str) -> int:
@@ -60,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
         mirror.asked.append((name, asked))
         data = mirror.sums.encode() if name == SUMS else mirror.files.get(name)
         if mirror.statuses.get(name):
-            return self.answer(mirror.statuses[name].pop(0), b"later", {"Retry-After": "0"})
+            return self.answer(mirror.statuses[name].pop(0), b"later", {"Retry-After": str(mirror.asks_to_wait)})
         if data is None:
             return self.answer(404, b"not found", {})
         if mirror.corrupt[name] > 0:
@@ -212,6 +215,13 @@ def test_a_busy_server_is_asked_again(mirror, get, tmp_path):
     assert content(tmp_path / "data") == everything(mirror)
 
 
+def test_a_server_that_stays_busy_is_given_up(mirror, get):
+    mirror.statuses = {"S001/S001R01.edf": [503] * 99}
+    with pytest.raises(DownloadError, match=r"S001R01.edf: the server answered 503 .*busy \(after 6 attempts\)"):
+        get()
+    assert mirror.count("S001/S001R01.edf") == 6
+
+
 @pytest.mark.parametrize(("status", "says"), [(404, "mirror complete"), (403, "no access")])
 def test_a_refusal_is_not_repeated(mirror, get, status, says):
     mirror.statuses = {"S001/S001R01.edf": [status] * 9}
@@ -302,6 +312,19 @@ def test_an_interruption_stops_all(mirror, get, tmp_path):
         get(progress=interrupt)
     get()
     assert content(tmp_path / "data") == everything(mirror)
+
+
+def test_an_interruption_waits_for_no_busy_server(mirror, get):
+    mirror.statuses, mirror.asks_to_wait = {"S001/S001R01.edf": [503] * 99}, 25
+
+    def interrupt(done, *_):
+        if done > 3:
+            raise KeyboardInterrupt
+
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        get(progress=interrupt)
+    assert time.monotonic() - begun < 20
 
 
 def test_wrong_arguments_are_refused(tmp_path):

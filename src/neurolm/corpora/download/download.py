@@ -98,7 +98,7 @@ def download(
     base = (base_url or site.url).rstrip("/") + "/"
     if urlsplit(base).scheme not in ("http", "https"):
         raise ConfigError(f"base_url is {base_url!r}: give the address of a folder, beginning with https://")
-    run = _Run(name, site, out, base, Transfer.start(attempts=attempts), progress)
+    run = _Run(name, site, out, base, Transfer(attempts), progress)
     sums = run.sums()
     wanted = {path: sums[path] for path in sums if path in ABOUT or _fits(path, include)}
     if not wanted.keys() - {*ABOUT}:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, local
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import BaseHTTPResponse, Retry
 
 from neurolm.core.errors import DownloadError, WriteError
 
@@ -33,31 +34,16 @@ class Unreachable(DownloadError):
     """There is no way to the server: no network, no such host, no answer."""
 
 
-class _Interrupted(Exception):
-    """An attempt that may be made again."""
-
-    def __init__(self, reason: str, *, wait: float = 0, network: bool = False) -> None:
-        super().__init__(reason)
-        self.wait, self.network = wait, network
-
-
 @dataclass(frozen=True)
 class Transfer:
     """How files are fetched."""
 
     attempts: int
     """In a row that bring nothing, before a file is given up."""
-    stop: Event
+    stop: Event = field(default_factory=Event)
     """Ends all transfers when it is set."""
-    wait: Callable[[float], object]
-    """Waits some seconds, or less when ``stop`` is set."""
-    _kept: local
-
-    @classmethod
-    def start(cls, *, attempts: int) -> Transfer:
-        """Return what fetches files, with a connection kept per thread."""
-        stop = Event()
-        return cls(attempts=attempts, stop=stop, wait=stop.wait, _kept=local())
+    _kept: local = field(default_factory=local, init=False)
+    """A connection per thread."""
 
     def fetch(self, url: str, path: Path, sha256: str | None = None) -> None:
         """Fetch a file.
@@ -105,62 +91,69 @@ class Transfer:
             raise WriteError(f"{path}: cannot be written ({error.strerror}); free space, or choose a folder") from error
 
     def _complete(self, url: str, part: Path) -> None:
-        """Fetch what is missing of a file, in as many attempts as bring something."""
+        """Fetch what is missing of a file, after every cut from there on, in as many requests as bring something."""
         most, failed = _size(part), 0
         while not self.stop.is_set():
-            try:
-                return self._attempt(url, part)
-            except _Interrupted as error:
-                failed = 1 if _size(part) > most else failed + 1
-                most = max(most, _size(part))
-                if failed >= self.attempts:
-                    kind = Unreachable if error.network and not most else DownloadError
-                    raise kind(f"{url}: {error} (after {failed} attempts)") from error
-                self.wait(min(LONGEST_PAUSE, max(error.wait, PAUSE * 2 ** (failed - 1))))
+            problem = self._request(url, part)
+            if problem is None:
+                return
+            failed = 1 if _size(part) > most else failed + 1
+            most = max(most, _size(part))
+            if failed >= self.attempts:
+                raise DownloadError(f"{url}: {problem} (after {failed} attempts)")
+            self.stop.wait(min(LONGEST_PAUSE, PAUSE * 2 ** (failed - 1)))
         raise Stopped
 
-    def _attempt(self, url: str, part: Path) -> None:
+    def _request(self, url: str, part: Path) -> str | None:
+        """Append what the server sends; returns why that was not all, None where it was."""
         have = _size(part)
         headers = {"Accept-Encoding": "identity"}  # what is compressed on the way cannot be resumed
         if have:
             headers["Range"] = f"bytes={have}-"
         try:
-            with self._session().get(url, headers=headers, stream=True, timeout=TIMEOUTS) as response:
-                self._take(response, part, have)
-        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            raise _Interrupted(_reason(error), network=True) from error
-
-    def _take(self, response: requests.Response, part: Path, have: int) -> None:
-        status = response.status_code
-        if status == RANGE_NOT_SATISFIABLE and have:
-            if response.headers.get("Content-Range") == f"bytes */{have}":
-                return  # it was complete already
-            part.unlink()
-            raise _Interrupted("what was left of an earlier attempt is not part of the file")
-        if status in BUSY:
-            raise _Interrupted(f"the server answered {status} {response.reason}", wait=_asked_to_wait(response))
-        if status not in (200, PARTIAL_CONTENT):
-            raise DownloadError(
-                f"{response.url}: the server answered {status} {response.reason}; "
-                + ("the file is not there: is the mirror complete?" if status == 404 else "it gives no access")
-            )
-        resumed = status == PARTIAL_CONTENT and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-        if status == PARTIAL_CONTENT and not resumed:
-            part.unlink(missing_ok=True)
-            raise _Interrupted("the server sent another part than was asked for")
-        with part.open("ab" if resumed else "wb") as file:
-            for block in response.iter_content(BLOCK):
-                file.write(block)
-                if self.stop.is_set():
-                    raise Stopped
-        length = response.headers.get("Content-Length")
-        came = _size(part) - (have if resumed else 0)
-        if length is not None and came != int(length):
-            raise _Interrupted(f"the connection was cut after {came:,} of {int(length):,} bytes")
+            response = self._session().get(url, headers=headers, stream=True, timeout=TIMEOUTS)
+        except (requests.ConnectionError, requests.Timeout) as error:
+            kind = DownloadError if have else Unreachable
+            raise kind(f"{url}: {_reason(error)} (after {self.attempts} attempts)") from error
+        with response:
+            status, where = response.status_code, response.headers.get("Content-Range", "")
+            if status == RANGE_NOT_SATISFIABLE and have:
+                if where == f"bytes */{have}":
+                    return None  # it was complete already
+                part.unlink()
+                return "what was left of an earlier attempt is not part of the file"
+            if status not in (200, PARTIAL_CONTENT):
+                busy = f"it is busy (after {self.attempts} attempts)" if status in BUSY else "it gives no access"
+                hint = "the file is not there: is the mirror complete?" if status == 404 else busy
+                raise DownloadError(f"{response.url}: the server answered {status} {response.reason}; {hint}")
+            resumed = status == PARTIAL_CONTENT
+            if resumed and not where.startswith(f"bytes {have}-"):
+                part.unlink(missing_ok=True)
+                return "the server sent another part than was asked for"
+            try:
+                with part.open("ab" if resumed else "wb") as file:
+                    for block in response.iter_content(BLOCK):
+                        file.write(block)
+                        if self.stop.is_set():
+                            raise Stopped
+            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+                return f"the connection was cut: {_reason(error)}"
+        return None
 
     def _session(self) -> requests.Session:
+        """A connection that is asked again, after a while, where the server does not answer or is busy."""
         if not hasattr(self._kept, "session"):
+            stop = self.stop
+
+            class Patience(Retry):
+                def sleep(self, response: BaseHTTPResponse | None = None) -> None:
+                    asked = self.get_retry_after(response) if response else None
+                    stop.wait(min(LONGEST_PAUSE, max(asked or 0, self.get_backoff_time())))
+
+            retries = Patience(self.attempts - 1, status_forcelist=BUSY, backoff_factor=PAUSE, raise_on_status=False)
             self._kept.session = requests.Session()
+            for scheme in ("http://", "https://"):
+                self._kept.session.mount(scheme, HTTPAdapter(max_retries=retries))
         return self._kept.session
 
 
@@ -172,11 +165,6 @@ def file_hash(path: Path) -> str:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
-
-
-def _asked_to_wait(response: requests.Response) -> float:
-    asked = response.headers.get("Retry-After", "")
-    return float(asked) if asked.isdigit() else 0.0
 
 
 def _reason(error: BaseException) -> str:
