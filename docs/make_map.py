@@ -79,7 +79,11 @@ def first_line(path: Path) -> str:
         found = re.search(r"^# (.+)$", text, flags=re.MULTILINE)
         line = found.group(1) if found else ""
     else:
-        line = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+        tree = ast.parse(text)
+        line = (ast.get_docstring(tree) or "").partition("\n")[0]
+        if line.startswith("neurolm "):  # a verb's module begins with an example; what it does, its function says
+            verb = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == path.stem)
+            line = f"{(ast.get_docstring(verb) or '').partition(chr(10))[0].rstrip('.')}: `{line}`"
     if not line:
         raise ValueError(f"{path.relative_to(ROOT)}: says nowhere what it is for; begin it with a line that does")
     return line.rstrip(".:").replace("``", "`")
