@@ -126,7 +126,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_killed_in_every_part_and_started_again_it_ends_the_same(tmp_path, commands, command, whole):
     parts = tmp_path / "demo"
-    step = "neurolm.train.loop:Progress"  # made once a step; saves are at steps 2 and 4 of 6
+    step = "neurolm.train.loop:TrainingProgress"  # made once a step; saves are at steps 2 and 4 of 6
     kills = [
         ([("neurolm.prepare.worker:preprocess_blocks", 40)], []),
         ([(step, 4)], []),

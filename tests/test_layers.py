@@ -15,6 +15,13 @@ ORDER = (
 """The rooms from the ground up: each may import those before it."""
 APART = {"model": {"recording", "store", "corpora", "prepare", "batches"}, "ask": {"train", "evaluation"}}
 """What a room must not import although it lies below."""
+INNER = {
+    "train": [
+        "figures machine flops feed optim wording", "stage", "loop", "run", "shared", "calibrate",
+        "language tokenizer pretrain instruct",
+    ],
+}  # fmt: skip
+"""Levels of the parts of a room, from the ground up: each may import those of the levels below it."""
 FILES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
@@ -108,6 +115,22 @@ def test_parts_of_rooms_form_no_circle():
             below = {parts(other) for other in imported(path.read_text(encoding="utf-8"))} - {parts(module)}
             arrows.setdefault(parts(module), set()).update(below)
     assert circles(arrows) == []
+
+
+@pytest.mark.parametrize("name", INNER)
+def test_parts_of_a_room_import_those_of_lower_levels(name):
+    level = {part: number for number, those in enumerate(INNER[name]) for part in those.split()}
+    found = {module.split(".")[2] for module in FILES if room(module) == name and module.count(".") > 1}
+    assert found == level.keys()
+    wrong = {
+        f"{module} imports {other}"
+        for module, path in FILES.items()
+        if room(module) == name and module.count(".") > 1
+        for other in imported(path.read_text(encoding="utf-8"))
+        if room(other) == name and parts(other) != parts(module)
+        if level[other.split(".")[2]] >= level[module.split(".")[2]]
+    }
+    assert wrong == set()
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,11 @@ from neurolm.core.recipes import recipe
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.tasks.card import load_task
-from neurolm.train.loop import Losses, train_step
+from neurolm.train.loop import train_step
 from neurolm.train.machine.replicas import Replicas
 from neurolm.train.optim import make_optimizer
-from neurolm.train.pretrain import language_losses, text_batches
-from neurolm.train.tokenizer import in_batches
+from neurolm.train.shared import in_batches, language_losses, text_batches
+from neurolm.train.stage import Losses, Stage
 from official_comparison import inputs
 from official_comparison.inputs import Downstream, Window
 from official_comparison.settings import Settings
@@ -80,42 +80,42 @@ class _Own:
 
     def step(self, config: StageConfig, count: int, losses: Passes, after: Callable[[], None]) -> Callable[[], object]:
         """One step of the training loop, in so many passes."""
-        stage, replicas = _Stage(self.module, self.settings, losses, after), Replicas(self.module, "loss", self.device)
-
-        def step() -> object:
-            return train_step(
-                stage,
-                self.module,
-                self.optimizer,
-                config,
-                0,
-                STEPS,
-                batch=count,
-                replicas=replicas,  # type: ignore[arg-type]
-            )
-
-        return step
+        stage = _Measured(self.module, config, self.settings, losses, after)
+        replicas = Replicas(self.module, stage.loss, self.device)
+        return lambda: train_step(stage, self.optimizer, 0, batch=count, replicas=replicas)  # type: ignore[arg-type]
 
 
-class _Stage:
-    name, method = "benchmark", "loss"
+class _Measured(Stage[int]):
+    """A step whose batches were made before it is timed: what goes round is the number of its passes."""
+
+    name = "benchmark"
+    steps = STEPS
 
     def __init__(
         self,
         module: torch.nn.Module,
+        config: StageConfig,
         settings: Settings,
-        losses: Callable[[], Iterable[Losses]],
+        losses: Passes,
         after: Callable[[], None],
     ) -> None:
-        self.module, self.settings, self._losses, self.after_step = module, settings, losses, after
+        self.module, self.config, self.settings, self._losses, self._after = module, config, settings, losses, after
 
-    def batch(self, step: int) -> None:
-        """Batches are made before the step is timed."""
+    @property
+    def loss(self) -> Callable[..., Any]:
+        return self.module.loss  # type: ignore[return-value]
+
+    def batch(self, step: int) -> int:
+        raise NotImplementedError
 
     def passes(self, batch: int) -> int:
         return batch
 
-    def losses(self, step: int, batch: int) -> Iterator[Losses]:
+    def after_step(self) -> dict[str, float]:
+        self._after()
+        return {}
+
+    def losses(self, step: int, batch: int, loss: Callable[..., Any]) -> Iterator[Losses]:
         passes = iter(self._losses())
         while True:
             with precision(self.settings):
@@ -171,9 +171,7 @@ class PretrainStep(_Own):
         eeg = [build_batch(part, [Document(sample=i, predict_eeg=True) for i in range(len(part))]) for part in windows]
         groups = {"eeg": eeg, "text": text(round_, self.settings, self.model, self.config)}
         count = sum(map(len, groups.values()))
-        return self.step(
-            self.config, count, lambda: language_losses(self.neurolm, groups, self.config, self.device), lambda: None
-        )
+        return self.step(self.config, count, lambda: _language_losses(self, groups), lambda: None)
 
 
 class InstructStep(_Own):
@@ -193,9 +191,11 @@ class InstructStep(_Own):
             answers.append(build_batch(samples([window for _, window in part]), documents))
         groups = {"answer": answers, "text": text(round_, self.settings, self.model, self.config)}
         count = sum(map(len, groups.values()))
-        return self.step(
-            self.config, count, lambda: language_losses(self.neurolm, groups, self.config, self.device), lambda: None
-        )
+        return self.step(self.config, count, lambda: _language_losses(self, groups), lambda: None)
+
+
+def _language_losses(step: PretrainStep | InstructStep, groups: dict[str, list[Batch]]) -> Iterator[Losses]:
+    return language_losses(step.neurolm, groups, step.config, step.device, loss=step.neurolm.loss)
 
 
 class Tokenise(_Own):

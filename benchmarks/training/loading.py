@@ -17,7 +17,7 @@ from neurolm.store.index import write_manifest
 from neurolm.store.manifest import Label
 from neurolm.store.shards import placed
 from neurolm.store.store import SHARDS, Store
-from neurolm.train.tokenizer import EEGWindows
+from neurolm.train.shared import EEGWindows
 from training import corpus
 from training.machine import Machine, torch
 

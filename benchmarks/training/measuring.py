@@ -97,11 +97,11 @@ class Steps:
         torch.set_num_threads(settings.threads)
         self.settings, self.device = settings, torch.device(settings.device)
         self.stage = stages.build(settings)
-        self.config = self.stage.config
+        self.stage.steps, self.config = stages.STEPS, self.stage.config
         self.module = self.stage.module.to(self.device).train()
         set_execution(self.module, self.config, self.device)
         self.optimizer = make_optimizer(self.module, self.config, self.device)
-        self.replicas = Replicas(self.module, self.stage.method, self.device)
+        self.replicas = Replicas(self.module, self.stage.loss, self.device)
 
     def batch(self, step: int) -> Any:
         """A step's batch."""
@@ -113,9 +113,7 @@ class Steps:
 
     def step(self, step: int, made: Any) -> Stepped:
         """Run a step."""
-        return train_step(
-            self.stage, self.module, self.optimizer, self.config, step, stages.STEPS, batch=made, replicas=self.replicas
-        )
+        return train_step(self.stage, self.optimizer, step, batch=made, replicas=self.replicas)
 
     def state_bytes(self) -> int:
         """Weights, buffers, gradients and moments; after a step."""

@@ -22,8 +22,10 @@ from neurolm.model.neurolm import NeuroLM
 from neurolm.train.flops import language_flops, text_flops, tokenizer_flops
 from neurolm.train.instruct import InstructStage
 from neurolm.train.language import LanguageStage
-from neurolm.train.pretrain import PretrainStage, with_dropout
+from neurolm.train.pretrain import PretrainStage
 from neurolm.train.run import Run
+from neurolm.train.shared import with_dropout
+from neurolm.train.stage import Stage
 from neurolm.train.tokenizer import TokenizerBatch, TokenizerStage
 from training import corpus
 
@@ -86,7 +88,7 @@ def config(settings: Settings) -> RunConfig:
     return replace(run, model=model, **{settings.stage: replace(stage, **changes)})
 
 
-def build(settings: Settings) -> Any:
+def build(settings: Settings) -> Stage[Any]:
     """The stage, with a codebook as if it had been started."""
     chosen, device = config(settings), torch.device(settings.device)
     stream = np.random.default_rng(0).integers(0, TEXT_VOCABULARY, STREAM, dtype=np.int32)
@@ -95,7 +97,7 @@ def build(settings: Settings) -> Any:
         return LanguageStage(chosen.language, chosen.model.language, stream, device)
     run = Run(folder=Path(settings.folder), config=chosen, store=corpus.corpus(Path(settings.folder)),
               tasks=corpus.tasks(), splits=corpus.splits(), device=device)  # fmt: skip
-    stage: Any
+    stage: Stage[Any]
     if settings.stage == "tokenizer":
         words = torch.randn(TEXT_VOCABULARY, chosen.model.tokenizer.encoder.width) * 0.02
         stage = TokenizerStage(run, words, stream)
@@ -112,7 +114,7 @@ def build(settings: Settings) -> Any:
     return stage
 
 
-def batch(stage: Any, step: int, *, packed: bool = True) -> Any:
+def batch(stage: Stage[Any], step: int, *, packed: bool = True) -> Any:
     """A step's batch; unpacked, each sample has a row of its own, as long as the longest."""
     with (
         nullcontext() if packed else patch.object(loader, "pack", lambda lengths, _: [[i] for i in range(len(lengths))])
@@ -120,7 +122,7 @@ def batch(stage: Any, step: int, *, packed: bool = True) -> Any:
         return stage.batch(step)
 
 
-def flops(stage: Any, made: Any) -> int:
+def flops(stage: Stage[Any], made: Any) -> int:
     """Operations that a step's batch needs."""
     if isinstance(stage, LanguageStage):
         tokens = build_tokens([Document(text=row) for row in made])

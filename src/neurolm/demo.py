@@ -35,7 +35,7 @@ from neurolm.report.table import accuracy_text
 from neurolm.store.store import Store
 from neurolm.train.instruct import train_instruct
 from neurolm.train.language import train_language
-from neurolm.train.loop import Progress
+from neurolm.train.loop import TrainingProgress
 from neurolm.train.pretrain import train_pretrain
 from neurolm.train.run import Run, open_run
 from neurolm.train.tokenizer import train_tokenizer
@@ -56,7 +56,7 @@ def demo(
     jobs: int = 0,
     device: str = "auto",
     console: Console,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
     count: Callable[[str], Callable[[int, int, str], None]] | None = None,
 ) -> list[Evaluation]:
     """Run everything, for one or several seeds; the first seed's run lies in ``out`` itself.
@@ -123,7 +123,7 @@ def _one_seed(
     gpt2: str | None,
     device: str,
     console: Console,
-    progress: Callable[[Progress], None] | None,
+    progress: Callable[[TrainingProgress], None] | None,
 ) -> Evaluation:
     run: Run = open_run(folder, config=config, store=store, device=device)
     with _part(console, "train the language model"):

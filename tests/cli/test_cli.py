@@ -25,7 +25,7 @@ from neurolm.core.config import to_json
 from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.core.recipes import recipe
 from neurolm.evaluation.baselines.fit import BASELINES
-from neurolm.train.loop import Progress
+from neurolm.train.loop import TrainingProgress
 
 QUESTION = "Is this EEG segment of high workload?"
 
@@ -424,7 +424,9 @@ def test_progress_without_a_terminal_is_a_few_plain_lines(capsys, monkeypatch):
         for step in range(1, 201):
             parts = {"eeg": 1.5, "text": 2.5, "loss": 4.0, "lr": 1e-3, "gradient_norm": 9.0}
             display.training(
-                Progress(stage="pretrain", step=step, steps=200, tokens_per_second=1234.5, seconds_left=61, parts=parts)
+                TrainingProgress(
+                    stage="pretrain", step=step, steps=200, tokens_per_second=1234.5, seconds_left=61, parts=parts
+                )
             )
     lines = capsys.readouterr().out.splitlines()
     assert 10 <= len(lines) <= 25
@@ -441,7 +443,9 @@ def test_a_terminal_of_80_columns_has_room_for_what_matters():
     parts = {"commitment": 0.01, "frequency": 1.2, "raw": 1.0, "domain_eeg": 0.7, "domain_text": 0.7, "loss": 3.61}
     with Display(console) as display:
         display.training(
-            Progress(stage="tokenizer", step=80, steps=600, tokens_per_second=12345.6, seconds_left=95, parts=parts)
+            TrainingProgress(
+                stage="tokenizer", step=80, steps=600, tokens_per_second=12345.6, seconds_left=95, parts=parts
+            )
         )
         display.bars.refresh()
     assert "step 80/600  1:35 left  12,346 tokens/s  loss 3.61" in console.file.getvalue()

@@ -14,7 +14,8 @@ from torch import nn
 
 from neurolm.core.config import StageConfig
 from neurolm.core.errors import WriteError
-from neurolm.train.loop import Losses, run_stage
+from neurolm.train.loop import run_stage
+from neurolm.train.stage import Losses, Stage
 
 CONFIG = StageConfig(
     steps=12, eeg_batch=1, text_batch=0, learning_rate=1e-2, final_learning_rate=1e-3, weight_decay=0.1,
@@ -23,14 +24,19 @@ CONFIG = StageConfig(
 MIB = 2**20
 
 
-class Wide:
+class Wide(Stage[torch.Tensor]):
     """A network whose weights take 0.4 MiB, so a state, with two moments and an average, takes 1.6 MiB."""
 
-    name, method = "wide", "forward"
+    name = "wide"
+    config, steps = CONFIG, CONFIG.steps
 
     def __init__(self) -> None:
         torch.manual_seed(0)
         self.module = nn.Sequential(nn.Linear(3, 20_000), nn.Tanh(), nn.Linear(20_000, 1))
+
+    @property
+    def loss(self):
+        return self.module
 
     def batch(self, step: int) -> torch.Tensor:
         return torch.randn(4, 3, generator=torch.Generator().manual_seed(step))
@@ -38,12 +44,8 @@ class Wide:
     def passes(self, batch: torch.Tensor) -> int:
         return 1
 
-    def losses(self, step: int, x: torch.Tensor):
-        loss = (self.module(x) - x.sum(1, keepdim=True)).square().mean()
-        yield Losses(total=loss, parts={}, tokens=4)
-
-    def after_step(self) -> None:
-        pass
+    def losses(self, step: int, x: torch.Tensor, loss):
+        yield Losses(total=(loss(x) - x.sum(1, keepdim=True)).square().mean(), parts={}, tokens=4)
 
     def validate(self) -> dict[str, float]:
         return {"score": float(self.module(torch.ones(1, 3)).square())}
@@ -51,7 +53,7 @@ class Wide:
 
 def train(folder: Path) -> dict[str, torch.Tensor]:
     stage = Wide()
-    run_stage(stage, CONFIG, folder, steps=CONFIG.steps, device=torch.device("cpu"))
+    run_stage(stage, folder, device=torch.device("cpu"))
     return stage.module.state_dict()
 
 

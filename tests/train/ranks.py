@@ -32,9 +32,10 @@ from neurolm.train import loop
 from neurolm.train.instruct import InstructStage
 from neurolm.train.loop import run_stage
 from neurolm.train.machine.state import save_tensors
-from neurolm.train.pretrain import PretrainStage, new_neurolm
+from neurolm.train.pretrain import PretrainStage
 from neurolm.train.run import open_run
-from neurolm.train.tokenizer import TokenizerStage, language_of
+from neurolm.train.shared import language_of, new_neurolm
+from neurolm.train.tokenizer import TokenizerStage
 
 DEADLINE = 200.0
 """Seconds for a job; and for each of its processes, which then say where they are."""
@@ -78,7 +79,7 @@ def train(job: dict, rank: int, out: Path) -> dict[str, object]:
     if job["double"]:
         in_double(stage)
     seen = interfere(job, rank, stage)
-    run_stage(stage, changed, out, steps=changed.steps, device=run.device, workers=job.get("workers"))
+    run_stage(stage, out, device=run.device, workers=job.get("workers"))
     return {"digest": digest(stage.module), "names": sorted(vars(stage.module)), "from": min(seen)}
 
 
@@ -102,7 +103,7 @@ def interfere(job: dict, rank: int, stage) -> list[int]:
     """
     real, seen = stage.losses, []
 
-    def losses(step, batch):
+    def losses(step, batch, loss):
         seen.append(step)
         if job.get("what") is not None and rank == job["to_rank"] and step == job["at"]:
             if job["what"] == "nan":
@@ -112,7 +113,7 @@ def interfere(job: dict, rank: int, stage) -> list[int]:
             else:
                 for name in job["what"].split():
                     os.kill(os.getpid(), getattr(signal, name))
-        return real(step, batch)
+        return real(step, batch, loss)
 
     stage.losses = losses
     if rank == 0 and job.get("slow_disk"):

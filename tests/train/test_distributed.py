@@ -11,7 +11,7 @@ from neurolm.core import distributed
 from neurolm.core.config import ConfigError
 from neurolm.train.figures.history import read_log
 from neurolm.train.run import open_run
-from neurolm.train.tokenizer import EEGWindows, eeg_windows
+from neurolm.train.shared import training_windows
 
 STAGES = ("tokenizer", "pretrain", "instruct")
 STEPS = 12
@@ -141,7 +141,7 @@ def test_workers_change_nothing_in_any_stage_also_after_an_interruption(tmp_path
 def test_each_process_has_windows_of_its_own_and_every_epoch_another_order(micro_run, monkeypatch):
     run = open_run(micro_run.folder, config=micro_run.config, store=micro_run.store, device="cpu")
     config = replace(micro_run.config.tokenizer, eeg_batch=5)
-    windows = EEGWindows(run.store, eeg_windows(run, config, run.training_subjects), config)
+    windows = training_windows(run, config)
     all_at_once = {step: [s.source for s in windows.step(step)] for step in range(8)}
 
     def shares(step: int) -> list[list[str]]:

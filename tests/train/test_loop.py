@@ -18,9 +18,10 @@ from torch import nn
 from neurolm.core.config import StageConfig
 from neurolm.core.errors import Stopped, StoreError
 from neurolm.train.figures.history import LOG, SPEED, read_log, read_rows
-from neurolm.train.loop import BEST, Losses, TrainingStopped, run_stage
+from neurolm.train.loop import BEST, TrainingStopped, run_stage
 from neurolm.train.machine.state import states
 from neurolm.train.optim import learning_rate
+from neurolm.train.stage import Losses, Stage
 
 CONFIG = StageConfig(
     steps=12, eeg_batch=1, text_batch=0, learning_rate=1e-2, final_learning_rate=1e-3, weight_decay=0.1,
@@ -32,15 +33,20 @@ class Killed(Exception):
     """Stands for SIGKILL between two steps."""
 
 
-class Regression:
+class Regression(Stage[torch.Tensor]):
     """A small network with dropout that fits a line; a batch is a function of the step."""
 
-    name, method = "regression", "forward"
+    name = "regression"
 
-    def __init__(self, killed_at: int | None = None, nan_at: int | None = None) -> None:
+    def __init__(self, killed_at: int | None = None, nan_at: int | None = None, config: StageConfig = CONFIG) -> None:
         torch.manual_seed(0)
+        self.config, self.steps = config, config.steps
         self.module = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 1))
         self.killed_at, self.nan_at = killed_at, nan_at
+
+    @property
+    def loss(self):
+        return self.module
 
     def batch(self, step: int) -> torch.Tensor:
         x = torch.randn(16, 3, generator=torch.Generator().manual_seed(step))
@@ -51,14 +57,11 @@ class Regression:
     def passes(self, batch: torch.Tensor) -> int:
         return 1
 
-    def losses(self, step: int, x: torch.Tensor) -> Iterator[Losses]:
+    def losses(self, step: int, x: torch.Tensor, loss) -> Iterator[Losses]:
         if step == self.killed_at:
             raise Killed
-        loss = (self.module(x) - x.sum(1, keepdim=True)).square().mean()
-        yield Losses(total=loss, parts={}, tokens=16, sources=("recording-a@0s",), flops=10**6)
-
-    def after_step(self) -> None:
-        pass
+        total = (loss(x) - x.sum(1, keepdim=True)).square().mean()
+        yield Losses(total=total, parts={}, tokens=16, sources=("recording-a@0s",), flops=10**6)
 
     def validate(self) -> dict[str, float]:
         x = torch.randn(64, 3, generator=torch.Generator().manual_seed(99))
@@ -66,8 +69,8 @@ class Regression:
             return {"score": float((self.module(x) - x.sum(1, keepdim=True)).square().mean())}
 
 
-def train(folder, stage, config=CONFIG, **options):
-    run_stage(stage, config, folder, steps=config.steps, device=torch.device("cpu"), **options)
+def train(folder, stage, **options):
+    run_stage(stage, folder, device=torch.device("cpu"), **options)
     return stage.module.state_dict()
 
 
@@ -75,10 +78,10 @@ def train(folder, stage, config=CONFIG, **options):
 @pytest.mark.parametrize("killed_at", [1, 4, 5, 11])
 def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, killed_at, average):
     config = replace(CONFIG, average=average)
-    whole = train(tmp_path / "whole", Regression(), config)
+    whole = train(tmp_path / "whole", Regression(config=config))
     with pytest.raises(Killed):
-        train(tmp_path / "parts", Regression(killed_at=killed_at), config)
-    resumed = train(tmp_path / "parts", Regression(), config)
+        train(tmp_path / "parts", Regression(killed_at=killed_at, config=config))
+    resumed = train(tmp_path / "parts", Regression(config=config))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert read_log(tmp_path / "parts") == read_log(tmp_path / "whole")
 
@@ -136,9 +139,10 @@ def test_a_signal_saves_after_the_step_under_way_and_loses_nothing(tmp_path, num
 
     class Asked(Regression):
         def after_step(self):
-            self.steps = getattr(self, "steps", 0) + 1
-            if self.steps == 4:  # no state was due here
+            self.made = getattr(self, "made", 0) + 1
+            if self.made == 4:  # no state was due here
                 os.kill(os.getpid(), number)
+            return {}
 
     before = signal.getsignal(number)
     with pytest.raises(Stopped, match="saved after step 4 of 12") as stopped:
@@ -153,7 +157,7 @@ def test_a_signal_saves_after_the_step_under_way_and_loses_nothing(tmp_path, num
 @pytest.mark.parametrize("keep", [1, 3])
 def test_as_many_states_are_kept_as_the_configuration_says_and_the_best_weights(tmp_path, keep):
     with pytest.raises(Killed):
-        train(tmp_path, Regression(killed_at=11), replace(CONFIG, keep_states=keep))
+        train(tmp_path, Regression(killed_at=11, config=replace(CONFIG, keep_states=keep)))
     assert [path.name for path in states(tmp_path)] == [f"state-{step:09d}.pt" for step in (6, 8, 10)[-keep:]]
     assert (tmp_path / BEST).is_file()
 
@@ -184,11 +188,11 @@ def test_a_collapsing_codebook_is_told_once_and_written_down_also_after_an_inter
     with pytest.warns(
         UserWarning, match=r"regression, step 140: the codebook collapses.*perplexity 3 in training; 97 codes"
     ) as told:
-        train(tmp_path / "whole", Collapsing(), config)
+        train(tmp_path / "whole", Collapsing(config=config))
     assert sum("collapses" in str(one.message) for one in told) == 1
     with pytest.warns(UserWarning, match="step 140: the codebook collapses"), pytest.raises(Killed):
-        train(tmp_path / "parts", Collapsing(killed_at=155), config)
-    train(tmp_path / "parts", Collapsing(), config)  # told already: warnings are errors here
+        train(tmp_path / "parts", Collapsing(killed_at=155, config=config))
+    train(tmp_path / "parts", Collapsing(config=config))  # told already: warnings are errors here
     log = (tmp_path / "whole" / LOG).read_text()
     assert (tmp_path / "parts" / LOG).read_text() == log
     (row,) = [json.loads(line) for line in log.splitlines() if '"warning"' in line]
@@ -224,7 +228,7 @@ def test_speed_is_logged_and_a_run_that_waits_for_its_data_is_told_so(tmp_path):
 
     config = replace(CONFIG, steps=24, evaluate_every=8)
     with pytest.warns(UserWarning, match=r"of the time went into waiting for batches: use more --workers"):
-        train(tmp_path, Slow(), config)
+        train(tmp_path, Slow(config=config))
     rows = [json.loads(line) for line in (tmp_path / SPEED).read_text().splitlines()]
     assert [row["step"] for row in rows] == [8, 16, 24]
     assert all(0 < row["data_wait"] <= 1 and row["peak_memory_gib"] > 0 for row in rows)

@@ -19,11 +19,12 @@ from neurolm.store.store import Label, Store
 from neurolm.train.figures.history import SPEED, read_log
 from neurolm.train.instruct import _examples, train_instruct
 from neurolm.train.language import train_language
-from neurolm.train.loop import Progress, TrainingStopped
+from neurolm.train.loop import TrainingProgress, TrainingStopped
 from neurolm.train.machine.state import states
 from neurolm.train.pretrain import train_pretrain
 from neurolm.train.run import RUN, open_run
-from neurolm.train.tokenizer import EEGWindows, eeg_windows, train_tokenizer
+from neurolm.train.shared import training_windows
+from neurolm.train.tokenizer import train_tokenizer
 
 TRAIN = dict(zip(STAGES, (train_language, train_tokenizer, train_pretrain, train_instruct), strict=True))
 
@@ -114,9 +115,7 @@ def test_a_task_split_by_trials_holds_out_trials_instead_of_subjects(tmp_path, m
     }
     assert seen == workload | {("trials", 0, 4, "Yes"), ("trials", 4, 4, "No"), ("trials", 8, 4, "Yes")}
 
-    windows = EEGWindows(
-        run.store, eeg_windows(run, micro_config.tokenizer, run.training_subjects), micro_config.tokenizer
-    )
+    windows = training_windows(run, micro_config.tokenizer)
     assert {(w.start / 200, w.seconds) for w in windows.windows} == {(0, 12), (12, 4), (24, 4), (40, 12), (52, 12)}
     for step in range(20):
         for sample in windows.step(step):
@@ -130,7 +129,7 @@ def test_a_killed_stage_goes_on_to_the_same_weights(tmp_path, micro_run, stage, 
     """Killed before the first save, between saves, and after the last step but before the checkpoint."""
     folder = micro_run.copy(tmp_path / "run", without=(*later(stage), RESULTS))
 
-    def kill(progress: Progress) -> None:
+    def kill(progress: TrainingProgress) -> None:
         if progress.step == killed_after:
             raise Killed
 

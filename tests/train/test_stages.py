@@ -22,11 +22,21 @@ from neurolm.store.store import Label, Store
 from neurolm.tasks.card import load_task
 from neurolm.train.figures.history import read_log
 from neurolm.train.instruct import VALIDATION_WINDOWS, InstructStage, class_means, train_instruct
-from neurolm.train.language import VALIDATION_ROWS, LanguageStage, split_text, train_language
-from neurolm.train.loop import Losses, run_stage
-from neurolm.train.pretrain import PretrainStage, language_losses, new_neurolm, text_batches, train_pretrain
+from neurolm.train.language import LanguageStage, train_language
+from neurolm.train.loop import run_stage
+from neurolm.train.pretrain import PretrainStage, train_pretrain
 from neurolm.train.run import RUN, open_run
-from neurolm.train.tokenizer import TokenizerStage, code_use, language_of, moving_use, reversal, train_tokenizer
+from neurolm.train.shared import (
+    VALIDATION_ROWS,
+    LanguageModelStage,
+    language_losses,
+    language_of,
+    new_neurolm,
+    split_text,
+    text_batches,
+)
+from neurolm.train.stage import Losses
+from neurolm.train.tokenizer import TokenizerStage, code_use, moving_use, reversal, train_tokenizer
 
 TRAIN = dict(zip(STAGES, (train_language, train_tokenizer, train_pretrain, train_instruct), strict=True))
 TRAINING, VALIDATION, TEST = {"s00", "s01", "s02", "s03", "s04", "s20"}, {"s05", "s08"}, {"s06", "s07", "s09", "s10"}
@@ -85,7 +95,7 @@ def test_training_reads_its_own_subjects_and_no_test_recording(tmp_path, micro_r
 
     monkeypatch.setattr(Store, "read", read)
     for kind in (TokenizerStage, PretrainStage, InstructStage):
-        real_batch, real_losses = kind.batch, kind.losses
+        real_batch = kind.batch
 
         def batch(self, step, real=real_batch):
             now[0] = "step"
@@ -93,12 +103,14 @@ def test_training_reads_its_own_subjects_and_no_test_recording(tmp_path, micro_r
             now[0] = "set-up"
             return made
 
-        def losses(self, step, batch, real=real_losses):
+        monkeypatch.setattr(kind, "batch", batch)
+    for kind in (TokenizerStage, LanguageModelStage):
+
+        def losses(self, step, batch, loss, real=kind.losses):
             now[0] = "step"
-            yield from real(self, step, batch)
+            yield from real(self, step, batch, loss)
             now[0] = "set-up"
 
-        monkeypatch.setattr(kind, "batch", batch)
         monkeypatch.setattr(kind, "losses", losses)
     TRAIN[stage](run, texts=micro_run.texts)
     if stage == "language":
@@ -151,7 +163,7 @@ def test_every_labelled_window_lies_within_its_label(stages, run):
 
 def losses_of(stage, step: int) -> Losses:
     """A step's losses over all its passes, still differentiable."""
-    passes = list(stage.losses(step, stage.batch(step)))
+    passes = list(stage.losses(step, stage.batch(step), stage.loss))
     parts: dict[str, float] = {}
     for one in passes:
         for name, value in one.parts.items():
@@ -221,8 +233,8 @@ def test_language_validation_is_bounded(run, micro_texts):
     stream = np.tile(np.arange(250, dtype=np.int32), 1000)
     stage = LanguageStage(run.config.language, run.config.model.language, stream, run.device)
     rows = []
-    real = stage._loss
-    stage._loss = lambda crops: rows.append(len(crops)) or real(crops)  # type: ignore[method-assign]
+    real = stage._mean
+    stage._mean = lambda loss, crops: rows.append(len(crops)) or real(loss, crops)  # type: ignore[method-assign]
     with torch.no_grad():
         assert math.isfinite(stage.validate()["score"])
     assert rows == [VALIDATION_ROWS]
@@ -232,7 +244,7 @@ def test_the_language_model_learns(tmp_path, run):
     stream = np.tile(np.arange(7, dtype=np.int32), 200)
     config = replace(run.config.language, steps=150, learning_rate=2e-2, evaluate_every=150)
     stage = LanguageStage(config, run.config.model.language, stream, run.device)
-    run_stage(stage, config, tmp_path, steps=150, device=run.device)
+    run_stage(stage, tmp_path, device=run.device)
     assert read_log(tmp_path)[0]["text"] == pytest.approx(math.log(280), rel=0.05)
     assert read_log(tmp_path)[-1]["text"] < 0.1  # seven tokens in turn: nothing is left to guess
 
@@ -320,8 +332,8 @@ def test_validation_changes_no_state(stages, quantised):
 
 
 def test_code_use_of_known_codes():
-    assert code_use(torch.tensor([3, 3, 3, 3])) == {"codes_used": 1.0, "code_perplexity": 1.0}
-    uniform = code_use(torch.arange(8))
+    assert code_use(torch.tensor([0, 0, 0, 4])) == {"codes_used": 1.0, "code_perplexity": 1.0}
+    uniform = code_use(torch.ones(8, dtype=torch.int64))
     assert uniform["codes_used"] == 8 and uniform["code_perplexity"] == pytest.approx(8)
 
 
@@ -349,7 +361,7 @@ def test_the_operations_of_a_step_are_those_of_its_passes(stages, name):
         tokenizer.quantizer.initialised.fill_(True)
     for at_once in (0, 1):
         stage.config = replace(stage.config, samples_at_once=at_once)
-        passes = list(stage.losses(4, stage.batch(4)))
+        passes = list(stage.losses(4, stage.batch(4), stage.loss))
         assert all(one.flops > 0 for one in passes)
         found[at_once] = sum(one.flops for one in passes)
     assert found[1] == pytest.approx(found[0], rel=1e-3)  # words are split over the passes in whole numbers
@@ -513,7 +525,7 @@ def test_joint_and_range_losses_differ_only_by_the_other_modality(stages):
     for softmax in ("range", "joint"):
         with torch.no_grad():
             config = replace(stage.config, softmax=softmax)
-            passes = list(language_losses(stage.module, groups, config, torch.device("cpu")))
+            passes = list(language_losses(stage.module, groups, config, torch.device("cpu"), loss=stage.loss))
         found[softmax] = {name: sum(float(one.parts[name]) for one in passes) for name in passes[0].parts}
         assert float(sum(one.total for one in passes)) == pytest.approx(sum(found[softmax].values()))
     own, joint = found["range"], found["joint"]
@@ -532,7 +544,7 @@ def test_a_step_in_several_passes_is_the_step_in_one(stages, name):
         stage.config = replace(stage.config, samples_at_once=at_once)
         stage.module.eval()  # dropout would draw in another order
         stage.module.zero_grad()
-        passes = list(stage.losses(4, stage.batch(4)))
+        passes = list(stage.losses(4, stage.batch(4), stage.loss))
         assert len(passes) >= (1 if at_once == 0 else 2)
         total = losses_of(stage, 4)
         total.total.backward()
@@ -594,7 +606,7 @@ def test_four_windows_of_two_classes_are_learned(run, stages, rhythm):
     batch = build_batch(samples, [prompt.document(i, c) for i, c in enumerate(labels)])
     module.train()
     for _ in range(150):
-        (losses,) = language_losses(module, {"answer": [batch]}, stage.config, run.device)
+        (losses,) = language_losses(module, {"answer": [batch]}, stage.config, run.device, loss=module.loss)
         loss = losses.total
         optimizer.zero_grad()
         loss.backward()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from neurolm.api import Answer
     from neurolm.ask.explanation import Explanation
     from neurolm.prepare.progress import Progress as Preparation
-    from neurolm.train.loop import Progress as Training
+    from neurolm.train.loop import TrainingProgress
 
 NOT_LOSSES = ("lr", "gradient_norm", "codes_used", "code_perplexity", "dead_codes")
 """Figures of a training step that a line of progress has no room for."""
@@ -53,7 +53,7 @@ class Display:
         if self.live:
             self.bars.stop()
 
-    def training(self, progress: Training) -> None:
+    def training(self, progress: TrainingProgress) -> None:
         """Show a training step: step, rate, time left, losses."""
         figures = (
             f"step {progress.step}/{progress.steps}  {duration(progress.seconds_left)} left  "

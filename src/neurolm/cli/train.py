@@ -21,7 +21,7 @@ from neurolm.core.files import parse_json, write_text
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from neurolm.train.loop import Progress
+    from neurolm.train.loop import TrainingProgress
 
 RESUMED = ("stage", "store", "tasks", "text", "gpt2", "words", "log_to")
 COMMAND = "command.json"
@@ -90,7 +90,7 @@ def _train_stage(
     kept = False
     with Display(console) as display:
 
-        def show(progress: Progress) -> None:
+        def show(progress: TrainingProgress) -> None:
             nonlocal kept
             if not kept:
                 _keep_command(arguments)

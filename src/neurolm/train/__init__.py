@@ -1,4 +1,5 @@
 """The four stages of training and the one loop that runs them.
 
-Read `run.py` and `loop.py` first; `language.py`, `tokenizer.py`, `pretrain.py` and `instruct.py` are the stages.
+Read `stage.py` first, what a stage is, then `loop.py`; `language.py`, `tokenizer.py`, `pretrain.py` and `instruct.py`
+are the stages, and what they share is in `shared.py`.
 """

@@ -5,7 +5,6 @@ neurolm train instruct --store STORE --out RUN
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,23 +12,31 @@ import numpy as np
 import torch
 
 from neurolm.ask.prompt import Prompt, answer
-from neurolm.batches.loader import Sample, TextSampler, WindowSampler, build_batch, read_sample, share
+from neurolm.batches.loader import Sample, WindowSampler, build_batch, read_sample
 from neurolm.batches.text import TextTokenizer, token_stream
 from neurolm.batches.windows import Window, overlaps, spread
 from neurolm.checkpoint import load_neurolm
 from neurolm.core import distributed
 from neurolm.core.batch import Batch
-from neurolm.core.config import StageConfig
 from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.core.physics import RATE
 from neurolm.model.neurolm import NeuroLM
 from neurolm.tasks.task import Task
 from neurolm.train.calibrate import calibrate_run, is_calibrated
-from neurolm.train.language import split_text
-from neurolm.train.loop import Losses, clean
-from neurolm.train.pretrain import language_losses, new_neurolm, text_batches, text_validation, with_dropout
-from neurolm.train.run import ProgressCallback, Run, finish_stage, is_done
-from neurolm.train.tokenizer import in_batches, language_of, own_part
+from neurolm.train.loop import ProgressCallback
+from neurolm.train.run import Run
+from neurolm.train.shared import (
+    LanguageModelStage,
+    finish_stage,
+    in_batches,
+    is_finished,
+    language_of,
+    new_neurolm,
+    own_part,
+    own_windows,
+    text_batches,
+    with_dropout,
+)
 from neurolm.train.wording import Wordings
 
 VALIDATION_WINDOWS = 160
@@ -62,14 +69,14 @@ def _examples(run: Run) -> list[_Example]:
     return examples
 
 
-class InstructStage:
+class InstructStage(LanguageModelStage):
     """Answers to the questions of all tasks mixed in one model."""
 
-    name, method = "instruct", "loss"
+    name = "instruct"
 
     def __init__(self, run: Run, module: NeuroLM, text: TextTokenizer, stream: np.ndarray) -> None:
-        self.config: StageConfig = run.config.instruct
-        self.run, self.module, self.device = run, module, run.device
+        super().__init__(run, run.config.instruct, module, stream)
+        self.run = run
         separator = run.config.model.vocabulary.separator
         vary, shuffle = self.config.wordings, self.config.shuffle_options
         self.wordings = Wordings(run.tasks, text, separator, seed=self.config.seed, vary=vary, shuffle=shuffle)
@@ -84,10 +91,6 @@ class InstructStage:
             batch=self.config.eeg_batch,
             seed=self.config.seed,
             balance=self.config.balance,
-        )
-        training, self.validation_text = split_text(stream)
-        self.text = TextSampler(
-            training, batch=self.config.text_batch, length=self.config.text_length, seed=self.config.seed
         )
         self.steps = self.config.total_steps(len(self.examples))
         self.validation = [self._validation(task) for task in run.tasks]
@@ -113,26 +116,14 @@ class InstructStage:
         starts = [e.window.start for e in examples]
         if self.config.augment:
             starts = [int(rng.integers(e.first, e.last + 1)) for e in examples]
-        sizes = [e.window.seconds * len(self.run.store.rows[e.window.recording].channels) for e in examples]
         answered = []
-        for place in share(sizes, distributed.rank(), distributed.world()):
+        for place in own_windows(self.run.store, [e.window for e in examples]):
             example = examples[place]
             window = replace(example.window, start=starts[place])
             seed = (self.config.seed, 5, step, place)
             sample = read_sample(self.run.store, window, augment=self.config.augment, seed=seed)
             answered.append((sample, self.wordings.prompt(example.task, step, place), example.answer))
         return answered
-
-    def passes(self, batch: dict[str, list[Batch]]) -> int:
-        """As many as there are batches."""
-        return sum(map(len, batch.values()))
-
-    def losses(self, step: int, batch: dict[str, list[Batch]]) -> Iterator[Losses]:
-        """Answer loss and text loss, each a mean over its own targets."""
-        return language_losses(self.module, batch, self.config, self.device)
-
-    def after_step(self) -> None:
-        """Nothing follows the optimizer's step here."""
 
     def validate(self) -> dict[str, float]:
         """Negative log-likelihood and accuracy of the answers, per task; ``score`` is the mean over the tasks."""
@@ -148,7 +139,7 @@ class InstructStage:
             nll, hit = class_means(probability, labels)
             figures |= {f"{task.name}/nll": nll, f"{task.name}/balanced_accuracy": hit}
             scores.append(nll)
-        figures["text"] = text_validation(self.module, self.validation_text, self.config, self.device)
+        figures["text"] = self.text_validation()
         return figures | {"score": float(np.mean(scores))}
 
     def _validation(self, task: Task) -> tuple[list[Sample], np.ndarray]:
@@ -181,7 +172,9 @@ def class_means(probability: np.ndarray, labels: np.ndarray) -> tuple[float, flo
     )
 
 
-def train_instruct(run: Run, *, texts: list[str], scratch: bool = False, progress: ProgressCallback = None) -> Path:
+def train_instruct(
+    run: Run, *, texts: list[str], scratch: bool = False, progress: ProgressCallback | None = None
+) -> Path:
     """Run the stage; returns its folder. Needs the pretrain stage's folder in the run.
 
     Parameters
@@ -190,16 +183,14 @@ def train_instruct(run: Run, *, texts: list[str], scratch: bool = False, progres
         Start from the tokenizer and the language model without autoregressive pretraining, for comparison.
     """
     folder = run.folder / InstructStage.name
-    if is_done(run, InstructStage.name):
-        clean(folder)
-    else:
+    if not is_finished(run, InstructStage.name):
         _tune(run, texts=texts, scratch=scratch, progress=progress)
     if distributed.is_main() and not is_calibrated(folder):
         calibrate_run(folder, run)
     return folder
 
 
-def _tune(run: Run, *, texts: list[str], scratch: bool, progress: ProgressCallback) -> None:
+def _tune(run: Run, *, texts: list[str], scratch: bool, progress: ProgressCallback | None) -> None:
     text, weights = language_of(run)
     if scratch:
         module = new_neurolm(run, run.config.instruct, weights)
@@ -210,4 +201,4 @@ def _tune(run: Run, *, texts: list[str], scratch: bool, progress: ProgressCallba
         module = NeuroLM(with_dropout(run.config.model, run.config.instruct.dropout))
         module.load_state_dict(pretrained.state_dict())
     stage = InstructStage(run, module, text, token_stream(text, texts))
-    finish_stage(run, stage, stage.config, steps=stage.steps, text=text, tasks=run.tasks, progress=progress)
+    finish_stage(run, stage, text, tasks=run.tasks, progress=progress)

@@ -9,8 +9,9 @@ embeddings are what EEG is aligned to, and its language is what the text loss of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,25 +25,17 @@ from neurolm.core.errors import ConfigError
 from neurolm.core.files import atomic_folder
 from neurolm.model.gpt2 import GPT2, load_gpt2, save_gpt2
 from neurolm.train.flops import text_flops
-from neurolm.train.loop import Losses, clean, run_stage
-from neurolm.train.run import ProgressCallback, Run, is_done
-
-VALIDATION_SHARE = 0.05
-"""Last part of the text, on which the language is validated in every stage."""
-VALIDATION_ROWS = 64
-"""Most crops of it, which go through the model at once."""
+from neurolm.train.loop import ProgressCallback, clean, run_stage
+from neurolm.train.run import Run
+from neurolm.train.shared import VALIDATION_ROWS, is_finished, own_part, split_text
+from neurolm.train.stage import Losses, Stage
 
 
-def split_text(stream: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cut a token stream into what is learned from and what validates."""
-    cut = round(len(stream) * (1 - VALIDATION_SHARE))
-    return stream[:cut], stream[cut:]
+class LanguageStage(Stage[np.ndarray]):
+    """Next-token prediction on text; a batch is this process's share of a step's crops, int64 (crops, length)."""
 
-
-class LanguageStage:
-    """Next-token prediction on text."""
-
-    name, method = "language", "text_loss"
+    name = "language"
+    module: GPT2
 
     def __init__(self, config: StageConfig, language: LanguageConfig, stream: np.ndarray, device: torch.device) -> None:
         torch.manual_seed(config.seed)
@@ -51,44 +44,46 @@ class LanguageStage:
         training, self.validation = split_text(stream)
         self.sampler = TextSampler(training, batch=config.text_batch, length=config.text_length + 1, seed=config.seed)
         self.length, self.device = config.text_length + 1, device
+        self.steps = config.total_steps(len(stream) // config.text_length)
         self.flops_of_a_crop = text_flops(language, build_tokens([Document(text=range(self.length))]))
+
+    @property
+    def loss(self) -> Callable[..., Any]:
+        """Cross-entropy of the next token."""
+        return self.module.text_loss
 
     def batch(self, step: int) -> np.ndarray:
         """This process's share of a step's crops of text."""
-        return self.sampler.step(step)[distributed.rank() :: distributed.world()]
+        return own_part(self.sampler.step(step))
 
     def passes(self, rows: np.ndarray) -> int:
         """As many as it takes with ``samples_at_once``."""
         return -(-len(rows) // (self.config.samples_at_once or len(rows)))
 
-    def losses(self, step: int, rows: np.ndarray) -> Iterator[Losses]:
+    def losses(self, step: int, rows: np.ndarray, loss: Callable[..., Any]) -> Iterator[Losses]:
         """Cross-entropy of the next token."""
         at_once = self.config.samples_at_once or len(rows)
         for first in range(0, len(rows), at_once):
             part = rows[first : first + at_once]
-            loss = self._loss(part) * (len(part) / self.config.text_batch)  # all crops have as many targets
-            yield Losses(
-                total=loss, parts={"text": loss.detach()}, tokens=part.size, flops=self.flops_of_a_crop * len(part)
-            )
-
-    def after_step(self) -> None:
-        """Nothing follows the optimizer's step here."""
+            total = self._mean(loss, part) * (len(part) / self.config.text_batch)  # all crops have as many targets
+            flops = self.flops_of_a_crop * len(part)
+            yield Losses(total=total, parts={"text": total.detach()}, tokens=part.size, flops=flops)
 
     def validate(self) -> dict[str, float]:
         """Cross-entropy and perplexity on the last part of the text; the best weights are kept."""
         count = min(VALIDATION_ROWS, max(1, len(self.validation) // self.length))
-        rows = np.resize(self.validation, (count, self.length))[distributed.rank() :: distributed.world()]
+        rows = own_part(np.resize(self.validation, (count, self.length)))
         share = len(rows) / count
-        loss = distributed.totals({"loss": float(self._loss(rows)) * share if len(rows) else 0.0})["loss"]
+        loss = distributed.totals({"loss": float(self._mean(self.loss, rows)) * share if len(rows) else 0.0})["loss"]
         return {"text": loss, "text_perplexity": math.exp(min(loss, 20.0)), "score": loss}
 
-    def _loss(self, rows: np.ndarray) -> torch.Tensor:
-        total, count = self.module.text_loss(build_tokens([Document(text=row) for row in rows]).to(self.device))
+    def _mean(self, loss: Callable[..., Any], rows: np.ndarray) -> torch.Tensor:
+        total, count = loss(build_tokens([Document(text=row) for row in rows]).to(self.device))
         return total / count
 
 
 def train_language(
-    run: Run, *, texts: Sequence[str], gpt2: str | None = None, progress: ProgressCallback = None
+    run: Run, *, texts: Sequence[str], gpt2: str | None = None, progress: ProgressCallback | None = None
 ) -> Path:
     """Run the stage; returns its folder.
 
@@ -100,8 +95,7 @@ def train_language(
         Folder or hub id of GPT-2 weights to take instead of training.
     """
     folder = run.folder / LanguageStage.name
-    if is_done(run, LanguageStage.name):
-        clean(folder)
+    if is_finished(run, LanguageStage.name):
         return folder
     language = run.config.model.language
     if gpt2 is not None:
@@ -109,10 +103,8 @@ def train_language(
     config = run.config.language
     text = TextTokenizer.train(texts, language.text_tokens)
     stream = token_stream(text, texts)
-    steps = config.total_steps(len(stream) // config.text_length)
     stage = LanguageStage(config, language, stream, run.device)
-    run_stage(stage, config, folder, steps=steps, device=run.device, workers=run.workers, log_to=run.log_to,
-              progress=progress)  # fmt: skip
+    run_stage(stage, folder, device=run.device, workers=run.workers, log_to=run.log_to, progress=progress)
     if distributed.is_main():
         _save(folder, stage.module, text)
     clean(folder)

@@ -8,12 +8,12 @@ stop (SIGTERM, Ctrl-C), it saves after the step under way and says so.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,58 +35,11 @@ from neurolm.train.machine.sharding import as_number, is_sharded, load_whole, sh
 from neurolm.train.machine.state import forget_states, load_state, save_state, save_tensors
 from neurolm.train.machine.stop import StopRequest
 from neurolm.train.optim import learning_rate, make_optimizer
+from neurolm.train.stage import Stage
 
 BEST = "best.pt"
 IMPOSSIBLE = 1e6
 """Microvolts that no EEG reaches: where it does, it is named as the cause of a loss that is not finite."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Losses:
-    """What one forward pass gives. A step's totals, parts and tokens add up over its passes, in all processes."""
-
-    total: Tensor
-    """Scalar to go down."""
-    parts: Mapping[str, Tensor | float]
-    """Named figures for the log: the same names in every pass."""
-    tokens: int
-    """Patches and text tokens in the pass."""
-    sources: tuple[str, ...] = ()
-    flops: int = 0
-    """Operations that the pass needs, forwards and backwards: see ``flops``."""
-
-
-class Stage(Protocol):
-    """What the loop trains. One that reads EEG has ``samples`` too: this process's of a step, to name the culprit."""
-
-    name: str
-    method: str
-    """Name of the module's method that a pass calls."""
-
-    @property
-    def module(self) -> nn.Module:
-        """Its trainable parameters are trained; its whole state is saved."""
-
-    def batch(self, step: int) -> Any:
-        """Make the batch of a step in host memory: a function of the step alone, called in any thread, in any order.
-
-        Of several processes, each makes its share of it.
-        """
-
-    def passes(self, batch: Any) -> int:
-        """How many passes ``losses`` makes of a batch: one or more."""
-
-    def losses(self, step: int, batch: Any) -> Iterable[Losses]:
-        """Run the model on a step's batch, in one pass or several; each is wanted before the next begins.
-
-        The losses are divided by what the batch holds in all processes, so that theirs add up to the loss of the step.
-        """
-
-    def after_step(self) -> Mapping[str, float] | None:
-        """What follows the optimizer's step: the codebook's move, say. Returns further figures for the log."""
-
-    def validate(self) -> dict[str, float]:
-        """Figures on the validation data. ``score`` among them, if any, selects the weights: lower is better."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +54,7 @@ class Stepped:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class TrainingProgress:
     """What a progress display is told after a step."""
 
     stage: str
@@ -112,20 +65,21 @@ class Progress:
     parts: Mapping[str, float]
 
 
+ProgressCallback = Callable[[TrainingProgress], None]
+
+
 class TrainingStopped(NeuroLMError):
     """Training ran into something that would have spoiled the weights."""
 
 
 def run_stage(
-    stage: Stage,
-    config: StageConfig,
+    stage: Stage[Any],
     folder: Path,
     *,
-    steps: int,
     device: torch.device,
     workers: int | None = None,
     log_to: Sequence[str] = (),
-    progress: Callable[[Progress], None] | None = None,
+    progress: ProgressCallback | None = None,
 ) -> None:
     """Train a stage to its last step, from where an earlier call stopped; leaves the selected weights in the module.
 
@@ -149,16 +103,17 @@ def run_stage(
     WriteError
         If the disk is full, say; the last state that was saved is whole.
     """
+    config, steps = stage.config, stage.steps
     _require_enough(config)
     folder.mkdir(parents=True, exist_ok=True)
     module = stage.module.to(device)
     set_execution(module, config, device)
-    shard(module, config, method=stage.method, device=device)
+    shard(module, config, loss=stage.loss, device=device)
     optimizer = make_optimizer(module, config, device)
     average, first, best = _resume(module, optimizer, config, folder, device)
     speed = Speedometer(folder / SPEED, device=device, first=first, steps=steps, dtype=product_dtype(config, device),
                         devices=distributed.world())  # fmt: skip
-    logs = _logs(stage, config, folder, first=first, steps=steps, speed=speed, log_to=log_to)
+    logs = _logs(stage, folder, first=first, speed=speed, log_to=log_to)
     feed = Feed(stage.batch, first=first, steps=steps, workers=_workers(workers, device), pin=device.type == "cuda")
     batches = iter(feed)
 
@@ -169,7 +124,7 @@ def run_stage(
     with (
         StopRequest(patient=distributed.world() > 1) as request,
         closing(logs),
-        Replicas(module, stage.method, device) as replicas,
+        Replicas(module, stage.loss, device) as replicas,
     ):
         for step in range(first, steps + 1):
             last = step == steps
@@ -186,12 +141,12 @@ def run_stage(
                 with speed.apart():
                     save(step)
 
-            done = train_step(stage, module, optimizer, config, step, steps, batch=next(batches), replicas=replicas)
+            done = train_step(stage, optimizer, step, batch=next(batches), replicas=replicas)
             _follow(average, module, config, step)
             logs.training(step, done.figures, tokens=done.tokens, flops=done.flops, waited=feed.waited)
             if progress and distributed.is_main():
                 rate, left = speed.tokens_per_second, speed.left(step)
-                progress(Progress(stage=stage.name, step=step + 1, steps=steps, tokens_per_second=rate,
+                progress(TrainingProgress(stage=stage.name, step=step + 1, steps=steps, tokens_per_second=rate,
                                   seconds_left=left, parts=done.figures))  # fmt: skip
             if asked := distributed.largest(request.signal or 0):
                 save(step + 1)
@@ -206,27 +161,26 @@ def run_stage(
 
 
 def train_step(
-    stage: Stage,
-    module: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    config: StageConfig,
-    step: int,
-    steps: int,
-    *,
-    batch: Any,
-    replicas: Replicas,
+    stage: Stage[Any], optimizer: torch.optim.Optimizer, step: int, *, batch: Any, replicas: Replicas
 ) -> Stepped:
-    """One step of the optimizer."""
+    """Do one step of the optimizer.
+
+    Raises
+    ------
+    TrainingStopped
+        If the loss or the gradient is not finite; no weight is changed then.
+    """
+    module, config = stage.module, stage.config
     # Dropout is a function of (seed, step) too, and of the process.
     torch.manual_seed(config.seed * 1_000_003 + step + (distributed.rank() << 40))
-    rate = learning_rate(config, step, steps)
+    rate = learning_rate(config, step, stage.steps)
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
     sources: tuple[str, ...] = ()
     spoilt: tuple[str, ...] = ()
     sums: dict[str, float] = {}
-    passes, running = stage.passes(batch), iter(stage.losses(step, batch))
+    passes, running = stage.passes(batch), stage.losses(step, batch, replicas.loss)
     in_precision = partial(precision, config, next(module.parameters()).device)
     for number in range(passes):  # a pass's activations go before the next pass makes its own
         with replicas.passing(last=number == passes - 1):
@@ -247,7 +201,7 @@ def train_step(
     _require_finite(norm, "gradient norm", stage, step, sources)
     optimizer.step()
     tokens, flops = int(figures.pop("tokens")), int(figures.pop("flops"))
-    figures |= {"gradient_norm": norm, "lr": rate, **(stage.after_step() or {})}
+    figures |= {"gradient_norm": norm, "lr": rate, **stage.after_step()}
     return Stepped(tokens=tokens, flops=flops, figures=figures)
 
 
@@ -283,21 +237,11 @@ def _resume(
     return average, first, best
 
 
-def _logs(
-    stage: Stage,
-    config: StageConfig,
-    folder: Path,
-    *,
-    first: int,
-    steps: int,
-    speed: Speedometer,
-    log_to: Sequence[str],
-) -> Logs | NoLogs:
+def _logs(stage: Stage[Any], folder: Path, *, first: int, speed: Speedometer, log_to: Sequence[str]) -> Logs | NoLogs:
     if not distributed.is_main():
         return NoLogs(speed)
-    codebook = {name: getattr(stage, name, 0) for name in ("codes", "patches")}  # of the stage that trains one
-    watch = Watch(stage.name, steps=steps, **codebook)
-    sinks = Sinks(log_to, Origin(folder=folder, first=first, settings=asdict(config)))
+    watch = Watch(stage.name, steps=stage.steps, codes=stage.codes, patches=stage.validation_patches)
+    sinks = Sinks(log_to, Origin(folder=folder, first=first, settings=asdict(stage.config)))
     return Logs(folder, first=first, speed=speed, watch=watch, sinks=sinks)
 
 
@@ -309,7 +253,7 @@ def _trainable(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
     return [(name, p) for name, p in module.named_parameters() if p.requires_grad]
 
 
-def _evaluate(stage: Stage, module: nn.Module, config: StageConfig, device: torch.device) -> dict[str, float]:
+def _evaluate(stage: Stage[Any], module: nn.Module, config: StageConfig, device: torch.device) -> dict[str, float]:
     module.eval()
     with torch.no_grad(), whole(module), precision(config, device):
         figures = stage.validate()
@@ -377,14 +321,14 @@ def _require_same(folder: Path, first: int) -> None:
         )
 
 
-def _require_finite(value: float, what: str, stage: Stage, step: int, sources: tuple[str, ...]) -> None:
+def _require_finite(value: float, what: str, stage: Stage[Any], step: int, sources: tuple[str, ...]) -> None:
     """Stop unless a figure that all processes have is finite.
 
     Recordings whose EEG is the cause are named alone, else all of the batch; the sources are those of this process.
     """
     if math.isfinite(value):
         return
-    own = getattr(stage, "samples", lambda _step: ())(step)
+    own = stage.samples(step)
     impossible = tuple(sample.source for sample in own if not np.abs(sample.patches).max() <= IMPOSSIBLE / SCALE)
     culprits, held = (
         [source for one in distributed.gather(named) for source in one] for named in (impossible, sources)

@@ -7,7 +7,7 @@ training data and in no unlabelled window either. Where a task is split by trial
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +16,10 @@ import torch
 
 from neurolm import __version__
 from neurolm.batches.splits import Split
-from neurolm.batches.text import TextTokenizer
 from neurolm.batches.windows import stretches
-from neurolm.checkpoint import CONFIG, Card, save_checkpoint
+from neurolm.checkpoint import CONFIG, Card
 from neurolm.core import distributed
-from neurolm.core.config import STAGES, RunConfig, StageConfig, load_json, to_json
+from neurolm.core.config import STAGES, RunConfig, load_json, to_json
 from neurolm.core.device import choose_device
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.core.files import write_text
@@ -28,11 +27,8 @@ from neurolm.store.store import Store
 from neurolm.tasks.card import all_tasks, load_task
 from neurolm.tasks.task import Task, in_fold
 from neurolm.train.figures.sinks import require_sinks
-from neurolm.train.loop import Progress, Stage, clean, run_stage
-from neurolm.train.machine.sharding import whole_state
 
 RUN = "run.json"
-ProgressCallback = Callable[[Progress], None] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,27 +200,6 @@ def _difference(begun: RunFile, wanted: RunFile, name: str) -> str:
     return "; ".join(changed[:3])
 
 
-def finish_stage(
-    run: Run,
-    stage: Stage,
-    config: StageConfig,
-    *,
-    steps: int,
-    text: TextTokenizer,
-    tasks: tuple[Task, ...] = (),
-    progress: ProgressCallback = None,
-) -> Path:
-    """Train a stage to the end and leave its checkpoint in the run's folder of that stage."""
-    folder = run.folder / stage.name
-    run_stage(stage, config, folder, steps=steps, device=run.device, workers=run.workers, log_to=run.log_to,
-              progress=progress)  # fmt: skip
-    weights = whole_state(stage.module)
-    if distributed.is_main():
-        save_checkpoint(folder, run.card(stage.name, steps, tasks=tasks), weights, text)
-    clean(folder)
-    return folder
-
-
 def is_done(run: Run, stage: str) -> bool:
-    """Whether the stage's checkpoint is complete."""
+    """Return whether the stage's checkpoint is complete."""
     return (run.folder / stage / CONFIG).exists()

@@ -7,116 +7,50 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 
-from neurolm.batches.loader import Sample, TextSampler, WindowSampler, build_patches, read_sample, share
-from neurolm.batches.text import TextTokenizer, token_stream
-from neurolm.batches.windows import Window, spread, unlabelled_windows
+from neurolm.batches.loader import Sample, build_patches
+from neurolm.batches.text import token_stream
 from neurolm.core import distributed
 from neurolm.core.batch import PADDING, Patches
-from neurolm.core.config import StageConfig
 from neurolm.core.errors import CheckpointError
-from neurolm.core.physics import RATE
 from neurolm.model.gpt2 import load_gpt2
 from neurolm.model.tokenizer import NeuralTokenizer
-from neurolm.store.store import Store
 from neurolm.train.flops import tokenizer_flops
-from neurolm.train.language import split_text
-from neurolm.train.loop import Losses, clean
-from neurolm.train.run import ProgressCallback, Run, finish_stage, is_done
+from neurolm.train.loop import ProgressCallback
+from neurolm.train.run import Run
+from neurolm.train.shared import (
+    finish_stage,
+    in_batches,
+    is_finished,
+    language_of,
+    own_part,
+    split_text,
+    text_sampler,
+    training_windows,
+    validation_samples,
+)
+from neurolm.train.stage import Losses, Stage
 
 VECTORS_PER_CODE = 8
 """Encoder vectors per code from which the codebook starts by k-means."""
 STARTED_FROM = 16
 """Most samples that are encoded together for that: the same with any number of processes, as is what follows."""
-VALIDATION_WINDOWS = 64
 LOSSES = ("commitment", "frequency", "raw", "domain_eeg", "domain_text")
 """Of ``TokenizerLosses``, those that make up the total."""
 DEAD = 0.1
 """Share of the mean of the moving usage below which a code counts as dead."""
-T = TypeVar("T")
 
 
 def reversal(step: int, steps: int) -> float:
     """Strength of the gradient reversal over training progress p: 2 / (1 + e^(-10 p)) - 1 (paper section 2.2)."""
     return 2.0 / (1.0 + math.exp(-10.0 * step / steps)) - 1.0
-
-
-class EEGWindows:
-    """Unlabelled windows of a store, by step: their order and their shifted starts are functions of (seed, step).
-
-    Of several processes, each has its share of a step's windows.
-    """
-
-    def __init__(self, store: Store, windows: list[Window], config: StageConfig) -> None:
-        self.store, self.windows, self.config = store, windows, config
-        self.sampler = WindowSampler([[range(len(windows))]], batch=config.eeg_batch, seed=config.seed)
-
-    def places(self, step: int) -> list[int]:
-        """Which of a step's windows are this process's."""
-        windows = [self.windows[index] for index in self.sampler.step(step)]
-        sizes = [window.seconds * len(self.store.rows[window.recording].channels) for window in windows]
-        return share(sizes, distributed.rank(), distributed.world())
-
-    def step(self, step: int) -> list[Sample]:
-        """This process's samples of a step."""
-        return self.read(step, self.places(step))
-
-    def read(self, step: int, places: Sequence[int]) -> list[Sample]:
-        """Samples of a step, each shifted by up to half a window within what may be trained on of its recording.
-
-        Parameters
-        ----------
-        places
-            Which of the step's windows.
-        """
-        chosen = self.sampler.step(step)
-        shift = np.random.default_rng([self.config.seed, 3, step]).uniform(-0.5, 0.5, len(chosen))
-        samples = []
-        for place in places:
-            index, part = chosen[place], shift[place]
-            window = self.windows[index]
-            count = window.seconds * RATE
-            first, stop = window.span
-            start = int(np.clip(window.start + round(part * count), first, stop - count))
-            moved = replace(window, start=start)
-            samples.append(
-                read_sample(self.store, moved, augment=self.config.augment, seed=(self.config.seed, step, int(index)))
-            )
-        return samples
-
-
-def eeg_windows(run: Run, config: StageConfig, subjects: list[str]) -> list[Window]:
-    """Unlabelled windows of some subjects, as long as the recipe's patches and seconds allow."""
-    return unlabelled_windows(
-        run.store,
-        max_patches=config.max_patches,
-        max_seconds=run.config.model.tokenizer.seconds,
-        subjects=subjects,
-        without=run.held_out_stretches,
-    )
-
-
-def validation_samples(run: Run, config: StageConfig) -> list[Sample]:
-    """Evenly spread windows of the validation subjects."""
-    return spread_samples(run, config, run.validation_subjects, VALIDATION_WINDOWS)
-
-
-def spread_samples(run: Run, config: StageConfig, subjects: list[str], most: int) -> list[Sample]:
-    """Evenly spread windows of some subjects."""
-    windows = eeg_windows(run, config, subjects)
-    return [read_sample(run.store, window) for window in spread(windows, most)]
-
-
-def in_batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
-    """Cut a list into batches of a size; 0: one batch of all."""
-    return [items[i : i + size] for i in range(0, len(items), size)] if size else [items][: len(items)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,25 +69,30 @@ class TokenizerBatch:
     """int64 (text tokens,)."""
 
 
-class TokenizerStage:
+class TokenizerStage(Stage[TokenizerBatch]):
     """Reconstruction through the codebook, and alignment of the encoder's space with text."""
 
-    name, method = "tokenizer", "loss"
+    name = "tokenizer"
+    module: NeuralTokenizer
 
     def __init__(self, run: Run, words: torch.Tensor, stream: np.ndarray) -> None:
         self.config = run.config.tokenizer
         torch.manual_seed(self.config.seed)
         self.module = NeuralTokenizer(run.config.model.tokenizer)
-        self.windows = EEGWindows(run.store, eeg_windows(run, self.config, run.training_subjects), self.config)
+        self.windows = training_windows(run, self.config)
         self.validation = validation_samples(run, self.config)
-        self.text = TextSampler(
-            split_text(stream)[0], batch=self.config.text_batch, length=self.config.text_length, seed=self.config.seed
-        )
+        self.text = text_sampler(split_text(stream)[0], self.config)
         self.words, self.device = words.to(run.device), run.device
         self.steps = self.config.total_steps(len(self.windows.windows))
-        self.codes, self.patches = self.module.config.codes, sum(len(sample.second) for sample in self.validation)
+        self.codes = self.module.config.codes
+        self.validation_patches = sum(len(sample.second) for sample in self.validation)
         self.moved: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.seen = _Seen(step=0, own=torch.zeros(0), all=torch.zeros(0))
+
+    @property
+    def loss(self) -> Callable[..., Any]:
+        """Losses of the tokenizer."""
+        return self.module.loss
 
     def batch(self, step: int) -> TokenizerBatch:
         """EEG and text of a step; all processes have the whole text, which is cheap."""
@@ -179,7 +118,7 @@ class TokenizerStage:
         """As many as there are parts."""
         return len(batch.patches)
 
-    def losses(self, step: int, batch: TokenizerBatch) -> Iterator[Losses]:
+    def losses(self, step: int, batch: TokenizerBatch, loss: Callable[..., Any]) -> Iterator[Losses]:
         """Commitment, frequency, raw and both domain losses of a step's batch."""
         quantise = step >= self.module.config.quantise_from * self.steps
         if quantise and not self.module.quantizer.initialised:
@@ -190,7 +129,7 @@ class TokenizerStage:
         count = int(self.seen.all.sum())
         self.moved, used = [], torch.zeros(self.module.config.codes, dtype=torch.int64, device=self.device)
         for patches, order, sources in zip(batch.patches, batch.orders, batch.sources, strict=True):
-            out = self.module.loss(patches.to(self.device), words, strength, quantise=quantise)
+            out = loss(patches.to(self.device), words, strength, quantise=quantise)
             part = len(order) / count
             shared = round(part * len(words))  # while a GPU is at work on the loss:
             flops = tokenizer_flops(self.module.config, patches, shared, quantise=quantise)
@@ -253,7 +192,7 @@ class TokenizerStage:
             used += out.codes.bincount(minlength=len(used))
         sums = distributed.totals(sums)
         patch_count = sums.pop("count")
-        return {name: value / patch_count for name, value in sums.items()} | use_of(distributed.total(used))
+        return {name: value / patch_count for name, value in sums.items()} | code_use(distributed.total(used))
 
     def _start_codebook(self) -> None:
         """K-means over the vectors of enough batches (from the end of the run, so no batch is favoured).
@@ -292,18 +231,8 @@ def _order(patches: Patches, starts: Sequence[int], samples: Sequence[Sample]) -
     return torch.cat([real[start : start + len(s.second)] for start, s in zip(starts, samples, strict=True)])
 
 
-def own_part(items: Sequence[T]) -> Sequence[T]:
-    """The part of some validation data that this process takes."""
-    return items[distributed.rank() :: distributed.world()]
-
-
-def code_use(codes: torch.Tensor) -> dict[str, float]:
-    """How many codes are used, and the perplexity of their use."""
-    return use_of(codes.flatten().bincount())
-
-
-def use_of(counts: torch.Tensor) -> dict[str, float]:
-    """The same from how often each code is used, int64 (codes,)."""
+def code_use(counts: torch.Tensor) -> dict[str, float]:
+    """Return how many codes are used, and the perplexity of their use, from how often each is: int64 (codes,)."""
     share = counts.double()
     share = share[share > 0] / share.sum()
     return {"codes_used": float(len(share)), "code_perplexity": float((-(share * share.log()).sum()).exp())}
@@ -316,7 +245,9 @@ def moving_use(usage: torch.Tensor) -> dict[str, float]:
     return dict(zip(("code_perplexity", "dead_codes"), torch.stack((perplexity, dead)).tolist(), strict=True))
 
 
-def train_tokenizer(run: Run, *, texts: list[str], words: str | None = None, progress: ProgressCallback = None) -> Path:
+def train_tokenizer(
+    run: Run, *, texts: list[str], words: str | None = None, progress: ProgressCallback | None = None
+) -> Path:
     """Run the stage; returns its folder. Needs the language stage's folder in the run.
 
     Parameters
@@ -330,8 +261,7 @@ def train_tokenizer(run: Run, *, texts: list[str], words: str | None = None, pro
     CheckpointError
         If the word embeddings do not fit the encoder or the text tokens.
     """
-    if is_done(run, TokenizerStage.name):
-        clean(run.folder / TokenizerStage.name)
+    if is_finished(run, TokenizerStage.name):
         return run.folder / TokenizerStage.name
     text, weights = language_of(run)
     embeddings = (weights if words is None else load_gpt2(words)[1])["wte.weight"]
@@ -343,12 +273,4 @@ def train_tokenizer(run: Run, *, texts: list[str], words: str | None = None, pro
             "GPT-2 of that width with the same tokens (openai-community/gpt2 for base, large and xl)"
         )
     stage = TokenizerStage(run, embeddings, token_stream(text, texts))
-    return finish_stage(run, stage, stage.config, steps=stage.steps, text=text, progress=progress)
-
-
-def language_of(run: Run) -> tuple[TextTokenizer, dict[str, torch.Tensor]]:
-    """Text tokenizer and weights that the language stage left in the run."""
-    folder = run.folder / "language"
-    if not is_done(run, "language"):
-        raise CheckpointError(f"{folder}: the language stage is not finished; run `neurolm train language` first")
-    return TextTokenizer.load(folder), load_gpt2(folder)[1]
+    return finish_stage(run, stage, text, progress=progress)

@@ -12,7 +12,7 @@ from neurolm.core.errors import ConfigError
 from neurolm.train.figures.history import read_log
 from neurolm.train.instruct import train_instruct
 from neurolm.train.language import train_language
-from neurolm.train.loop import Progress
+from neurolm.train.loop import TrainingProgress
 from neurolm.train.machine.execution import precision, product_dtype, set_execution
 from neurolm.train.pretrain import train_pretrain
 from neurolm.train.run import open_run
@@ -56,7 +56,7 @@ def test_bfloat16_is_close_to_float32_and_resumes_exactly(tmp_path, micro_run, s
         if row["step"] == 0:
             assert row["gradient_norm"] == pytest.approx(wanted["gradient_norm"], rel=0.02)
 
-    def kill(progress: Progress) -> None:
+    def kill(progress: TrainingProgress) -> None:
         if progress.step == 3:
             raise Killed
 
@@ -72,7 +72,7 @@ def test_bfloat16_is_close_to_float32_and_resumes_exactly(tmp_path, micro_run, s
 def test_weights_and_moments_stay_in_float32(tmp_path, micro_run, stage):
     """And so does what is kept between steps: a state that a float32 run could go on from."""
 
-    def kill(progress: Progress) -> None:
+    def kill(progress: TrainingProgress) -> None:
         if progress.step == 3:
             raise Killed
 

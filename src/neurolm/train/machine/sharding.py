@@ -9,9 +9,9 @@ parameter is a ``DTensor``; validation gathers all of them once, since each proc
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
 
-def shard(module: nn.Module, config: StageConfig, *, method: str, device: torch.device) -> None:
+def shard(module: nn.Module, config: StageConfig, *, loss: Callable[..., Any], device: torch.device) -> None:
     """Spread a module over the processes where the configuration says so and there are several.
 
     Parameters
     ----------
     module
         On its device, the same in all processes: those of the main one count.
-    method
-        Name of the method that makes its losses.
+    loss
+        Its method that a pass calls: weights are gathered for it from then on.
 
     Raises
     ------
@@ -44,8 +44,8 @@ def shard(module: nn.Module, config: StageConfig, *, method: str, device: torch.
     world = distributed.world()
     if world == 1 or not config.shard:
         return
-    for name in ("eeg_batch", "text_batch"):
-        if (size := getattr(config, name)) % world:
+    for name, size in (("eeg_batch", config.eeg_batch), ("text_batch", config.text_batch)):
+        if size % world:
             raise ConfigError(
                 f"{name}={size} with shard=true must be a multiple of the number of processes, {world}: choose "
                 f"{max(world, round(size / world) * world)}, start other processes, or set shard=false"
@@ -61,7 +61,7 @@ def shard(module: nn.Module, config: StageConfig, *, method: str, device: torch.
         if isinstance(part, Block) and not frozen.intersection(part.parameters()):
             fully_shard(part, mesh=mesh)
     fully_shard(module, mesh=mesh, ignored_params=frozen)
-    register_fsdp_forward_method(module, method)
+    register_fsdp_forward_method(module, loss.__name__)
 
 
 def is_sharded(module: nn.Module) -> bool:
