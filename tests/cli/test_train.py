@@ -44,10 +44,10 @@ def test_a_stopped_stage_is_resumed_by_its_folder_alone(
     steps = []
 
     def stop(self):
-        real(self)
         steps.append(1)
         if len(steps) == 3:
             os.kill(os.getpid(), number)
+        return real(self)
 
     monkeypatch.setattr(InstructStage, "after_step", stop)
     monkeypatch.chdir(tmp_path)
