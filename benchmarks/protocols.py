@@ -17,7 +17,7 @@ import torch
 
 from neurolm.evaluation.evaluate import OFFICIAL, TaskResult, evaluate
 from neurolm.evaluation.official_protocol import UNPARSED, score_hard
-from neurolm.report.table import PROTOCOL_COLUMNS, protocol_rows
+from neurolm.report.tables import PROTOCOL_COLUMNS, protocol_rows
 
 FAILING = (0.0, 0.05, 0.1, 0.2)
 """Shares of the windows whose text is made unreadable."""

@@ -31,7 +31,7 @@ from neurolm.evaluation.evaluate import RESULTS, Evaluation, evaluate, load_eval
 from neurolm.prepare.prepare import Progress as Preparation
 from neurolm.prepare.prepare import prepare
 from neurolm.report import table, write_report
-from neurolm.report.table import accuracy_text
+from neurolm.report.tables import accuracy_text
 from neurolm.store.store import Store
 from neurolm.train.instruct import train_instruct
 from neurolm.train.language import train_language

@@ -19,7 +19,7 @@ from neurolm.core.batch import NO_TARGET, PADDING
 from neurolm.core.config import ModelConfig, TransformerConfig
 from neurolm.core.errors import CheckpointError, QuestionError, WriteError
 from neurolm.evaluation.evaluate import evaluate
-from neurolm.report.explanation import draw, save_picture
+from neurolm.report.drawings.explanation import draw, save_picture
 from neurolm.store.manifest import Label
 from neurolm.store.store import Store
 from neurolm.train.instruct import train_instruct

@@ -13,7 +13,7 @@ from neurolm.cli.inspect import plots
 from neurolm.core.errors import ConfigError
 from neurolm.recording.excerpt import excerpt
 from neurolm.recording.inspect import inspect
-from neurolm.report.recording import figure, write_picture
+from neurolm.report.drawings.recording import figure, write_picture
 
 
 @pytest.fixture(scope="module")

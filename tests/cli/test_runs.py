@@ -7,7 +7,7 @@ from matplotlib.image import imread
 
 from neurolm.cli import FAILED, main
 from neurolm.core.config import STAGES
-from neurolm.report.curves import curves
+from neurolm.report.drawings.training import curves
 from neurolm.train.figures.history import LOG, SPEED, read_log, read_rows
 
 

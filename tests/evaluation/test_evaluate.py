@@ -16,7 +16,7 @@ from neurolm.core.errors import CheckpointError, ConfigError, StoreError
 from neurolm.evaluation.baselines.fit import BASELINES, QUICK
 from neurolm.evaluation.evaluate import RESULTS, evaluate, load_evaluation
 from neurolm.evaluation.official_protocol import UNPARSED
-from neurolm.report.table import protocol_rows, result_rows, table
+from neurolm.report.tables import protocol_rows, result_rows, table
 from neurolm.store.shards import write_store as write_rows
 from neurolm.store.store import Store
 from neurolm.tasks.card import load_task

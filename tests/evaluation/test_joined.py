@@ -11,7 +11,7 @@ from sklearn import metrics
 from neurolm.core.errors import ConfigError
 from neurolm.evaluation.joined import Joined, join, load_joined, save_joined
 from neurolm.evaluation.results import BaselineResult, Evaluation, Pooled, Predictions, TaskResult, scored
-from neurolm.report.joined import answer_rows, heading, joined_tables, write_joined_report
+from neurolm.report.joined_page import answer_rows, heading, joined_tables, write_joined_report
 from neurolm.tasks.metrics import bootstrap, score
 
 

@@ -31,11 +31,12 @@ from neurolm.evaluation.results import (
 )
 from neurolm.model.encoder import RealPatches
 from neurolm.model.tokenizer import NeuralTokenizer, Reconstruction, targets
-from neurolm.report import drawings, figures, robustness_table, table, write_report
+from neurolm.report import robustness_table, table, write_report
+from neurolm.report.drawings import answers, style, tokenizer, training
 from neurolm.report.evaluation import risks
 from neurolm.report.page import html_table
 from neurolm.report.reconstruction import code_counts, decode, held_out
-from neurolm.report.write import corpora, parameters
+from neurolm.report.run_page import corpora, parameters
 from neurolm.store.encoding import encode
 from neurolm.store.shards import write_store as write_rows
 from neurolm.store.store import Label, Row, Store
@@ -139,7 +140,7 @@ def run(tmp_path, small_tokenizer):
 
 
 def pixels(figure) -> np.ndarray:
-    return np.asarray(Image.open(BytesIO(base64.b64decode(figures.png(figure)))).convert("RGB"))
+    return np.asarray(Image.open(BytesIO(base64.b64decode(style.png(figure)))).convert("RGB"))
 
 
 def test_the_page_is_whole_and_needs_nothing_else(run, tmp_path):
@@ -200,7 +201,7 @@ def test_what_disturbances_do_is_drawn_and_tabled(run, tmp_path):
     (run / "evaluation.json").write_text(to_json(disturbed))
     page = write_report(run, out=tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<h2>Disturbed windows" in page and page.count("<img alt='") == 8 and "(workload 60)" in page
-    drawn = [pixels(drawings.robustness({"workload": curves(worst)}, {"workload": 0.5})) for worst in (0.3, 0.3, 0.6)]
+    drawn = [pixels(answers.robustness({"workload": curves(worst)}, {"workload": 0.5})) for worst in (0.3, 0.3, 0.6)]
     assert (drawn[0] == drawn[1]).all() and (drawn[0] != drawn[2]).any()
     console = Console(width=80, file=None, record=True, force_terminal=False)
     with console.capture() as captured:
@@ -218,8 +219,8 @@ def test_risk_against_coverage_shows_every_baseline_that_is_surer_of_some(run, t
     found = risks(result)
     assert tuple(found.others) == names[1:] and found.order == (*names[1:], "linear probe")
     assert found.model == first.scores.selective_risk
-    alone = pixels(drawings.risk_coverage([replace(found, others={})]))
-    assert (pixels(drawings.risk_coverage([found])) != alone).any()
+    alone = pixels(answers.risk_coverage([replace(found, others={})]))
+    assert (pixels(answers.risk_coverage([found])) != alone).any()
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
@@ -264,7 +265,7 @@ def test_reliability_bins_are_those_of_the_calibration_error():
     probabilities = rng.dirichlet((1, 1, 1), 500)
     labels = rng.integers(0, 3, 500)
     right = probabilities.argmax(1) == labels
-    confidence, accuracy, count = figures.reliability_bins(probabilities.max(1), right)
+    confidence, accuracy, count = answers.reliability_bins(probabilities.max(1), right)
     error = (np.abs(confidence - accuracy) * count).sum() / 500
     assert error == pytest.approx(score(labels, probabilities, options=3).ece)
     assert count.sum() == 500
@@ -272,17 +273,17 @@ def test_reliability_bins_are_those_of_the_calibration_error():
 
 def test_smoothing_keeps_length_level_and_reduces_noise():
     noisy = 3 + np.random.default_rng(0).normal(size=500)
-    smoothed = figures.smooth(noisy)
+    smoothed = training.smooth(noisy)
     assert len(smoothed) == 500
     assert smoothed.std() < 0.5 * noisy.std()
-    assert np.allclose(figures.smooth(np.full(100, 2.0)), 2.0)
+    assert np.allclose(training.smooth(np.full(100, 2.0)), 2.0)
 
 
 def test_pictures_have_the_width_of_the_page_and_stable_bytes():
     logs = {"pretrain": [{"step": s, "kind": "training", "eeg": 1.0, "loss": 1.0} for s in range(3)]}
-    first, second = (figures.loss_curves(logs) for _ in range(2))
-    assert figures.png(first) == figures.png(second)
-    assert pixels(first).shape[1] == round(figures.WIDTH * figures.DPI)
+    first, second = (training.loss_curves(logs) for _ in range(2))
+    assert style.png(first) == style.png(second)
+    assert pixels(first).shape[1] == round(style.WIDTH * style.DPI)
 
 
 def test_loss_curves_draw_losses_only():
@@ -291,42 +292,42 @@ def test_loss_curves_draw_losses_only():
         {"step": 1, "kind": "training", "loss": 2.0, "answer": 1.0, "lr": 1e-3, "gradient_norm": 1.0},
         {"step": 2, "kind": "validation", "sleep/nll": 0.5, "sleep/balanced_accuracy": 0.9, "text": float("nan")},
     ]
-    (axes,) = figures.loss_curves({"instruct": rows}).axes
+    (axes,) = training.loss_curves({"instruct": rows}).axes
     drawn = {line.get_label(): line.get_ydata().tolist() for line in axes.get_lines()}
     assert drawn == {"answer": [2.0, 1.0], "sleep": [0.5]}
 
 
 def test_codebook_shows_shares_from_the_most_frequent_on():
-    figure = figures.codebook([{"step": 1, "kind": "validation", "codes_used": 2.0}], np.array([1, 0, 3]))
+    figure = tokenizer.codebook([{"step": 1, "kind": "validation", "codes_used": 2.0}], np.array([1, 0, 3]))
     heights = [bar.get_height() for bar in figure.axes[1].patches]
     assert heights == pytest.approx([75, 25, 0])
 
 
 def test_confusion_matrix_shows_shares_of_the_label():
     counts = np.array([[3, 1], [0, 0]])
-    figure = figures.confusion_matrices([figures.Confusion(title="t", options=("a", "b"), counts=counts)])
+    figure = answers.confusion_matrices([answers.Confusion(title="t", options=("a", "b"), counts=counts)])
     assert [text.get_text() for text in figure.axes[0].texts] == ["75 %\n3", "25 %\n1", "0 %\n0", "0 %\n0"]
 
 
 def test_timeline_stacks_probabilities_to_one_and_shows_the_truth():
     starts = np.arange(0, 20, 2.0)
     probabilities = np.column_stack((np.linspace(0.9, 0.1, 10), np.linspace(0.1, 0.9, 10)))
-    truth = (figures.Stretch(start=0, stop=10, label="Yes"), figures.Stretch(start=10, stop=22, label="No"))
-    figure = figures.timeline(starts, starts + 4, probabilities, ("Yes", "No"), truth)
+    truth = (answers.Stretch(start=0, stop=10, label="Yes"), answers.Stretch(start=10, stop=22, label="No"))
+    figure = answers.timeline(starts, starts + 4, probabilities, ("Yes", "No"), truth)
     label, main = figure.axes
     assert [patch.get_width() for patch in label.patches] == [10, 12]
     lower, upper = (collection.get_datalim(main.transData) for collection in main.collections)
     assert (lower.y0, lower.y1) == pytest.approx((0, 0.9))
     assert (upper.y0, upper.y1) == pytest.approx((0.1, 1))
     assert main.get_xlim() == (0, 22)
-    single = figures.timeline(starts[:1], starts[:1] + 4, probabilities[:1], ("Yes", "No"))
+    single = answers.timeline(starts[:1], starts[:1] + 4, probabilities[:1], ("Yes", "No"))
     assert len(single.axes) == 1 and pixels(single).std() > 0
 
 
 def test_traces_keep_the_shape_of_the_eeg():
     raw = eeg(6, 0)
     spectrum = np.linspace(10, 1, 100)
-    figure = figures.reconstruction(raw, 0.5 * raw, ELECTRODES, spectrum, 0.5 * spectrum, rate=200)
+    figure = tokenizer.reconstruction(raw, 0.5 * raw, ELECTRODES, spectrum, 0.5 * spectrum, rate=200)
     lines = figure.axes[0].get_lines()
     assert len(lines) == 4 and len(lines[0].get_xdata()) == 5 * 200
     assert np.corrcoef(lines[0].get_ydata(), raw[:1000, 0])[0, 1] == pytest.approx(1)

@@ -86,7 +86,7 @@ def plots(plot: Path | None, files: Sequence[Path]) -> list[Path]:
 
 
 def _draw(found: Inspection, picture: Path, *, quiet: bool) -> None:
-    from neurolm.report.recording import write_picture
+    from neurolm.report.drawings.recording import write_picture
 
     if found.recording is None:
         said = f"{picture}: not drawn, no signal of {found.file} can be read"

@@ -130,7 +130,7 @@ def _compare(folders: Sequence[Path], arguments: Namespace) -> None:
     found = [summarise(folder) for folder in folders]
     figures = side_by_side(found)
     if arguments.out is not None:
-        from neurolm.report.curves import write_curves
+        from neurolm.report.drawings.training import write_curves
 
         write_curves(dict(zip(_names(folders), folders, strict=True)), arguments.out)
     if arguments.json:

@@ -91,7 +91,7 @@ def _explain(arguments: Namespace) -> None:
     set_threads(arguments.threads)
 
     from neurolm.api import load
-    from neurolm.report.explanation import require_picture, save_picture
+    from neurolm.report.drawings.explanation import require_picture, save_picture
 
     if arguments.out is not None:
         require_picture(arguments.out)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurolm.report import drawings, figures
+from neurolm.report.drawings import answers
 from neurolm.report.page import html_table, picture
 from neurolm.report.published import published_html
-from neurolm.report.table import (
+from neurolm.report.tables import (
     COLUMNS,
     PROTOCOL_COLUMNS,
     TEXT_COLUMNS,
@@ -98,10 +98,10 @@ def quality_section(evaluation: Evaluation | None) -> str:
     for result in evaluation.results:
         probabilities, labels = np.array(result.predictions.probabilities), np.array(result.predictions.labels)
         confusions.append(
-            figures.Confusion(title=result.task, options=result.options, counts=np.array(result.scores.confusion))
+            answers.Confusion(title=result.task, options=result.options, counts=np.array(result.scores.confusion))
         )
         reliabilities.append(
-            figures.Reliability(
+            answers.Reliability(
                 title=f"{result.task}: calibration error {result.scores.ece:.3f}",
                 confidence=probabilities.max(axis=1),
                 right=probabilities.argmax(axis=1) == labels,
@@ -111,13 +111,13 @@ def quality_section(evaluation: Evaluation | None) -> str:
     return (
         "<h2>Which answers are wrong, and how sure the model was</h2>\n"
         + picture(
-            figures.confusion_matrices(confusions),
+            answers.confusion_matrices(confusions),
             "Confusion matrices",
             "A row is a true label, a column an answer: the percentage of the label's windows that got this answer, "
             "and their number. A perfect model fills the diagonal.",
         )
         + picture(
-            figures.reliability_diagrams(reliabilities),
+            answers.reliability_diagrams(reliabilities),
             "Reliability diagrams",
             "Answers sorted by their probability. Dots on the dashed line: an answer given with 80 % is right in 80 % "
             "of the cases. Dots below it: too sure of itself. The pale bars, and the dots' size, show how many windows "
@@ -131,17 +131,17 @@ def _selective(evaluation: Evaluation) -> str:
     if not any(result.scores.selective_risk for result in evaluation.results):  # of an earlier version
         return ""
     return picture(
-        drawings.risk_coverage([risks(result) for result in evaluation.results if result.scores.selective_risk]),
+        answers.risk_coverage([risks(result) for result in evaluation.results if result.scores.selective_risk]),
         "Risk against coverage",
         "The share of wrong answers when only the surest windows are answered: from right to left fewer windows are. A "
         "curve that falls to the left knows when it may be wrong; a level one does not.",
     )
 
 
-def risks(result: TaskResult) -> drawings.Risks:
+def risks(result: TaskResult) -> answers.Risks:
     """Risk against coverage of the model, and of the baselines that are surer of some windows than of others."""
     others = {b.name: b.scores.selective_risk for b in result.baselines if b.scores is not None and b.name != MAJORITY}
-    return drawings.Risks(
+    return answers.Risks(
         title=result.task, coverages=COVERAGES, model=result.scores.selective_risk, others=others,
         order=tuple(b.name for b in result.baselines if b.name != MAJORITY),
     )  # fmt: skip
@@ -154,7 +154,7 @@ def robustness_section(evaluation: Evaluation | None) -> str:
     found = [result for result in evaluation.results if result.robustness]
     windows = ", ".join(f"{result.task} {result.robustness[0].windows}" for result in found)
     return "<h2>Disturbed windows</h2>\n" + picture(
-        drawings.robustness({result.task: result.robustness for result in found}, {r.task: r.chance for r in found}),
+        answers.robustness({result.task: result.robustness for result in found}, {r.task: r.chance for r in found}),
         "Robustness",
         f"Balanced accuracy on the same windows ({windows}), undisturbed at the left and disturbed more and more to "
         "the right. Dotted: guessing.",

@@ -6,7 +6,7 @@ import html
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from neurolm.report.figures import png
+from neurolm.report.drawings.style import png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

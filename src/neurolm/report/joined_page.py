@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from neurolm.core.files import write_text
-from neurolm.report import figures
+from neurolm.report.drawings import answers as drawings
 from neurolm.report.page import CSS, PAGE, html_table, picture
 from neurolm.report.published import published_html
 
@@ -190,9 +190,9 @@ def _quality(joined: Joined, evaluations: Sequence[Evaluation]) -> str:
         labels = np.concatenate([np.array(result.predictions.labels) for result in found])
         probabilities = np.concatenate([np.array(result.predictions.probabilities) for result in found])
         counts = np.sum([result.scores.confusion for result in found], axis=0)
-        confusions.append(figures.Confusion(title=task.task, options=task.options, counts=counts))
+        confusions.append(drawings.Confusion(title=task.task, options=task.options, counts=counts))
         reliabilities.append(
-            figures.Reliability(
+            drawings.Reliability(
                 title=task.task,
                 confidence=probabilities.max(axis=1),
                 right=probabilities.argmax(axis=1) == labels,
@@ -202,13 +202,13 @@ def _quality(joined: Joined, evaluations: Sequence[Evaluation]) -> str:
     return (
         "<h2>Which answers are wrong, and how sure the models were</h2>\n"
         + picture(
-            figures.confusion_matrices(confusions),
+            drawings.confusion_matrices(confusions),
             "Confusion matrices",
             "A row is a true label, a column an answer: the percentage of the label's windows that got this answer, "
             "and their number, over all runs.",
         )
         + picture(
-            figures.reliability_diagrams(reliabilities),
+            drawings.reliability_diagrams(reliabilities),
             "Reliability diagrams",
             "Answers of all runs sorted by their probability. Dots on the dashed line: an answer given with 80 % is "
             "right in 80 % of the cases. Dots below it: too sure.",

@@ -9,7 +9,7 @@ import numpy as np
 
 from neurolm.core.errors import WriteError
 from neurolm.core.montage import positions
-from neurolm.report.figures import BLUE, GREY, RED, styled
+from neurolm.report.drawings.style import BLUE, GREY, RED, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,13 +13,18 @@ import numpy as np
 from neurolm.core.config import STAGES
 from neurolm.core.errors import CheckpointError
 from neurolm.core.files import atomic_file
-from neurolm.report.figures import COLOURS, DPI, GREY, WIDTH, smooth, styled
+from neurolm.report.drawings.style import COLOURS, DOTS, DPI, GREY, LINE, WIDTH, canvas, styled
 from neurolm.train.figures.history import SPEED, TRAINING, VALIDATION, read_log, read_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+SMOOTHED = 0.03
+"""Share of the steps over which a training curve is averaged."""
+STEP_FIGURES = ("step", "kind", "loss", "lr", "gradient_norm", "codes_used", "dead_codes", "code_perplexity",
+                "text_perplexity", "eeg_perplexity", "eeg_accuracy", "score")  # fmt: skip
+"""Keys of a log row that are no loss of their own."""
 PANELS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "language": (("text", "text", "loss (nats per token)"),),
     "tokenizer": (
@@ -43,6 +48,54 @@ RATE = ("tokens_per_second", "speed", "real tokens a second")
 COLUMNS = 4
 VALIDATED_AS = {"answer": "score"}
 """Figures that have another name in validation."""
+
+
+@styled
+def loss_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
+    """Draw every loss of every stage over its steps: training as a line, validation as dots.
+
+    Parameters
+    ----------
+    logs
+        Rows of each stage's log: ``step``, ``kind`` (training or validation), and figures by name.
+    """
+    columns = 2 if len(logs) > 1 else 1
+    figure = canvas(2.6 * math.ceil(len(logs) / columns))
+    for place, (stage, rows) in enumerate(logs.items()):
+        axes = figure.add_subplot(math.ceil(len(logs) / columns), columns, place + 1)
+        axes.set(title=stage, xlabel="step", ylabel="loss")
+        _losses(axes, rows)
+    return figure
+
+
+def _losses(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    names = dict.fromkeys(n for row in rows for n in row if n not in STEP_FIGURES and _is_loss(n))
+    colour = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
+    for name in names:
+        for kind, style in (("training", LINE), ("validation", DOTS)):
+            points = [(r["step"], r[name]) for r in rows if r["kind"] == kind and math.isfinite(r.get(name, math.nan))]
+            if not points:
+                continue
+            steps, values = np.array(points, float).T
+            if kind == "training":
+                values = smooth(values)
+            only = kind == "validation" and not any(r["kind"] == "training" and name in r for r in rows)
+            label = name.removesuffix("/nll") if kind == "training" or only else None
+            axes.plot(steps, values, color=colour[name], label=label, **style)
+    axes.locator_params(axis="x", integer=True)
+    if names:
+        axes.legend(ncols=2, fontsize=8)
+
+
+def _is_loss(name: str) -> bool:
+    return "/" not in name or name.endswith("/nll")
+
+
+def smooth(values: np.ndarray, share: float = SMOOTHED) -> np.ndarray:
+    """Average a curve over neighbouring points; windows are cut at the ends, so its length stays."""
+    width = max(1, round(len(values) * share))
+    kernel = np.ones(width)
+    return np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
 
 
 def write_curves(runs: Mapping[str, Path], out: Path) -> Path:

@@ -18,7 +18,8 @@ import numpy as np
 from neurolm.core.config import STAGES, from_json
 from neurolm.core.errors import CheckpointError
 from neurolm.core.files import write_text
-from neurolm.report import figures
+from neurolm.report.drawings import answers, training
+from neurolm.report.drawings.tokenizer import codebook, reconstruction
 from neurolm.report.evaluation import quality_section, results_section, robustness_section
 from neurolm.report.page import CSS, PAGE, picture
 from neurolm.train.figures.history import LOG, read_log
@@ -175,15 +176,15 @@ def _answered(answer: Answer | None, store: Store | None) -> str:
     )
 
 
-def answer_timeline(answer: Answer, truth: Sequence[figures.Stretch] = ()) -> Figure:
+def answer_timeline(answer: Answer, truth: Sequence[answers.Stretch] = ()) -> Figure:
     """Draw the timeline of an answer, with the true labels where they are known."""
     starts, stops, probabilities = (
         np.array([getattr(window, name) for window in answer.timeline]) for name in ("start", "stop", "probabilities")
     )
-    return figures.timeline(starts, stops, probabilities, answer.options, truth)
+    return answers.timeline(starts, stops, probabilities, answer.options, truth)
 
 
-def true_labels(answer: Answer, store: Store) -> tuple[figures.Stretch, ...]:
+def true_labels(answer: Answer, store: Store) -> tuple[answers.Stretch, ...]:
     """Return the labels of the answered recording, where the store has it and its labels are the question's options."""
     path = Path(answer.recording).as_posix()
     rows = [row for row in store.rows if path == row.source or path.endswith(f"/{row.source}")]
@@ -193,7 +194,7 @@ def true_labels(answer: Answer, store: Store) -> tuple[figures.Stretch, ...]:
     tasks = {label.task for label in labels}
     if len(tasks) != 1:
         return ()
-    return tuple(figures.Stretch(start=x.start, stop=x.stop, label=x.label) for x in labels)
+    return tuple(answers.Stretch(start=x.start, stop=x.stop, label=x.label) for x in labels)
 
 
 def _generated(text: str | None) -> str:
@@ -212,7 +213,7 @@ def _curves(run: Path) -> str:
     if not logs:
         return ""
     return "<h2>Training</h2>\n" + picture(
-        figures.loss_curves(logs),
+        training.loss_curves(logs),
         "Losses of every stage",
         "Lines: training, averaged over neighbouring steps. Dots: validation subjects, or text kept back. Dots that "
         "rise while the line falls mean that the stage learns its data by heart. commitment, frequency, raw: how well "
@@ -233,7 +234,7 @@ def _tokenizer(run: Path, store: Store | None, evaluation: Evaluation | None) ->
     parts = [
         "<h2>Neural tokenizer</h2>\n",
         picture(
-            figures.codebook(read_log(run / "tokenizer"), counts),
+            codebook(read_log(run / "tokenizer"), counts),
             "Codebook use",
             "Left: how many of the codes are used; perplexity is the number of equally frequent codes that would be as "
             "varied. Few codes in use would mean a collapsed codebook. Right: how even their use is at the end.",
@@ -260,7 +261,7 @@ def _trace(tokenizer: NeuralTokenizer, sample: Sample, task: str) -> str:
     electrodes = [NAMES[channel] for channel in sample.channel[: decoded.raw.shape[1]]]
     correlation = np.corrcoef(decoded.raw.ravel(), decoded.waveform.ravel())[0, 1]
     return picture(
-        figures.reconstruction(
+        reconstruction(
             decoded.raw, decoded.waveform, electrodes, decoded.spectrum, decoded.decoded_spectrum, rate=RATE
         ),
         f"Reconstructed EEG, {task}",

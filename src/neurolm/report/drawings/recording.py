@@ -11,7 +11,7 @@ import numpy as np
 from neurolm.recording.checks import readable
 from neurolm.recording.excerpt import Excerpt, excerpt
 from neurolm.recording.inspect import Inspection
-from neurolm.report.figures import BLUE, GREEN, GREY, ORANGE, RED, canvas, styled
+from neurolm.report.drawings.style import BLUE, GREEN, GREY, ORANGE, RED, canvas, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
