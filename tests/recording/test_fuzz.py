@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from neurolm.core.errors import NeuroLMError, RecordingError, StoreError
 from neurolm.corpora import CORPORA
 from neurolm.prepare.journal import packed_states, read_settings
-from neurolm.recording.formats.edf import read_header
+from neurolm.recording.formats.edf import check_whole, read_header
 from neurolm.recording.inspect import inspect
 from neurolm.recording.recording import open_recording
 from neurolm.store.manifest import Row, parse_row
@@ -264,6 +264,7 @@ def test_any_text_in_any_field_of_an_edf_header(tmp_path_factory, fuzzing, place
     path.write_bytes(put(place, value.encode("utf-8")[:8].ljust(8))(_sound_edf(fuzzing)))
     try:
         header = read_header(path)
+        check_whole(path, header, "refuse")
     except RecordingError as error:
         assert str(path) in str(error)
     else:

@@ -207,13 +207,13 @@ def _header(found: _Finding) -> None:
     if suffix_of(found.path) not in EDF_READERS or not found.path.is_file():
         return
     try:
-        layout = edf.read_layout(found.path)
+        header = edf.read_header(found.path)
     except RecordingError:
         return  # that is among the problems already
-    channels = [Channel(s.label, "eeg" if s.unit is not None else "other", s.unit, s.rate) for s in layout.signals]
+    channels = [Channel(s.label, "eeg" if s.unit is not None else "other", s.unit, s.rate) for s in header.signals]
     found.facts["coverage"] = _choice(found, channels).coverage
-    if layout.records > 0:
-        found.facts["seconds"] = layout.records * layout.duration
+    if header.records > 0:
+        found.facts["seconds"] = header.records * header.duration
         found.notes.append("channels and duration are those of the header; none of the signal was read")
 
 

@@ -146,24 +146,23 @@ def listening() -> Iterator[list[str]]:
 
 
 def _open_edf(path: Path, reader: str, options: Options) -> Source:
-    header = edf.read_header(path, options.truncated)
+    header = edf.read_header(path)
     channels = tuple(Channel(s.label, "eeg" if s.unit is not None else "other", s.unit, s.rate) for s in header.signals)
-    source = Source(path, channels, load=lambda indices: _load_edf(path, reader, channels, indices, source.notes))
-    source.notes.extend(header.notes)
-    return source
+    notes = edf.check_whole(path, header, options.truncated)
+    return Source(path, channels, lambda indices: _load_edf(path, reader, header, indices, notes), notes)
 
 
-def _load_edf(path: Path, reader: str, channels: Sequence[Channel], indices: Sequence[int], notes: list[str]) -> Signal:
+def _load_edf(path: Path, reader: str, header: edf.Header, indices: Sequence[int], notes: list[str]) -> Signal:
     """Read only the wanted channels: with others there, MNE upsamples all of them to the highest rate of the file.
 
     MNE reads only where the samples do not simply follow one another.
     """
-    labels = {channels[i].name for i in indices}
-    direct = open_samples(path, indices)
+    labels = {header.signals[i].label for i in indices}
+    direct = open_samples(path, header, indices)
     if direct is not None:
         marks = direct.annotations(labels)
         return Signal(direct.rate, direct.samples, (1.0,) * len(indices), marks, direct.read, direct)
-    included = [i for i, channel in enumerate(channels) if channel.name in labels]
+    included = [i for i, signal in enumerate(header.signals) if signal.label in labels]
     raw = _call(path, reader, notes, include=sorted(labels), stim_channel=None)
     assert len(raw.ch_names) == len(included), (raw.ch_names, labels)
     volts = _volts_per_number(raw)

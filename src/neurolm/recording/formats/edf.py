@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from neurolm.core.errors import RecordingError
 _FIXED = 256  # bytes of the fixed part of the header; every signal adds as many
 _WIDTHS = {"label": 16, "transducer": 80, "unit": 8, "physical_minimum": 8, "physical_maximum": 8, "digital_minimum": 8}
 _WIDTHS |= {"digital_maximum": 8, "prefilter": 80, "samples": 8, "reserved": 32}
+LIMITS = ("physical_minimum", "physical_maximum", "digital_minimum", "digital_maximum")
+_ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
 _SAMPLED = 1 << 20  # bytes looked at to tell a text-mode transfer from other damage
 
 STILL_RECORDING = -1
@@ -37,54 +40,33 @@ class Signal:
     """A key of ``MICROVOLTS``, ``UNSTATED``, or None for a unit that is no voltage."""
     rate: float
     """Samples per second."""
+    each: int
+    """Samples in a data record."""
+    start: int
+    """Byte of a data record at which they begin."""
+    limits: tuple[bytes, ...]
+    """Physical minimum and maximum, digital minimum and maximum, as the file writes them."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the header says."""
-
-    signals: tuple[Signal, ...]
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Layout:
     """What a header says about the signals and how they lie in the file."""
 
     signals: tuple[Signal, ...]
+    annotations: tuple[tuple[int, int], ...]
+    """First and last byte (exclusive) of a data record between which annotations lie."""
     records: int
     """Data records, or ``STILL_RECORDING``."""
     duration: float
     """Seconds of a data record."""
     header_bytes: int
     record_bytes: int
-    interrupted_at: int | None
-    """Byte of a record at which it says its time, in a recording that says it has gaps (EDF+D)."""
+    sample_bytes: int
+    interrupted: bool
+    """Whether the recording says that it has gaps (EDF+D)."""
 
 
-def read_header(path: Path, truncated: str = "refuse") -> Header:
-    """Read the header of an EDF or BDF file and check the size of the file against it.
-
-    Parameters
-    ----------
-    path
-        The file.
-    truncated
-        ``"accept"`` takes the whole data records of a file that is shorter than its header promises, with a note.
-
-    Raises
-    ------
-    RecordingError
-        If this is no EDF or BDF file, if it is longer or shorter than its header promises, or if it has gaps.
-    """
-    layout = read_layout(path)
-    notes = _check_size(path, layout, truncated)
-    if layout.interrupted_at is not None:
-        _check_gaps(path, layout, layout.interrupted_at)
-    return Header(layout.signals, notes)
-
-
-def read_layout(path: Path) -> Layout:
+def read_header(path: Path) -> Header:
     """Read the header of an EDF or BDF file without comparing it with the file.
 
     Raises
@@ -119,22 +101,33 @@ def read_layout(path: Path) -> Layout:
     samples = [_number(path, "samples in a data record", raw) for raw in columns["samples"]]
     if sum(samples) <= 0 or min(samples) < 0:
         raise RecordingError(f"{path}: damaged header: its data records hold no samples; copy or download it again")
-    duration = _decimal(path, "duration of a data record", fixed[244:252])
-    annotations = [_text(raw) in ("EDF Annotations", "BDF Annotations") for raw in columns["label"]]
-    interrupted = _text(fixed[192:236])[3:5] == "+D" and any(annotations)
+    duration = decimal(path, "duration of a data record", fixed[244:252])
+    if duration < 0:
+        raise RecordingError(f"{path}: damaged header: the duration of a data record is {duration:g} s; copy it again")
     seconds = duration if duration > 0 else 1.0  # as MNE does; such a file holds annotations only
-    signals = tuple(
-        Signal(_text(label), unit_of(unit), number / seconds)
-        for label, unit, number, is_note in zip(columns["label"], columns["unit"], samples, annotations, strict=True)
-        if not is_note
-    )
-    return Layout(
-        signals=signals,
+    starts = [0, *accumulate(sample_bytes * number for number in samples)]
+    labels = [_text(raw) for raw in columns["label"]]
+    signals = [
+        Signal(
+            label=labels[i],
+            unit=unit_of(columns["unit"][i]),
+            rate=samples[i] / seconds,
+            each=samples[i],
+            start=starts[i],
+            limits=tuple(columns[name][i] for name in LIMITS),
+        )
+        for i in range(count)
+        if labels[i] not in _ANNOTATIONS
+    ]
+    return Header(
+        signals=tuple(signals),
+        annotations=tuple((starts[i], starts[i + 1]) for i in range(count) if labels[i] in _ANNOTATIONS),
         records=_number(path, "number of data records", fixed[236:244]),
         duration=duration,
         header_bytes=header_bytes,
-        record_bytes=sample_bytes * sum(samples),
-        interrupted_at=sample_bytes * sum(samples[: annotations.index(True)]) if interrupted else None,
+        record_bytes=starts[-1],
+        sample_bytes=sample_bytes,
+        interrupted=_text(fixed[192:236])[3:5] == "+D",
     )
 
 
@@ -166,12 +159,13 @@ def _text(raw: bytes) -> str:
 
 
 def _number(path: Path, what: str, raw: bytes) -> int:
-    return int(_decimal(path, what, raw))
+    return int(decimal(path, what, raw))
 
 
-def _decimal(path: Path, what: str, raw: bytes) -> float:
+def decimal(path: Path, what: str, raw: bytes) -> float:
+    """Read a number of a header; some recorders write decimal commas, some rubbish after a NUL."""
     try:
-        value = float(_text(raw).replace(",", "."))  # some recorders write decimal commas
+        value = float(_text(raw).split("\0")[0].replace(",", "."))
     except ValueError:
         value = float("nan")
     if not np.isfinite(value):
@@ -183,19 +177,46 @@ def _cut_short(path: Path, size: int, promised: str) -> RecordingError:
     return RecordingError(f"{path}: truncated: {size:,} bytes where there should be {promised}; copy it again")
 
 
-def _check_size(path: Path, layout: Layout, truncated: str) -> tuple[str, ...]:
-    """Compare the size of the file with what the header promises."""
+def check_whole(path: Path, header: Header, truncated: str) -> list[str]:
+    """Compare a file with what its header promises.
+
+    Parameters
+    ----------
+    path
+        The file.
+    header
+        What ``read_header`` returned.
+    truncated
+        ``"accept"`` takes the whole data records of a file that is shorter than its header promises, with a note.
+
+    Returns
+    -------
+    list of str
+        Notes for the user.
+
+    Raises
+    ------
+    RecordingError
+        If it is longer or shorter than promised, or has gaps.
+    """
+    notes = _check_size(path, header, truncated)
+    if header.interrupted and header.annotations:
+        _check_gaps(path, header, header.annotations[0][0])
+    return notes
+
+
+def _check_size(path: Path, header: Header, truncated: str) -> list[str]:
     size = path.stat().st_size
-    header_bytes, records, record_bytes = layout.header_bytes, layout.records, layout.record_bytes
+    header_bytes, records, record_bytes = header.header_bytes, header.records, header.record_bytes
     whole = (size - header_bytes) // record_bytes
     if records == STILL_RECORDING and whole > 0:
-        return (f"the recorder was never stopped: the header gives no length, the file holds {whole:,} data records",)
+        return [f"the recorder was never stopped: the header gives no length, the file holds {whole:,} data records"]
     if records <= 0:
         raise RecordingError(f"{path}: the header declares {records} data records: there is no signal in this file")
     promised = header_bytes + records * record_bytes
     if size < promised:
         if truncated == "accept" and whole > 0:
-            return (f"truncated: {whole:,} of {records:,} data records are there and were taken",)
+            return [f"truncated: {whole:,} of {records:,} data records are there and were taken"]
         more = "; truncated='accept' takes those" if whole > 0 else ""
         raise RecordingError(
             f"{path}: truncated: {size:,} bytes, the header promises {promised:,} ({whole:,} of {records:,} data "
@@ -211,7 +232,7 @@ def _check_size(path: Path, layout: Layout, truncated: str) -> tuple[str, ...]:
             f"{path}: corrupted: {size:,} bytes, the header promises {promised:,} ({records:,} data records); "
             f"copy or download it again"
         )
-    return ()
+    return []
 
 
 def _every_line_feed_follows_return(path: Path) -> bool:
@@ -220,10 +241,10 @@ def _every_line_feed_follows_return(path: Path) -> bool:
     return 0 < block.count(b"\n") == block.count(b"\r\n")
 
 
-def _check_gaps(path: Path, layout: Layout, first: int) -> None:
+def _check_gaps(path: Path, header: Header, first: int) -> None:
     """Refuse an interrupted recording (EDF+D) that really has gaps: its samples are not where their time says."""
-    record_bytes, duration = layout.record_bytes, layout.duration
-    data = np.memmap(path, np.uint8, "r", offset=layout.header_bytes)
+    record_bytes, duration = header.record_bytes, header.duration
+    data = np.memmap(path, np.uint8, "r", offset=header.header_bytes)
     records = data[: len(data) // record_bytes * record_bytes].reshape(-1, record_bytes)
     starts = [re.match(rb"[+-][\d.]+", bytes(record[first : first + 24])) for record in records]
     onsets = np.array([float(start[0]) if start else np.nan for start in starts])
