@@ -23,7 +23,8 @@ import torch
 
 from neurolm.batches.text import read_texts, token_stream
 from neurolm.checkpoint import load_neurolm
-from neurolm.core.config import STAGES, RunConfig, load_json
+from neurolm.core.config import STAGES, RunConfig
+from neurolm.core.decode import load_json
 from neurolm.evaluation.evaluate import RESULTS, evaluate, load_evaluation
 from neurolm.train.instruct import train_instruct
 from neurolm.train.pretrain import PretrainStage, train_pretrain

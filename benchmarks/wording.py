@@ -26,7 +26,7 @@ from neurolm.batches.loader import read_sample
 from neurolm.batches.text import shipped_text
 from neurolm.batches.windows import spread
 from neurolm.checkpoint import load_neurolm
-from neurolm.core.config import load_json
+from neurolm.core.decode import load_json
 from neurolm.store.store import Store
 from neurolm.tasks.task import Task
 from neurolm.train.instruct import class_means, train_instruct

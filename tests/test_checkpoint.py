@@ -21,7 +21,8 @@ from neurolm.checkpoint import (
     load_weights,
     save_checkpoint,
 )
-from neurolm.core.config import from_json, to_json
+from neurolm.core.config import to_json
+from neurolm.core.decode import decode
 from neurolm.core.errors import CheckpointError, NeuroLMError, TextError
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.tokenizer import DECODING
@@ -175,7 +176,7 @@ def test_refused_weights_leave_the_module_as_it_was(micro_run, micro_config):
 
 def test_cards_survive_json(micro_run):
     card = load_card(micro_run.folder / "instruct")
-    assert from_json(Card, to_json(card)) == card
+    assert decode(Card, to_json(card)) == card
 
 
 @pytest.mark.parametrize(

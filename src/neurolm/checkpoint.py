@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 from torch.overrides import TorchFunctionMode
 
 from neurolm.batches.text import TextTokenizer
-from neurolm.core.config import RunConfig, load_json, to_json
+from neurolm.core.config import RunConfig, to_json
+from neurolm.core.decode import load_json
 from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.core.files import atomic_folder, write_text
 from neurolm.model.neurolm import NeuroLM

@@ -22,7 +22,8 @@ from rich.table import Table
 
 from neurolm.api import Answer, load
 from neurolm.batches.text import read_texts
-from neurolm.core.config import STAGES, RunConfig, from_json, to_json
+from neurolm.core.config import STAGES, RunConfig, to_json
+from neurolm.core.decode import load_json
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import write_text
 from neurolm.corpora.simulated.simulate import simulate
@@ -157,7 +158,7 @@ def _ask(out: Path, store: Store, data: Path, evaluation: Evaluation, device: st
 
 def load_answer(path: Path) -> Answer:
     """Read an answer that the demo wrote."""
-    return from_json(Answer, path.read_text(encoding="utf-8"), source=str(path))
+    return load_json(Answer, path)
 
 
 def _over_seeds(evaluations: Sequence[Evaluation]) -> Table:

@@ -111,15 +111,16 @@ def test_it_comes_back_from_its_file_and_may_be_missing(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"temperature": float("nan")}, r"temperature must be between 0\.0492\d* and 20\.2\d*, not nan"),
-        ({"temperature": -1.0}, "temperature must be between"),
+        ({"temperature": float("nan")}, r"tasks 1\.temperature: expected a finite number, found NaN"),
+        ({"temperature": -1.0}, r"tasks 1\.temperature must be between 0\.0492\d* and 20\.2\d*, not -1\.0"),
         ({"temperature": 1e-6}, "temperature must be between"),
         ({"correlation": 1.5}, "correlation must be between 0 and 1, not 1.5"),
         ({"windows": -1}, "windows must be between"),
         (
             {"pooled": {"thresholds": [0.5], "coverages": [float("inf")], "errors": [0.1]}},
-            "coverages must be between 0",
+            r"tasks 1\.pooled\.coverages 1: expected a finite number, found inf",
         ),
+        ({"pooled": {"thresholds": [0.5], "coverages": [2.0], "errors": [0.1]}}, "coverages must be between 0 and 1"),
         ({"pooled": {"thresholds": [0.5], "coverages": [], "errors": []}}, "must be equally many"),
     ],
 )

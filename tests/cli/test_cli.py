@@ -265,6 +265,8 @@ def test_printed_settings_are_resolved_and_what_is_given_back_prints_the_same(ca
         (["--tokenizer.learning_rate=-1"], "--tokenizer.learning_rate must be positive, not -1.0"),
         (["--tokenizer.learning_rate", "abc"], "--tokenizer.learning_rate: expected float, not abc"),
         (["--tokenizer.softmax", "none"], "--tokenizer.softmax: expected one of range, joint, not none"),
+        (["--model.tokenizer.spectrum", "foo"], "--model.tokenizer.spectrum: expected one of amplitude, log, not foo"),
+        (["--model.tokenizer.attention", "foo"], "attention: expected one of full, stair-step, not foo"),
         (["--model.tokenizer.codes", "1.5"], "--model.tokenizer.codes: expected int, not 1.5"),
         (["--model.tokenizer.codes", "1"], "--model.tokenizer.codes must be at least 2, not 1"),
         (["--model.tokenizer.encoder.width", "130"], "--model.tokenizer.encoder.width 130 is not a multiple of heads"),
@@ -293,6 +295,7 @@ def test_unknown_key_in_a_settings_file_is_an_error(tmp_path):
         ("foo: 1", "unknown setting foo; --print-config shows all"),
         ("tokenizer: 3", "tokenizer: expected settings such as .*, found 3"),
         ("pretrain: {steps: 1.5}", r"--pretrain\.steps: expected int, not 1\.5"),
+        ("model: {tokenizer: {spectrum: foo}}", r"model\.tokenizer\.spectrum: expected one of amplitude, log, not foo"),
     ):
         file.write_text(content)
         with pytest.raises(ConfigError, match=message):

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurolm.core.config import from_json, to_json
+from neurolm.core.config import to_json
+from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError
 from neurolm.corpora import (
     LAYOUTS,
@@ -140,7 +141,7 @@ def test_cards_say_where_the_data_set_names_its_test_set(tmp_path: Path) -> None
             task.split(store_of(["a", "b", "c"], task.name))
     own = load_task(card(tmp_path, "counts = [6, 2, 2]", 'rule = "as published"\nfractions = [0.75, 0.25]'))
     assert (own.split_rule, own.split_fractions) == ("as published", (0.75, 0.25, 0.0))
-    assert from_json(Task, to_json(own)) == own
+    assert decode(Task, to_json(own)) == own
 
 
 @pytest.mark.parametrize(
@@ -208,7 +209,7 @@ def test_numbers_are_answered_as_ranges(tmp_path: Path) -> None:
     assert [task.index(label) for label in ("20", "29.99", "30", "40.5")] == [0, 0, 1, 1]
     assert task.centres == (25.0, 35.25)
     assert task.expected([0.25, 0.75]) == pytest.approx(0.25 * 25 + 0.75 * 35.25)
-    assert from_json(Task, to_json(task)) == task
+    assert decode(Task, to_json(task)) == task
     for label in ("19.9", "41", "old", "nan"):
         with pytest.raises(ConfigError, match=rf"bins from 20 to 40.5, and a label is '{label}'"):
             task.index(label)

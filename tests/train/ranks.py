@@ -27,7 +27,8 @@ from torch.distributed.tensor import DTensor
 from neurolm.batches.text import shipped_text, token_stream
 from neurolm.core import distributed
 from neurolm.core.batch import Patches
-from neurolm.core.config import RunConfig, from_json
+from neurolm.core.config import RunConfig
+from neurolm.core.decode import decode
 from neurolm.train import loop
 from neurolm.train.instruct import InstructStage
 from neurolm.train.loop import run_stage
@@ -57,7 +58,7 @@ def work(job: dict, rank: int) -> None:
 
 
 def train(job: dict, rank: int, out: Path) -> dict[str, object]:
-    config = from_json(RunConfig, job["config"])
+    config = decode(RunConfig, job["config"])
     run = open_run(Path(job["run"]), config=config, store=Path(job["store"]), device="cpu")
     torch.set_num_threads(1)
     text, weights = language_of(run)

@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import difflib
 import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from typing import Any
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
-from neurolm.core.config import RunConfig, from_json, to_json
+from neurolm.core.config import RunConfig, to_json
+from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError
 from neurolm.core.recipes import RECIPES, recipe
 
@@ -51,9 +51,9 @@ def run_config(arguments: Namespace) -> RunConfig:
     values = {f.name: arguments[f.name] for f in dataclasses.fields(RunConfig)}
     plain = {name: v.as_dict() if isinstance(v, Namespace) else v for name, v in values.items()}
     try:
-        return from_json(RunConfig, json.dumps(plain), source="settings")
+        return decode(RunConfig, plain)
     except ConfigError as error:
-        raise ConfigError(re.sub(r"^settings\.", "--", str(error))) from error
+        raise ConfigError(f"--{error}") from error
 
 
 def settings_text(arguments: Namespace, config: RunConfig) -> str:
@@ -76,7 +76,7 @@ def begun_config(out: Path) -> RunConfig | None:
         value = json.loads(path.read_text(encoding="utf-8"))["config"]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: not the file of a run ({error!r}); choose another --out") from error
-    return from_json(RunConfig, json.dumps(value), source=str(path))
+    return decode(RunConfig, value, source=str(path))
 
 
 def _base(given: Sequence[str]) -> RunConfig:

@@ -7,20 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import types
-import typing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from neurolm.core.errors import ConfigError
-from neurolm.core.files import parse_json
 from neurolm.core.vocabulary import Vocabulary
 
-ATTENTION = ("full", "stair-step")
-SOFTMAX = ("range", "joint")
-PRECISIONS = ("auto", "float32", "bfloat16")
-COMPILE = ("auto", "always", "never")
+Precision = Literal["auto", "float32", "bfloat16"]
+Compilation = Literal["auto", "always", "never"]
+PRECISIONS, COMPILE = get_args(Precision), get_args(Compilation)
 STAGES = ("language", "tokenizer", "pretrain", "instruct")
 """The stages of a run, in order."""
 
@@ -28,6 +23,14 @@ STAGES = ("language", "tokenizer", "pretrain", "instruct")
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ConfigError(message)
+
+
+def _require_choices(config: Any) -> None:
+    """Make sure that settings with a few permitted values have one of them, also where Python code sets them."""
+    for name, kind in get_type_hints(type(config)).items():
+        if get_origin(kind) is Literal:
+            value, choices = getattr(config, name), get_args(kind)
+            _require(value in choices, f"{name} must be one of {', '.join(choices)}, not {value!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +72,7 @@ class TokenizerConfig:
     seconds: int = 64
     """Rows of the second embedding, so the longest sample in seconds."""
     classifier_width: int = 256
-    attention: str = "full"
+    attention: Literal["full", "stair-step"] = "full"
     """``full`` as in the paper, or ``stair-step``: the encoder sees no later second (causal recipes)."""
     spectral: bool = False
     """Whether the encoder also reads each patch's log amplitude spectrum, through a linear layer; not in the paper."""
@@ -81,7 +84,7 @@ class TokenizerConfig:
     1024 in its tokenizer and pretraining stages, 276 in instruction tuning. 0 counts real patches only."""
 
     def __post_init__(self) -> None:
-        _require(self.attention in ATTENTION, f"attention must be one of {ATTENTION}, not {self.attention!r}")
+        _require_choices(self)
         _require(0 < self.decay < 1, f"decay must be in (0, 1), not {self.decay}")
         _require(self.codes > 1, f"codes must be at least 2, not {self.codes}")
         _require(0 <= self.quantise_from < 1, f"quantise_from must be in [0, 1), not {self.quantise_from}")
@@ -162,10 +165,10 @@ class StageConfig:
     as in the paper."""
     average: float = 0.0
     """Decay of the moving average of the weights that is validated and kept; 0 keeps the last weights themselves."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Precision = "auto"
     """Of matrix products; ``auto``: bfloat16 on GPUs that have it, else float32. Weights, losses, normalisations and
     codebook are float32 in any case."""
-    compile: Literal["auto", "always", "never"] = "auto"
+    compile: Compilation = "auto"
     """Whether the model is compiled for its device; ``auto``: on GPUs."""
     checkpointing: bool = False
     """Keep only the inputs of a transformer's blocks for the backward pass and run them again there: a third more
@@ -190,9 +193,7 @@ class StageConfig:
             _require(getattr(self, name) > 0, f"{name} must be positive, not {getattr(self, name)}")
         _require(all(0 <= beta < 1 for beta in self.betas), f"betas must be in [0, 1), not {self.betas}")
         _require(0 <= self.warmup < 1, f"warmup must be in [0, 1), not {self.warmup}")
-        _require(self.softmax in SOFTMAX, f"softmax must be one of {SOFTMAX}, not {self.softmax!r}")
-        _require(self.precision in PRECISIONS, f"precision must be one of {PRECISIONS}, not {self.precision!r}")
-        _require(self.compile in COMPILE, f"compile must be one of {COMPILE}, not {self.compile!r}")
+        _require_choices(self)
         for name in ("dropout", "augment", "average", "alignment"):
             _require(0 <= getattr(self, name) <= 1, f"{name} must be in [0, 1], not {getattr(self, name)}")
 
@@ -222,9 +223,6 @@ class RunConfig:
         return getattr(self, name)
 
 
-T = TypeVar("T")
-
-
 def require_within(config: Any, **bounds: tuple[float, float]) -> None:
     """Refuse numbers of a configuration, single ones or in tuples, that are NaN or outside bounds, which are allowed.
 
@@ -242,60 +240,3 @@ def require_within(config: Any, **bounds: tuple[float, float]) -> None:
 def to_json(config: Any) -> str:
     """Write a configuration as JSON."""
     return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
-
-
-def from_json(kind: type[T], text: str, *, source: str = "configuration") -> T:
-    """Read a configuration of a kind from JSON; unknown or missing fields are an error that names them.
-
-    Raises
-    ------
-    ConfigError
-        If the text is not JSON or does not fit the kind.
-    """
-    try:
-        value = parse_json(text)
-    except ValueError as error:
-        raise ConfigError(f"{source}: not valid JSON ({error})") from error
-    return _build(kind, value, source)
-
-
-def load_json(kind: type[T], path: Path) -> T:
-    """Read a configuration from a file."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from error
-    return from_json(kind, text, source=str(path))
-
-
-def _build(kind: Any, value: Any, where: str) -> Any:
-    origin = typing.get_origin(kind)
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        _require(isinstance(value, dict), f"{where}: expected the fields of {kind.__name__}, found {value!r}")
-        known = {f.name: f for f in dataclasses.fields(kind)}
-        unknown = sorted(set(value) - set(known))
-        _require(not unknown, f"{where}: unknown field {', '.join(unknown)}; known: {', '.join(known)}")
-        hints = typing.get_type_hints(kind)
-        try:
-            return kind(**{name: _build(hints[name], item, f"{where}.{name}") for name, item in value.items()})
-        except TypeError as error:
-            raise ConfigError(f"{where}: {error}") from error
-        except ConfigError as error:
-            text = str(error)
-            if text.startswith(where):  # of a field within, which has said where
-                raise
-            raise ConfigError(f"{where}{'.' if text.split()[0] in known else ': '}{text}") from error
-    if origin in (typing.Union, types.UnionType):
-        options = [o for o in typing.get_args(kind) if o is not type(None)]
-        return None if value is None else _build(options[0], value, where)
-    if origin is tuple:
-        args = typing.get_args(kind)
-        _require(isinstance(value, list), f"{where}: expected a list, found {value!r}")
-        inner = [args[0]] * len(value) if len(args) == 2 and args[1] is Ellipsis else list(args)
-        _require(len(inner) == len(value), f"{where}: expected {len(inner)} values, found {len(value)}")
-        return tuple(_build(k, v, where) for k, v in zip(inner, value, strict=True))
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind in (int, float, str, bool):
-        _require(type(value) is kind, f"{where}: expected {kind.__name__}, found {value!r}")
-    return value

@@ -20,8 +20,11 @@ class WriteError(StoreError):
     """A file that cannot be written: no space, no permission. Not the fault of a recording."""
 
 
-class ConfigError(NeuroLMError):
-    """A configuration value, recipe or task card that is not valid."""
+class ConfigError(NeuroLMError, ValueError):
+    """A configuration value, recipe or task card that is not valid.
+
+    A ``ValueError`` too: where a dataclass refuses its values, decoding adds the file and the place.
+    """
 
 
 class CheckpointError(NeuroLMError):

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from neurolm.core.config import load_json, to_json
+from neurolm.core.config import to_json
+from neurolm.core.decode import load_json
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import write_text
 from neurolm.evaluation.results import BaselineResult, Evaluation, Pooled, Predictions, TaskResult

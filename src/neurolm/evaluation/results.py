@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from neurolm.core.config import load_json, to_json
+from neurolm.core.config import to_json
+from neurolm.core.decode import load_json
 from neurolm.core.files import write_text
 from neurolm.evaluation.official_protocol import OfficialScores
 from neurolm.tasks.metrics import METRICS, Interval, Scores, bootstrap, score

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurolm.core.config import STAGES, from_json
+from neurolm.core.config import STAGES
+from neurolm.core.decode import load_json
 from neurolm.core.errors import CheckpointError
 from neurolm.core.files import write_text
 from neurolm.report.drawings import answers, training
@@ -109,7 +110,7 @@ def _answer(run: Path) -> Answer | None:
     from neurolm.api import Answer
 
     path = run / ANSWER
-    return from_json(Answer, path.read_text(encoding="utf-8"), source=str(path)) if path.is_file() else None
+    return load_json(Answer, path) if path.is_file() else None
 
 
 def _header(run: Path, store: Store | None) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from neurolm.core.config import from_json
+from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import write_text
 
@@ -53,7 +53,7 @@ def read_exclusions(path: Path | str) -> tuple[Exclusion, ...]:
             error
         )
     return tuple(
-        from_json(Exclusion, line, source=f"{path}, line {number}")
+        decode(Exclusion, line, source=f"{path}, line {number}")
         for number, line in enumerate(lines, start=1)
         if line.strip()
     )

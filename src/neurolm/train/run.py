@@ -19,7 +19,8 @@ from neurolm.batches.splits import Split
 from neurolm.batches.windows import stretches
 from neurolm.checkpoint import CONFIG, Card
 from neurolm.core import distributed
-from neurolm.core.config import STAGES, RunConfig, load_json, to_json
+from neurolm.core.config import STAGES, RunConfig, to_json
+from neurolm.core.decode import load_json
 from neurolm.core.device import choose_device
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.core.files import write_text

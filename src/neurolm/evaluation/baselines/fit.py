@@ -18,7 +18,8 @@ import torch
 
 from neurolm.batches.splits import Split
 from neurolm.batches.windows import Window
-from neurolm.core.config import load_json, to_json
+from neurolm.core.config import to_json
+from neurolm.core.decode import load_json
 from neurolm.core.errors import ConfigError, NeuroLMError, StoreError, WriteError
 from neurolm.core.files import write_text
 from neurolm.evaluation.baselines.convnet import shallow_conv_net

@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from neurolm.core.config import STAGES, RunConfig, from_json
+from neurolm.core.config import STAGES, RunConfig
+from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import parse_json
 from neurolm.train.figures.history import LOG, SPEED, TRAINING, VALIDATION, WARNING, read_rows
@@ -137,7 +138,7 @@ def settings(folder: Path) -> dict[str, Any]:
         raise ConfigError(f"{problems[0]}; give the folder of another run")
     config = run.pop("config", {})
     try:  # an earlier version's has fewer fields: they get their defaults
-        config = dataclasses.asdict(from_json(RunConfig, json.dumps(config)))
+        config = dataclasses.asdict(decode(RunConfig, config))
     except ConfigError:
         config = config if isinstance(config, dict) else {}
     return dict(_flat(config)) | dict(_flat(run))
