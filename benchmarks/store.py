@@ -54,6 +54,7 @@ def row_of(number: int, samples: int, channels: int = CHANNELS, labels: tuple[La
         subject=f"bench/{number // 4:05}", channels=tuple(f"C{n}" for n in range(channels)), samples=samples,
         scale=(0.1,) * channels, clipped=0, mains=50.0, band=(0.1, 75.0), unit="uV", version="0", licence="none",
         labels=labels, notes=("mains 50 Hz: 12 times the power of its neighbourhood", "left out, no electrodes: ECG"),
+        shard="", offset=0,
     )  # fmt: skip
 
 

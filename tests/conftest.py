@@ -101,7 +101,8 @@ def write_store(folder: Path, recordings: Mapping[str, tuple[str, Sequence[str],
         row = Row(
             recording=name, corpus="micro", source=name, sha256=encoded.sha256, subject=subject,
             channels=tuple(channels), samples=len(signal), scale=encoded.scale, clipped=encoded.clipped, mains=50.0,
-            band=(0.1, 75.0), unit="uV", version="0", licence="free", labels=tuple(labels), notes=(),
+            band=(0.1, 75.0), unit="uV", version="0", licence="free", labels=tuple(labels), notes=(), shard="",
+            offset=0,
         )  # fmt: skip
         rows.append((row, counts))
     write_rows(folder, rows)

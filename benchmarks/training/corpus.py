@@ -55,5 +55,6 @@ def _recording(task: str, number: int) -> tuple[Row, np.ndarray]:
         subject=f"{task}-{number}", channels=channels, samples=len(counts), scale=encoded.scale, clipped=0, mains=50.0,
         band=(0.1, 75.0), unit="uV", version="0", licence="none",
         labels=tuple(Label(task, str(x), a, b) for x, a, b in zip(names, borders, borders[1:], strict=False)), notes=(),
+        shard="", offset=0,
     )  # fmt: skip
     return row, counts

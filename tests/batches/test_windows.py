@@ -18,6 +18,7 @@ def row(recording: str, *, seconds: float, channels: int = 2, subject: str = "c/
         recording=recording, corpus="c", source=recording, sha256="", subject=subject,
         channels=tuple(f"C{n}" for n in range(channels)), samples=round(seconds * 200), scale=(0.1,) * channels,
         clipped=0, mains=50.0, band=(0.1, 75.0), unit="uV", version="0", licence="", labels=tuple(labels), notes=(),
+        shard="", offset=0,
     )  # fmt: skip
 
 

@@ -64,7 +64,7 @@ class MadeStore:
         return Row(
             recording=recording, corpus="made", source=recording, sha256="", subject=subject, channels=CHANNELS,
             samples=SECONDS * RATE, scale=(0.1,) * 3, clipped=0, mains=50, band=(0.1, 75), unit="uV", version="0",
-            licence="", labels=(Label("rhythm", label, 0, SECONDS),), notes=(),
+            licence="", labels=(Label("rhythm", label, 0, SECONDS),), notes=(), shard="", offset=0,
         )  # fmt: skip
 
     def microvolts(self, index: int, start: int, count: int) -> np.ndarray:

@@ -64,7 +64,7 @@ def write_store(folder, *, seconds: int = 40) -> Store:
         row = Row(
             recording=f"c/r{number}.edf", corpus="c", source=f"r{number}.edf", sha256="", subject=f"c/s{number}",
             channels=ELECTRODES, samples=200 * seconds, scale=signal.scale, clipped=0, mains=50.0, band=(0.1, 75.0),
-            unit="uV", version="0", licence="CC0", labels=labels, notes=(),
+            unit="uV", version="0", licence="CC0", labels=labels, notes=(), shard="", offset=0,
         )  # fmt: skip
         rows.append((row, counts))
     write_rows(folder, rows)

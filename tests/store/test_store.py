@@ -32,7 +32,7 @@ def row_of(name: str, signal: np.ndarray) -> tuple[Row, np.ndarray]:
         channels=tuple(f"C{n}" for n in range(signal.shape[1])), samples=len(signal), scale=encoded.scale,
         clipped=encoded.clipped, mains=50.0, band=(0.1, 75.0), unit="uV", version="0", licence="free",
         labels=(Label("t", "Yes", 0.0, 1.5), Label("t", "No", 1.5, 2.0, "test")),
-        notes=("µ \u2028 is no end of line",),
+        notes=("µ \u2028 is no end of line",), shard="", offset=0,
     )  # fmt: skip
     return row, counts
 

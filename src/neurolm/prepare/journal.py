@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from neurolm.core.config import from_json
+from neurolm.core.config import to_json
+from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError, StoreError, WriteError
-from neurolm.core.files import PARTIAL, parse_json, remove_partial, write_text
+from neurolm.core.files import PARTIAL, remove_partial, write_text
 from neurolm.recording.recording import Annotation
-from neurolm.store.manifest import Row, row_from
+from neurolm.store.manifest import Row
 from neurolm.store.shards import is_shard_of, staged_name, staged_state
 from neurolm.store.store import FORMAT, SETTINGS, SHARDS, SOURCES, require_format
 
@@ -32,6 +32,14 @@ class Settings:
     unit: str | None
     mains: float | None
     truncated: str = "refuse"
+
+
+@dataclass(frozen=True)
+class SettingsFile:
+    """What ``settings.json`` says."""
+
+    format: int
+    corpora: dict[str, Settings]
 
 
 @dataclass(frozen=True)
@@ -71,19 +79,7 @@ def parse_state(text: str | bytes, *, source: str) -> State:
     StoreError
         If it is none.
     """
-    try:
-        value: dict[str, Any] = parse_json(text)
-        return State(
-            **{
-                **value,
-                "files": tuple(FileState(**one) for one in value["files"]),
-                "settings": Settings(**value["settings"]),
-                "annotations": tuple(Annotation(**one) for one in value["annotations"]),
-                "row": row_from(value["row"], source=source),
-            }
-        )
-    except (ValueError, TypeError, KeyError) as error:
-        raise StoreError(f"{source}: damaged, or written by another version: {error}") from error
+    return decode(State, text, source=f"{source}: damaged, or written by another version", error=StoreError)
 
 
 def packed_states(out: Path, corpus: str) -> dict[str, State]:
@@ -207,16 +203,14 @@ def read_settings(out: Path) -> dict[str, Settings]:
         if any(path.name != LOCK and path.suffix != PARTIAL for path in out.iterdir()):
             raise StoreError(f"{out}: this folder holds other things than a store; choose a new or empty folder")
         return {}
+    text = file.read_bytes()
+    require_format(text, str(file))
     try:
-        text = file.read_bytes()
-        require_format(text, str(file))
-        corpora = parse_json(text)["corpora"].items()
-        return {name: from_json(Settings, json.dumps(value), source=str(file)) for name, value in corpora}
-    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
-        raise StoreError(f"{file}: the store is damaged ({error}); prepare into another folder") from error
+        return decode(SettingsFile, text, source=str(file)).corpora
+    except ConfigError as error:
+        raise StoreError(f"{error}: the store is damaged; prepare into another folder") from error
 
 
 def write_settings(out: Path, corpora: dict[str, Settings]) -> None:
     """Write the settings by corpus."""
-    content = {"format": FORMAT, "corpora": {name: asdict(corpora[name]) for name in sorted(corpora)}}
-    write_text(out / SETTINGS, json.dumps(content, indent=2) + "\n")
+    write_text(out / SETTINGS, to_json(SettingsFile(FORMAT, dict(sorted(corpora.items())))))

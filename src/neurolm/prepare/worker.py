@@ -111,6 +111,8 @@ def stage(task: Task) -> State | Bad:
         licence=task.source.licence,
         labels=labels,
         notes=(*recording.notes, *prepared.notes),
+        shard="",
+        offset=0,
     )
     seconds, annotations = float(recording.seconds), tuple(recording.annotations)
     state = State(task.files, task.settings, task.reading, task.mains, seconds, annotations, row)

@@ -6,15 +6,12 @@ The line is always the same for the same recording.
 from __future__ import annotations
 
 import json
-import math
-import sys
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from neurolm.core.decode import decode
 from neurolm.core.errors import StoreError
-from neurolm.core.files import parse_json
 from neurolm.core.physics import RATE
 
 SPLITS = ("train", "validation", "test")
@@ -79,10 +76,19 @@ class Row:
     licence: str
     labels: tuple[Label, ...]
     notes: tuple[str, ...]
-    shard: str = ""
+    shard: str
     """Name of the file below ``shards/`` that holds the signal; empty where it is in none yet."""
-    offset: int = 0
-    """Byte of the shard at which the signal begins."""
+    offset: int
+    """Byte of the shard at which the signal begins; 0 where it is in none yet."""
+
+    def __post_init__(self) -> None:
+        for name in ("samples", "clipped", "offset"):
+            if getattr(self, name) >> 62:  # below 0, or huge
+                raise ValueError(f"{name} must be 0 or more and fit a machine, not {getattr(self, name)}")
+        if not 0 < len(self.channels) == len(self.scale):
+            raise ValueError(f"{len(self.channels)} channels, {len(self.scale)} scales")
+        if min(self.scale) <= 0:
+            raise ValueError(f"scale must be above 0, not {min(self.scale)}")
 
     @property
     def seconds(self) -> float:
@@ -99,77 +105,17 @@ class Row:
         return json.dumps(asdict(self), separators=(",", ":")) + "\n"
 
 
-_TEXT = {"recording", "corpus", "source", "sha256", "subject", "unit", "version", "licence", "shard"}
-_WHOLE = {"samples", "clipped", "offset"}
-_NAMES = {field.name for field in fields(Row)}
-_LABEL = {field.name for field in fields(Label)}
-
-
-def row_from(value: Any, *, source: str) -> Row:
-    """Make a row of what JSON says; a store has 100,000 of them, so this is written out instead of derived.
+def parse_row(line: bytes | str, *, source: str) -> Row:
+    """Make a row of a line of the manifest.
 
     Parameters
     ----------
-    value
-        The object of a line.
     source
         Where it comes from, for the message.
 
     Raises
     ------
     StoreError
-        If fields are missing, unknown or of another kind.
+        If the line is not JSON, or fields are missing, unknown or of another kind.
     """
-    if not isinstance(value, dict) or value.keys() != _NAMES:
-        found = value if not isinstance(value, dict) else ", ".join(sorted(value.keys() ^ _NAMES))
-        raise StoreError(f"{source}: damaged, or written by another version: wrong or missing: {found}")
-    try:
-        wrong = [name for name in _TEXT if type(value[name]) is not str]
-        wrong += [name for name in _WHOLE if type(value[name]) is not int or value[name] >> 62]  # below 0, or huge
-        if wrong:
-            raise ValueError(", ".join(wrong))
-        low, high = map(float, value["band"])
-        row = Row(
-            **{
-                **value,
-                "channels": tuple(map(sys.intern, _texts(value["channels"]))),  # the same in many rows
-                "scale": tuple(map(float, value["scale"])),
-                "mains": float(value["mains"]),
-                "band": (low, high),
-                "labels": tuple([_label(label) for label in value["labels"]]),
-                "notes": _texts(value["notes"]),
-            }
-        )
-        if not 0 < len(row.channels) == len(row.scale):
-            raise ValueError(f"{len(row.channels)} channels, {len(row.scale)} scales")
-        if not (min(row.scale) > 0 and math.isfinite(sum((*row.scale, row.mains, *row.band)))):
-            raise ValueError("scale, mains or band are no numbers")
-    except (ValueError, TypeError, OverflowError) as error:
-        raise StoreError(f"{source}: damaged: {error}") from error
-    return row
-
-
-def parse_row(line: bytes | str, *, source: str) -> Row:
-    """Make a row of a line of the manifest; see `row_from`."""
-    try:
-        value = parse_json(line)
-    except ValueError as error:
-        raise StoreError(f"{source}: damaged: not valid JSON ({error})") from error
-    return row_from(value, source=source)
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not set(map(type, value)) <= {str}:
-        raise ValueError(f"{value!r} is no list of texts")
-    return tuple(value)
-
-
-def _label(value: Any) -> Label:
-    if not isinstance(value, dict) or value.keys() != _LABEL:
-        raise ValueError(f"{value!r} is no label")
-    task, label, split = value["task"], value["label"], value["split"]
-    start, stop = float(value["start"]), float(value["stop"])
-    texts = type(task) is str and type(label) is str and (split is None or type(split) is str)
-    if not (texts and math.isfinite(start) and math.isfinite(stop)):
-        raise ValueError(f"{value!r} is no label")
-    return Label(task, label, start, stop, split)
+    return decode(Row, line, source=f"{source}: damaged", error=StoreError)
