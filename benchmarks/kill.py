@@ -19,19 +19,10 @@ from pathlib import Path
 
 from neurolm.store.store import Store
 
-RUN = """
-import sys
-from neurolm.cli import main
-from neurolm.store import shards
-shards.SHARD_BYTES = 10 << 20
-sys.exit(main(sys.argv[1:]))
-"""
-"""The command, with shards so small that there are many."""
-
 
 def start(data: Path, out: Path, jobs: int) -> subprocess.Popen:
     """Begin a preparation in a process of its own."""
-    command = [sys.executable, "-c", RUN, "prepare", str(data), "--out", str(out), "--jobs", str(jobs)]
+    command = [sys.executable, "-m", "neurolm", "prepare", str(data), "--out", str(out), "--jobs", str(jobs)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -46,9 +37,10 @@ def content(folder: Path) -> dict[str, str]:
 
 def describe(out: Path) -> str:
     """What a killed preparation left."""
-    patterns = {"staged": "staging/**/*.json", "half written": "**/.*.partial", "shards": "shards/*.i16"}
+    patterns = {"half written": ".*.partial", "shards": "*.i16"}
     found = [f"{len(list(out.rglob(pattern)))} {what}" for what, pattern in patterns.items()]
-    return ", ".join(found) + (", finished" if (out / "manifest.jsonl").exists() else "")
+    entries = sum(line != b"\n" for file in out.glob("sources/*.jsonl") for line in file.open("rb"))
+    return f"{', '.join(found)}, {entries} in the journal{', finished' * (out / 'manifest.jsonl').exists()}"
 
 
 def main() -> int:

@@ -37,7 +37,7 @@ import numpy as np
 from neurolm.core.physics import RATE
 from neurolm.store.index import write_manifest
 from neurolm.store.manifest import Label, Row
-from neurolm.store.shards import placed, write_store
+from neurolm.store.shards import in_shard, write_store
 from neurolm.store.store import SHARDS, Store
 
 PATCHES = 1024
@@ -421,23 +421,16 @@ print(json.dumps({"recordings": len(store), "open s": opened - begun, "a row s":
 def open_many(folder: Path, *, recordings: int, rounds: int) -> None:
     """Open a store of many recordings, in a process of its own each time; the signals are holes in files."""
     labels = tuple(Label("sleep", "NREM-2", 30.0 * n, 30.0 * n + 30) for n in range(10))
-    rng = np.random.default_rng(0)
-    rows = []
-    for first in range(0, recordings, 128):
-        minutes = rng.integers(5, 60, min(128, recordings - first))
-        rows += placed("bench", [row_of(first + n, int(m) * 60 * RATE, 23, labels) for n, m in enumerate(minutes)])
+    minutes = np.random.default_rng(0).integers(5, 60, recordings).tolist()
+    rows = [in_shard(row_of(n, m * 60 * RATE, 23, labels)) for n, m in enumerate(minutes)]
     (folder / "many" / SHARDS).mkdir(parents=True)
-    sizes: dict[str, int] = {}
     for row in rows:
-        sizes[row.shard] = max(sizes.get(row.shard, 0), row.offset + row.size)
-    for shard, size in sizes.items():
-        with (folder / "many" / SHARDS / shard).open("wb") as file:
-            file.truncate(size)
+        with (folder / "many" / SHARDS / row.shard).open("wb") as file:
+            file.truncate(row.size)
     write_manifest(folder / "many", rows)
     manifest, index = ((folder / "many" / name).stat().st_size / 1e6 for name in ("manifest.jsonl", "index.npz"))
-    print(
-        f"manifest {manifest:.0f} MB, index {index:.1f} MB, {len(sizes)} shards of {sum(sizes.values()) / 1e12:.2f} TB"
-    )
+    terabytes = sum(row.size for row in rows) / 1e12
+    print(f"manifest {manifest:.0f} MB, index {index:.1f} MB, {len(rows)} shards of {terabytes:.2f} TB")
     results = []
     for _ in range(rounds):
         command = [sys.executable, "-c", _OPEN, str(folder / "many")]

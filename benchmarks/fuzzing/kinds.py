@@ -94,7 +94,7 @@ def labelled(corpus: str, folder: Path, rng: Random, *, open_: bool = False) -> 
 def stored(folder: Path, rng: Random) -> None:
     """Read all of a store, check it, summarise it, and go on preparing it."""
     from neurolm.core.errors import NeuroLMError
-    from neurolm.prepare.journal import packed_states, read_settings
+    from neurolm.prepare.journal import Journal, read_settings
     from neurolm.store.check import audit
     from neurolm.store.info import summarise
     from neurolm.store.store import Store
@@ -103,7 +103,7 @@ def stored(folder: Path, rng: Random) -> None:
         audit(folder, jobs=1)
     with contextlib.suppress(NeuroLMError):
         read_settings(folder)
-    packed_states(folder, "mine")
+    Journal(folder, "mine").read()
     store = Store(folder)
     rows = list(store.rows)
     for index in range(len(store)):

@@ -15,7 +15,7 @@ from neurolm.core.physics import RATE
 from neurolm.core.recipes import recipe
 from neurolm.store.index import write_manifest
 from neurolm.store.manifest import Label
-from neurolm.store.shards import placed
+from neurolm.store.shards import in_shard
 from neurolm.store.store import SHARDS, Store
 from neurolm.train.shared import EEGWindows
 from training import corpus
@@ -93,18 +93,14 @@ def _large(folder: Path, recordings: int) -> Store:
     pattern = corpus.corpus(folder.parent / "small").rows[-1]
     labels = tuple(Label("sleep", "N2", 30.0 * n, 30.0 * n + 30) for n in range(10))
     minutes = np.random.default_rng(0).integers(5, 60, recordings).tolist()
-    rows = []
-    for first in range(0, recordings, 128):
-        rows += placed("large", [
-            replace(pattern, recording=f"large/{n:06}", subject=f"large/{n // 4:05}", samples=minutes[n] * 60 * RATE,
-                    channels=corpus.TUH, scale=(0.1,) * len(corpus.TUH), labels=labels)
-            for n in range(first, min(first + 128, recordings))])  # fmt: skip
+    rows = [
+        in_shard(replace(pattern, recording=f"large/{n:06}", subject=f"large/{n // 4:05}",
+                         samples=minutes[n] * 60 * RATE, channels=corpus.TUH, scale=(0.1,) * len(corpus.TUH),
+                         labels=labels))
+        for n in range(recordings)]  # fmt: skip
     (folder / SHARDS).mkdir(parents=True)
-    sizes: dict[str, int] = {}
     for row in rows:
-        sizes[row.shard] = max(sizes.get(row.shard, 0), row.offset + row.size)
-    for shard, size in sizes.items():
-        with (folder / SHARDS / shard).open("wb") as file:
-            file.truncate(size)
+        with (folder / SHARDS / row.shard).open("wb") as file:
+            file.truncate(row.size)
     write_manifest(folder, rows)
     return Store(folder)

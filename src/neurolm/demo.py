@@ -29,8 +29,7 @@ from neurolm.core.files import write_text
 from neurolm.corpora.simulated.simulate import simulate
 from neurolm.evaluation.baselines.fit import QUICK
 from neurolm.evaluation.evaluate import RESULTS, Evaluation, evaluate, load_evaluation
-from neurolm.prepare.prepare import Progress as Preparation
-from neurolm.prepare.prepare import prepare
+from neurolm.prepare.prepare import PrepareProgress, prepare
 from neurolm.report import table, write_report
 from neurolm.report.tables import accuracy_text
 from neurolm.store.store import Store
@@ -90,7 +89,7 @@ def demo(
         layout = "table" if corpus == "simulated" else corpus
         shown = count and count("preparing recordings")
 
-        def told(step: Preparation) -> None:
+        def told(step: PrepareProgress) -> None:
             if shown:
                 shown(step.done, step.total, step.source)
 

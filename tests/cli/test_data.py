@@ -83,7 +83,7 @@ def test_plan_is_printed(tmp_path, capsys, monkeypatch):
         return Plan(
             recordings=0, source_bytes=Range(1.06e12, 1.06e12, 1.06e12), hours=Range(25e3, 25e3, 25e3),
             store_bytes=Range(8.28e11, 8.0e11, 8.5e11), core_hours=Range(9.5, 8.5, 11.6), peak_memory=2**28,
-            staging_bytes=10**9, cores=4, measured=(Measured("a.edf", 10**6, 0.5, 23, 10**6, 0.5, 2**28),),
+            cores=4, measured=(Measured("a.edf", 10**6, 0.5, 23, 10**6, 0.5, 2**28),),
             failed=("b.edf: truncated",),
         )  # fmt: skip
 

@@ -14,8 +14,8 @@ import pytest
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.core.workers import Crash
 from neurolm.prepare.cluster import Cluster, examine
-from neurolm.prepare.prepare import Progress, prepare
-from neurolm.store.store import STAGING, Store
+from neurolm.prepare.prepare import PrepareProgress, prepare
+from neurolm.store.store import Store
 
 distributed = pytest.importorskip("distributed")
 RECORDINGS = 8
@@ -53,14 +53,14 @@ def test_a_killed_worker_changes_nothing(scheduler, recordings, tmp_path):
     prepare(recordings, tmp_path / "alone", jobs=1)
     pids = [worker.pid for worker in scheduler.workers.values()]
 
-    def kill(progress: Progress) -> None:
+    def kill(progress: PrepareProgress) -> None:
         if progress.done == RECORDINGS // 2:
             os.kill(pids[0], signal.SIGKILL)
 
     report = prepare(recordings, tmp_path / "cluster", scheduler=scheduler.scheduler_address, progress=kill)
     assert (report.recordings, report.quarantined) == (RECORDINGS, 1)
     assert content(tmp_path / "cluster") == content(tmp_path / "alone")
-    assert not (tmp_path / "cluster" / STAGING).exists()
+    assert not list((tmp_path / "cluster").rglob("*.partial"))
     Store(tmp_path / "cluster").verify()
 
 

@@ -9,7 +9,7 @@ from neurolm.prepare import plan as module
 from neurolm.prepare.journal import FileState, Settings
 from neurolm.prepare.plan import Measured, Range, plan
 from neurolm.prepare.prepare import prepare
-from neurolm.prepare.worker import Task
+from neurolm.prepare.worker import RecordingJob
 from neurolm.store.store import Store
 
 SECONDS = (20, 20, 30, 30, 60, 120)
@@ -62,7 +62,6 @@ def test_hours_scale_everything_but_memory(corpus, tmp_path, monkeypatch):
     assert many.wall_hours == many.core_hours.estimate / 4
     assert many.read_rate == pytest.approx(one.read_rate)
     assert many.peak_memory == one.peak_memory
-    assert one.staging_bytes <= one.store_bytes.high
 
 
 class Inline:
@@ -118,7 +117,7 @@ def test_files_that_cannot_be_prepared_are_said_and_left_out(tmp_path, monkeypat
 
 def tasks(sizes):
     settings = Settings("folder", "error", None, None)
-    return [Task(None, f"r{n:03}", f"r{n:03}", None, (FileState("a", size, 0),), settings, None)  # type: ignore[arg-type]
+    return [RecordingJob(None, f"r{n:03}", f"r{n:03}", None, (FileState("a", size, 0),), settings, None)  # type: ignore[arg-type]
             for n, size in enumerate(sizes)]  # fmt: skip
 
 

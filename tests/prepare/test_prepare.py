@@ -17,9 +17,9 @@ import pytest
 
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.corpora import source
-from neurolm.prepare import worker as stage
-from neurolm.prepare.notes import summary
+from neurolm.prepare import worker
 from neurolm.prepare.prepare import prepare
+from neurolm.prepare.report import summary
 from neurolm.recording import spectral
 from neurolm.recording.preprocess import preprocess
 from neurolm.store.store import EXCLUDED, MANIFEST, QUARANTINE, SETTINGS, Label, Store
@@ -161,10 +161,10 @@ def start(folder: Path, data: Path, out: Path, jobs: int, moment: str = "never",
     return process
 
 
-@pytest.mark.parametrize(("moment", "left"), [("before", 3), ("after", 2)])
+@pytest.mark.parametrize(("moment", "left"), [("before", 2), ("after", 2)])
 def test_a_kill_at_every_write_changes_nothing(recordings, uninterrupted, tmp_path, moment, left):
     out, kills = tmp_path / "s", 0
-    while kills < 40:  # each run gets at least one write further: settings, signal, state …, shard, manifest, index
+    while kills < 40:  # each run gets at least one write further: settings, shard …, journal, manifest, index
         process = start(tmp_path, recordings, out, 1, moment, left)
         process.join(250)
         if process.exitcode == 0:
@@ -218,7 +218,7 @@ def test_changed_labels_do_not_cost_the_signals_again(recordings, tmp_path, monk
     table.write_text(
         text.replace("night4.edf,6,12,sleep,REM,s2", "night4.edf,6,11,sleep,NREM-2,s7").replace("s2", "s7")
     )
-    monkeypatch.setattr(stage, "preprocess_blocks", None)
+    monkeypatch.setattr(worker, "preprocess_blocks", None)
     report = prepare(data, out, jobs=1)
     assert (report.skipped, report.quarantined) == (5, 0)
     row = Store(out).rows[4]

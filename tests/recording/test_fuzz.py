@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from neurolm.core.errors import NeuroLMError, RecordingError, StoreError
 from neurolm.corpora import CORPORA
-from neurolm.prepare.journal import packed_states, read_settings
+from neurolm.prepare.journal import Journal, read_settings
 from neurolm.recording.formats.edf import check_whole, read_header
 from neurolm.recording.inspect import inspect
 from neurolm.recording.recording import open_recording
@@ -223,10 +223,10 @@ def test_json_that_is_nested_too_deeply(lay, fuzzing, prepared, name):
 
 def test_what_is_known_of_sources_in_another_encoding_counts_as_unknown(lay, prepared):
     (name,) = (name for name in prepared if name.startswith("sources/"))
-    corpus = Path(name).name.rpartition("-")[0]
-    assert packed_states(lay(prepared), corpus)
+    corpus = Path(name).stem
+    assert Journal(lay(prepared), corpus).read()
     for damage in (b"\xe4\n", DEEP.encode(), b"{}\n"):
-        assert packed_states(lay(prepared, {name: lambda _, damage=damage: damage}), corpus) == {}
+        assert Journal(lay(prepared, {name: lambda _, damage=damage: damage}), corpus).read() == {}
 
 
 def test_an_index_of_unknown_compression(lay, prepared):

@@ -1,61 +1,26 @@
-"""Shards: the same grouping whether recordings come at once or bit by bit, and no byte depends on the way."""
+"""Shards: one for each recording, the same whether recordings come at once or bit by bit, and written once."""
 
+import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from neurolm.prepare.journal import Journal
 from neurolm.prepare.prepare import prepare
-from neurolm.store import shards
-from neurolm.store.shards import grouped
-from neurolm.store.store import SHARDS, SOURCES, STAGING, Store
-
-
-def recordings(count: int, seed: int = 0) -> tuple[list[str], list[int]]:
-    draw = random.Random(seed)
-    return [f"c/{n:05}.edf" for n in range(count)], [draw.randrange(1, 2000) for _ in range(count)]
-
-
-def members(names: list[str], groups: list[range]) -> set[tuple[str, ...]]:
-    return {tuple(names[i] for i in group) for group in groups}
-
-
-def test_groups_are_consecutive_and_about_as_large_as_asked():
-    names, sizes = recordings(20_000)
-    groups = grouped(names, sizes, average=100_000)
-    assert [index for group in groups for index in group] == list(range(20_000))
-    bytes_of = np.array([sum(sizes[i] for i in group) for group in groups])
-    assert bytes_of.max() <= 400_000
-    assert bytes_of[:-1].min() >= 25_000
-    assert 0.7 < bytes_of.mean() / 100_000 < 1.3
-    assert grouped([], [], average=10) == []
-    assert grouped(["c/a", "c/b"], [10**9, 0], average=10) == [range(1), range(1, 2)]
-
-
-def test_a_new_recording_leaves_most_groups_as_they_are():
-    names, sizes = recordings(5000)
-    before = members(names, grouped(names, sizes, average=50_000))
-    for place in (0, 17, 2500, 5000):
-        more, larger = [*names], [*sizes]
-        more.insert(place, f"c/{place - 1:05}.edf-new")
-        larger.insert(place, 900)
-        after = members(more, grouped(more, larger, average=50_000))
-        assert len(after - before) <= 4
-        assert len(after) > 50
-
-
-@pytest.fixture
-def small_shards(monkeypatch):
-    """About one recording in three ends a shard."""
-    monkeypatch.setattr(shards, "SHARD_BYTES", 15_000)
+from neurolm.store.check import audit
+from neurolm.store.index import write_manifest
+from neurolm.store.shards import in_shard, is_shard_of
+from neurolm.store.store import SHARDS, SOURCES, Store
 
 
 def content(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_many_shards_are_the_same_at_once_and_bit_by_bit(tmp_path, small_shards, write_edf):
+def test_many_shards_are_the_same_at_once_and_bit_by_bit(tmp_path, write_edf):
     data, out = tmp_path / "raw", tmp_path / "bit-by-bit"
     order = random.Random(3).sample(range(12), 12)
     for step, number in enumerate(order):
@@ -69,10 +34,7 @@ def test_many_shards_are_the_same_at_once_and_bit_by_bit(tmp_path, small_shards,
     assert len(before) == 10 and len(Store(out)) == 12
     prepare(data, tmp_path / "at-once", jobs=1)
     assert content(out) == content(tmp_path / "at-once")
-    names = {p.stem for p in (out / SHARDS).iterdir()}
-    assert len(names) >= 3
-    assert {p.stem for p in (out / SOURCES).iterdir()} == names
-    assert not (out / STAGING).exists()
+    assert len(list((out / SHARDS).iterdir())) == 12
     (data / "05.edf").unlink()
     (data / "11.edf").unlink()
     report = prepare(data, out, jobs=1)
@@ -82,13 +44,90 @@ def test_many_shards_are_the_same_at_once_and_bit_by_bit(tmp_path, small_shards,
     assert content(out) == content(tmp_path / "fewer")
 
 
-def test_only_the_shard_of_a_new_recording_is_written(tmp_path, small_shards, write_edf):
+def test_only_the_shard_of_a_new_recording_is_written(tmp_path, write_edf):
     data, out = tmp_path / "raw", tmp_path / "s"
-    for number in range(12):
+    for number in range(3):
         write_edf(data / f"{number:02}.edf", seed=number, seconds=3)
     prepare(data, out, jobs=1)
     before = {p: p.stat().st_mtime_ns for p in (out / SHARDS).iterdir()}
-    write_edf(data / "12.edf", seed=12, seconds=3)
-    prepare(data, out, jobs=1)
+    write_edf(data / "00b.edf", seed=12, seconds=3)  # between others
+    assert prepare(data, out, jobs=1).skipped == 3
     after = {p: p.stat().st_mtime_ns for p in (out / SHARDS).iterdir()}
-    assert len(before.items() & after.items()) >= len(before) - 1 >= 2
+    assert len(before) == 3 and len(after) == 4
+    assert before.items() < after.items()
+
+
+def test_a_shard_is_named_by_recording_and_signal(tmp_path, write_edf):
+    write_edf(tmp_path / "raw" / "a.edf", seed=0, seconds=3)
+    prepare(tmp_path / "raw", tmp_path / "s", jobs=1)
+    row = Store(tmp_path / "s").rows[0]
+    assert is_shard_of("raw", row.shard)
+    assert not is_shard_of("ra", row.shard) and not is_shard_of("raw-0", row.shard)
+    assert in_shard(replace(row, labels=(), licence="other", notes=("x",))).shard == row.shard
+    for other in ({"recording": "raw/b.edf"}, {"sha256": "0" * 64}, {"samples": 1}):
+        assert in_shard(replace(row, **other)).shard != row.shard
+
+
+@pytest.fixture
+def one_shard(tmp_path, write_edf):
+    """A store as the first version wrote it: several recordings in a shard, and a file of sources for each shard."""
+    data, out = tmp_path / "raw", tmp_path / "s"
+    for number in range(3):
+        write_edf(data / f"{number}.edf", seed=number, seconds=3)
+    prepare(data, out, jobs=1)
+    name, offset, rows, signals = "raw-0123456789abcdef", 0, [], []
+    for row in Store(out).rows:
+        signals.append((out / SHARDS / row.shard).read_bytes())
+        (out / SHARDS / row.shard).unlink()
+        rows.append(replace(row, shard=f"{name}.i16", offset=offset))
+        offset += row.size
+    (out / SHARDS / f"{name}.i16").write_bytes(b"".join(signals))
+    entries = [json.loads(line) for line in (out / SOURCES / "raw.jsonl").read_text().splitlines()]
+    (out / SOURCES / "raw.jsonl").unlink()
+    lines = [json.dumps(e | {"row": json.loads(row.line())}) for e, row in zip(entries, rows, strict=True)]
+    (out / SOURCES / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+    write_manifest(out, rows)
+    return data, out, [np.frombuffer(signal, "<i2") for signal in signals]
+
+
+def test_a_store_with_several_recordings_in_a_shard_opens(one_shard):
+    _, out, signals = one_shard
+    store = Store(out)
+    store.verify()
+    for index, signal in enumerate(signals):
+        np.testing.assert_array_equal(store.read(index, 100, 400).ravel(), signal.reshape(600, -1)[100:500].ravel())
+    assert audit(out).damaged == ()
+    assert any("sources of raw: these recordings would be prepared anew" in note for note in audit(out).notes)
+
+
+def test_and_preparing_again_gives_each_its_own(one_shard, tmp_path):
+    data, out, _ = one_shard
+    before = Store(out)
+    assert prepare(data, out, jobs=1).skipped == 0
+    prepare(data, tmp_path / "anew", jobs=1)
+    (out / SOURCES / "raw-0123456789abcdef.jsonl").unlink(missing_ok=True)
+    assert content(out) == content(tmp_path / "anew")
+    assert [row.sha256 for row in before.rows] == [row.sha256 for row in Store(out).rows]
+
+
+def test_the_journal_survives_what_a_kill_leaves(tmp_path, write_edf):
+    data, out = tmp_path / "raw", tmp_path / "s"
+    for number in range(3):
+        write_edf(data / f"{number}.edf", seed=number, seconds=3)
+    prepare(data, out, jobs=1)
+    whole, journal = content(out), Journal(out, "raw")
+    entries = journal.read()
+    assert list(entries) == ["raw/0.edf", "raw/1.edf", "raw/2.edf"]
+    lines = journal.file.read_bytes().splitlines()
+    journal.file.write_bytes(lines[0] + b"\n" + lines[1][:100])  # cut off while it was written
+    assert list(journal.read()) == ["raw/0.edf"]
+    journal.add(entries["raw/2.edf"])
+    assert list(journal.read()) == ["raw/0.edf", "raw/2.edf"]
+    stale = replace(entries["raw/0.edf"], seconds=1.0)
+    journal.add(stale)
+    assert journal.read()["raw/0.edf"] == stale  # the last one counts
+    journal.add(entries["raw/0.edf"])
+    (out / SHARDS / entries["raw/2.edf"].row.shard).write_bytes(b"short")
+    assert list(journal.read()) == ["raw/0.edf"]
+    assert prepare(data, out, jobs=1).skipped == 1
+    assert content(out) == whole

@@ -15,7 +15,7 @@ import pytest
 from neurolm.batches.splits import subjects_of
 from neurolm.batches.windows import labelled_windows, unlabelled_windows
 from neurolm.core.errors import RecordingError, StoreError
-from neurolm.store import storage as access
+from neurolm.store import storage
 from neurolm.store.encoding import encode, encode_blocks
 from neurolm.store.index import INDEX, MANIFEST, Rows, write_manifest
 from neurolm.store.manifest import Label, Row
@@ -119,7 +119,7 @@ def _open_files() -> int:
 
 
 def test_threads_share_a_store(tmp_path, monkeypatch):
-    monkeypatch.setattr(access, "HELD_OPEN", 2)
+    monkeypatch.setattr(storage, "HELD_OPEN", 2)
     opened = write(tmp_path, {f"{n}/x": np.full((400, 2), n, np.float32) for n in range(8)})
     before = _open_files()
     barrier = threading.Barrier(4)

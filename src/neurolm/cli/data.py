@@ -79,7 +79,6 @@ def plan_lines(found: Plan) -> Iterator[str]:
     yield f"EEG             {_between(found.hours, 1, 'h')}"
     yield f"sources         {_between(found.source_bytes, 1e9, 'GB')}"
     yield f"store           {_between(found.store_bytes, 1e9, 'GB')}"
-    yield f"while preparing up to {found.staging_bytes / 1e9:.2f} GB more"
     yield f"work            {_between(found.core_hours, 1, 'core-hours')}"
     yield (
         f"on {found.cores} cores     about {duration(found.wall_hours * 3600)}, if the disk delivers "

@@ -14,7 +14,7 @@ from rich.table import Column
 if TYPE_CHECKING:
     from neurolm.api import Answer
     from neurolm.ask.explanation import Explanation
-    from neurolm.prepare.progress import Progress as Preparation
+    from neurolm.prepare.report import PrepareProgress
     from neurolm.train.loop import TrainingProgress
 
 NOT_LOSSES = ("lr", "gradient_norm", "codes_used", "code_perplexity", "dead_codes")
@@ -61,7 +61,7 @@ class Display:
         )
         self._show(progress.stage, progress.step, progress.steps, figures)
 
-    def preparing(self, progress: Preparation) -> None:
+    def preparing(self, progress: PrepareProgress) -> None:
         """Show how far a preparation is: recordings, hours of EEG per second, time left, failures."""
         failures = f"  {progress.failures} could not be read" if progress.failures else ""
         figures = (

@@ -8,7 +8,7 @@ import re
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,18 @@ PARTIAL = ".partial"
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path, *, name: Callable[[], str] | None = None) -> Iterator[Path]:
     """Give a temporary path beside ``path``; what was written there takes its place when the block ends well.
 
     The temporary name is unlike that of any other process on any machine: on a cluster, a recording may be worked on
     twice at once.
+
+    Parameters
+    ----------
+    path
+        Where it will be.
+    name
+        Asked at the end for the name to take instead, for files that are named by what they hold.
 
     Raises
     ------
@@ -37,7 +44,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         try:
             yield temporary
             _sync(temporary)
-            temporary.replace(path)
+            temporary.replace(path if name is None else path.with_name(name()))
         finally:
             temporary.unlink(missing_ok=True)
 

@@ -6,18 +6,19 @@ import fcntl
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from neurolm.core.config import to_json
 from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError, StoreError, WriteError
-from neurolm.core.files import PARTIAL, remove_partial, write_text
+from neurolm.core.files import PARTIAL, append_text, atomic_file, remove_partial, write_text
 from neurolm.recording.recording import Annotation
 from neurolm.store.manifest import Row
-from neurolm.store.shards import is_shard_of, staged_name, staged_state
+from neurolm.store.shards import in_shard
 from neurolm.store.store import FORMAT, SETTINGS, SHARDS, SOURCES, require_format
 
 LOCK = ".lock"
@@ -53,8 +54,8 @@ class FileState:
 
 
 @dataclass(frozen=True)
-class State:
-    """What is kept about a signal's source, from which a preparation goes on and labels can be made again."""
+class Entry:
+    """What is kept about a recording that was prepared, from which a preparation goes on."""
 
     files: tuple[FileState, ...]
     settings: Settings
@@ -67,50 +68,69 @@ class State:
     row: Row
 
     def line(self) -> str:
-        """The state as one line of JSON."""
+        """The entry as one line of JSON."""
         return json.dumps(asdict(self), separators=(",", ":")) + "\n"
 
 
-def parse_state(text: str | bytes, *, source: str) -> State:
-    """Make a state of a line of JSON.
+def parse_entry(text: str | bytes, *, source: str) -> Entry:
+    """Make an entry of a line of JSON.
 
     Raises
     ------
     StoreError
         If it is none.
     """
-    return decode(State, text, source=f"{source}: damaged, or written by another version", error=StoreError)
+    return decode(Entry, text, source=f"{source}: damaged, or written by another version", error=StoreError)
 
 
-def packed_states(out: Path, corpus: str) -> dict[str, State]:
-    """Return the states of a corpus's recordings that are in a shard, by recording.
+class Journal:
+    """The entries of a corpus: written down as recordings are finished, sorted by id when a preparation ends.
 
-    What cannot be read, or lies in a shard that is missing or of another length, counts as not prepared.
+    Parameters
+    ----------
+    out
+        Folder of the store.
+    corpus
+        Its name.
     """
-    states: dict[str, State] = {}
-    for file in sorted((out / SOURCES).glob("*.jsonl")):
-        if not is_shard_of(corpus, file.name):
-            continue
-        try:
-            found = [parse_state(line, source=str(file)) for line in file.read_bytes().splitlines()]
-        except StoreError:
-            continue
-        shard = out / SHARDS / file.with_suffix(".i16").name
-        end = max((state.row.offset + state.row.size for state in found), default=0)
-        if shard.is_file() and shard.stat().st_size == end:
-            states |= {state.row.recording: state for state in found if state.row.shard == shard.name}
-    return states
 
+    def __init__(self, out: Path, corpus: str) -> None:
+        self.out, self.file = out, out / SOURCES / f"{corpus}.jsonl"
 
-def staged(out: Path, recording: str) -> State | None:
-    """Return the state of a recording that waits for its shard; None where it does not."""
-    file = staged_state(out, recording)
-    try:
-        state = parse_state(file.read_bytes(), source=str(file))
-        size = (out / staged_name(recording)).stat().st_size
-    except (FileNotFoundError, NotADirectoryError, StoreError):
-        return None
-    return state if size == state.row.size else None
+    def read(self) -> dict[str, Entry]:
+        """Return the entries of the recordings that are in the store, by recording; the last one counts.
+
+        What cannot be read (the process was killed while it wrote), or has no shard of its own of the right length,
+        counts as not prepared.
+        """
+        entries: dict[str, Entry] = {}
+        for line in self.file.read_bytes().splitlines() if self.file.is_file() else ():
+            with suppress(StoreError, OSError, ValueError):
+                entry = parse_entry(line, source=str(self.file))
+                row = entry.row
+                if row == in_shard(row) and (self.out / SHARDS / row.shard).stat().st_size == row.size:
+                    entries[row.recording] = entry
+        return entries
+
+    def add(self, entry: Entry) -> None:
+        """Write an entry down; after a line that a killed process left unfinished, it begins a new one."""
+        self.file.parent.mkdir(exist_ok=True)
+        append_text(self.file, f"\n{entry.line()}")
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Make a journal of these entries unless it is so already; none where there are none."""
+
+        def lines() -> Iterator[bytes]:
+            return (entry.line().encode() for entry in entries)
+
+        if not entries:
+            self.file.unlink(missing_ok=True)
+            return
+        with suppress(FileNotFoundError), self.file.open("rb") as before:
+            if all(old == new for old, new in zip_longest(before, lines())):
+                return
+        with atomic_file(self.file) as temporary, temporary.open("wb") as stream:
+            stream.writelines(lines())
 
 
 class FileStates:
@@ -186,8 +206,9 @@ def forget(out: Path, corpus: str) -> None:
         return
     for name in (SETTINGS, LOCK):
         (out / name).unlink(missing_ok=True)
-    with suppress(OSError):  # something else is in it
-        out.rmdir()
+    for folder in (out / SHARDS, out / SOURCES, out):
+        with suppress(OSError):  # something else is in it
+            folder.rmdir()
 
 
 def read_settings(out: Path) -> dict[str, Settings]:

@@ -17,18 +17,17 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.core.physics import RATE
-from neurolm.core.workers import THREAD_VARIABLES
-from neurolm.corpora import AUTO, CORPORA, Source, layout
-from neurolm.prepare.journal import FileStates, Settings
-from neurolm.prepare.worker import Bad, Task, stage
-from neurolm.store.shards import LARGEST, SHARD_BYTES
+from neurolm.core.workers import THREAD_VARIABLES, cores
+from neurolm.corpora import AUTO, layout
+from neurolm.prepare.journal import Settings
+from neurolm.prepare.worker import RecordingJob, Unreadable, list_recordings, prepare_recording, require_folder
 
 SAMPLED = 6
 """Files measured, besides the largest."""
@@ -84,8 +83,6 @@ class Plan:
     """Of one core's work, without waiting for the disk."""
     peak_memory: int
     """Bytes that a worker held at most, with the largest file of all among the measured ones."""
-    staging_bytes: int
-    """More that the store's disk needs while it is being prepared, at most."""
     cores: int
     """Workers for which ``wall_hours`` and ``read_rate`` are."""
     measured: tuple[Measured, ...]
@@ -150,63 +147,49 @@ def plan(
     with tempfile.TemporaryDirectory(prefix="neurolm-plan-") as folder:
         out = Path(folder) / "store"
         if data:
-            tasks = [
-                task for path in data for task in _tasks(Path(path), out, corpus, Settings("", unknown, unit, mains))
-            ]
+            settings = Settings("", unknown, unit, mains)
+            recordings = [job for path in data for job in _recordings(Path(path), out, corpus, settings)]
         else:
             simulated = _simulate(Path(folder) / SIMULATED, channels=channels, rate=rate)
-            tasks = list(_tasks(simulated, out, "folder", Settings("", unknown, unit, 50.0)))
-        strata = _strata(tasks, samples, np.random.default_rng(seed))
-        largest = max(tasks, key=lambda task: task.size)
-        measured, failed = _measure([*(task for task, _ in strata), largest])
+            recordings = list(_recordings(simulated, out, "folder", Settings("", unknown, unit, 50.0)))
+        strata = _strata(recordings, samples, np.random.default_rng(seed))
+        largest = max(recordings, key=lambda job: job.size)
+        measured, failed = _measure([*(job for job, _ in strata), largest])
     if not measured:
         raise StoreError(f"nothing that was measured can be prepared: {'; '.join(failed[:3])}")
-    sums = _extrapolate([(measured[t.relative], size) for t, size in strata if t.relative in measured], seed)
+    sums = _extrapolate([(measured[job.relative], size) for job, size in strata if job.relative in measured], seed)
     factor = 1.0 if hours is None else hours / sums["hours"].estimate
     scaled = {name: value.times(factor) for name, value in sums.items()}
     return Plan(
-        recordings=len(tasks) if data else 0,
+        recordings=len(recordings) if data else 0,
         source_bytes=scaled["bytes"],
         hours=scaled["hours"] if hours is None else Range(hours, hours, hours),
         store_bytes=scaled["stored"],
         core_hours=scaled["cpu_seconds"].times(1 / 3600),
         peak_memory=max(one.peak_memory for one in measured.values()),
-        staging_bytes=int(
-            min(scaled["stored"].high, LARGEST * SHARD_BYTES * _ratio(scaled["stored"], scaled["bytes"]))
-        ),
-        cores=jobs or _cores(),
+        cores=jobs or cores(),
         measured=tuple(measured.values()),
         failed=tuple(failed),
     )
 
 
-def _tasks(data: Path, out: Path, corpus: str, settings: Settings) -> Iterator[Task]:
-    if not data.is_dir():
-        what = "is a file; give the folder that holds it" if data.exists() else "no such folder"
-        raise StoreError(f"{data}: {what}")
-    name = layout(data, corpus)
-    settings = Settings(name, settings.unknown, settings.unit, settings.mains)
-    states = FileStates()
-    for source in CORPORA[name](data):
-        yield _task(source, data, out, settings, states)
+def _recordings(data: Path, out: Path, corpus: str, settings: Settings) -> Iterator[RecordingJob]:
+    require_folder(data)
+    shown = Path(SIMULATED) if data.name == SIMULATED and data.parent == out.parent else data
+    for job in list_recordings(data, out, replace(settings, layout=layout(data, corpus))):
+        yield replace(job, relative=str(shown / job.relative))
 
 
-def _task(source: Source, data: Path, out: Path, settings: Settings, states: FileStates) -> Task:
-    relative = source.path.relative_to(data).as_posix()
-    mains = source.mains if settings.mains is None else settings.mains
-    recording = f"{source.corpus}/{relative}"
-    shown = str(Path(SIMULATED, relative) if data.name == SIMULATED and data.parent == out.parent else data / relative)
-    return Task(source, recording, shown, out, states.of(source.path), settings, mains)
-
-
-def _strata(tasks: Sequence[Task], count: int, rng: np.random.Generator) -> list[tuple[Task, float]]:
+def _strata(
+    recordings: Sequence[RecordingJob], count: int, rng: np.random.Generator
+) -> list[tuple[RecordingJob, float]]:
     """One file of each stratum, and the stratum's bytes."""
-    ordered = sorted(tasks, key=lambda task: (task.size, task.recording))
-    ends = np.cumsum([task.size for task in ordered], dtype=np.float64)
+    ordered = sorted(recordings, key=lambda job: (job.size, job.recording))
+    ends = np.cumsum([job.size for job in ordered], dtype=np.float64)
     total = float(ends[-1])
     if total == 0:
         raise StoreError("all recordings are empty; copy or download them again")
-    middles = ends - np.array([task.size for task in ordered]) / 2
+    middles = ends - np.array([job.size for job in ordered]) / 2
     places = np.minimum((middles / total * count).astype(int), count - 1)
     drawn = []
     for place in np.unique(places):
@@ -216,9 +199,9 @@ def _strata(tasks: Sequence[Task], count: int, rng: np.random.Generator) -> list
     return drawn
 
 
-def _measure(tasks: Sequence[Task]) -> tuple[dict[str, Measured], list[str]]:
+def _measure(recordings: Sequence[RecordingJob]) -> tuple[dict[str, Measured], list[str]]:
     """Prepare files one by one, from small to large, in a process of their own, of which the memory is known."""
-    ordered = sorted({task.relative: task for task in tasks}.values(), key=lambda task: task.size)
+    ordered = sorted({job.relative: job for job in recordings}.values(), key=lambda job: job.size)
     measured: dict[str, Measured] = {}
     failed: list[str] = []
     while ordered:
@@ -229,9 +212,9 @@ def _measure(tasks: Sequence[Task]) -> tuple[dict[str, Measured], list[str]]:
                 process.submit(_one, ordered[0]).result()  # the first one pays for what is loaded only once
                 while ordered:
                     result = process.submit(_one, ordered[0]).result()
-                    task = ordered.pop(0)
+                    job = ordered.pop(0)
                     if isinstance(result, Measured):
-                        measured[task.relative] = result
+                        measured[job.relative] = result
                     else:
                         failed.append(result)
             except BrokenProcessPool:
@@ -243,22 +226,22 @@ def _prepare_process() -> None:
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # as workers of prepare have it
 
 
-def _one(task: Task) -> Measured | str:
+def _one(job: RecordingJob) -> Measured | str:
     """Prepare one file, as prepare does; returns why not where it cannot."""
     before = time.process_time()
-    state = stage(task)
+    entry = prepare_recording(job)
     taken = time.process_time() - before
-    shutil.rmtree(task.out, ignore_errors=True)  # the temporary folder may be small
-    if isinstance(state, Bad):
-        return state.reason if state.reason.startswith(task.relative) else f"{task.relative}: {state.reason}"
-    row = state.row
+    shutil.rmtree(job.out, ignore_errors=True)  # the temporary folder may be small
+    if isinstance(entry, Unreadable):
+        return entry.reason if entry.reason.startswith(job.relative) else f"{job.relative}: {entry.reason}"
+    row = entry.row
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Measured(
-        source=task.relative,
-        bytes=task.size,
+        source=job.relative,
+        bytes=job.size,
         hours=row.seconds / 3600,
         channels=len(row.channels),
-        stored=row.size + len(row.line()) + len(state.line()),
+        stored=row.size + len(row.line()) + len(entry.line()),
         cpu_seconds=taken,
         peak_memory=peak if sys.platform == "darwin" else peak * 1024,
     )
@@ -278,10 +261,6 @@ def _extrapolate(strata: Sequence[tuple[Measured, float]], seed: int) -> dict[st
         low, high = np.quantile(redrawn, [0.05, 0.95])
         sums[name] = Range(float(values.sum()), float(low), float(high))
     return sums
-
-
-def _ratio(one: Range, other: Range) -> float:
-    return one.estimate / other.estimate
 
 
 def _simulate(folder: Path, *, channels: int, rate: int) -> Path:
@@ -311,7 +290,3 @@ def _simulate(folder: Path, *, channels: int, rate: int) -> Path:
             ]
         ).write(folder / f"{seconds}.edf")
     return folder
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections import Counter, defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from heapq import merge
@@ -13,20 +12,19 @@ from itertools import zip_longest
 from pathlib import Path
 
 from neurolm.core.errors import StoreError
-from neurolm.core.files import parse_json, write_lines
+from neurolm.core.files import parse_json, remove_partial, write_lines
 from neurolm.core.workers import Crash, Workers
 from neurolm.prepare.cluster import Cluster
-from neurolm.prepare.journal import State, forget, packed_states, staged
-from neurolm.prepare.notes import SHOWN, examples, summary
-from neurolm.prepare.progress import Meter, Progress
-from neurolm.prepare.worker import Bad, Pack, Task, check_labels, work
+from neurolm.prepare.journal import Entry, Journal, forget
+from neurolm.prepare.report import SHOWN, Meter, PrepareProgress, examples, summary
+from neurolm.prepare.worker import RecordingJob, Unreadable, check_labels, prepare_recording
 from neurolm.recording.recording import find_recordings
 from neurolm.store.exclusions import Exclusion, read_exclusions
 from neurolm.store.index import INDEX, MANIFEST, lines, scan, write_index, write_manifest
 from neurolm.store.manifest import Row, parse_row
-from neurolm.store.shards import grouped, is_shard_of, placed, sources_path, staged_name, staged_state
+from neurolm.store.shards import is_shard_of
 from neurolm.store.storage import Local
-from neurolm.store.store import EXCLUDED, QUARANTINE, SHARDS, SOURCES, STAGING
+from neurolm.store.store import EXCLUDED, QUARANTINE, SHARDS
 
 
 class Preparation:
@@ -38,8 +36,8 @@ class Preparation:
         Folders of the recordings and of the store.
     corpus
         Its name.
-    tasks
-        All its recordings, sorted by id.
+    recordings
+        All that the corpus has, sorted by id.
     exclude
         What must not be in the store.
     """
@@ -49,142 +47,97 @@ class Preparation:
         data: Path,
         out: Path,
         corpus: str,
-        tasks: Sequence[Task],
+        recordings: Sequence[RecordingJob],
         exclude: Sequence[Exclusion],
-        progress: Callable[[Progress], object] | None,
+        progress: Callable[[PrepareProgress], object] | None,
     ) -> None:
         self.data, self.out, self.corpus = data, out, corpus
-        self.tasks, self.excluded, self.progress = tasks, _Reasons(exclude), progress
-        self.states: dict[str, State] = {}
-        self.bad: dict[str, str] = {}
+        self.recordings, self.excluded, self.progress = recordings, _Reasons(exclude), progress
+        self.journal = Journal(out, corpus)
+        self.entries: dict[str, Entry] = {}
+        self.unreadable: dict[str, str] = {}
         self.left_out: list[Exclusion] = []
         self.skipped = 0
-        self.groups = grouped([task.recording for task in tasks], [task.size for task in tasks])
-        self.group_of = {tasks[index].recording: group for group in self.groups for index in group}
-        self.waiting: Counter[range] = Counter()
 
     def work(self, make_pool: Callable[[], Workers | Cluster]) -> None:
         """Prepare what is not in the store yet."""
-        packed = packed_states(self.out, self.corpus)
+        known = self.journal.read()
         pending = []
-        for task in self.tasks:
-            state = _resumed(task, packed)
-            if self._leave_out(task, state):
+        for job in self.recordings:
+            entry = _resumed(job, known.get(job.recording))
+            if self._leave_out(job, entry):
                 continue
-            if state is None:
-                pending.append(task)
-                self.waiting[self.group_of[task.recording]] += 1
+            if entry is None:
+                pending.append(job)
             else:
-                self.states[task.recording] = state
-        self.skipped = len(self.states)
-        complete = [pack for group in self.groups if not self.waiting[group] for pack in self._complete(group)]
-        queue: deque[Task | Pack] = deque([*complete, *pending])
-        if not queue:
+                self.entries[job.recording] = entry
+        self.skipped = len(self.entries)
+        if not pending:
             return
-        size = sum(task.size for task in pending)
-        meter = Meter(self.progress, total=len(self.tasks), before=len(self.tasks) - len(pending), size=size)
-        with make_pool() if pending else Workers(1) as pool:
-            labelled = [task for task in pending if callable(task.source.labels)]
+        before, size = len(self.recordings) - len(pending), sum(job.size for job in pending)
+        meter = Meter(self.progress, total=len(self.recordings), before=before, size=size)
+        with make_pool() as pool:
+            labelled = [job for job in pending if callable(job.source.labels)]
             for _ in pool.each(check_labels, labelled):  # a wrong table shows now, not after hours of work
                 pass
-            for item, result in pool.drain(work, queue):
-                if isinstance(item, Pack):
-                    self._packed(item, result)
-                    continue
-                self._done(item, result)
-                hours = self.states[item.recording].row.seconds / 3600 if item.recording in self.states else 0.0
-                meter.add(item.relative, size=item.size, hours=hours, failures=len(self.bad))
-                group = self.group_of[item.recording]
-                self.waiting[group] -= 1
-                if not self.waiting[group]:
-                    queue.extendleft(self._complete(group))
+            for index, result in pool.each(prepare_recording, pending):
+                job, hours = pending[index], 0.0
+                if not isinstance(result, Entry):
+                    self._quarantine(job, result)
+                elif self._leave_out(job, result):
+                    (self.out / SHARDS / result.row.shard).unlink(missing_ok=True)
+                else:
+                    self.journal.add(result)
+                    self.entries[job.recording] = result
+                    hours = result.row.seconds / 3600
+                meter.add(job.relative, size=job.size, hours=hours, failures=len(self.unreadable))
 
-    def _done(self, task: Task, result: object) -> None:
-        if isinstance(result, State):
-            if not self._leave_out(task, result):
-                self.states[task.recording] = result
-            return
-        if isinstance(result, Crash):
-            code = "" if result.exit_code is None else f" (exit code {result.exit_code})"
-            result = Bad(f"reading it crashed the reader{code}")
-        assert isinstance(result, Bad)
-        reason = result.reason.replace(f"{self.data}{os.sep}", "")
-        self.bad[task.relative] = reason.removeprefix(f"{task.relative}: ")
-        self._unstage(task.recording)  # of an earlier, readable content
+    def _quarantine(self, job: RecordingJob, found: Unreadable | Crash) -> None:
+        if isinstance(found, Crash):
+            code = "" if found.exit_code is None else f" (exit code {found.exit_code})"
+            found = Unreadable(f"reading it crashed the reader{code}")
+        reason = found.reason.replace(f"{self.data}{os.sep}", "")
+        self.unreadable[job.relative] = reason.removeprefix(f"{job.relative}: ")
 
-    def _leave_out(self, task: Task, state: State | None) -> bool:
+    def _leave_out(self, job: RecordingJob, entry: Entry | None) -> bool:
         """Tell whether a recording must not be in the store, and note it down."""
-        subject, content = f"{task.source.corpus}/{task.source.subject}", "" if state is None else state.row.sha256
-        reason = self.excluded.reason(task.recording, content, subject)
+        subject, content = f"{job.source.corpus}/{job.source.subject}", "" if entry is None else entry.row.sha256
+        reason = self.excluded.reason(job.recording, content, subject)
         if reason is None:
             return False
-        self.left_out.append(Exclusion(task.recording, subject, content, reason))
-        self._unstage(task.recording)
+        self.left_out.append(Exclusion(job.recording, subject, content, reason))
         return True
 
-    def _complete(self, group: range) -> list[Pack]:
-        """Return what is to be packed now that all recordings of a group are prepared or bad."""
-        states = [self.states[r] for r in (self.tasks[i].recording for i in group) if r in self.states]
-        rows = [state.row for state in states]
-        if not rows:
-            return []
-        if rows != placed(self.corpus, rows):
-            return [Pack(self.out, self.corpus, tuple(states))]
-        write_lines(sources_path(self.out, rows[0].shard), [state.line() for state in states])
-        return []
-
-    def _packed(self, item: Pack, result: object) -> None:
-        if isinstance(result, Crash):
-            raise StoreError(
-                f"{self.out}: the worker that puts recordings into their shard died twice (exit code "
-                f"{result.exit_code}); give the same command again"
-            )
-        assert isinstance(result, tuple)
-        for state in result:
-            self.states[state.row.recording] = state
-            self._unstage(state.row.recording)
-
-    def _unstage(self, recording: str) -> None:
-        for path in (staged_state(self.out, recording), self.out / staged_name(recording)):
-            path.unlink(missing_ok=True)
-
     def finish(self) -> tuple[str, ...]:
-        """Write quarantine and manifest, remove what is in neither, and return the notes of the report."""
-        if not self.states and not self.left_out:
-            reasons = [f"\n  {source}: {reason}" for source, reason in sorted(self.bad.items())]
+        """Write quarantine, journal and manifest, remove what is in neither, and return the notes of the report."""
+        if not self.entries and not self.left_out:
+            reasons = [f"\n  {source}: {reason}" for source, reason in sorted(self.unreadable.items())]
             more = f"\n  and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
             raise StoreError(
                 f"{self.data}: none of the {len(reasons)} recordings could be prepared:{''.join(reasons[:SHOWN])}{more}"
             )
-        if not self.states:
+        if not self.entries:
             raise StoreError(
-                f"{self.data}: of {len(self.tasks)} recordings, {len(self.left_out)} are excluded and {len(self.bad)} "
-                "cannot be read: none is left"
+                f"{self.data}: of {len(self.recordings)} recordings, {len(self.left_out)} are excluded and "
+                f"{len(self.unreadable)} cannot be read: none is left"
             )
         notes = tuple(self._notes())
         self._write_quarantine()
         write_lines(self.out / EXCLUDED, [f"{json.dumps(asdict(entry))}\n" for entry in self._exclusions()])
+        self.journal.write([self.entries[recording] for recording in sorted(self.entries)])
         self._write_manifest()
-        kept = {state.row.shard for state in self.states.values()}
-        for folder in (SHARDS, SOURCES):  # of groups as they were before, which no manifest names any more
-            for path in (self.out / folder).iterdir():
-                if is_shard_of(self.corpus, path.name) and path.with_suffix(".i16").name not in kept:
-                    path.unlink()
-        self._clean_staging()
+        remove_partial(self.out / SHARDS)  # of workers that died
+        kept = {entry.row.shard for entry in self.entries.values()}
+        for path in (self.out / SHARDS).iterdir():  # of what was left out, or was different before
+            if path.name not in kept and is_shard_of(self.corpus, path.name):
+                path.unlink()
         return notes
 
     def undo(self) -> None:
         """Leave no trace of a corpus of which the store has nothing, so that other settings can be tried."""
-        waiting = (self.out / STAGING / self.corpus).rglob("*.json")
-        if any(waiting) or packed_states(self.out, self.corpus):
-            return
-        self._clean_staging()
-        forget(self.out, self.corpus)
-
-    def _clean_staging(self) -> None:
-        shutil.rmtree(self.out / STAGING / self.corpus, ignore_errors=True)
-        if (self.out / STAGING).is_dir() and not any((self.out / STAGING).iterdir()):
-            (self.out / STAGING).rmdir()
+        if not self.journal.read():
+            self.journal.write([])
+            forget(self.out, self.corpus)
 
     def _before(self) -> Iterator[Row]:
         """Yield the rows of the manifest as it is."""
@@ -195,7 +148,7 @@ class Preparation:
     def _rows(self) -> Iterator[Row]:
         """Yield the rows of the manifest as it shall be."""
         others = (row for row in self._before() if row.corpus != self.corpus)
-        own = sorted((state.row for state in self.states.values()), key=lambda row: row.recording)
+        own = (self.entries[recording].row for recording in sorted(self.entries))
         return merge(others, own, key=lambda row: row.recording)
 
     def _write_manifest(self) -> None:
@@ -208,7 +161,7 @@ class Preparation:
         file = self.out / QUARANTINE
         text = file.read_text(encoding="utf-8") if file.is_file() else ""
         entries = [entry for entry in map(parse_json, text.splitlines()) if entry["corpus"] != self.corpus]
-        entries += [{"corpus": self.corpus, "source": source, "reason": why} for source, why in self.bad.items()]
+        entries += [{"corpus": self.corpus, "source": source, "reason": why} for source, why in self.unreadable.items()]
         entries.sort(key=lambda entry: (entry["corpus"], entry["source"]))
         write_lines(file, [json.dumps(entry) + "\n" for entry in entries])
 
@@ -217,7 +170,7 @@ class Preparation:
         return sorted((*others, *self.left_out), key=lambda entry: entry.recording)
 
     def _notes(self) -> Iterator[str]:
-        own = [state.row for state in self.states.values()]
+        own = [entry.row for entry in self.entries.values()]
         yield from summary([row.notes for row in own])
         clipped = [row.recording for row in own if row.clipped]
         if clipped:
@@ -228,18 +181,18 @@ class Preparation:
         for same in by_content.values():
             if len({subject for _, subject in same}) > 1:
                 yield f"the same signal under different subjects: {examples([recording for recording, _ in same])}"
-        gone = [row for row in self._before() if row.corpus == self.corpus and row.recording not in self.states]
+        gone = [row for row in self._before() if row.corpus == self.corpus and row.recording not in self.entries]
         left_out = {entry.recording for entry in self.left_out}
-        gone = [row for row in gone if row.source not in self.bad and row.recording not in left_out]
+        gone = [row for row in gone if row.source not in self.unreadable and row.recording not in left_out]
         if gone:
             yield f"no longer in {self.data}, taken out of the manifest: {examples([row.recording for row in gone])}"
-        known = {task.source.path for task in self.tasks}
+        known = {job.source.path for job in self.recordings}
         left = [str(path.relative_to(self.data)) for path in find_recordings(self.data) if path not in known]
         if left:
             yield f"not part of the corpus {self.corpus!r}, left out: {examples(left)}"
         if left_out:
             yield f"excluded: {examples(sorted(left_out))}"
-        for source, reason in sorted(self.bad.items())[:SHOWN]:
+        for source, reason in sorted(self.unreadable.items())[:SHOWN]:
             yield f"quarantined: {source}: {reason}"
 
 
@@ -263,19 +216,17 @@ def excluded_from(out: Path) -> tuple[Exclusion, ...]:
     return read_exclusions(out / EXCLUDED) if (out / EXCLUDED).is_file() else ()
 
 
-def _resumed(task: Task, packed: dict[str, State]) -> State | None:
-    """Return the state of a recording that is in the store and unchanged, with its labels as of now."""
-    for state in (packed.get(task.recording), staged(task.out, task.recording)):
-        if state is None or (state.files, state.settings, state.reading, state.mains) != (
-            task.files, task.settings, task.reading, task.mains
-        ):  # fmt: skip
-            continue
-        source = task.source
-        row = replace(
-            state.row,
-            subject=f"{source.corpus}/{source.subject}",
-            licence=source.licence,
-            labels=source.labelled(state),
-        )
-        return replace(state, row=row)
-    return None
+def _resumed(job: RecordingJob, entry: Entry | None) -> Entry | None:
+    """Return the entry of a recording that is in the store and unchanged, with its labels as of now."""
+    if entry is None or (entry.files, entry.settings, entry.reading, entry.mains) != (
+        job.files, job.settings, job.reading, job.mains
+    ):  # fmt: skip
+        return None
+    source = job.source
+    row = replace(
+        entry.row,
+        subject=f"{source.corpus}/{source.subject}",
+        licence=source.licence,
+        labels=source.labelled(entry),
+    )
+    return replace(entry, row=row)

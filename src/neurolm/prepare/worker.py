@@ -1,29 +1,31 @@
-"""What workers do: a recording into a staged signal, staged signals into their shard.
+"""What workers do: prepare one recording into its shard.
 
-Both may be killed at any moment and done again, by several workers at once too: files appear whole, under names and
-with bytes that depend on the recordings and settings alone.
+It may be killed at any moment and done again, by several workers at once too: files appear whole, under names and with
+bytes that depend on the recording and the settings alone.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import neurolm
-from neurolm.core.errors import ConfigError, NeuroLMError, WriteError
-from neurolm.core.files import atomic_file, write_text
-from neurolm.corpora import Source
-from neurolm.prepare.journal import FileState, Settings, State
+from neurolm.core.errors import ConfigError, NeuroLMError, StoreError, WriteError
+from neurolm.core.files import atomic_file
+from neurolm.corpora import CORPORA, Source
+from neurolm.prepare.journal import Entry, FileState, FileStates, Settings
 from neurolm.recording.preprocess import preprocess_blocks
 from neurolm.recording.recording import Recording
 from neurolm.store.encoding import encode_blocks
 from neurolm.store.manifest import Row
-from neurolm.store.shards import placed, sources_path, staged_name, staged_state, write_shard
+from neurolm.store.shards import in_shard
+from neurolm.store.store import SHARDS
 
 
 @dataclass(frozen=True)
-class Task:
+class RecordingJob:
     """A recording to prepare."""
 
     source: Source
@@ -51,29 +53,38 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Bad:
-    """Why a recording could not be prepared."""
+class Unreadable:
+    """Stands for a recording that could not be prepared."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class Pack:
-    """Recordings to put into their shard."""
+def require_folder(data: Path) -> None:
+    """Refuse what is no folder of recordings.
 
-    out: Path
-    corpus: str
-    states: tuple[State, ...]
-    """Of the recordings, sorted by id; those with an empty ``row.shard`` lie in ``staging``."""
-
-
-def work(item: Task | Pack) -> State | Bad | tuple[State, ...]:
-    """Do whatever is to be done; runs in a worker."""
-    return pack(item) if isinstance(item, Pack) else stage(item)
+    Raises
+    ------
+    StoreError
+        If there is none, or it is a file.
+    """
+    if not data.is_dir():
+        what = "is a file; give the folder that holds it" if data.exists() else "no such folder"
+        raise StoreError(f"{data}: {what}")
 
 
-def stage(task: Task) -> State | Bad:
-    """Prepare one recording into a file of its own.
+def list_recordings(data: Path, out: Path, settings: Settings) -> Iterator[RecordingJob]:
+    """List the recordings of a folder whose layout is known, in the order of their paths."""
+    states = FileStates()
+    for source in CORPORA[settings.layout](data):
+        relative = source.path.relative_to(data).as_posix()
+        mains = source.mains if settings.mains is None else settings.mains
+        yield RecordingJob(
+            source, f"{source.corpus}/{relative}", relative, out, states.of(source.path), settings, mains
+        )
+
+
+def prepare_recording(job: RecordingJob) -> Entry | Unreadable:
+    """Prepare one recording into its shard; runs in a worker.
 
     Raises
     ------
@@ -83,66 +94,57 @@ def stage(task: Task) -> State | Bad:
         If the store cannot be written.
     """
     try:
-        recording = _open(task)
-        labels = task.source.labelled(recording)
-        prepared = preprocess_blocks(recording, mains=task.mains)
-        with atomic_file(task.out / staged_name(task.recording)) as temporary, temporary.open("wb") as file:
+        recording = _open(job)
+        labels = job.source.labelled(recording)
+        prepared = preprocess_blocks(recording, mains=job.mains)
+        place = atomic_file(job.out / SHARDS / job.source.corpus, name=lambda: row.shard)
+        with place as temporary, temporary.open("wb") as file:
             encoded = encode_blocks(prepared.blocks, prepared.channels, write=file.write, folder=temporary.parent)
+            row = in_shard(
+                Row(
+                    recording=job.recording,
+                    corpus=job.source.corpus,
+                    source=job.relative,
+                    sha256=encoded.sha256,
+                    subject=f"{job.source.corpus}/{job.source.subject}",
+                    channels=tuple(recording.channels),
+                    samples=encoded.samples,
+                    scale=encoded.scale,
+                    clipped=encoded.clipped,
+                    mains=float(prepared.mains),
+                    band=(float(prepared.band[0]), float(prepared.band[1])),
+                    unit=recording.unit,
+                    version=neurolm.__version__,
+                    licence=job.source.licence,
+                    labels=labels,
+                    notes=(*recording.notes, *prepared.notes),
+                    shard="",
+                    offset=0,
+                )
+            )
     except (ConfigError, WriteError):
         raise
     except NeuroLMError as error:
-        return Bad(str(error))
+        return Unreadable(str(error))
     except Exception as error:  # a reader may fail in any way on a damaged file, and must not stop the others
-        return Bad(f"{type(error).__name__}: {error}")
-    row = Row(
-        recording=task.recording,
-        corpus=task.source.corpus,
-        source=task.relative,
-        sha256=encoded.sha256,
-        subject=f"{task.source.corpus}/{task.source.subject}",
-        channels=tuple(recording.channels),
-        samples=encoded.samples,
-        scale=encoded.scale,
-        clipped=encoded.clipped,
-        mains=float(prepared.mains),
-        band=(float(prepared.band[0]), float(prepared.band[1])),
-        unit=recording.unit,
-        version=neurolm.__version__,
-        licence=task.source.licence,
-        labels=labels,
-        notes=(*recording.notes, *prepared.notes),
-        shard="",
-        offset=0,
-    )
+        return Unreadable(f"{type(error).__name__}: {error}")
     seconds, annotations = float(recording.seconds), tuple(recording.annotations)
-    state = State(task.files, task.settings, task.reading, task.mains, seconds, annotations, row)
-    write_text(staged_state(task.out, task.recording), state.line())
-    return state
+    return Entry(job.files, job.settings, job.reading, job.mains, seconds, annotations, row)
 
 
-def pack(job: Pack) -> tuple[State, ...]:
-    """Put recordings into their shard; returns their states as they are then."""
-    before = [state.row for state in job.states]
-    after = placed(job.corpus, before)
-    write_shard(job.out, before, after)
-    states = tuple(replace(state, row=row) for state, row in zip(job.states, after, strict=True))
-    write_text(sources_path(job.out, after[0].shard), "".join(state.line() for state in states))
-    return states
-
-
-def _open(task: Task, *, check: bool = True) -> Recording:
-    settings = task.settings
-    return task.source.open_recording(
+def _open(job: RecordingJob, *, check: bool = True) -> Recording:
+    settings = job.settings
+    return job.source.open_recording(
         unknown=settings.unknown, unit=settings.unit, truncated=settings.truncated, check=check
     )
 
 
-def check_labels(task: Task) -> None:
+def check_labels(job: RecordingJob) -> None:
     """Raise the ConfigError of labels that do not fit their recording; runs in a worker."""
     try:
-        recording = _open(task, check=False)
+        recording = _open(job, check=False)
     except ConfigError:
         raise
     except Exception:  # whatever is wrong with the recording shows again, and is put down, when it is prepared
         return
-    task.source.labelled(recording)
+    job.source.labelled(recording)

@@ -21,7 +21,6 @@ from neurolm.store.store import (
     SETTINGS,
     SHARDS,
     SOURCES,
-    STAGING,
     require_store,
     signal_digest,
 )
@@ -154,11 +153,11 @@ def _signals(
 def _notes(access: Access, rows: list[Row]) -> Iterator[str]:
     if access.size(INDEX) is None:
         yield f"there is no {INDEX}: the store opens slowly; prepare again to make it anew"
-    shards = {row.shard for row in rows}
-    unused = sorted(set(access.sizes(SHARDS)) - shards)
-    if unused or access.sizes(STAGING):
-        names = f": {', '.join(unused[:3])}{' …' if len(unused) > 3 else ''}" if unused else ""
-        yield f"files of a preparation that was interrupted or is under way{names}; it removes them when it ends"
-    without = shards - {f"{Path(name).stem}.i16" for name in access.sizes(SOURCES)}
+    unused = sorted(set(access.sizes(SHARDS)) - {row.shard for row in rows})
+    if unused:
+        names = f"{', '.join(unused[:3])}{' …' if len(unused) > 3 else ''}"
+        yield f"files of a preparation that was interrupted or is under way: {names}; it removes them when it ends"
+    without = {row.corpus for row in rows} - {Path(name).stem for name in access.sizes(SOURCES)}
     if without:
-        yield f"nothing is known about the sources of {len(without)} shards: their recordings would be prepared anew"
+        names = ", ".join(sorted(without))
+        yield f"nothing is known about the sources of {names}: these recordings would be prepared anew"

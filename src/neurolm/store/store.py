@@ -4,12 +4,11 @@ A store is a folder, on a disk or in object storage::
 
     manifest.jsonl                 a row per recording, sorted by recording id
     index.npz                      the same as arrays: where everything is, so that opening is quick
-    shards/<corpus>-<hash>.i16     recordings one after the other: int16, little-endian, samples × channels at 200 Hz
-    sources/<corpus>-<hash>.jsonl  what the recordings of a shard were made from, from which a preparation goes on
+    shards/<corpus>-<hash>.i16     the signal of a recording: int16, little-endian, samples × channels at 200 Hz
+    sources/<corpus>.jsonl         the journal: what a corpus's recordings were made from, so that a preparation goes on
     settings.json                  what the recordings were prepared with
     quarantine.jsonl               sources that could not be read, with the reason (only where there are any)
     excluded.jsonl                 sources that were left out on demand (only where there are any)
-    staging/                       recordings that wait for their shard (only while a preparation is under way)
 
 A shard is named by what it holds and never changes, and a new manifest takes the place of the old one at once: whoever
 reads while a preparation runs, reads the store as it was. Raw files beat HDF5, Zarr and Arrow at random windows
@@ -40,7 +39,6 @@ EXCLUDED = "excluded.jsonl"
 SETTINGS = "settings.json"
 SHARDS = "shards"
 SOURCES = "sources"
-STAGING = "staging"
 
 
 class Store:
@@ -69,18 +67,18 @@ class Store:
         self._use(read_index(self._access, str(self.path)))
         if not len(self):
             raise StoreError(f"{self.path}: the store holds no recordings; prepare a folder of recordings into it")
+        expected = dict(zip(self._index.shards.tolist(), self._index.sizes.tolist(), strict=True))
         sizes = self._access.sizes(SHARDS)
-        for shard, size in zip(self._index.shards.tolist(), self._index.sizes.tolist(), strict=True):
-            if sizes.get(shard) != size:
-                found = "is missing" if shard not in sizes else f"has {sizes[shard]:,} bytes instead of {size:,}"
-                raise StoreError(
-                    f"{self.path}/{SHARDS}/{shard}: the store is damaged: this file {found}; "
-                    "prepare the recordings again"
-                )
+        if expected.items() <= sizes.items():
+            return
+        shard = next(name for name, size in expected.items() if sizes.get(name) != size)
+        found = "is missing" if shard not in sizes else f"has {sizes[shard]:,} bytes instead of {expected[shard]:,}"
+        raise StoreError(
+            f"{self.path}/{SHARDS}/{shard}: the store is damaged: this file {found}; prepare the recordings again"
+        )
 
     def _use(self, index: Index) -> None:
         self._index = index
-        self._shards = [f"{SHARDS}/{name}" for name in index.shards.tolist()]
         self.rows = Rows(open_access(self.path), index, str(self.path))
 
     @property
@@ -150,10 +148,11 @@ class Store:
         if not counts.size:
             return counts
         offset = int(entry["offset"]) + start * channels * SAMPLE.itemsize
-        got = self._access.read_into(self._shards[shard], offset, counts.data.cast("B"))
+        file = f"{SHARDS}/{self._index.shards[shard]}"
+        got = self._access.read_into(file, offset, counts.data.cast("B"))
         if got != counts.nbytes:
             raise StoreError(
-                f"{self.path}/{self._shards[shard]}: the store is damaged: the file ends at byte {offset + got:,} of "
+                f"{self.path}/{file}: the store is damaged: the file ends at byte {offset + got:,} of "
                 f"{int(self._index.sizes[shard]):,}; prepare the recordings again"
             )
         return counts
