@@ -6,11 +6,11 @@ import pytest
 
 from neurolm.core.errors import StoreError
 from neurolm.prepare.journal import (
+    Entry,
     FileState,
     Settings,
-    State,
     agree,
-    parse_state,
+    parse_entry,
     read_settings,
     write_settings,
 )
@@ -23,15 +23,15 @@ ROW = Row(
     scale=(0.1,), clipped=0, mains=50.0, band=(0.1, 75.0), unit="uV", version="0.1.0", licence="CC0",
     labels=(Label("eyes", "open", 0.0, 1.5),), notes=(), shard="", offset=0,
 )  # fmt: skip
-STATE = State(
+ENTRY = Entry(
     files=(FileState("a.edf", 812, 1_700_000_000_123_456_789),), settings=Settings("folder", "error", None, None),
     reading="whole", mains=None, seconds=2.0, annotations=(Annotation(0.5, 0.0, "eyes open"),), row=ROW,
 )  # fmt: skip
 
 
-def test_a_state_comes_back_from_its_line():
-    assert parse_state(STATE.line(), source="x") == STATE
-    assert json.loads(STATE.line())["files"] == [{"name": "a.edf", "size": 812, "modified": 1_700_000_000_123_456_789}]
+def test_an_entry_comes_back_from_its_line():
+    assert parse_entry(ENTRY.line(), source="x") == ENTRY
+    assert json.loads(ENTRY.line())["files"] == [{"name": "a.edf", "size": 812, "modified": 1_700_000_000_123_456_789}]
 
 
 @pytest.mark.parametrize(
@@ -44,14 +44,14 @@ def test_a_state_comes_back_from_its_line():
         ('"shard":"",', "", "row: lacks shard"),
     ],
 )
-def test_a_state_that_is_none_is_refused(old, new, message):
+def test_a_line_that_is_none_is_refused(old, new, message):
     with pytest.raises(StoreError) as caught:
-        parse_state(STATE.line().replace(old, new, 1), source="c-1.jsonl")
-    assert str(caught.value).startswith("c-1.jsonl: damaged") and message in str(caught.value)
+        parse_entry(ENTRY.line().replace(old, new, 1), source="c.jsonl")
+    assert str(caught.value).startswith("c.jsonl: damaged") and message in str(caught.value)
 
 
 def test_settings_come_back_and_their_file_stays_the_same(tmp_path):
-    corpora = {"b": STATE.settings, "a": Settings("table", "drop", "mV", 60.0, "accept")}
+    corpora = {"b": ENTRY.settings, "a": Settings("table", "drop", "mV", 60.0, "accept")}
     write_settings(tmp_path, corpora)
     assert read_settings(tmp_path) == corpora
     assert (tmp_path / SETTINGS).read_text() == (
@@ -72,9 +72,9 @@ def test_settings_come_back_and_their_file_stays_the_same(tmp_path):
     ],
 )
 def test_damaged_settings_are_refused_with_the_remedy(tmp_path, old, new, message):
-    write_settings(tmp_path, {"b": STATE.settings})
+    write_settings(tmp_path, {"b": ENTRY.settings})
     file = tmp_path / SETTINGS
     file.write_text(file.read_text().replace(old, new))
     with pytest.raises(StoreError, match="the store is damaged; prepare into another folder") as caught:
-        agree(tmp_path, "b", STATE.settings)
+        agree(tmp_path, "b", ENTRY.settings)
     assert str(caught.value).startswith(f"{file}: ") and message in str(caught.value)
