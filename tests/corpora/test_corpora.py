@@ -133,12 +133,18 @@ def test_a_table_says_the_split_and_corpus_json_the_task(tmp_path):
 @pytest.mark.parametrize(
     ("about", "message"),
     [
-        ('{"license": "CC0"}', "unknown key 'license'; known are name, licence, citation, mains, task"),
+        (
+            '{"license": "CC0"}',
+            "unknown field license, did you mean licence. Known: name, licence, citation, mains, task",
+        ),
         ('{"name": ""}', "name must be text, not ''"),
-        ('{"mains": true}', "mains must be a number, not True"),
+        ('{"name": 3}', "name: expected text, found 3"),
+        ('{"mains": true}', "mains: expected a number, found True"),
+        ('{"mains": NaN}', "mains: expected a finite number, found NaN"),
         ('{"seconds": -4}', "seconds must be above 0, not -4"),
-        ('{"labels": {"a": 1}}', "a label must be text, not 1"),
-        ("[1]", "expected an object with name"),
+        ('{"labels": {"a": 1}}', "labels.a: expected text, found 1"),
+        ('{"labels": {"a": ""}}', "labels must be text, not ''"),
+        ("[1]", "expected the fields name, licence"),
     ],
 )
 def test_a_wrong_corpus_json_is_refused(tmp_path, about, message):
@@ -191,7 +197,7 @@ def test_a_wrong_table_is_refused(tmp_path):
     with pytest.raises(StoreError, match="names no recordings"):
         table(tmp_path, "")
     (tmp_path / "corpus.json").write_text('{"mains": "fifty"}')
-    with pytest.raises(ConfigError, match=r"corpus\.json: mains must be a number"):
+    with pytest.raises(ConfigError, match=r"corpus\.json: mains: expected a number, found 'fifty'"):
         table(tmp_path, "a.edf,0,10,t,x,s1\n")
     (tmp_path / "corpus.json").write_text("{")
     with pytest.raises(ConfigError, match=r"corpus\.json: not valid JSON"):
