@@ -42,12 +42,17 @@ def test_every_figure_is_of_a_task_with_a_card_and_has_a_source():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('source = "here"\n', "", "figure 1 must have .*source"),
-        ('source = "here"', 'source = "there"', "figure 1: no source 'there'; known are here"),
-        ("https://", "", "source 'here' needs an address"),
-        ("auroc", "auc", "no score 'auc'"),
-        ("[0.8, 0.1]", "[80.0]", r"must be \[value\]"),
-        ("[0.8, 0.1]", "0.8", r"must be \[value\]"),
+        ('source = "here"\n', "", "figures 1: lacks source: add it"),
+        ('source = "here"', 'source = "there"', "figures 1: no source 'there'; known are here"),
+        ("https://", "", "sources.here.address must be https://…, not 'example.org/table'"),
+        ('read = "', 'raed = "', "sources.here: unknown field raed, did you mean read"),
+        ('origin = "', 'orign = "', "figures 1: unknown field orign, did you mean origin"),
+        ('model = "M"', "model = 3", "figures 1.model: expected text, found 3"),
+        ("auroc", "auc", "figures 1: no score 'auc'; known are balanced_accuracy"),
+        ("[0.8, 0.1]", "[80.0]", r"figures 1: auroc must be \[value\]"),
+        ("[0.8, 0.1]", "[0.8, 0.1, 0.1]", r"auroc must be \[value\] or \[value, standard deviation\]"),
+        ("[0.8, 0.1]", "0.8", "scores.auroc: expected a list, found 0.8"),
+        ("[0.8, 0.1]", "[nan]", "scores.auroc 1: expected a finite number, found NaN"),
     ],
 )
 def test_a_figure_without_its_source_or_beyond_the_schema_is_refused(tmp_path, old, new, message):

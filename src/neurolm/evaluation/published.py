@@ -1,14 +1,13 @@
-"""Figures that others published, each with its address, shown beside ours and marked."""
+"""Figures that others published, from one data file with an address for each: shown beside ours, marked."""
 
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
 
-from neurolm.core.errors import ConfigError
+from neurolm.core.decode import decode
 from neurolm.tasks.metrics import METRICS
 
 FILE = Path(__file__).with_name("published.toml")
@@ -16,38 +15,77 @@ SAME = "the card's"
 """The test set of a figure whose test recordings are those of our card."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class PublishedScore:
     """One score."""
 
-    name: str
-    """Out of ``metrics.METRICS``."""
     value: float
     sd: float | None = None
     """Standard deviation over seeds; None where it is not given."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published:
-    """What was published of one model on one task."""
+class PublishedFigure:
+    """What was published of one model on one task, as in the data file."""
 
     task: str
     model: str
+    source: str
+    """Which of the file's sources it was read in."""
     origin: str
     """Who measured it."""
-    address: str
-    """Where it was read."""
-    read: str
-    """When, as 2026-11-23."""
     test_set: str
     """``SAME``, or what it is instead."""
     protocol: str
     """How it differs from ours."""
-    scores: tuple[PublishedScore, ...]
+    scores: dict[str, tuple[float, ...]]
+    """By name out of ``metrics.METRICS``: the value, and where it is given its standard deviation over seeds."""
+
+    def __post_init__(self) -> None:
+        for name, values in self.scores.items():
+            if name not in METRICS:
+                raise ValueError(f"no score {name!r}; known are {', '.join(METRICS)}")
+            if len(values) not in (1, 2) or not all(0 <= value <= 1 for value in values):
+                raise ValueError(f"{name} must be [value] or [value, standard deviation] in 0 to 1, not {values}")
 
     def score(self, name: str) -> PublishedScore | None:
         """Return a score, or None where none was published."""
-        return next((score for score in self.scores if score.name == name), None)
+        return PublishedScore(*self.scores[name]) if name in self.scores else None
+
+
+@dataclass(frozen=True)
+class PublishedSource:
+    """Where figures were read."""
+
+    address: str
+    read: str
+    """When, as 2026-11-23."""
+
+    def __post_init__(self) -> None:
+        if not self.address.startswith("https://"):
+            raise ValueError(f"address must be https://…, not {self.address!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published(PublishedFigure):
+    """A published figure with its source."""
+
+    address: str
+    read: str
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """The data file."""
+
+    sources: dict[str, PublishedSource]
+    figures: tuple[PublishedFigure, ...]
+
+    def __post_init__(self) -> None:
+        for number, figure in enumerate(self.figures, start=1):
+            if figure.source not in self.sources:
+                known = ", ".join(self.sources)
+                raise ValueError(f"figures {number}: no source {figure.source!r}; known are {known}")
 
 
 def published(task: str) -> tuple[Published, ...]:
@@ -64,31 +102,5 @@ def read_published(path: Path = FILE) -> tuple[Published, ...]:
     ConfigError
         If a figure lacks its source, has an unknown key, or a score is none.
     """
-    data = tomllib.loads(path.read_text(encoding="utf-8"))
-    sources: dict[str, Any] = data.get("sources", {})
-    for name, source in sources.items():
-        if set(source) != {"address", "read"} or not str(source["address"]).startswith("https://"):
-            _fail(path, f"source {name!r} needs an address, https://…, and when it was read, not {source!r}")
-    keys = {f.name for f in fields(Published)} - {"address", "read"} | {"source"}
-    found = []
-    for number, figure in enumerate(data.get("figures", []), start=1):
-        if set(figure) != keys:
-            _fail(path, f"figure {number} must have {', '.join(sorted(keys))}, not {', '.join(sorted(figure))}")
-        if figure["source"] not in sources:
-            _fail(path, f"figure {number}: no source {figure['source']!r}; known are {', '.join(sources)}")
-        scores = tuple(_score(path, number, name, value) for name, value in figure["scores"].items())
-        texts = {name: figure[name] for name in keys - {"source", "scores"}}
-        found.append(Published(**texts, **sources[figure["source"]], scores=scores))
-    return tuple(found)
-
-
-def _score(path: Path, number: int, name: str, value: Any) -> PublishedScore:
-    if name not in METRICS:
-        _fail(path, f"figure {number}: no score {name!r}; known are {', '.join(METRICS)}")
-    if not isinstance(value, list) or len(value) not in (1, 2) or not all(0 <= v <= 1 for v in value):
-        _fail(path, f"figure {number}: {name} must be [value] or [value, standard deviation] in 0 to 1, not {value!r}")
-    return PublishedScore(name=name, value=value[0], sd=value[1] if len(value) == 2 else None)
-
-
-def _fail(path: Path, message: str) -> NoReturn:
-    raise ConfigError(f"{path.name}: {message}")
+    file = decode(PublishedFile, tomllib.loads(path.read_text(encoding="utf-8")), source=path.name)
+    return tuple(Published(**vars(figure), **vars(file.sources[figure.source])) for figure in file.figures)
