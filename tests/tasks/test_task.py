@@ -147,19 +147,24 @@ def test_cards_say_where_the_data_set_names_its_test_set(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('name = "mine"', 'nmae = "mine"', r"unknown key 'nmae' in the card"),
-        ('licence = "CC0"\n', "", r"the card lacks 'licence'"),
-        ('name = "mine"', "name = 3", r"name must be text in quotes, not 3"),
+        (
+            'name = "mine"',
+            'nmae = "mine"',
+            r"unknown field nmae, did you mean name\? Known: name, description, question",
+        ),
+        ('licence = "CC0"\n', "", r"mine\.toml: lacks licence: add it"),
+        ('name = "mine"', "name = 3", r"name: expected text, found 3"),
         ("Are the eyes closed?", " ", r"question must be text in quotes"),
         ("Are the eyes closed?", "Now? <|endoftext|>", r"question must be one line without"),
-        ("seconds = 4", "seconds = 2.5", r"seconds must be a positive whole number of seconds, not 2\.5"),
+        ("seconds = 4", "seconds = 2.5", r"seconds: expected a whole number, found 2\.5"),
+        ("seconds = 4", "seconds = 0", r"seconds must be a positive whole number of seconds, not 0"),
         ("stride = 2.5", "stride = 0", r"stride must be a positive number of seconds, not 0"),
-        ("stride = 2.5", "stride = nan", r"stride must be a positive number of seconds, not nan"),
+        ("stride = 2.5", "stride = nan", r"stride: expected a finite number, found NaN"),
         ('"auroc"', '"accuracy"', r"no metric 'accuracy' for 2 options: choose out of balanced_accuracy"),
-        ("counts = [6, 2, 2]", "counts = [6, 2]", r"counts of \[split\] must be three positive numbers"),
+        ("counts = [6, 2, 2]", "counts = [6, 2]", r"split\.counts must be three positive numbers"),
         ("counts = [6, 2, 2]", "fractions = [0.6, 0.2, 0.3]", r"must sum to 1, not 1\.1"),
-        ("counts = [6, 2, 2]", "", r"\[split\] must have one of counts, fractions, rule"),
-        ("counts = [6, 2, 2]", "count = [6, 2, 2]", r"unknown key 'count' in \[split\]"),
+        ("counts = [6, 2, 2]", "", r"split: give one of counts, fractions, rule"),
+        ("counts = [6, 2, 2]", "count = [6, 2, 2]", r"split: unknown field count, did you mean counts"),
         ("counts = [6, 2, 2]", 'counts = [6, 2, 2]\nunit = "trial"', r"counts or fractions alone, or a rule"),
         ("counts = [6, 2, 2]", "counts = [6, 2, 2]\nfractions = [0.6, 0.2, 0.2]", r"counts or fractions alone"),
         ("counts = [6, 2, 2]", 'counts = [6, 2, 2]\nrule = "x"', r"a rule may have fractions for train and validation"),
@@ -169,16 +174,20 @@ def test_cards_say_where_the_data_set_names_its_test_set(tmp_path: Path) -> None
             'rule = "x"\nfractions = [0.6, 0.2, 0.2]',
             r"two positive numbers \(train, validation\)",
         ),
-        ("counts = [6, 2, 2]", 'rule = "x"\nunit = "session"', r"one of subject, trial, not 'session'"),
+        (
+            "counts = [6, 2, 2]",
+            'rule = "x"\nunit = "session"',
+            r"split\.unit: expected 'subject' or 'trial', found 'session'",
+        ),
         ('label = "open"', 'label = "closed"', r"two options have the label 'closed'"),
         ('text = "No"', 'text = "Yes"', r"two options have the text 'Yes'"),
         ('text = "No"', 'text = "No"\nletter = "B"', r"the letters of the 2 options are B: letter them A, B, C"),
-        ('text = "No"', 'text = "No"\nletter = "b"', r"letter of option 2 must be one of A to Z, not 'b'"),
-        ('text = "No"', 'text = "No."\nletter = "B"', r"text of option 2 must not end in a full stop"),
-        ('text = "No"', 'txt = "No"', r"unknown key 'txt' in option 2"),
+        ('text = "No"', 'text = "No"\nletter = "b"', r"options 2\.letter must be one of A to Z, not 'b'"),
+        ('text = "No"', 'text = "No."\nletter = "B"', r"options 2\.text must not end in a full stop"),
+        ('text = "No"', 'txt = "No"', r"options 2: unknown field txt, did you mean text"),
         ('\n[[options]]\ntext = "No"\nlabel = "open"\n', "", r"at least two \[\[options\]\], found 1"),
         ("[split]", "[split", r"not a task card"),
-        ("seconds = 4", 'phrasings = "Shut?"\nseconds = 4', r"phrasings must be a list of questions in quotes"),
+        ("seconds = 4", 'phrasings = "Shut?"\nseconds = 4', r"phrasings: expected a list, found 'Shut\?'"),
         ("seconds = 4", 'phrasings = [" Shut?"]\nseconds = 4', r"phrasings 1 must be one line without spaces around"),
         ("seconds = 4", 'phrasings = ["are the eyes CLOSED"]\nseconds = 4', r"phrasings 1 asks the same as question"),
         (
@@ -217,11 +226,22 @@ def test_numbers_are_answered_as_ranges(tmp_path: Path) -> None:
         load_task("eegmat").expected([0.5, 0.5])
 
 
-@pytest.mark.parametrize("bins", ["[20, 30]", "[30, 20, 10]", "[1, 2, inf]", '["1", "2", "3"]', "[1, 1, 2]", "true"])
-def test_bounds_that_are_no_ranges_are_refused(tmp_path: Path, bins: str) -> None:
+@pytest.mark.parametrize(
+    ("bins", "message"),
+    [
+        ("[20, 30]", r"bins must be 3 to 27 rising numbers, .*as \[20, 30, 40\], not \[20"),
+        ("[30, 20, 10]", "bins must be 3 to 27 rising numbers"),
+        ("[1, 1, 2]", "bins must be 3 to 27 rising numbers"),
+        ("[]", "bins must be 3 to 27 rising numbers"),
+        ("[1, 2, inf]", "bins 3: expected a finite number, found inf"),
+        ('["1", "2", "3"]', "bins 1: expected a number, found '1'"),
+        ("true", "bins: expected a list, found True"),
+    ],
+)
+def test_bounds_that_are_no_ranges_are_refused(tmp_path: Path, bins: str, message: str) -> None:
     path = tmp_path / "age.toml"
     path.write_text(NUMBERS.replace("[20, 30, 40.5]", bins))
-    with pytest.raises(ConfigError, match=r"bins must be 3 to 27 rising numbers"):
+    with pytest.raises(ConfigError, match=message):
         load_task(path)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import tomllib
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Any, NoReturn
+from typing import Any, Literal
 
 from neurolm.batches.text import END_OF_TEXT
+from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError
 from neurolm.tasks.metrics import BINARY_METRICS, METRICS
 from neurolm.tasks.task import Option, Task, normalise_question
@@ -19,17 +19,6 @@ from neurolm.tasks.task import Option, Task, normalise_question
 CARDS = Path(__file__).parent / "cards"
 """The cards that ship with neurolm."""
 SUFFIX = ".toml"
-
-_TEXTS = ("name", "description", "question", "licence", "citation")
-_NEEDED = (*_TEXTS, "seconds", "stride", "split", "metrics")
-_ANSWERS = ("options", "bins")
-"""How a card says the permitted answers: one of these."""
-_WORDINGS = ("phrasings", "held_out_phrasings")
-_KEYS = (*_NEEDED, *_ANSWERS, *_WORDINGS)
-_OPTION_KEYS = ("letter", "text", "label")
-_SPLIT_KEYS = ("counts", "fractions", "rule", "unit")
-_UNITS = ("subject", "trial")
-"""What a split keeps in one part."""
 
 
 def shipped_cards() -> list[Path]:
@@ -83,10 +72,9 @@ def read_card(path: Path) -> Task:
     try:
         card = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(
-            f"{path}: not a task card ({error}): a card is a TOML file with {', '.join(_KEYS)}"
-        ) from error
-    return _Reader(path).task(card)
+        keys = ", ".join(field.name for field in fields(CardFile))
+        raise ConfigError(f"{path}: not a task card ({error}): a card is a TOML file with {keys}") from error
+    return decode(CardFile, card, source=str(path)).task()
 
 
 def ranges(bins: Sequence[float]) -> tuple[Option, ...]:
@@ -95,149 +83,158 @@ def ranges(bins: Sequence[float]) -> tuple[Option, ...]:
     return tuple(Option(label=t, text=t, letter=letter) for t, letter in zip(texts, ascii_uppercase, strict=False))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Reader:
-    """Reads the card of a path, which every error names."""
+def _require(condition: object, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
 
-    path: Path
 
-    def fail(self, message: str) -> NoReturn:
-        raise ConfigError(f"{self.path}: {message}")
+def _require_line(name: str, text: str) -> None:
+    _require(text.strip(), f"{name} must be text in quotes, not {text!r}")
+    plain = text == text.strip() and "\n" not in text and END_OF_TEXT not in text
+    _require(plain, f"{name} must be one line without spaces around it or {END_OF_TEXT}, not {text!r}")
 
-    def keys(self, table: dict[str, Any], known: tuple[str, ...], required: tuple[str, ...], where: str) -> None:
-        unknown = [key for key in table if key not in known]
-        if unknown:
-            self.fail(f"unknown key {', '.join(map(repr, unknown))} in {where}: known are {', '.join(known)}")
-        missing = [key for key in required if key not in table]
-        if missing:
-            self.fail(f"{where} lacks {', '.join(map(repr, missing))}: add it")
 
-    def text(self, value: Any, where: str) -> str:
-        if not isinstance(value, str) or not value.strip():
-            self.fail(f"{where} must be text in quotes, not {value!r}")
-        if value != value.strip() or "\n" in value or END_OF_TEXT in value:
-            self.fail(f"{where} must be one line without spaces around it or {END_OF_TEXT}, not {value!r}")
-        return value
+@dataclass(frozen=True, kw_only=True)
+class OptionTable:
+    """A table ``[[options]]``."""
 
-    def number(self, value: Any, where: str, *, whole: bool) -> float:
-        kinds = (int,) if whole else (int, float)
-        if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < float("inf"):
-            self.fail(f"{where} must be a positive {'whole ' if whole else ''}number of seconds, not {value!r}")
-        return value
+    text: str
+    label: str | None = None
+    letter: str | None = None
 
-    def task(self, card: dict[str, Any]) -> Task:
-        self.keys(card, _KEYS, _NEEDED, "the card")
-        texts: dict[str, Any] = {key: self.text(card[key], key) for key in _TEXTS}
-        seconds = int(self.number(card["seconds"], "seconds", whole=True))
-        stride = float(self.number(card["stride"], "stride", whole=False))
-        if len(set(_ANSWERS) & set(card)) != 1:
-            self.fail("the card must have [[options]], or bins where the labels are numbers: give one of the two")
-        bins = self.bins(card["bins"]) if "bins" in card else None
-        options = self.options(card["options"]) if bins is None else ranges(bins)
-        metrics = self.metrics(card["metrics"], len(options))
-        split = self.split(card["split"])
-        phrasings, held_out = self.wordings(card, texts["question"])
-        return Task(
-            **texts, options=options, seconds=seconds, stride=stride, metrics=metrics, **split,
-            phrasings=phrasings, held_out_phrasings=held_out, bins=bins,
-        )  # fmt: skip
+    def __post_init__(self) -> None:
+        _require_line("text", self.text)
+        if self.label is not None:
+            _require_line("label", self.label)
+        if self.letter is not None:
+            _require(self.letter in tuple(ascii_uppercase), f"letter must be one of A to Z, not {self.letter!r}")
+            ended = self.text.endswith(".")
+            _require(not ended, f"text must not end in a full stop, which the prompt adds: {self.text!r}")
 
-    def bins(self, bounds: Any) -> tuple[float, ...]:
-        numbers = isinstance(bounds, list) and all(type(b) in (int, float) and math.isfinite(b) for b in bounds)
-        if not numbers or not 3 <= len(bounds) <= len(ascii_uppercase) + 1 or any(a >= b for a, b in pairwise(bounds)):
-            self.fail(
-                f"bins must be 3 to {len(ascii_uppercase) + 1} rising numbers, the bounds of the ranges that a number "
-                f"may lie in, as [20, 30, 40], not {bounds!r}"
+    def option(self) -> Option:
+        """Return the option, whose label is its text where it has none of its own."""
+        return Option(label=self.text if self.label is None else self.label, text=self.text, letter=self.letter)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitTable:
+    """The table ``[split]``."""
+
+    counts: tuple[int, ...] | None = None
+    fractions: tuple[float, ...] | None = None
+    rule: str | None = None
+    unit: Literal["subject", "trial"] = "subject"
+    """What a split keeps in one part."""
+
+    def __post_init__(self) -> None:
+        shares = {name: found for name in ("counts", "fractions") if (found := getattr(self, name)) is not None}
+        given = f"{', '.join(shares) or 'none'} of the unit {self.unit!r}"
+        if self.rule is None:
+            _require(shares, "give one of counts, fractions, rule")
+            alone = len(shares) == 1 and self.unit == "subject"
+            _require(
+                alone, f"give counts or fractions alone, or a rule by which the labels say the test set, not {given}"
             )
-        return tuple(float(bound) for bound in bounds)
+        else:
+            _require_line("rule", self.rule)
+            fits = self.counts is None and not (self.unit == "trial" and shares)
+            _require(
+                fits, f"a rule may have fractions for train and validation where the unit is the subject, not {given}"
+            )
+        number, names = ("three", "train, validation, test") if self.rule is None else ("two", "train, validation")
+        for name, values in shares.items():
+            fits = len(values) == len(names.split()) and min(values) > 0
+            _require(fits, f"{name} must be {number} positive numbers ({names}), not {list(values)}")
+        if self.fractions is not None:
+            total = sum(self.fractions)
+            _require(abs(total - 1) < 1e-6, f"fractions must sum to 1, not {total:g}: {list(self.fractions)}")
 
-    def wordings(self, card: dict[str, Any], question: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Read the phrasings for training and those held out: each another question."""
-        found, seen = [], {normalise_question(question): "question"}
-        for key in _WORDINGS:
-            texts = card.get(key, [])
-            if not isinstance(texts, list):
-                self.fail(f"{key} must be a list of questions in quotes, not {texts!r}")
-            for number, text in enumerate(texts, 1):
-                where = f"{key} {number}"
-                same = seen.setdefault(normalise_question(self.text(text, where)), where)
-                if same != where:
-                    self.fail(f"{where} asks the same as {same}, {text!r}: give each phrasing words of its own")
-            found.append(tuple(texts))
-        return found[0], found[1]
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of a task that say how it is split."""
+        tested = () if self.rule is None else (0.0,)  # the rule says who is tested
+        return {
+            "split_counts": self.counts,
+            "split_fractions": None if self.fractions is None else (*self.fractions, *tested),
+            "split_rule": self.rule,
+            "split_by_trial": self.unit == "trial",
+        }
 
-    def options(self, tables: Any) -> tuple[Option, ...]:
-        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            self.fail(f"options must be [[options]] tables, not {tables!r}")
-        if len(tables) < 2:
-            self.fail(f"a question needs at least two [[options]], found {len(tables)}")
-        options = tuple(self.option(table, f"option {number}") for number, table in enumerate(tables, 1))
+
+@dataclass(frozen=True, kw_only=True)
+class CardFile:
+    """A card, key by key."""
+
+    name: str
+    description: str
+    question: str
+    licence: str
+    citation: str
+    seconds: int
+    stride: float
+    split: SplitTable
+    metrics: tuple[str, ...]
+    options: tuple[OptionTable, ...] | None = None
+    bins: tuple[float, ...] | None = None
+    phrasings: tuple[str, ...] = ()
+    held_out_phrasings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("name", "description", "question", "licence", "citation"):
+            _require_line(name, getattr(self, name))
+        for name, number in (("seconds", "whole number"), ("stride", "number")):
+            value = getattr(self, name)
+            _require(value > 0, f"{name} must be a positive {number} of seconds, not {value:g}")
+        one = (self.options is None) != (self.bins is None)
+        _require(one, "a card has [[options]], or bins where the labels are numbers: give one of the two")
+        self._check_bins()
+        self._check_options()
+        self._check_phrasings()
+        possible = [name for name in METRICS if len(self.answers) == 2 or name not in BINARY_METRICS]
+        _require(self.metrics, f"metrics must be a list of names out of {', '.join(possible)}, not []")
+        for name in self.metrics:
+            says = f"no metric {name!r} for {len(self.answers)} options: choose out of {', '.join(possible)}"
+            _require(name in possible, says)
+
+    @property
+    def answers(self) -> tuple[Option, ...]:
+        """The permitted answers."""
+        return ranges(self.bins) if self.bins is not None else tuple(table.option() for table in self.options or ())
+
+    def _check_bins(self) -> None:
+        bounds, most = self.bins or (), len(ascii_uppercase) + 1
+        _require(
+            self.bins is None or (3 <= len(bounds) <= most and all(a < b for a, b in pairwise(bounds))),
+            f"bins must be 3 to {most} rising numbers, the bounds of the ranges that a number may lie in, as "
+            f"[20, 30, 40], not {list(bounds)}",
+        )
+
+    def _check_options(self) -> None:
+        options = self.answers
+        _require(len(options) >= 2, f"a question needs at least two [[options]], found {len(options)}")
         letters = [option.letter for option in options if option.letter is not None]
-        if letters and letters != list(ascii_uppercase[: len(options)]):
-            self.fail(
-                f"the letters of the {len(options)} options are {', '.join(letters)}: "
-                "letter them A, B, C … in order, or give none of them a letter"
-            )
+        _require(
+            letters in ([], list(ascii_uppercase[: len(options)])),
+            f"the letters of the {len(options)} options are {', '.join(letters)}: letter them A, B, C … in order, or "
+            "give none of them a letter",
+        )
         for field in ("label", "text"):
             values = [getattr(option, field) for option in options]
             twice = sorted({value for value in values if values.count(value) > 1})
-            if twice:
-                self.fail(f"two options have the {field} {twice[0]!r}: each needs its own")
-        return options
+            _require(not twice, f"two options have the {field} {''.join(map(repr, twice[:1]))}: each needs its own")
 
-    def option(self, table: dict[str, Any], where: str) -> Option:
-        self.keys(table, _OPTION_KEYS, ("text",), where)
-        text = self.text(table["text"], f"text of {where}")
-        letter = table.get("letter")
-        if letter is not None and letter not in tuple(ascii_uppercase):
-            self.fail(f"letter of {where} must be one of A to Z, not {letter!r}")
-        if letter is not None and text.endswith("."):
-            self.fail(f"text of {where} must not end in a full stop, which the prompt adds: {text!r}")
-        return Option(label=self.text(table.get("label", text), f"label of {where}"), text=text, letter=letter)
-
-    def metrics(self, names: Any, options: int) -> tuple[str, ...]:
-        possible = [name for name in METRICS if options == 2 or name not in BINARY_METRICS]
-        if not isinstance(names, list) or not names:
-            self.fail(f"metrics must be a list of names out of {', '.join(possible)}, not {names!r}")
-        for name in names:
-            if name not in possible:
-                self.fail(f"no metric {name!r} for {options} options: choose out of {', '.join(possible)}")
-        return tuple(names)
-
-    def split(self, table: Any) -> dict[str, Any]:
-        if isinstance(table, dict):
-            self.keys(table, _SPLIT_KEYS, (), "[split]")
-        if not isinstance(table, dict) or not {"counts", "fractions", "rule"} & set(table):
-            self.fail(f"[split] must have one of counts, fractions, rule, not {table!r}")
-        unit = table.get("unit", "subject")
-        if unit not in _UNITS:
-            self.fail(f"unit of [split] must be one of {', '.join(_UNITS)}, not {unit!r}")
-        shares = [key for key in ("counts", "fractions") if key in table]
-        if "rule" not in table:
-            if len(shares) > 1 or unit == "trial":
-                self.fail(
-                    f"[split] must have counts or fractions alone, or a rule by which the labels say the test set, "
-                    f"not {table!r}"
+    def _check_phrasings(self) -> None:
+        """Make sure that each phrasing, for training or held out, is another question."""
+        seen = {normalise_question(self.question): "question"}
+        for key in ("phrasings", "held_out_phrasings"):
+            for number, text in enumerate(getattr(self, key), 1):
+                where = f"{key} {number}"
+                _require_line(where, text)
+                same = seen.setdefault(normalise_question(text), where)
+                _require(
+                    same == where, f"{where} asks the same as {same}, {text!r}: give each phrasing words of its own"
                 )
-            return {f"split_{shares[0]}": self.shares(shares[0], table[shares[0]], 3)}
-        if "counts" in table or (unit == "trial" and shares):
-            self.fail(
-                "[split] with a rule may have fractions for train and validation where the unit is the subject, "
-                f"not {', '.join(shares)} of the unit {unit!r}"
-            )
-        found: dict[str, Any] = {"split_rule": self.text(table["rule"], "rule of [split]")}
-        if shares:
-            found["split_fractions"] = (*self.shares("fractions", table["fractions"], 2), 0.0)
-        return found | {"split_by_trial": unit == "trial"}
 
-    def shares(self, key: str, value: Any, parts: int) -> tuple[float, ...]:
-        """Read counts or fractions: three, or two beside a rule, which names the test set."""
-        kinds = (int,) if key == "counts" else (int, float)
-        names = "train, validation, test" if parts == 3 else "train, validation"
-        fits = isinstance(value, list) and len(value) == parts and all(type(v) in kinds and v > 0 for v in value)
-        if not fits:
-            number = {2: "two", 3: "three"}[parts]
-            self.fail(f"{key} of [split] must be {number} positive numbers ({names}), not {value!r}")
-        if key == "fractions" and abs(sum(value) - 1) > 1e-6:
-            self.fail(f"fractions of [split] must sum to 1, not {sum(value):g}: {value}")
-        return tuple(value)
+    def task(self) -> Task:
+        """Return the task."""
+        kept = {name: value for name, value in vars(self).items() if name not in ("split", "options")}
+        return Task(**kept, options=self.answers, **self.split.fields())
