@@ -71,7 +71,7 @@ def test_text_is_the_official_text(name: str, shared: Path) -> None:
     assert task.prompt == official["prompt"]
     assert len(official["label_texts"]) == len(task.options)
     for label, number in zip(task.labels, LABEL_NUMBERS[name], strict=True):
-        assert task.prompt + task.answer(label) == official["label_texts"][number]
+        assert task.prompt + task.answers[task.index(label)] == official["label_texts"][number]
 
 
 def test_simulated_tasks_have_the_labels_of_the_simulator() -> None:
@@ -108,10 +108,10 @@ def test_questions_are_found_whatever_their_spelling() -> None:
 def test_own_card_is_loaded_by_its_path(tmp_path: Path) -> None:
     task = load_task(card(tmp_path))
     assert task.labels == ("closed", "open")
-    assert task.prompt + task.answer("open") == "Question: Are the eyes closed? Answer: No <|endoftext|>"
-    assert (task.short("closed"), task.index("open"), task.stride) == ("closed", 1, 2.5)
+    assert task.prompt + task.answers[task.index("open")] == "Question: Are the eyes closed? Answer: No <|endoftext|>"
+    assert (task.index("closed"), task.index("open"), task.stride) == (0, 1, 2.5)
     with pytest.raises(ConfigError, match="no label 'shut': its labels are closed, open"):
-        task.answer("shut")
+        task.index("shut")
 
 
 def store_of(subjects: Sequence[str], task: str) -> Any:
@@ -216,14 +216,10 @@ def test_numbers_are_answered_as_ranges(tmp_path: Path) -> None:
     assert task.labels == ("20 to 30", "30 to 40.5")
     assert task.prompt.endswith("Options: (A) 20 to 30. (B) 30 to 40.5. Answer: (")
     assert [task.index(label) for label in ("20", "29.99", "30", "40.5")] == [0, 0, 1, 1]
-    assert task.centres == (25.0, 35.25)
-    assert task.expected([0.25, 0.75]) == pytest.approx(0.25 * 25 + 0.75 * 35.25)
     assert decode(Task, to_json(task)) == task
     for label in ("19.9", "41", "old", "nan"):
         with pytest.raises(ConfigError, match=rf"bins from 20 to 40.5, and a label is '{label}'"):
             task.index(label)
-    with pytest.raises(ConfigError, match="asks for no number"):
-        load_task("eegmat").expected([0.5, 0.5])
 
 
 @pytest.mark.parametrize(

@@ -509,7 +509,8 @@ def test_the_loss_is_on_the_answer_tokens_and_nothing_else(run, stages):
             first = int(wanted.nonzero()[0]) + 1
             assert wanted[first - 1 : -1].all() and not wanted[-1]
             found.append((text.decode(words[1:first].tolist()), text.decode(words[first:].tolist())))
-    expected = [(load_task(task).prompt, load_task(task).answer(label)) for task, label in answers]
+    tasks = [(load_task(name), label) for name, label in answers]
+    expected = [(task.prompt, task.answers[task.index(label)]) for task, label in tasks]
     assert sorted(found) == sorted(expected)
     assert (tokens.target_patch == NO_PATCH).all()
 

@@ -13,9 +13,8 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from neurolm.batches.splits import Split, split_folds, split_task, subjects_of
@@ -109,11 +108,6 @@ class Task:
         """The question in all words that training may use, the card's own first."""
         return (self.question, *self.phrasings)
 
-    @property
-    def centres(self) -> tuple[float, ...] | None:
-        """Middle of the range of every option, where the labels are numbers."""
-        return None if self.bins is None else tuple((a + b) / 2 for a, b in pairwise(self.bins))
-
     def reworded(self, number: int, *, held_out: bool = False) -> Task:
         """Return the task asked in other words; classes, answers and windows stay.
 
@@ -136,18 +130,6 @@ class Task:
         places = rng.permutation(len(letters)).tolist()
         options = tuple(replace(o, letter=letters[i]) for o, i in zip(self.options, places, strict=True))
         return replace(self, options=options)
-
-    def expected(self, probabilities: Sequence[float]) -> float:
-        """Return the mean of a number, given the probability of each option: every range counts as its middle.
-
-        Raises
-        ------
-        ConfigError
-            If the labels of the task are no numbers.
-        """
-        if self.centres is None:
-            raise ConfigError(f"task {self.name} asks for no number: its card has options, not bins")
-        return sum(p * centre for p, centre in zip(probabilities, self.centres, strict=True))
 
     def index(self, label: str) -> int:
         """Return the class of a label.
@@ -175,14 +157,6 @@ class Task:
                 "correct the label, or widen the bins of the card"
             )
         return min(bisect_right(self.bins, value), len(self.options)) - 1
-
-    def answer(self, label: str) -> str:
-        """Return the text after the prompt for a label; prompt + answer is the text as the model learns it."""
-        return self.answers[self.index(label)]
-
-    def short(self, label: str) -> str:
-        """Return what a user is shown for a label."""
-        return self.options[self.index(label)].label
 
     def split(self, store: Store) -> Split:
         """Split the subjects of a store into those that train, validate and test, as the data set and the card say.
