@@ -36,9 +36,9 @@ class Card:
 
     format: int = FORMAT
     version: str
-    """Of the software that wrote it."""
+    """Version of neurolm that wrote it."""
     stage: str
-    """Which of ``config.STAGES`` made it."""
+    """The one of ``config.STAGES`` that made it."""
     steps: int
     run: RunConfig
     tasks: tuple[Task, ...] = ()
@@ -56,8 +56,8 @@ class Card:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beside:
-    """A JSON file beside a checkpoint's weights, which a checkpoint may have or not."""
+class SideFile:
+    """A JSON file beside a checkpoint's weights, which not every checkpoint has."""
 
     FILE: ClassVar[str]
     """Its name."""
@@ -70,7 +70,7 @@ class Beside:
 
     @classmethod
     def load(cls, folder: Path) -> Self | None:
-        """Read that of a checkpoint; None where it has none, as checkpoints of earlier versions.
+        """Read the file of a checkpoint; None where it has none.
 
         Raises
         ------
@@ -223,7 +223,7 @@ def load_neurolm(
     Parameters
     ----------
     stage
-        That it has to be of.
+        Stage that must have made it; None: any that leaves a language model that reads EEG.
     decoders
         Whether to load what answers and embeddings do not need: the neural tokenizer's decoders and classifier.
     """

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neurolm.ask.novelty import BANDS, FEATURES, Range, Ranges, compare, describe, measure_range
+from neurolm.ask.novelty import BANDS, FEATURES, Ranges, TrainingRange, compare, describe, measure_range
 from neurolm.batches.loader import Sample, sample_from
 from neurolm.core.errors import ConfigError
 
@@ -23,7 +23,7 @@ def person(seed: int, *, seconds: int = 4, windows: int = 30) -> list[Sample]:
 
 
 @pytest.fixture(scope="module")
-def known() -> Range:
+def known() -> TrainingRange:
     people = [person(seed) for seed in range(12)]
     subjects = [str(number) for number, windows in enumerate(people) for _ in windows]
     return measure_range("t", np.concatenate([describe(windows) for windows in people]), subjects)

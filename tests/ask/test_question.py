@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neurolm.ask.calibration import Calibration, TaskCalibration
-from neurolm.ask.novelty import FEATURES, Range, Ranges
+from neurolm.ask.novelty import FEATURES, Ranges, TrainingRange
 from neurolm.ask.question import NOT_CALIBRATED, NOT_TUNED, Windows, find_question
 from neurolm.ask.recording import Prepared
 from neurolm.core.errors import QuestionError, RecordingError
@@ -14,9 +14,9 @@ from neurolm.tasks.card import load_task
 TASKS = (load_task("workload"), load_task("sleep"))
 
 
-def known(task: str, low: float, high: float) -> Range:
+def known(task: str, low: float, high: float) -> TrainingRange:
     n = len(FEATURES)
-    return Range(
+    return TrainingRange(
         task=task, low=(low,) * n, high=(high,) * n, spread=(1.0,) * n, margin=0.5, windows=9, subjects=3
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ from scipy.special import expit, log_softmax, logit, softmax
 from scipy.stats import t as student
 
 from neurolm.ask.risk import NO_POINTS, Points, design_effect, operating_points
-from neurolm.checkpoint import Beside
+from neurolm.checkpoint import SideFile
 from neurolm.core.config import require_within
 
 TEMPERATURE_SPREAD = 0.2
@@ -38,7 +38,7 @@ LARGEST_LOG_TEMPERATURE = 3.0
 BLOCKS = 5
 """Parts of a recording whose means give the interval: the longer they are, the less they depend on each other."""
 LEVEL = 0.9
-"""Of the interval."""
+"""Coverage of the interval."""
 _COUNT = (0, 1e12)
 
 
@@ -129,7 +129,7 @@ class TaskCalibration:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Calibration(Beside):
+class Calibration(SideFile):
     """Calibrations of all tasks of a model."""
 
     FILE = "calibration.json"
@@ -137,7 +137,7 @@ class Calibration(Beside):
     tasks: tuple[TaskCalibration, ...] = ()
 
     def of(self, task: str) -> TaskCalibration | None:
-        """Return that of a task, if there is one."""
+        """Return the calibration of a task, if there is one."""
         return next((found for found in self.tasks if found.task == task), None)
 
 

@@ -43,7 +43,7 @@ class Explanation:
     option: str
     """The option that is explained."""
     log_odds: float
-    """Of the option against the others, mean over the explained windows, in nats."""
+    """Log-odds of the option against the others, mean over the explained windows, in nats."""
     electrodes: tuple[str, ...]
     electrode_effects: tuple[Effect, ...]
     """One per electrode; none where there is a single one."""

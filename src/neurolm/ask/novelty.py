@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neurolm.batches.loader import Sample
-from neurolm.checkpoint import Beside
+from neurolm.checkpoint import SideFile
 from neurolm.core.config import require_within
 from neurolm.core.errors import ConfigError
 from neurolm.core.physics import PATCH, RATE, SCALE
@@ -24,7 +24,7 @@ BANDS = {"delta": (1, 4), "theta": (4, 8), "alpha": (8, 13), "beta": (13, 30), "
 STATISTICS = ("typical electrode", "strongest electrode")
 FEATURES = tuple(f"{what}, {where}" for where in STATISTICS for what in ("amplitude", *BANDS))
 QUANTILES = (0.005, 0.995)
-"""Of the training windows: what lies between is inside the range."""
+"""Quantiles of the training windows between which EEG is inside the range."""
 ALLOWED = 0.2
 """Share of windows outside the range and its margin that needs no warning: movements and electrode artefacts happen."""
 WRONG_WARNINGS = 0.05
@@ -35,7 +35,7 @@ _LOGARITHM = (-20, 20)  # log10 of µV²: beyond what any amplifier or its numbe
 
 
 @dataclass(frozen=True, kw_only=True)
-class Range:
+class TrainingRange:
     """What the training windows of a task were like, feature by feature, in log10 of µV or µV²."""
 
     task: str
@@ -62,15 +62,15 @@ class Range:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ranges(Beside):
+class Ranges(SideFile):
     """Ranges of all tasks of a model."""
 
     FILE = "training_range.json"
 
-    tasks: tuple[Range, ...] = ()
+    tasks: tuple[TrainingRange, ...] = ()
 
-    def of(self, task: str) -> Range | None:
-        """Return that of a task, if there is one."""
+    def of(self, task: str) -> TrainingRange | None:
+        """Return the range of a task, if there is one."""
         return next((found for found in self.tasks if found.task == task), None)
 
 
@@ -103,7 +103,7 @@ def _features(sample: Sample) -> np.ndarray:
     return np.concatenate([np.median(logs, axis=0), logs.max(axis=0)])
 
 
-def measure_range(task: str, features: np.ndarray, subjects: Sequence[str]) -> Range:
+def measure_range(task: str, features: np.ndarray, subjects: Sequence[str]) -> TrainingRange:
     """Return the range of a task's training windows.
 
     Parameters
@@ -116,9 +116,9 @@ def measure_range(task: str, features: np.ndarray, subjects: Sequence[str]) -> R
     names, subject = np.unique(np.asarray(subjects), return_inverse=True)
     spread = np.maximum(features.std(axis=0), 0.01)
 
-    def quantiles(kept: np.ndarray) -> Range:
+    def quantiles(kept: np.ndarray) -> TrainingRange:
         low, high = np.quantile(features[kept], QUANTILES, axis=0)
-        return Range(
+        return TrainingRange(
             task=task, low=tuple(low.tolist()), high=tuple(high.tolist()), spread=tuple(spread.tolist()), margin=0.0,
             windows=int(kept.sum()), subjects=len(np.unique(subject[kept])),
         )  # fmt: skip
@@ -135,7 +135,7 @@ def measure_range(task: str, features: np.ndarray, subjects: Sequence[str]) -> R
     return replace(whole, margin=sorted(beyond)[rank - 1])
 
 
-def compare(known: Range, features: np.ndarray) -> Novelty:
+def compare(known: TrainingRange, features: np.ndarray) -> Novelty:
     """Compare windows of a recording, features of shape (windows, features), with a range."""
     excess = known.excess(features)
     beyond = excess > known.margin

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurolm.ask.calibration import Calibration, TaskCalibration
-from neurolm.ask.novelty import Novelty, Range, Ranges, compare
+from neurolm.ask.novelty import Novelty, Ranges, TrainingRange, compare
 from neurolm.ask.recording import Prepared, window_starts
 from neurolm.batches.loader import Sample
 from neurolm.core.errors import QuestionError
@@ -34,8 +34,8 @@ class Question:
     trained: bool
     """Whether the model was tuned on it."""
     fitted: TaskCalibration | None
-    ranges: tuple[Range, ...]
-    """Of the training windows of its task; of all tasks where it belongs to none."""
+    ranges: tuple[TrainingRange, ...]
+    """Ranges of the training windows of its task, or of all tasks where it belongs to none."""
 
     @property
     def calibration(self) -> TaskCalibration:

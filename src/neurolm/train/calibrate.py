@@ -15,7 +15,7 @@ import torch
 
 from neurolm.ask import calibration, novelty
 from neurolm.ask.calibration import Calibration, TaskCalibration
-from neurolm.ask.novelty import Range, Ranges
+from neurolm.ask.novelty import Ranges, TrainingRange
 from neurolm.ask.prompt import Prompt, likelihoods
 from neurolm.batches.loader import read_sample
 from neurolm.batches.text import TextTokenizer
@@ -98,7 +98,7 @@ def calibrate_task(module: NeuroLM, text: TextTokenizer, run: Run, task: Task) -
     )
 
 
-def training_range(run: Run, task: Task) -> Range | None:
+def training_range(run: Run, task: Task) -> TrainingRange | None:
     """Measure the range of a task's training windows; None where there are none."""
     held_out, passed_over = run.held_out, run.held_out_stretches
     windows = spread(
