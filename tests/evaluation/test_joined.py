@@ -157,7 +157,7 @@ def test_a_baseline_without_answers_says_why():
     bare = replace(last.results[0].baselines[0], probabilities=())
     runs[-1] = (name, replace(last, results=(replace(last.results[0], baselines=(bare,)),)))
     (task,) = join(runs).tasks
-    assert task.answers[1].missing == "2-0: evaluated by an earlier version, which did not keep its answers"
+    assert task.answers[1].missing == "2-0: its evaluation does not keep the answers; evaluate the run again"
     assert answer_rows(task)[1][2] == "not joined" and task.differences == ()
 
 

@@ -98,7 +98,7 @@ class JoinedTask:
     options: tuple[str, ...]
     subjects: int
     seeds: tuple[int, ...]
-    """Of the runs of every fold."""
+    """Seeds of the runs of every fold."""
     folds: int
     """1: one split."""
     planned_folds: int
@@ -269,7 +269,7 @@ def _baseline(name: str, folds: Sequence[Sequence[Run]]) -> tuple[list[list[Pred
             if baseline is None or baseline.missing:
                 return [], f"{run}: {baseline.missing if baseline else 'evaluated without it'}"
             if not baseline.probabilities:
-                return [], f"{run}: evaluated by an earlier version, which did not keep its answers"
+                return [], f"{run}: its evaluation does not keep the answers; evaluate the run again"
             ours = result.predictions
             found[-1].append(
                 Predictions(

@@ -1,7 +1,4 @@
-"""What an evaluation found, as ``evaluation.json`` has it.
-
-Files of earlier versions lack the newer fields.
-"""
+"""What an evaluation found, as ``evaluation.json`` has it."""
 
 from __future__ import annotations
 
@@ -55,7 +52,7 @@ class Pooled:
     scores: Scores
     intervals: Intervals = Intervals()
     predictions: Predictions | None = None
-    """The pooled answers; None in files of earlier versions, and where they may not be published."""
+    """The pooled answers; None where they may not be published."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +69,7 @@ class BaselineResult:
     missing: str = ""
     """Why there are no scores."""
     probabilities: tuple[tuple[float, ...], ...] = ()
-    """Of every option for every window, in the order of the model's ``Predictions``."""
+    """Probability of every option for every window, in the order of the model's ``Predictions``."""
     seconds: float | None = field(default=None, compare=False)
     """Fitting and answering; not written with the results, which are the same every time."""
 
@@ -161,7 +158,7 @@ def save_evaluation(path: Path, evaluation: Evaluation) -> None:
 
 
 def load_evaluation(path: Path) -> Evaluation:
-    """Read what ``save_evaluation`` wrote, in this or an earlier version."""
+    """Read what ``save_evaluation`` wrote."""
     return load_json(Evaluation, path)
 
 

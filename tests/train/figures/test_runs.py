@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
@@ -109,14 +109,6 @@ def test_what_differs_between_runs_and_what_they_reached(run, micro_config):
     figures = side_by_side([summarise(one), summarise(other)])
     assert figures["language: steps"] == [4, 3] and figures["tokenizer: text"] == [2.5, None]
     assert figures["language: tokens_per_second"] == [50, 50]
-
-
-def test_a_setting_that_an_earlier_version_did_not_know_has_its_default(run, micro_config):
-    one, other = run("one"), run("other")
-    content = json.loads((other / "run.json").read_text())
-    assert content["config"]["tokenizer"].pop("keep_states") == asdict(micro_config.tokenizer)["keep_states"]
-    (other / "run.json").write_text(json.dumps(content))
-    assert different_settings([one, other]) == {}
 
 
 def test_listing_runs_needs_no_torch(run, tmp_path):

@@ -7,7 +7,6 @@ No torch and no store: a folder with hundreds of runs is listed at once.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import os
@@ -17,8 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from neurolm.core.config import STAGES, RunConfig
-from neurolm.core.decode import decode
+from neurolm.core.config import STAGES
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import parse_json
 from neurolm.train.figures.history import LOG, SPEED, TRAINING, VALIDATION, WARNING, read_rows
@@ -137,11 +135,7 @@ def settings(folder: Path) -> dict[str, Any]:
     if problems:
         raise ConfigError(f"{problems[0]}; give the folder of another run")
     config = run.pop("config", {})
-    try:  # an earlier version's has fewer fields: they get their defaults
-        config = dataclasses.asdict(decode(RunConfig, config))
-    except ConfigError:
-        config = config if isinstance(config, dict) else {}
-    return dict(_flat(config)) | dict(_flat(run))
+    return dict(_flat(config if isinstance(config, dict) else {})) | dict(_flat(run))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
