@@ -166,8 +166,8 @@ class StageConfig:
     average: float = 0.0
     """Decay of the moving average of the weights that is validated and kept; 0 keeps the last weights themselves."""
     precision: Precision = "auto"
-    """Of matrix products; ``auto``: bfloat16 on GPUs that have it, else float32. Weights, losses, normalisations and
-    codebook are float32 in any case."""
+    """Precision of matrix products; ``auto``: bfloat16 on GPUs that have it, else float32. Weights, losses,
+    normalisations and codebook are float32 in any case."""
     compile: Compilation = "auto"
     """Whether the model is compiled for its device; ``auto``: on GPUs."""
     checkpointing: bool = False

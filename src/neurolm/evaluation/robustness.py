@@ -28,13 +28,13 @@ from neurolm.tasks.task import Task
 WINDOWS = 96
 """Most windows of a task that are disturbed."""
 SHARES = (0.01, 0.05, 0.1, 0.25, 0.5)
-"""Of the channels; at least one."""
+"""Shares of the channels that are disturbed; at least one channel."""
 NOISE = (20.0, 10.0, 5.0, 0.0, -5.0)
 """Signal-to-noise ratio in dB, over the window and its channels."""
 MAINS = (20.0, 10.0, 0.0, -10.0)
 RATES = (500, 256, 128, 100)
 LENGTHS = (0.75, 0.5, 0.25)
-"""Of the window; whole seconds, at least one."""
+"""Shares of the window that are left; whole seconds, at least one."""
 TEMPORAL = (("T7", "T8"), ("T3", "T4"))
 """Electrodes beside the ears, by their newer and their older names: the reference nearest to linked ears."""
 

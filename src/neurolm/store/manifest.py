@@ -36,7 +36,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """Of a row, what splits and windows need: small enough to keep for all recordings of a store."""
+    """What splits and windows need of a row: small enough to keep for all recordings of a store."""
 
     subject: str
     samples: int

@@ -140,7 +140,7 @@ class Coverage:
 
 
 def risk_coverage(labels: np.ndarray, probabilities: np.ndarray) -> Coverage:
-    """Return the curve of risk against coverage (parameters as of :func:`score`)."""
+    """Return the curve of risk against coverage (parameters as in `score`)."""
     right = probabilities.argmax(axis=1) == labels
     answered, wrong = _cumulated(probabilities.max(axis=1), right, np.ones((1, len(labels))))
     return Coverage(answered[0] / len(labels), wrong[0] / answered[0], float(_area(answered, wrong)[0]))
@@ -179,7 +179,7 @@ def bootstrap(
     Parameters
     ----------
     labels, probabilities, options
-        As of :func:`score`.
+        As in `score`.
     subjects
         Subject of every window, length n.
     resamples
@@ -187,7 +187,7 @@ def bootstrap(
     level
         Share of the resamples inside the interval.
     seed
-        Of the draws: the same seed gives the same intervals.
+        Seed of the draws: the same seed gives the same intervals.
 
     Returns
     -------
@@ -207,7 +207,7 @@ def resampled_scores(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Return every score of every resample of the subjects (parameters as of :func:`bootstrap`).
+    """Return every score of every resample of the subjects (parameters as in `bootstrap`).
 
     The same subjects and seed give the same draws, so that differences of two models' values are paired.
 

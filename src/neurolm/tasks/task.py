@@ -66,7 +66,7 @@ class Task:
     split_by_trial: bool = False
     """Whether a subject's trials train, validate and test, as the labels of the store say."""
     split_fold: tuple[int, int] | None = None
-    """Which fold of how many tests, whatever the card says of the split: of a run of a cross-validation."""
+    """In a cross-validation, which fold tests and how many there are; it takes the place of the card's split."""
     metrics: tuple[str, ...]
     """Fields of ``neurolm.tasks.metrics.Scores`` to report, the leading one first."""
     licence: str

@@ -45,7 +45,7 @@ class Answers:
 
     name: str
     probabilities: tuple[tuple[float, ...], ...] = ()
-    """Of every option for every window; empty where the baseline could not be fitted."""
+    """Probability of every option for every window; empty where the baseline could not be fitted."""
     fitted_on: str = ""
     chosen: str = ""
     seconds: float = 0.0
