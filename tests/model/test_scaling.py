@@ -8,9 +8,8 @@ from neurolm.batches.loader import build_patches
 from neurolm.checkpoint import load_neurolm
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.scaling import SMALLEST, FeatureScaling
-from neurolm.train.pretrain import FITTED
 from neurolm.train.run import open_run
-from neurolm.train.tokenizer import spread_samples
+from neurolm.train.shared import FITTED, spread_samples
 
 
 def test_features_are_standardised_one_by_one():
