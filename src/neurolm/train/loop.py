@@ -25,7 +25,7 @@ from neurolm.core.errors import CheckpointError, ConfigError, NeuroLMError, Stop
 from neurolm.core.physics import SCALE
 from neurolm.train.feed import Feed
 from neurolm.train.figures.history import SPEED
-from neurolm.train.figures.logs import Logs, NoLogs
+from neurolm.train.figures.logs import Logs
 from neurolm.train.figures.sinks import Origin, Sinks
 from neurolm.train.figures.speed import Speedometer
 from neurolm.train.figures.watch import Watch
@@ -237,11 +237,10 @@ def _resume(
     return average, first, best
 
 
-def _logs(stage: Stage[Any], folder: Path, *, first: int, speed: Speedometer, log_to: Sequence[str]) -> Logs | NoLogs:
-    if not distributed.is_main():
-        return NoLogs(speed)
+def _logs(stage: Stage[Any], folder: Path, *, first: int, speed: Speedometer, log_to: Sequence[str]) -> Logs:
     watch = Watch(stage.name, steps=stage.steps, codes=stage.codes, patches=stage.validation_patches)
-    sinks = Sinks(log_to, Origin(folder=folder, first=first, settings=asdict(stage.config)))
+    origin = Origin(folder=folder, first=first, settings=asdict(stage.config))
+    sinks = Sinks(log_to if distributed.is_main() else (), origin)
     return Logs(folder, first=first, speed=speed, watch=watch, sinks=sinks)
 
 

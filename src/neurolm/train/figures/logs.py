@@ -1,7 +1,4 @@
-"""What a stage writes down while it trains: ``log.jsonl``, ``speed.jsonl``, warnings.
-
-And any other sink that was asked for.
-"""
+"""What a stage writes down while it trains: ``log.jsonl``, ``speed.jsonl``, warnings, any other sink asked for."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+from neurolm.core import distributed
 from neurolm.core.files import append_text, write_text
 from neurolm.train.figures.history import LOG, TRAINING, VALIDATION, WARNING, read_rows
 from neurolm.train.figures.sinks import Sinks
@@ -20,6 +18,8 @@ from neurolm.train.figures.watch import Watch
 
 class Logs:
     """Writes figures to the files of a stage and to its sinks, and warns of what goes wrong.
+
+    Of several processes the main one writes; the others count their steps alone.
 
     Parameters
     ----------
@@ -33,6 +33,9 @@ class Logs:
 
     def __init__(self, folder: Path, *, first: int, speed: Speedometer, watch: Watch, sinks: Sinks) -> None:
         self.path, self.speed, self.watch, self.sinks = folder / LOG, speed, watch, sinks
+        self.writing = distributed.is_main()
+        if not self.writing:
+            return
         kept = [row for row in read_rows(self.path) if row["step"] < first]
         write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
         for row in kept:
@@ -46,6 +49,8 @@ class Logs:
     def validation(self, step: int, figures: Mapping[str, float]) -> None:
         """Write down an evaluation, and how fast the steps before it were."""
         self._write(step, VALIDATION, figures)
+        if not self.writing:
+            return
         speed = {name: value for name, value in self.speed.write(step).items() if name not in ("step", "steps")}
         if speed:
             self.sinks.write(step, "speed", speed)
@@ -55,6 +60,8 @@ class Logs:
         self.sinks.close()
 
     def _write(self, step: int, kind: str, figures: Mapping[str, float]) -> None:
+        if not self.writing:
+            return
         row = {"step": step, "kind": kind, **figures}
         concerns = self.watch.see(row)
         told = [{"step": step, "kind": WARNING, "warning": name, "message": text} for name, text in concerns.items()]
@@ -62,26 +69,3 @@ class Logs:
         self.sinks.write(step, kind, {name: value for name, value in figures.items() if math.isfinite(value)})
         for text in concerns.values():
             warnings.warn(text, stacklevel=3)
-
-
-class NoLogs:
-    """What a process writes down that is not the main one of a job: nothing.
-
-    Parameters
-    ----------
-    speed
-        What measures time.
-    """
-
-    def __init__(self, speed: Speedometer) -> None:
-        self.speed = speed
-
-    def training(self, step: int, figures: Mapping[str, float], *, tokens: int, flops: int, waited: float) -> None:
-        """Count a step."""
-        self.speed.stepped(tokens, waited=waited, flops=flops)
-
-    def validation(self, step: int, figures: Mapping[str, float]) -> None:
-        """Nothing is written down."""
-
-    def close(self) -> None:
-        """There is nothing to close."""
