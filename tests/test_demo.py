@@ -14,9 +14,11 @@ import pytest
 from edfio import Edf, EdfSignal
 from rich.console import Console
 
+from neurolm.ask.answer import Answer
 from neurolm.core.config import STAGES, to_json
+from neurolm.core.decode import load_json
 from neurolm.core.errors import ConfigError
-from neurolm.demo import ANSWER, REPORT, demo, load_answer
+from neurolm.demo import ANSWER, REPORT, demo
 from neurolm.evaluation.evaluate import RESULTS, load_evaluation
 from neurolm.train.loop import SPEED
 
@@ -153,7 +155,7 @@ def test_killed_in_every_part_and_started_again_it_ends_the_same(tmp_path, comma
 
 
 def test_the_answer_is_what_the_evaluation_says_about_the_same_windows(whole, eegmat):
-    evaluation, answer = load_evaluation(whole / RESULTS), load_answer(whole / ANSWER)
+    evaluation, answer = load_evaluation(whole / RESULTS), load_json(Answer, whole / ANSWER)
     (result,) = evaluation.results
     assert (result.task, result.subjects, result.scores.n) == ("eegmat", 5, 5 * 2 * 2)
     assert answer.recording == str(eegmat / "Subject35_2.edf")

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from neurolm.ask.engine import generate, predict
+from neurolm.ask.engine import generate, score_options
 from neurolm.ask.prompt import Prompt
 from neurolm.batches.loader import Document, Sample, build_batch, build_patches, sample_from
 from neurolm.batches.text import TextTokenizer
@@ -240,7 +240,7 @@ class Answer(_Own):
                     if self.variant == "five tokens":
                         generate(self.neurolm, batch, max_tokens=5)
                     else:
-                        predict(self.neurolm, batch, options)
+                        score_options(self.neurolm, batch, options).softmax(-1)
 
         return step
 

@@ -23,7 +23,6 @@ from rich.table import Table
 from neurolm.api import Answer, load
 from neurolm.batches.text import read_texts
 from neurolm.core.config import STAGES, RunConfig, to_json
-from neurolm.core.decode import load_json
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import write_text
 from neurolm.corpora.simulated.simulate import simulate
@@ -153,11 +152,6 @@ def _ask(out: Path, store: Store, data: Path, evaluation: Evaluation, device: st
     answer = model.ask(source, result.question)
     write_text(out / ANSWER, to_json(answer))
     return answer, model.generate(source, f"Question: {result.question} Answer:")
-
-
-def load_answer(path: Path) -> Answer:
-    """Read an answer that the demo wrote."""
-    return load_json(Answer, path)
 
 
 def _over_seeds(evaluations: Sequence[Evaluation]) -> Table:

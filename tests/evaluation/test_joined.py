@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 from sklearn import metrics
 
+from neurolm.core.decode import load_json
 from neurolm.core.errors import ConfigError
-from neurolm.evaluation.joined import Joined, join, load_joined, save_joined
+from neurolm.evaluation.joined import Joined, join, save_joined
 from neurolm.evaluation.results import BaselineResult, Evaluation, Pooled, Predictions, TaskResult, scored
 from neurolm.report.joined_page import answer_rows, heading, joined_tables, write_joined_report
 from neurolm.tasks.metrics import bootstrap, score
@@ -164,7 +165,7 @@ def test_a_baseline_without_answers_says_why():
 def test_tables_fit_80_columns_and_the_page_has_the_same_figures(tmp_path):
     joined = join(folds())
     save_joined(tmp_path / "joined.json", joined)
-    assert load_joined(tmp_path / "joined.json") == joined
+    assert load_json(Joined, tmp_path / "joined.json") == joined
     page = write_joined_report(joined, [e for _, e in folds()], tmp_path / "joined.html").read_text(encoding="utf-8")
     named = [replace(e, results=(with_name(e.results[0], "ShallowConvNet"),)) for _, e in folds()]
     assert "…" not in printed(join(list(zip("abcdefghi", named, strict=True))), 80)

@@ -1,6 +1,7 @@
 """Blocks: cache, dropout, initial weights."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch
 from neurolm.core.batch import PADDING
 from neurolm.core.config import TransformerConfig
 from neurolm.model.attention import visibility
-from neurolm.model.transformer import Cache, Transformer, initialise, set_checkpointing, set_dropout
+from neurolm.model.transformer import Cache, Transformer, initialise, set_checkpointing
 
 CONFIG = TransformerConfig(layers=3, heads=2, width=16, bias=True)
 
@@ -65,12 +66,11 @@ def test_dropout_in_training_only(transformer: Transformer) -> None:
     x, place = torch.randn(1, 4, 16), torch.zeros(1, 4, dtype=torch.long)
     seen = visibility(place, place)
     quiet = transformer(x, seen)
-    set_dropout(transformer, 0.5)
-    assert torch.equal(transformer(x, seen), quiet)
-    transformer.train()
-    assert not torch.allclose(transformer(x, seen), quiet)
-    set_dropout(transformer, 0.0)
-    assert torch.equal(transformer(x, seen), quiet)
+    assert torch.equal(transformer.train()(x, seen), quiet)
+    dropping = Transformer(replace(CONFIG, dropout=0.5))
+    dropping.load_state_dict(transformer.state_dict())
+    assert torch.equal(dropping.eval()(x, seen), quiet)
+    assert not torch.allclose(dropping.train()(x, seen), quiet)
 
 
 def step_of(transformer: Transformer, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor], int]:

@@ -71,14 +71,6 @@ def score_options(model: NeuroLM, batch: Batch, options: Sequence[Sequence[int]]
         return score_after(model, read_prefix(model, batch, room=max(map(len, options)) - 1), options)
 
 
-def predict(model: NeuroLM, batch: Batch, options: Sequence[Sequence[int]]) -> Tensor:
-    """Probability of each option, normalised over the options: float32 (documents, options).
-
-    Parameters and errors as in :func:`score_options`.
-    """
-    return score_options(model, batch, options).softmax(-1)
-
-
 def generate(
     model: NeuroLM,
     batch: Batch,

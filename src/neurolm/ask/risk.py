@@ -41,9 +41,9 @@ class Points:
         if not len(self.thresholds) == len(self.coverages) == len(self.errors):
             raise ConfigError("thresholds, coverages and errors must be equally many")
 
-    def bound(self, index: int, *, confidence: float = CONFIDENCE) -> float:
+    def bound(self, index: int) -> float:
         """Upper confidence bound of the share of wrong answers above a threshold."""
-        return upper_bound(self.errors[index], self.coverages[index] * self.observations, confidence=confidence)
+        return upper_bound(self.errors[index], self.coverages[index] * self.observations)
 
     @property
     def least_risk(self) -> float:
@@ -56,16 +56,16 @@ class Points:
         steps = (step / 100 for step in range(math.ceil(100 * self.least_risk), 100))
         return next((risk for risk in steps if self.threshold(risk) is not None), None)
 
-    def threshold(self, risk: float, *, confidence: float = CONFIDENCE) -> float | None:
+    def threshold(self, risk: float) -> float | None:
         """Return the threshold with the largest coverage whose risk is at most this; None if there is none."""
         chosen = None
-        for index in range(self._first(risk, confidence), len(self.coverages)):
-            if self.bound(index, confidence=confidence) > risk:
+        for index in range(self._first(risk), len(self.coverages)):
+            if self.bound(index) > risk:
                 break
             chosen = self.thresholds[index]
         return chosen
 
-    def _first(self, risk: float, confidence: float) -> int:
+    def _first(self, risk: float) -> int:
         """Index of the coverage that is tested first; it may depend on numbers of answers, not on which are wrong.
 
         The smallest coverage at which the bound keeps to the risk with half of it wrong, so that one early error does
@@ -73,10 +73,10 @@ class Points:
         """
         counts = [coverage * self.observations for coverage in self.coverages]
         for index, count in enumerate(counts):
-            if upper_bound(risk / 2, count, confidence=confidence) <= risk:
+            if upper_bound(risk / 2, count) <= risk:
                 return index
         for index, count in enumerate(counts):
-            if self.coverages[index] >= 0.5 and upper_bound(0.0, count, confidence=confidence) <= risk:
+            if self.coverages[index] >= 0.5 and upper_bound(0.0, count) <= risk:
                 return index
         return len(counts)
 
@@ -85,12 +85,12 @@ NO_POINTS = Points()
 """Where there were no validation answers."""
 
 
-def upper_bound(error: float, observations: float, *, confidence: float = CONFIDENCE) -> float:
+def upper_bound(error: float, observations: float) -> float:
     """One-sided Clopper-Pearson bound of a share of wrong answers; observations need not be whole."""
     wrong = error * observations
     if observations - wrong <= 0:
         return 1.0
-    return float(beta.ppf(confidence, wrong + 1, observations - wrong))
+    return float(beta.ppf(CONFIDENCE, wrong + 1, observations - wrong))
 
 
 def operating_points(

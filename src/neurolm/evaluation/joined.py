@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 
 from neurolm.core.config import to_json
-from neurolm.core.decode import load_json
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import write_text
 from neurolm.evaluation.results import BaselineResult, Evaluation, Pooled, Predictions, TaskResult
@@ -123,11 +122,6 @@ class Joined:
 def save_joined(path: Path, joined: Joined) -> None:
     """Write a joined evaluation as JSON."""
     write_text(path, to_json(joined))
-
-
-def load_joined(path: Path) -> Joined:
-    """Read what ``save_joined`` wrote."""
-    return load_json(Joined, path)
 
 
 def join(evaluations: Sequence[tuple[str, Evaluation]]) -> Joined:

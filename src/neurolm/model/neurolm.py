@@ -38,7 +38,6 @@ class LanguageLosses:
     text_count: Tensor
     eeg_correct: Tensor
     """EEG targets that have the largest logit."""
-    text_correct: Tensor
 
 
 class NeuroLM(nn.Module):
@@ -192,7 +191,6 @@ class NeuroLM(nn.Module):
             text=text.sum,
             text_count=has_text.sum(),
             eeg_correct=eeg.correct,
-            text_correct=text.correct,
         )
 
     @property

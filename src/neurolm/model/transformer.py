@@ -194,13 +194,6 @@ def initialise(module: nn.Module, *, truncated: bool, std: float) -> None:
             nn.init.zeros_(part.bias)
 
 
-def set_dropout(module: nn.Module, dropout: float) -> None:
-    """Set the dropout of every transformer in a module; it acts in training mode only."""
-    for part in module.modules():
-        if isinstance(part, Transformer | Attention | MLP):
-            part.dropout = dropout
-
-
 def set_checkpointing(module: nn.Module, on: bool) -> None:
     """Set whether the transformers of a module keep only the inputs of their blocks for the backward pass.
 

@@ -101,24 +101,6 @@ def tokenizer_from_official(
     return tokenizer
 
 
-def tokenizer_to_official(tokenizer: NeuralTokenizer, word_embeddings: Tensor | None = None) -> dict[str, Tensor]:
-    """Write a tokenizer under the official names.
-
-    Parameters
-    ----------
-    tokenizer
-        Any.
-    word_embeddings
-        The ``wte.weight`` that the official file also holds, (tokens, encoder width); left out without.
-    """
-    state = weights_to_official(tokenizer, _copied(tokenizer))
-    state["VQ.quantize.embedding.cluster_size"] = state["VQ.quantize.cluster_size"].clone()
-    state["VQ.quantize.embedding.embed_avg"] = state["VQ.quantize.embedding.weight"].clone()
-    if word_embeddings is not None:
-        state["wte.weight"] = word_embeddings
-    return state
-
-
 def neurolm_from_official(
     state: Mapping[str, Tensor],
     tokenizer_state: Mapping[str, Tensor] | None = None,
@@ -207,11 +189,6 @@ def neurolm_weights(
     return weights | {f"tokenizer.{name}": value for name, value in neural.items()}
 
 
-def neurolm_to_official(model: NeuroLM) -> dict[str, Tensor]:
-    """Write the language model and its encoder under the official names; see ``tokenizer_to_official`` for the rest."""
-    return weights_to_official(model, _copied(model))
-
-
 def weights_from_official(
     module: NeuralTokenizer | NeuroLM, state: Mapping[str, Tensor], *, source: str
 ) -> dict[str, Tensor]:
@@ -292,10 +269,6 @@ def plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _fill(module: NeuralTokenizer | NeuroLM, weights: Mapping[str, Tensor]) -> None:
     """Put copies of weights into a module on the meta device."""
     module.load_state_dict({name: value.detach().clone() for name, value in weights.items()}, assign=True)
-
-
-def _copied(module: NeuralTokenizer | NeuroLM) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in module.state_dict().items()}
 
 
 def _get(state: Mapping[str, Tensor], key: str) -> Tensor:
