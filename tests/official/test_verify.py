@@ -12,8 +12,8 @@ import torch
 from neurolm.cli import DIFFERS, FAILED, main
 from neurolm.core.errors import CheckpointError
 from neurolm.official.verify import TOLERANCE, Line, verify
+from neurolm.official.verify.comparison import close, equal
 from neurolm.official.verify.language import Setting, check_eeg, check_instruction, check_text
-from neurolm.official.verify.line import close, equal
 from neurolm.official.verify.proof import Proof
 from neurolm.official.verify.text import check_prompts, find_gpt2
 from neurolm.official.verify.tokenizer import (

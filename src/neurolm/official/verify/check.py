@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from neurolm.core.errors import CheckpointError, NeuroLMError
+from neurolm.official.verify.comparison import Line
 from neurolm.official.verify.language import check_language
-from neurolm.official.verify.line import Line
 from neurolm.official.verify.proof import REMEDY, Proof
 from neurolm.official.verify.text import check_prompts, find_gpt2
 from neurolm.official.verify.tokenizer import check_channels, check_codebook, check_loader, check_losses, check_padded

@@ -14,7 +14,7 @@ from neurolm.core.batch import NO_PATCH, NO_TARGET, NO_TEXT, Batch, Tokens
 from neurolm.core.errors import CheckpointError
 from neurolm.model.attention import visibility
 from neurolm.model.neurolm import NeuroLM
-from neurolm.official.verify.line import Line, close, equal
+from neurolm.official.verify.comparison import Line, close, equal
 from neurolm.official.verify.proof import Case, Proof
 from neurolm.official.verify.tokenizer import Packed, check_padding, official_mask
 from neurolm.official.weights import neurolm_from_official, tokenizer_from_official

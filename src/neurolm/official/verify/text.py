@@ -11,7 +11,7 @@ from neurolm.ask.prompt import Prompt
 from neurolm.batches.text import GPT2_SIZE, MERGES_FILE, TOKENIZER_FILE, TextTokenizer
 from neurolm.core.errors import CheckpointError
 from neurolm.core.vocabulary import Vocabulary
-from neurolm.official.verify.line import Line, equal
+from neurolm.official.verify.comparison import Line, equal
 from neurolm.official.verify.proof import Proof
 from neurolm.tasks.card import load_task
 

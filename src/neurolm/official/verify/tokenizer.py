@@ -18,7 +18,7 @@ from neurolm.model.attention import visibility
 from neurolm.model.encoder import RealPatches
 from neurolm.model.quantizer import Quantizer
 from neurolm.model.tokenizer import targets
-from neurolm.official.verify.line import Line, close, equal
+from neurolm.official.verify.comparison import Line, close, equal
 from neurolm.official.verify.proof import Case, Proof
 from neurolm.official.weights import official_names, tokenizer_from_official
 
