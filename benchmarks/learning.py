@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neurolm.ask.prompt import Prompt, answer
+from neurolm.ask.prompt import Prompt, option_probabilities
 from neurolm.batches.loader import read_sample
 from neurolm.batches.text import read_texts
 from neurolm.checkpoint import load_neurolm
@@ -114,7 +114,7 @@ def tested(run: Run) -> dict[str, float]:
         windows = task.windows(run.store, run.splits[task.name], "test")
         prompt = Prompt.of(task, text, card.run.model.vocabulary.separator)
         samples = (read_sample(run.store, window) for window in windows)
-        probability = answer(module, prompt, samples, device=run.device)
+        probability = option_probabilities(module, prompt, samples, device=run.device)
         labels = np.array([task.index(str(window.label)) for window in windows])
         figures[task.name] = score(labels, probability, options=len(task.options)).balanced_accuracy
     last = [row for row in read_log(run.folder / "instruct") if row["kind"] == "validation"][-1]

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neurolm.ask.prompt import Prompt, answer
+from neurolm.ask.prompt import Prompt, option_probabilities
 from neurolm.batches.loader import read_sample
 from neurolm.batches.text import shipped_text
 from neurolm.batches.windows import spread
@@ -81,7 +81,9 @@ def measure(model: Path, store: Store) -> dict[tuple[str, str], tuple[float, flo
         labels = np.array([task.index(str(window.label)) for window in chosen])
         for way, asked in variants(task):
             prompt = Prompt.of(asked, text, card.run.model.vocabulary.separator)
-            nll, hit = class_means(answer(module.eval(), prompt, samples, device=torch.device("cpu")), labels)
+            nll, hit = class_means(
+                option_probabilities(module.eval(), prompt, samples, device=torch.device("cpu")), labels
+            )
             found.setdefault((task.name, way), []).append((hit, nll))
     return {key: (float(np.mean([h for h, _ in v])), float(np.mean([n for _, n in v]))) for key, v in found.items()}
 

@@ -15,7 +15,7 @@ import neurolm
 from neurolm.api import CHUNK, REACH, UNDECIDED
 from neurolm.ask.calibration import Calibration, TaskCalibration
 from neurolm.ask.novelty import Ranges, describe, measure_range
-from neurolm.ask.prompt import Prompt, answer
+from neurolm.ask.prompt import Prompt, option_probabilities
 from neurolm.ask.recording import prepare as prepare_recording
 from neurolm.ask.risk import operating_points
 from neurolm.batches.loader import read_sample
@@ -90,7 +90,7 @@ def test_a_files_answer_is_that_of_its_windows_in_a_store(tmp_path, model, file,
     windows = labelled_windows(store, task="workload", seconds=4, stride=2)
     module, card, text = load_neurolm(lively)
     prompt = Prompt.of(task, text, card.run.model.vocabulary.separator)
-    wanted = answer(module, prompt, [read_sample(store, w) for w in windows], device=torch.device("cpu"))
+    wanted = option_probabilities(module, prompt, [read_sample(store, w) for w in windows], device=torch.device("cpu"))
     # Not equal to the last bit, since a store keeps tenths of a microvolt.
     np.testing.assert_allclose(table(found), wanted, atol=5e-3)
     assert np.ptp(wanted[:, 0]) > 0.1  # the windows differ, so that a mix-up would show

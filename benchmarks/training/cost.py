@@ -16,7 +16,7 @@ from neurolm.model.attention import visibility
 from neurolm.model.loss import MAX_LOGITS
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.transformer import Block
-from neurolm.train.flops import Layout, language_pass, tokenizer_pass
+from neurolm.train.flops import AttentionSize, language_pass, tokenizer_pass
 from official_comparison.inputs import TASKS
 from training.machine import GIB
 
@@ -55,16 +55,16 @@ class Stage:
         return self.per_patch * self.all
 
 
-def staircase(channels: int, seconds: int, *, full: bool, text: int = 0) -> Layout:
-    """Layout of a window, and of text that follows it."""
+def staircase(channels: int, seconds: int, *, full: bool, text: int = 0) -> AttentionSize:
+    """Places and pairs of a window, and of text that follows it."""
     patches = channels * seconds
     pairs = patches**2 if full else channels**2 * seconds * (seconds + 1) // 2
-    return Layout(places=patches + text, pairs=pairs + text * patches + text * (text + 1) // 2)
+    return AttentionSize(places=patches + text, pairs=pairs + text * patches + text * (text + 1) // 2)
 
 
-def several(layout: Layout, count: int) -> Layout:
+def several(one: AttentionSize, count: int) -> AttentionSize:
     """The same window several times."""
-    return Layout(places=layout.places * count, pairs=layout.pairs * count)
+    return AttentionSize(places=one.places * count, pairs=one.pairs * count)
 
 
 def stages(run: RunConfig) -> list[Stage]:
@@ -97,7 +97,7 @@ def stages(run: RunConfig) -> list[Stage]:
 
 
 def _text(run: RunConfig, count: int, length: int, softmax: str) -> int:
-    seen = Layout(places=count * length, pairs=count * length * (length + 1) // 2)
+    seen = AttentionSize(places=count * length, pairs=count * length * (length + 1) // 2)
     return language_pass(run.model, None, seen, codes=0, text=count * (length - 1), softmax=softmax)
 
 

@@ -176,20 +176,20 @@ def _operations(stage: Any, made: Any) -> dict[str, int]:
     if not isinstance(stage.module, NeuroLM | NeuralTokenizer):
         tokens = stages.build_tokens([stages.Document(text=row) for row in made])
         transformer: TransformerConfig = stage.module.config.transformer
-        blocks = counting._blocks(transformer, counting.layout_of(tokens))
+        blocks = counting._blocks(transformer, counting.tokens_size(tokens))
         return {LANGUAGE: blocks, OUTPUT: total - blocks}
     if isinstance(stage.module, NeuralTokenizer):
         model = stage.module.config
         encoder = codes = 0
         for patches in made.patches:
-            seen = counting._encoder_layout(model, patches)
+            seen = counting._encoder_size(model, patches)
             encoder += counting._encode(model, seen, training=True)
             codes += counting._to_code(model, seen.places, counting.TO_BOTH) + counting._nearest(model, seen.places)
         return {ENCODER: encoder, CODES: codes, DECODERS: total - encoder - codes}
     model, softmax = stage.module.config, stage.config.softmax
     found = dict.fromkeys((ENCODER, CODES, LANGUAGE, OUTPUT), 0)
     for part in stages.parts_of(made):
-        seen = counting.layout_of(part.tokens)
+        seen = counting.tokens_size(part.tokens)
         codes = int((part.tokens.target_patch >= 0).sum())
         text = int((part.tokens.target >= 0).sum())
         whole = counting.language_flops(model, part, softmax=softmax)

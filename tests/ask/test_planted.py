@@ -13,7 +13,7 @@ from scipy.special import softmax
 
 import neurolm
 from neurolm.ask.explanation import log_odds, occlude, without_electrode
-from neurolm.ask.prompt import Prompt, answer, likelihoods
+from neurolm.ask.prompt import Prompt, likelihoods, option_probabilities
 from neurolm.batches.loader import Document, build_batch, read_sample
 from neurolm.core.batch import NO_TARGET, PADDING
 from neurolm.core.config import ModelConfig, TransformerConfig
@@ -170,20 +170,24 @@ def test_explaining_a_file(model, tmp_path):
 def test_order_company_and_cache_change_no_probability(model, windows):
     """Options in any order, windows in any company, from the cache or without one: the same to 1e-5, with sum 1."""
     prompt, samples, _ = windows
-    together = answer(model.module, prompt, samples, device=DEVICE)
+    together = option_probabilities(model.module, prompt, samples, device=DEVICE)
     assert np.ptp(together[:, 0]) > 0.5  # they differ, so that a mix-up would show
     np.testing.assert_allclose(together.sum(1), 1, atol=1e-12)
     turned = replace(prompt, answers=prompt.answers[::-1])
-    np.testing.assert_allclose(answer(model.module, turned, samples, device=DEVICE)[:, ::-1], together, atol=1e-5)
+    np.testing.assert_allclose(
+        option_probabilities(model.module, turned, samples, device=DEVICE)[:, ::-1], together, atol=1e-5
+    )
     for batch in (1, 3, 7):
         np.testing.assert_allclose(
-            answer(model.module, prompt, samples, device=DEVICE, batch=batch), together, atol=1e-5
+            option_probabilities(model.module, prompt, samples, device=DEVICE, batch=batch), together, atol=1e-5
         )
-    backwards = answer(model.module, prompt, samples[::-1], device=DEVICE)[::-1]
+    backwards = option_probabilities(model.module, prompt, samples[::-1], device=DEVICE)[::-1]
     np.testing.assert_allclose(backwards, together, atol=1e-5)
     shorter = [without_electrode(sample, int(sample.channel[0])) for sample in samples]  # company of other lengths
     mixed = [sample for pair in zip(samples, shorter, strict=True) for sample in pair]
-    np.testing.assert_allclose(answer(model.module, prompt, mixed, device=DEVICE)[::2], together, atol=1e-5)
+    np.testing.assert_allclose(
+        option_probabilities(model.module, prompt, mixed, device=DEVICE)[::2], together, atol=1e-5
+    )
     np.testing.assert_allclose(packed(model, prompt, samples[:6]), together[:6], atol=1e-5)
 
 

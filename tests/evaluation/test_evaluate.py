@@ -163,7 +163,7 @@ def test_a_file_of_an_earlier_version_is_read(tmp_path, micro_run, evaluation):
 def test_a_windows_answer_does_not_depend_on_the_others(micro_run, evaluation):
     """Each window alone gets the probabilities it got among the others."""
     from neurolm.ask.calibration import Calibration
-    from neurolm.ask.prompt import Prompt, answer
+    from neurolm.ask.prompt import Prompt, option_probabilities
     from neurolm.checkpoint import load_neurolm
 
     model, card, text = load_neurolm(micro_run.folder / "instruct")
@@ -174,7 +174,7 @@ def test_a_windows_answer_does_not_depend_on_the_others(micro_run, evaluation):
         windows = task.windows(store, task.split(store), "test")
         for place in (0, len(windows) - 1):
             sample, device = read_sample(store, windows[place]), next(model.parameters()).device
-            alone = answer(model, prompt, [sample], device=device, calibration=fitted.of(task.name))
+            alone = option_probabilities(model, prompt, [sample], device=device, calibration=fitted.of(task.name))
             np.testing.assert_allclose(alone[0], result.predictions.probabilities[place], atol=1e-6)
 
 

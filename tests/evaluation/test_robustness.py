@@ -5,7 +5,7 @@ import pytest
 from scipy.signal import welch
 
 from neurolm.ask.calibration import Calibration
-from neurolm.ask.prompt import Prompt, answer
+from neurolm.ask.prompt import Prompt, option_probabilities
 from neurolm.batches.loader import read_sample
 from neurolm.checkpoint import load_neurolm
 from neurolm.core.physics import RATE
@@ -89,7 +89,9 @@ def test_curves_begin_with_the_answers_to_the_undisturbed_windows(micro_run):
     windows = task.windows(store, task.split(store), "test")
     prompt, cpu = Prompt.of(task, text, card.run.model.vocabulary.separator), next(model.parameters()).device
     curves = robustness_curves(model, prompt, store, task, windows, card, cpu, calibration=fitted)
-    plain = answer(model, prompt, [read_sample(store, w) for w in windows], device=cpu, calibration=fitted)
+    plain = option_probabilities(
+        model, prompt, [read_sample(store, w) for w in windows], device=cpu, calibration=fitted
+    )
     wanted = score(np.array([task.index(w.label) for w in windows]), plain, options=len(task.options))
     counts = {"white noise": len(NOISE), "mains 50 Hz": len(MAINS), "dropped channels": len(SHARES)}
     for curve in curves:

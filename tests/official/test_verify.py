@@ -11,7 +11,7 @@ import torch
 
 from neurolm.cli import DIFFERS, FAILED, main
 from neurolm.core.errors import CheckpointError
-from neurolm.official.verify import TOLERANCE, Line, verify
+from neurolm.official.verify import TOLERANCE, Comparison, verify
 from neurolm.official.verify.comparison import close, equal
 from neurolm.official.verify.language import Setting, check_eeg, check_instruction, check_text
 from neurolm.official.verify.proof import Proof
@@ -57,8 +57,8 @@ def corrupt(golden: Path, proof: Proof, tmp_path: Path) -> Callable[..., Proof]:
     return change
 
 
-def failed(lines: Iterator[Line]) -> set[str]:
-    return {line.name for line in lines if not line.holds}
+def failed(comparisons: Iterator[Comparison]) -> set[str]:
+    return {line.name for line in comparisons if not line.holds}
 
 
 def test_every_quantity_agrees(golden: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,10 +122,10 @@ def test_one_wrong_number_of_the_language_model_is_named(corrupt, setting, key, 
     proof = corrupt("neurolm", key, place, by)
     changed = Setting(case=proof.case("neurolm"), model=setting.model, packed=setting.packed, columns=setting.columns)
     if "inst" in line or "EEG + text" in line or "token" in line:
-        lines = check_instruction(changed)
+        comparisons = check_instruction(changed)
     else:
-        lines = check_text(changed) if "text" in line else check_eeg(proof, changed)
-    assert line in failed(lines)
+        comparisons = check_text(changed) if "text" in line else check_eeg(proof, changed)
+    assert line in failed(comparisons)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def setting(proof: Proof) -> Setting:
 
 def test_the_command_names_the_line_and_exits_with_1(corrupt, capsys, monkeypatch, golden) -> None:
     proof = corrupt("loader", "Y_raw", (0, 0), 1.0)
-    monkeypatch.setattr("neurolm.official.verify.check._lines", lambda *_: check_loader(proof))
+    monkeypatch.setattr("neurolm.official.verify.check._comparisons", lambda *_: check_loader(proof))
     assert main(["verify", str(proof.folder), "--gpt2", "anywhere"]) == DIFFERS
     out, err = capsys.readouterr()
     assert sum(line.startswith("FAIL  loader: raw targets") for line in out.splitlines()) == 1
@@ -178,7 +178,7 @@ def test_errors_are_relative_to_the_value_or_to_all_of_them() -> None:
     assert not close("x", torch.full((3,), 1e-6), torch.zeros(3)).holds
     assert not close("x", torch.tensor([float("nan")]), torch.tensor([float("nan")])).holds
     assert not close("x", torch.zeros(3), torch.zeros(2)).holds
-    assert Line(name="x", exact=False, error=TOLERANCE).holds
+    assert Comparison(name="x", exact=False, error=TOLERANCE).holds
     line = equal("x", torch.tensor([1, 2, 3]), torch.tensor([1, 5, 3]))
     assert not line.holds and "1 of 3 differ, first at (1,) 5 here 2" in str(line)
 
@@ -238,9 +238,11 @@ def test_what_cannot_be_read_fails_and_the_rest_is_compared(golden: Path, tmp_pa
     folder.mkdir()
     shutil.copyfile(golden / "loader.npz", folder / "loader.npz")
     (tmp_path / "prompts.json").write_text('{"TUAB": {}}')
-    lines = {line.name: line for line in verify(folder, gpt2=golden.parents[1] / "gpt2")}
+    comparisons = {line.name: line for line in verify(folder, gpt2=golden.parents[1] / "gpt2")}
     parts = ("channels", "prompts", "vq", "vq_unpadded", "quantizer_ema", "neurolm")
-    assert {name for name, line in lines.items() if not line.holds} == {f"{part}: cannot be compared" for part in parts}
-    assert sum(line.holds for line in lines.values()) == 8
-    assert "not of the form of proof data (KeyError('prompt'))" in lines["prompts: cannot be compared"].detail
-    assert "channels.json: cannot be read" in lines["channels: cannot be compared"].detail
+    assert {name for name, line in comparisons.items() if not line.holds} == {
+        f"{part}: cannot be compared" for part in parts
+    }
+    assert sum(line.holds for line in comparisons.values()) == 8
+    assert "not of the form of proof data (KeyError('prompt'))" in comparisons["prompts: cannot be compared"].detail
+    assert "channels.json: cannot be read" in comparisons["channels: cannot be compared"].detail

@@ -15,7 +15,7 @@ from neurolm.model.attention import Visibility
 from neurolm.model.gpt2 import GPT2
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.tokenizer import NeuralTokenizer
-from neurolm.train.flops import Layout, language_flops, language_pass, layout, text_flops, tokenizer_pass
+from neurolm.train.flops import AttentionSize, attention_size, language_flops, language_pass, text_flops, tokenizer_pass
 
 CHANNELS, SECONDS, WORDS = [3, 80, 7], 5, 11
 
@@ -37,10 +37,10 @@ def _addmm(_total, left, right, **_) -> int:
     return 2 * left[0] * left[1] * right[1]
 
 
-def full(document: torch.Tensor) -> Layout:
+def full(document: torch.Tensor) -> AttentionSize:
     rows, width = document.shape
     assert (document != PADDING).all(), "the counter counts padding too"
-    return Layout(places=rows * width, pairs=rows * width**2)
+    return AttentionSize(places=rows * width, pairs=rows * width**2)
 
 
 @pytest.mark.parametrize("quantise", [True, False])
@@ -102,7 +102,7 @@ def test_places_and_pairs_are_those_of_the_mask():
         step = torch.tensor([[drawn.randint(0, 5) for _ in range(width)] for _ in range(rows)])
         real = document != PADDING
         mask = Visibility(document, step).mask[:, 0] & real[:, :, None]
-        assert layout(document, step) == Layout(places=int(real.sum()), pairs=int(mask.sum()))
+        assert attention_size(document, step) == AttentionSize(places=int(real.sum()), pairs=int(mask.sum()))
 
 
 def test_padding_and_how_samples_are_packed_change_nothing(micro_config):

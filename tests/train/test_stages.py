@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from neurolm.ask.prompt import Prompt, answer
+from neurolm.ask.prompt import Prompt, option_probabilities
 from neurolm.batches.loader import Document, build_batch, build_patches, sample_from
 from neurolm.batches.text import TextTokenizer, token_stream
 from neurolm.checkpoint import load_neurolm, load_tokenizer
@@ -600,7 +600,7 @@ def test_four_windows_of_two_classes_are_learned(run, stages, rhythm):
     prompt = Prompt.of(task, text, run.config.model.vocabulary.separator)
     labels = [0, 1, 0, 1]
     samples = [sample_from(rhythm(task.labels[c], 4, 2, (7, i)), [3, 80]) for i, c in enumerate(labels)]
-    before = answer(module, prompt, samples, device=run.device)
+    before = option_probabilities(module, prompt, samples, device=run.device)
     np.testing.assert_allclose(before.sum(1), 1)
     assert before[np.arange(4), labels].min() < 0.6
     optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], lr=1e-2)
@@ -612,6 +612,6 @@ def test_four_windows_of_two_classes_are_learned(run, stages, rhythm):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    after = answer(module, prompt, samples, device=run.device)
+    after = option_probabilities(module, prompt, samples, device=run.device)
     assert after[np.arange(4), labels].min() > 0.9
     assert module.training  # answering leaves the mode as it was

@@ -24,7 +24,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, logit, softmax
 from scipy.stats import t as student
 
-from neurolm.ask.risk import NO_POINTS, Points, design_effect, operating_points
+from neurolm.ask.risk import NO_POINTS, OperatingPoints, design_effect, operating_points
 from neurolm.checkpoint import SideFile
 from neurolm.core.config import require_within
 
@@ -57,9 +57,9 @@ class TaskCalibration:
     """… labelled stretches they come from, …"""
     subjects: int = 0
     """… and people."""
-    per_window: Points = NO_POINTS
+    per_window: OperatingPoints = NO_POINTS
     """Errors above thresholds of the probability of a window's answer."""
-    pooled: Points = NO_POINTS
+    pooled: OperatingPoints = NO_POINTS
     """The same for answers pooled over a stretch."""
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """A task's question and options as token ids, and the options' likelihoods for windows.
 
 >>> prompt = Prompt.of(task, text, card.run.model.vocabulary.separator)
->>> probabilities = answer(model, prompt, samples, device=torch.device("cpu"))
+>>> probabilities = option_probabilities(model, prompt, samples, device=torch.device("cpu"))
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def require_finite(found: np.ndarray, what: str) -> None:
         )
 
 
-def answer(
+def option_probabilities(
     model: NeuroLM,
     prompt: Prompt,
     samples: Iterable[Sample],

@@ -24,7 +24,7 @@ STEPS = 40
 
 
 @dataclass(frozen=True, kw_only=True)
-class Points:
+class OperatingPoints:
     """Wrong answers above thresholds, from the highest threshold to the lowest."""
 
     thresholds: tuple[float, ...] = ()
@@ -81,7 +81,7 @@ class Points:
         return len(counts)
 
 
-NO_POINTS = Points()
+NO_POINTS = OperatingPoints()
 """Where there were no validation answers."""
 
 
@@ -95,7 +95,7 @@ def upper_bound(error: float, observations: float) -> float:
 
 def operating_points(
     probabilities: np.ndarray, labels: np.ndarray, subject: np.ndarray, *, overlap: float = 1.0
-) -> Points:
+) -> OperatingPoints:
     """Thresholds and the errors above them.
 
     Parameters
@@ -115,7 +115,7 @@ def operating_points(
     count = len(labels)
     kept = sorted({math.ceil(count * step / STEPS) for step in range(1, STEPS + 1)})
     cumulated = np.cumsum(wrong[order])
-    return Points(
+    return OperatingPoints(
         thresholds=tuple(float(top[order[k - 1]]) for k in kept),
         coverages=tuple(k / count for k in kept),
         errors=tuple(float(cumulated[k - 1] / k) for k in kept),

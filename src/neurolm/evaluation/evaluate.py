@@ -17,7 +17,7 @@ import torch
 
 from neurolm.ask.calibration import Calibration, TaskCalibration
 from neurolm.ask.engine import generate
-from neurolm.ask.prompt import Prompt, answer
+from neurolm.ask.prompt import Prompt, option_probabilities
 from neurolm.batches.loader import build_batch, read_sample
 from neurolm.batches.splits import Split
 from neurolm.batches.text import TextTokenizer
@@ -25,7 +25,7 @@ from neurolm.batches.windows import Window
 from neurolm.checkpoint import Card, load_neurolm
 from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.core.physics import RATE
-from neurolm.evaluation.baselines.fit import Answers, choose_baselines, fit_baselines
+from neurolm.evaluation.baselines.fit import BaselineAnswers, choose_baselines, fit_baselines
 from neurolm.evaluation.held_out import CHECKS, held_out_windows, require_not_in
 from neurolm.evaluation.official_protocol import WRITTEN_TOKENS, parse, score_hard, words
 from neurolm.evaluation.pooling import pooled
@@ -198,7 +198,7 @@ class _Model:
         task: Task,
         asked: Task,
         windows: Sequence[Window],
-        beside: Sequence[Answers],
+        beside: Sequence[BaselineAnswers],
         *,
         written: bool,
         disturbed: bool,
@@ -225,7 +225,7 @@ class _Model:
     ) -> Predictions:
         """Answers by the likelihood of every option."""
         samples = (read_sample(self.store, window) for window in windows)
-        probability = answer(self.module, prompt, samples, device=self.device, calibration=fitted)
+        probability = option_probabilities(self.module, prompt, samples, device=self.device, calibration=fitted)
         return Predictions(
             labels=tuple(task.index(str(w.label)) for w in windows),
             probabilities=tuple(tuple(float(p) for p in row) for row in probability),
@@ -251,7 +251,7 @@ def _result(
     task: Task,
     windows: Sequence[Window],
     predictions: Predictions,
-    beside: Sequence[Answers],
+    beside: Sequence[BaselineAnswers],
     fitted: TaskCalibration | None,
 ) -> TaskResult:
     labels, probability = np.array(predictions.labels), np.array(predictions.probabilities)
@@ -276,7 +276,9 @@ def _result(
     )
 
 
-def _baseline(windows: Sequence[Window], predictions: Predictions, found: Answers, options: int) -> BaselineResult:
+def _baseline(
+    windows: Sequence[Window], predictions: Predictions, found: BaselineAnswers, options: int
+) -> BaselineResult:
     if found.missing:
         return BaselineResult(name=found.name, missing=found.missing)
     probability = np.array(found.probabilities)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from neurolm.ask.calibration import TaskCalibration
-from neurolm.ask.prompt import Prompt, answer
+from neurolm.ask.prompt import Prompt, option_probabilities
 from neurolm.batches.loader import Sample, sample_from
 from neurolm.batches.windows import Window, spread
 from neurolm.checkpoint import Card
@@ -102,7 +102,9 @@ def robustness_curves(
     labels = np.array([task.index(str(w.label)) for w in chosen])
 
     def point(severity: str, change: Change | None) -> CurvePoint:
-        found = answer(module, prompt, _samples(store, chosen, change, seed), device=device, calibration=calibration)
+        found = option_probabilities(
+            module, prompt, _samples(store, chosen, change, seed), device=device, calibration=calibration
+        )
         scores = score(labels, found, options=len(task.options))
         return CurvePoint(severity=severity, balanced_accuracy=scores.balanced_accuracy, ece=scores.ece)
 

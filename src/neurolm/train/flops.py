@@ -24,8 +24,8 @@ FORWARD, TO_WEIGHTS, TO_BOTH = 1, 2, 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
-    """What attention has to do with a packed layout."""
+class AttentionSize:
+    """How much attention has to do in a batch."""
 
     places: int
     """That are real."""
@@ -33,7 +33,7 @@ class Layout:
     """Of places (query, key) where the query sees the key."""
 
 
-def layout(document: Tensor, step: Tensor) -> Layout:
+def attention_size(document: Tensor, step: Tensor) -> AttentionSize:
     """Count real places, and who sees whom by the rule in ``batch``.
 
     Parameters
@@ -43,7 +43,7 @@ def layout(document: Tensor, step: Tensor) -> Layout:
     """
     real = document != PADDING
     if not real.any():
-        return Layout(places=0, pairs=0)
+        return AttentionSize(places=0, pairs=0)
     rows = torch.arange(len(document), device=document.device)[:, None]
     own = (rows * (document.amax() + 1) + document)[real]
     span = step.amax() + 1
@@ -51,7 +51,7 @@ def layout(document: Tensor, step: Tensor) -> Layout:
     _, index, size = (moments // span).unique_consecutive(return_inverse=True, return_counts=True)
     until = count.cumsum(0)
     before = (until - count)[size.cumsum(0) - size]  # places of the documents before
-    return Layout(places=int(until[-1]), pairs=int((count * (until - before[index])).sum()))
+    return AttentionSize(places=int(until[-1]), pairs=int((count * (until - before[index])).sum()))
 
 
 def tokenizer_flops(config: TokenizerConfig, patches: Patches, words: int, *, quantise: bool) -> int:
@@ -66,11 +66,11 @@ def tokenizer_flops(config: TokenizerConfig, patches: Patches, words: int, *, qu
     quantise
         Whether the codebook has started.
     """
-    return tokenizer_pass(config, _encoder_layout(config, patches), words, quantise=quantise)
+    return tokenizer_pass(config, _encoder_size(config, patches), words, quantise=quantise)
 
 
-def tokenizer_pass(config: TokenizerConfig, seen: Layout, words: int, *, quantise: bool) -> int:
-    """The same from a layout."""
+def tokenizer_pass(config: TokenizerConfig, seen: AttentionSize, words: int, *, quantise: bool) -> int:
+    """Return the same from the size of the attention."""
     width, decoded, hidden, real = config.encoder.width, config.decoder.width, config.classifier_width, seen.places
     decoder = _dense(real, config.code_width, decoded) + _blocks(config.decoder, seen) + _dense(real, decoded, decoded)
     return (
@@ -88,15 +88,15 @@ def tokenizer_pass(config: TokenizerConfig, seen: Layout, words: int, *, quantis
 def language_flops(config: ModelConfig, batch: Batch, *, softmax: str) -> int:
     """Operations of a pass of pretraining or instruction tuning: the frozen encoder's go forwards only."""
     assert batch.tokens is not None
-    encoded = None if batch.patches is None else _encoder_layout(config.tokenizer, batch.patches)
+    encoded = None if batch.patches is None else _encoder_size(config.tokenizer, batch.patches)
     codes, text = _count(batch.tokens.target_patch, NO_PATCH), _count(batch.tokens.target, NO_TARGET)
-    return language_pass(config, encoded, layout_of(batch.tokens), codes=codes, text=text, softmax=softmax)
+    return language_pass(config, encoded, tokens_size(batch.tokens), codes=codes, text=text, softmax=softmax)
 
 
 def language_pass(
-    config: ModelConfig, encoded: Layout | None, seen: Layout, *, codes: int, text: int, softmax: str
+    config: ModelConfig, encoded: AttentionSize | None, seen: AttentionSize, *, codes: int, text: int, softmax: str
 ) -> int:
-    """The same from layouts and the numbers of targets that are codes and text tokens."""
+    """Return the same from the sizes of the attention and the numbers of targets that are codes and text tokens."""
     language, vocabulary = config.language.transformer, config.vocabulary
     rows = {"eeg": config.tokenizer.codes, "text": vocabulary.text_tokens}
     if softmax == "joint":
@@ -115,17 +115,17 @@ def language_pass(
 def text_flops(config: LanguageConfig, tokens: Tokens) -> int:
     """Operations of a pass of the language stage."""
     targets, width = _count(tokens.target, NO_TARGET), config.transformer.width
-    return _blocks(config.transformer, layout_of(tokens)) + _dense(targets, width, config.text_tokens)
+    return _blocks(config.transformer, tokens_size(tokens)) + _dense(targets, width, config.text_tokens)
 
 
-def layout_of(tokens: Tokens) -> Layout:
-    """Layout of packed tokens."""
-    return layout(tokens.document, tokens.step)
+def tokens_size(tokens: Tokens) -> AttentionSize:
+    """Return the places and pairs of packed tokens."""
+    return attention_size(tokens.document, tokens.step)
 
 
-def _encoder_layout(config: TokenizerConfig, patches: Patches) -> Layout:
+def _encoder_size(config: TokenizerConfig, patches: Patches) -> AttentionSize:
     causal = config.attention == "stair-step"
-    return layout(patches.document, patches.second if causal else torch.zeros_like(patches.second))
+    return attention_size(patches.document, patches.second if causal else torch.zeros_like(patches.second))
 
 
 def _count(values: Tensor, none: int) -> int:
@@ -136,13 +136,13 @@ def _dense(places: int, inputs: int, outputs: int, *, products: int = TO_BOTH) -
     return 2 * places * inputs * outputs * products
 
 
-def _blocks(config: TransformerConfig, seen: Layout, *, products: int = TO_BOTH) -> int:
+def _blocks(config: TransformerConfig, seen: AttentionSize, *, products: int = TO_BOTH) -> int:
     """Blocks of attention (3 · width + width) and MLP (4 · width and back); scores and mixing along the pairs."""
     linear = 12 * _dense(seen.places, config.width, config.width, products=products)
     return config.layers * (linear + 2 * _dense(seen.pairs, config.width, 1, products=products))
 
 
-def _encode(config: TokenizerConfig, seen: Layout, *, training: bool) -> int:
+def _encode(config: TokenizerConfig, seen: AttentionSize, *, training: bool) -> int:
     channels, width, products = config.convolution_channels, config.encoder.width, TO_BOTH if training else FORWARD
     frames = seen.places * FRAMES
     first = _dense(frames, KERNEL, channels, products=TO_WEIGHTS if training else FORWARD)  # EEG wants no gradient

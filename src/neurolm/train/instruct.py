@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neurolm.ask.prompt import Prompt, answer
+from neurolm.ask.prompt import Prompt, option_probabilities
 from neurolm.batches.loader import Sample, WindowSampler, build_batch, read_sample
 from neurolm.batches.text import TextTokenizer, token_stream
 from neurolm.batches.windows import Window, overlaps, spread
@@ -132,7 +132,9 @@ class InstructStage(LanguageModelStage):
         for task, prompt, (samples, labels) in zip(self.run.tasks, self.prompts, self.validation, strict=True):
             if not samples:
                 continue
-            own = answer(self.module, prompt, own_part(samples), device=self.device, batch=self.config.eeg_batch)
+            own = option_probabilities(
+                self.module, prompt, own_part(samples), device=self.device, batch=self.config.eeg_batch
+            )
             probability = np.zeros((len(samples), own.shape[1]))
             probability[distributed.rank() :: distributed.world()] = own
             distributed.total(torch.from_numpy(probability))

@@ -40,7 +40,7 @@ CACHE_VARIABLE = "NEUROLM_CACHE"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers:
+class BaselineAnswers:
     """What a baseline says about the windows of a task."""
 
     name: str
@@ -85,7 +85,7 @@ def fit_baselines(
     device: torch.device,
     cache: Path | None = None,
     progress: Callable[[str], None] | None = None,
-) -> list[Answers]:
+) -> list[BaselineAnswers]:
     """Fit baselines on the training windows, choose on the validation windows, and let them answer ``windows``.
 
     Parameters
@@ -101,7 +101,9 @@ def fit_baselines(
     """
     folder = (cache or cache_folder()) / "baselines"
     keys = {name: _key(name, store, task, split, windows, tokenizer) for name in names}
-    found = {name: load_json(Answers, path) for name in names if (path := folder / f"{keys[name]}.json").is_file()}
+    found = {
+        name: load_json(BaselineAnswers, path) for name in names if (path := folder / f"{keys[name]}.json").is_file()
+    }
     if len(found) < len(names):
         try:
             material = Material.of(
@@ -109,7 +111,7 @@ def fit_baselines(
             )
         except StoreError as error:
             why = _why(error, store)
-            return [found.get(name) or Answers(name=name, missing=why) for name in names]
+            return [found.get(name) or BaselineAnswers(name=name, missing=why) for name in names]
     fits: dict[str, Callable[[Material], Fitted]] = {
         MAJORITY: majority,
         BAND_POWER: band_powers,
@@ -130,14 +132,16 @@ def fit_baselines(
     return [found[name] for name in names]
 
 
-def _fit(name: str, fit: Callable[[Material], Fitted], material: Material, windows: Sequence[Window]) -> Answers:
+def _fit(
+    name: str, fit: Callable[[Material], Fitted], material: Material, windows: Sequence[Window]
+) -> BaselineAnswers:
     began = time.perf_counter()
     try:
         fitted = fit(material)
         probabilities = fitted.answer(windows)
     except NeuroLMError as error:
-        return Answers(name=name, missing=_why(error, material.store))
-    return Answers(
+        return BaselineAnswers(name=name, missing=_why(error, material.store))
+    return BaselineAnswers(
         name=name,
         probabilities=tuple(tuple(float(p) for p in row) for row in probabilities),
         fitted_on=fitted.fitted_on,

@@ -15,7 +15,7 @@ import torch
 from neurolm.batches.loader import build_patches, read_sample
 from neurolm.batches.windows import Window
 from neurolm.core.physics import RATE
-from neurolm.evaluation.baselines.material import Answering, Fitted, Material, logistic
+from neurolm.evaluation.baselines.material import Fitted, Material, PerWindow, logistic
 from neurolm.model.tokenizer import NeuralTokenizer
 
 BANDS = {
@@ -126,7 +126,7 @@ def _in_band(signal: np.ndarray) -> np.ndarray:
     return np.fft.irfft(spectrum, len(signal), axis=0)
 
 
-def _remembered(features: Answering) -> Answering:
+def _remembered(features: PerWindow) -> PerWindow:
     """Keep the features of the last windows: validation windows are asked for once per regularisation."""
     kept: dict[str, object] = {}
 

@@ -101,7 +101,7 @@ class Material:
         return f"{count:,}{of} windows of {people} training subjects{shared}"
 
 
-Answering = Callable[[Sequence[Window]], np.ndarray]
+PerWindow = Callable[[Sequence[Window]], np.ndarray]
 """From windows to the probability of every option, shape (windows, options)."""
 
 
@@ -109,12 +109,12 @@ Answering = Callable[[Sequence[Window]], np.ndarray]
 class Fitted:
     """A fitted baseline."""
 
-    answer: Answering
+    answer: PerWindow
     chosen: str
     fitted_on: str
 
 
-def logistic(material: Material, features: Answering) -> Fitted:
+def logistic(material: Material, features: PerWindow) -> Fitted:
     """Fit logistic regression on standardised features; validation subjects choose its regularisation.
 
     The fit is the same with features turned onto the span of the training windows, which is what makes it quick where

@@ -10,6 +10,6 @@ functions that training and answering use, not copies of them.
 """
 
 from neurolm.official.verify.check import verify
-from neurolm.official.verify.comparison import TOLERANCE, Line
+from neurolm.official.verify.comparison import TOLERANCE, Comparison
 
-__all__ = ["TOLERANCE", "Line", "verify"]
+__all__ = ["TOLERANCE", "Comparison", "verify"]

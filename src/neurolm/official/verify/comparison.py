@@ -16,7 +16,7 @@ Values = Tensor | np.ndarray | float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class Comparison:
     """The outcome for one quantity."""
 
     name: str
@@ -38,7 +38,7 @@ class Line:
         return f"{'ok  ' if self.holds else 'FAIL'}  {self.name:<38} {value:>8}  {self.detail}".rstrip()
 
 
-def close(name: str, found: Values, expected: Values, *, detail: str = "") -> Line:
+def close(name: str, found: Values, expected: Values, *, detail: str = "") -> Comparison:
     """Compare numbers.
 
     The error of a value is relative to the value itself or, where that is smaller, to the root mean square of all of
@@ -51,12 +51,12 @@ def close(name: str, found: Values, expected: Values, *, detail: str = "") -> Li
     scale = np.maximum(np.abs(theirs), np.sqrt(np.mean(theirs**2)) if theirs.size else 0.0)
     with np.errstate(invalid="ignore"):
         error = float(np.max(np.abs(ours - theirs) / np.maximum(scale, SMALL), initial=0.0))
-    return Line(
+    return Comparison(
         name=name, exact=False, error=float("inf") if np.isnan(error) else error, detail=detail or _size(theirs)
     )
 
 
-def equal(name: str, found: Values, expected: Values, *, detail: str = "") -> Line:
+def equal(name: str, found: Values, expected: Values, *, detail: str = "") -> Comparison:
     """Compare values that have to be the same: ids, codes, masks, text."""
     ours, theirs = _array(found), _array(expected)
     if ours.shape != theirs.shape:
@@ -66,11 +66,11 @@ def equal(name: str, found: Values, expected: Values, *, detail: str = "") -> Li
         place = tuple(int(i) for i in wrong[0])
         first = f"at {place} " if place else ""
         detail = f"{len(wrong)} of {theirs.size} differ, first {first}{theirs[place]} here {ours[place]}"
-    return Line(name=name, exact=True, error=len(wrong) / max(1, theirs.size), detail=detail or _size(theirs))
+    return Comparison(name=name, exact=True, error=len(wrong) / max(1, theirs.size), detail=detail or _size(theirs))
 
 
-def _other_shape(name: str, ours: np.ndarray, theirs: np.ndarray, *, exact: bool) -> Line:
-    return Line(name=name, exact=exact, error=float("inf"), detail=f"shape {theirs.shape}, here {ours.shape}")
+def _other_shape(name: str, ours: np.ndarray, theirs: np.ndarray, *, exact: bool) -> Comparison:
+    return Comparison(name=name, exact=exact, error=float("inf"), detail=f"shape {theirs.shape}, here {ours.shape}")
 
 
 def _array(values: Values) -> np.ndarray:

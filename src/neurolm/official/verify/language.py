@@ -14,7 +14,7 @@ from neurolm.core.batch import NO_PATCH, NO_TARGET, NO_TEXT, Batch, Tokens
 from neurolm.core.errors import CheckpointError
 from neurolm.model.attention import visibility
 from neurolm.model.neurolm import NeuroLM
-from neurolm.official.verify.comparison import Line, close, equal
+from neurolm.official.verify.comparison import Comparison, close, equal
 from neurolm.official.verify.proof import Case, Proof
 from neurolm.official.verify.tokenizer import Packed, check_padding, official_mask
 from neurolm.official.weights import neurolm_from_official, tokenizer_from_official
@@ -43,7 +43,7 @@ class Setting:
         return cls(case=case, model=model, packed=packed, columns=case.ids("cols", model.vocabulary.size))
 
 
-def check_language(proof: Proof) -> Iterator[Line]:
+def check_language(proof: Proof) -> Iterator[Comparison]:
     """All three passes."""
     setting = Setting.of(proof)
     yield from check_eeg(proof, setting)
@@ -51,7 +51,7 @@ def check_language(proof: Proof) -> Iterator[Line]:
     yield from check_instruction(setting)
 
 
-def check_eeg(proof: Proof, setting: Setting) -> Iterator[Line]:
+def check_eeg(proof: Proof, setting: Setting) -> Iterator[Comparison]:
     """The autoregressive pass: each patch predicts the code of its channel's next second."""
     case, model, packed = setting.case, setting.model, setting.packed
     mask = case.mask
@@ -79,7 +79,7 @@ def check_eeg(proof: Proof, setting: Setting) -> Iterator[Line]:
     yield equal("neurolm: EEG accuracy", float(losses.eeg_correct) / int(losses.eeg_count), case["eeg_accuracy"])
 
 
-def check_text(setting: Setting) -> Iterator[Line]:
+def check_text(setting: Setting) -> Iterator[Comparison]:
     """The pass of text alone."""
     case, model = setting.case, setting.model
     text = case.ids("text", model.vocabulary.eeg_start)
@@ -89,7 +89,7 @@ def check_text(setting: Setting) -> Iterator[Line]:
     yield close("neurolm: text loss", loss, case["text_loss"])
 
 
-def check_instruction(setting: Setting) -> Iterator[Line]:
+def check_instruction(setting: Setting) -> Iterator[Comparison]:
     """EEG, then text, with the loss on the answer; and the first token that is generated."""
     case, model, packed = setting.case, setting.model, setting.packed
     text = case.ids("inst_text", model.vocabulary.eeg_start)

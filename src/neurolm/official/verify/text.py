@@ -11,7 +11,7 @@ from neurolm.ask.prompt import Prompt
 from neurolm.batches.text import GPT2_SIZE, MERGES_FILE, TOKENIZER_FILE, TextTokenizer
 from neurolm.core.errors import CheckpointError
 from neurolm.core.vocabulary import Vocabulary
-from neurolm.official.verify.comparison import Line, equal
+from neurolm.official.verify.comparison import Comparison, equal
 from neurolm.official.verify.proof import Proof
 from neurolm.tasks.card import load_task
 
@@ -45,7 +45,7 @@ def find_gpt2(folder: Path) -> Path:
     )
 
 
-def check_prompts(proof: Proof, gpt2: Path | str) -> Iterator[Line]:
+def check_prompts(proof: Proof, gpt2: Path | str) -> Iterator[Comparison]:
     """Text and ids of every prompt with each of its answers."""
     text = TextTokenizer.load(gpt2)
     if text.size != GPT2_SIZE:

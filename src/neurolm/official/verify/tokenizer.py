@@ -18,7 +18,7 @@ from neurolm.model.attention import visibility
 from neurolm.model.encoder import RealPatches
 from neurolm.model.quantizer import Quantizer
 from neurolm.model.tokenizer import targets
-from neurolm.official.verify.comparison import Line, close, equal
+from neurolm.official.verify.comparison import Comparison, close, equal
 from neurolm.official.verify.proof import Case, Proof
 from neurolm.official.weights import official_names, tokenizer_from_official
 
@@ -56,13 +56,13 @@ class Packed:
         return targets(self.real.take(self.patches.samples), self.real)
 
 
-def check_channels(proof: Proof) -> Iterator[Line]:
+def check_channels(proof: Proof) -> Iterator[Comparison]:
     """The order of the electrodes, which their ids are."""
     names = proof.json("channels", above=True)["names"]
     yield equal("channels: ids", np.array(NAMES, object), np.array(names, object), detail=f"{len(names)} electrodes")
 
 
-def check_loader(proof: Proof) -> Iterator[Line]:
+def check_loader(proof: Proof) -> Iterator[Comparison]:
     """From microvolts to the tensors of training."""
     case = proof.case("loader")
     raw, names, width = case.raw("raw_uV"), [str(name) for name in case.raw("ch_names")], int(case.raw("block_size"))
@@ -108,7 +108,7 @@ def official_mask(seen: Tensor, real: Tensor) -> Tensor:
     return mask
 
 
-def check_inputs(case: Case, packed: Packed) -> Iterator[Line]:
+def check_inputs(case: Case, packed: Packed) -> Iterator[Comparison]:
     """The standardised targets of a case and its padding."""
     mask = case.mask
     spectrum, waveform = (real_to_case(values, mask) for values in packed.targets())
@@ -118,7 +118,7 @@ def check_inputs(case: Case, packed: Packed) -> Iterator[Line]:
         yield from check_padding(case)
 
 
-def check_padding(case: Case) -> Iterator[Line]:
+def check_padding(case: Case) -> Iterator[Comparison]:
     """Padding of a case is silent and has the id that marks it."""
     padding = ~case.mask
     found = torch.cat((case["input_chans"][padding], case["input_time"][padding], case["X"][padding].flatten()))
@@ -134,7 +134,7 @@ def real_to_case(values: Tensor, mask: Tensor) -> Tensor:
     return out
 
 
-def check_padded(proof: Proof) -> Iterator[Line]:
+def check_padded(proof: Proof) -> Iterator[Comparison]:
     """Two samples of different montages, padded: features, codes, reconstructions.
 
     Commitment and EEG domain losses of this file are means over padding too, whose features mean nothing; every loss
@@ -170,7 +170,7 @@ def check_padded(proof: Proof) -> Iterator[Line]:
     yield close("vq: text domain loss", text, case["domain_loss_text"])
 
 
-def check_losses(proof: Proof) -> Iterator[Line]:
+def check_losses(proof: Proof) -> Iterator[Comparison]:
     """Two samples without padding: every loss, and the gradient of every parameter."""
     case = proof.case("vq_unpadded")
     tokenizer = tokenizer_from_official(proof.tokenizer_state, heads=proof.heads).eval()
@@ -201,19 +201,26 @@ def check_losses(proof: Proof) -> Iterator[Line]:
     yield from check_gradients(gradients, proof.json("vq_gradient_norms"))
 
 
-def check_gradients(found: dict[str, float], expected: dict[str, float]) -> Iterator[Line]:
+def check_gradients(found: dict[str, float], expected: dict[str, float]) -> Iterator[Comparison]:
     """Norm of each parameter's gradient, relative to itself."""
     name = "vq_gradient_norms: every parameter"
     if found.keys() != expected.keys():
         other = sorted(found.keys() ^ expected.keys())
-        yield Line(name=name, exact=False, error=float("inf"), detail=f"{other[0]} has a gradient in one of them only")
+        yield Comparison(
+            name=name, exact=False, error=float("inf"), detail=f"{other[0]} has a gradient in one of them only"
+        )
         return
-    lines = {key: close(name, found[key], expected[key]) for key in expected}
-    worst = max(lines, key=lambda key: lines[key].error)
-    yield Line(name=name, exact=False, error=lines[worst].error, detail=f"{len(lines)} parameters, largest at {worst}")
+    comparisons = {key: close(name, found[key], expected[key]) for key in expected}
+    worst = max(comparisons, key=lambda key: comparisons[key].error)
+    yield Comparison(
+        name=name,
+        exact=False,
+        error=comparisons[worst].error,
+        detail=f"{len(comparisons)} parameters, largest at {worst}",
+    )
 
 
-def check_codebook(proof: Proof) -> Iterator[Line]:
+def check_codebook(proof: Proof) -> Iterator[Comparison]:
     """One step of the codebook's moving average."""
     case = proof.case("quantizer_ema")
     state = proof.tokenizer_state
