@@ -25,7 +25,8 @@ from neurolm.batches.text import read_texts, token_stream
 from neurolm.checkpoint import load_neurolm
 from neurolm.core.config import STAGES, RunConfig
 from neurolm.core.decode import load_json
-from neurolm.evaluation.evaluate import RESULTS, evaluate, load_evaluation
+from neurolm.evaluation.evaluate import evaluate
+from neurolm.evaluation.results import RESULTS, load_evaluation
 from neurolm.train.instruct import train_instruct
 from neurolm.train.pretrain import PretrainStage, train_pretrain
 from neurolm.train.run import RUN, RunFile, open_run

@@ -177,7 +177,8 @@ class MicroRun:
 def micro_run(tmp_path_factory, micro_config, micro_store, micro_texts) -> MicroRun:
     """All four stages, trained without interruption, and the evaluation."""
     from neurolm.evaluation.baselines.fit import QUICK
-    from neurolm.evaluation.evaluate import RESULTS, evaluate
+    from neurolm.evaluation.evaluate import evaluate
+    from neurolm.evaluation.results import RESULTS
     from neurolm.train.instruct import train_instruct
     from neurolm.train.language import train_language
     from neurolm.train.pretrain import train_pretrain

@@ -19,7 +19,7 @@ from neurolm.core.config import STAGES, to_json
 from neurolm.core.decode import load_json
 from neurolm.core.errors import ConfigError
 from neurolm.demo import ANSWER, REPORT, demo
-from neurolm.evaluation.evaluate import RESULTS, load_evaluation
+from neurolm.evaluation.results import RESULTS, load_evaluation
 from neurolm.train.loop import SPEED
 
 SUBJECTS = 36  # as many as EEGMAT has, whose split its card gives in numbers

@@ -22,7 +22,7 @@ from matplotlib.patches import FancyBboxPatch, Patch
 
 import neurolm
 from neurolm.ask.answer import Answer
-from neurolm.evaluation.evaluate import RESULTS, load_evaluation
+from neurolm.evaluation.results import RESULTS, load_evaluation
 
 OUT = Path(__file__).with_name("demo.png")
 TASK = "events"

@@ -27,7 +27,8 @@ from neurolm.core.errors import ConfigError
 from neurolm.core.files import write_text
 from neurolm.corpora.simulated.simulate import simulate
 from neurolm.evaluation.baselines.fit import QUICK
-from neurolm.evaluation.evaluate import RESULTS, Evaluation, evaluate, load_evaluation
+from neurolm.evaluation.evaluate import evaluate
+from neurolm.evaluation.results import RESULTS, Evaluation, load_evaluation
 from neurolm.prepare.prepare import PrepareProgress, prepare
 from neurolm.report import table, write_report
 from neurolm.report.tables import accuracy_text

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from neurolm.cli import FAILED, main
-from neurolm.evaluation.evaluate import RESULTS, load_evaluation
+from neurolm.evaluation.results import RESULTS, load_evaluation
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 import neurolm
 from neurolm.cli import FAILED, INTERRUPTED, PREEMPTED, main
-from neurolm.evaluation.evaluate import RESULTS
+from neurolm.evaluation.results import RESULTS
 from neurolm.train.figures.history import LOG
 from neurolm.train.instruct import InstructStage
 

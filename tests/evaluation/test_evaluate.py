@@ -14,8 +14,9 @@ from neurolm.batches.loader import read_sample
 from neurolm.batches.windows import labelled_windows
 from neurolm.core.errors import CheckpointError, ConfigError, StoreError
 from neurolm.evaluation.baselines.fit import BASELINES, QUICK
-from neurolm.evaluation.evaluate import RESULTS, evaluate, load_evaluation
+from neurolm.evaluation.evaluate import evaluate
 from neurolm.evaluation.official_protocol import UNPARSED
+from neurolm.evaluation.results import RESULTS, load_evaluation
 from neurolm.report.tables import protocol_rows, result_rows, table
 from neurolm.store.shards import write_store as write_rows
 from neurolm.store.store import Store

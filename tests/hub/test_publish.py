@@ -14,7 +14,7 @@ import neurolm
 from neurolm.batches.loader import build_patches, sample_from
 from neurolm.checkpoint import CONFIG, WEIGHTS, load_card
 from neurolm.core.errors import CheckpointError
-from neurolm.evaluation.evaluate import RESULTS, load_evaluation
+from neurolm.evaluation.results import RESULTS, load_evaluation
 from neurolm.hub.model_card import model_card
 from neurolm.tasks.card import load_task
 

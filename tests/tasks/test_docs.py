@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from neurolm.cli import main
-from neurolm.evaluation.evaluate import RESULTS, load_evaluation
+from neurolm.evaluation.results import RESULTS, load_evaluation
 from neurolm.tasks.card import shipped_cards
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")

@@ -14,7 +14,8 @@ from neurolm.core.device import choose_device
 from neurolm.core.errors import CheckpointError, ConfigError, StoreError
 from neurolm.core.files import PARTIAL
 from neurolm.evaluation.baselines.fit import QUICK
-from neurolm.evaluation.evaluate import RESULTS, evaluate
+from neurolm.evaluation.evaluate import evaluate
+from neurolm.evaluation.results import RESULTS
 from neurolm.store.store import Label, Store
 from neurolm.train.figures.history import SPEED, read_log
 from neurolm.train.instruct import _examples, train_instruct

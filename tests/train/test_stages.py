@@ -15,7 +15,7 @@ from neurolm.checkpoint import load_neurolm, load_tokenizer
 from neurolm.core.batch import NO_PATCH, NO_TARGET, NO_TEXT
 from neurolm.core.config import STAGES
 from neurolm.core.errors import CheckpointError, ConfigError, TextError
-from neurolm.evaluation.evaluate import RESULTS
+from neurolm.evaluation.results import RESULTS
 from neurolm.model.gpt2 import GPT2, load_gpt2, save_gpt2
 from neurolm.model.neurolm import NeuroLM
 from neurolm.store.store import Label, Store

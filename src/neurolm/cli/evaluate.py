@@ -39,7 +39,7 @@ def instruct_folder(folder: Path) -> Path:
 
 def _default(folder: Path, arguments: Namespace) -> Path:
     """Where results go by default. Only a whole evaluation in the cards' own words takes the place of one."""
-    from neurolm.evaluation.evaluate import RESULTS
+    from neurolm.evaluation.results import RESULTS
 
     model = instruct_folder(folder)
     part = [arguments.split] * (arguments.split != "test") + [arguments.wording] * (arguments.wording != "own")

@@ -31,12 +31,10 @@ from neurolm.evaluation.official_protocol import WRITTEN_TOKENS, parse, score_ha
 from neurolm.evaluation.pooling import pooled
 from neurolm.evaluation.results import (
     BAND_POWER,
-    RESULTS,
     BaselineResult,
     Evaluation,
     Predictions,
     TaskResult,
-    load_evaluation,
     save_evaluation,
     scored,
 )
@@ -44,8 +42,6 @@ from neurolm.evaluation.robustness import robustness_curves
 from neurolm.model.neurolm import NeuroLM
 from neurolm.store.store import Store
 from neurolm.tasks.task import Task
-
-__all__ = ["RESULTS", "Evaluation", "Predictions", "TaskResult", "evaluate", "load_evaluation"]
 
 LIKELIHOOD, OFFICIAL = PROTOCOLS = ("likelihood", "official")
 """How answers are read: the likelihood of every permitted one; and, besides, as the authors do it."""

@@ -10,7 +10,7 @@ from neurolm.core.config import STAGES
 from neurolm.tasks.task import Task
 
 if TYPE_CHECKING:
-    from neurolm.evaluation.evaluate import Evaluation
+    from neurolm.evaluation.results import Evaluation
 
 FILE = "README.md"
 UNKNOWN = "not recorded"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from neurolm.api import Answer
     from neurolm.batches.loader import Sample
     from neurolm.checkpoint import Card
-    from neurolm.evaluation.evaluate import Evaluation, TaskResult
+    from neurolm.evaluation.results import Evaluation, TaskResult
     from neurolm.model.tokenizer import NeuralTokenizer
     from neurolm.store.store import Store
 
@@ -96,7 +96,7 @@ def write_report(
 
 
 def _evaluation(run: Path) -> Evaluation | None:
-    from neurolm.evaluation.evaluate import load_evaluation
+    from neurolm.evaluation.results import load_evaluation
 
     return load_evaluation(run / EVALUATION) if (run / EVALUATION).is_file() else None
 
