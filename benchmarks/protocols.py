@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neurolm.evaluation.evaluate import OFFICIAL, evaluate
+from neurolm.evaluation.evaluate import evaluate
 from neurolm.evaluation.official_protocol import UNPARSED, score_hard
-from neurolm.evaluation.results import TaskResult
+from neurolm.evaluation.results import OFFICIAL, TaskResult
 from neurolm.report.tables import PROTOCOL_COLUMNS, protocol_rows
 
 FAILING = (0.0, 0.05, 0.1, 0.2)

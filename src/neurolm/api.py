@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from neurolm.ask import EXPLAINED
 from neurolm.ask.answer import UNDECIDED, Answer, WindowAnswer, conclude
 from neurolm.ask.calibration import Calibration
 from neurolm.ask.engine import generate
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
 CHUNK = 64
 """Windows answered at once."""
-EXPLAINED = 16
-"""Windows that an explanation looks at."""
 
 __all__ = ["CHUNK", "EXPLAINED", "FREE_SECONDS", "POLICIES", "REACH", "UNDECIDED", "Answer", "Embedding", "Explanation",
            "Model", "WindowAnswer", "from_pretrained", "load"]  # fmt: skip

@@ -2,3 +2,6 @@
 
 Read `question.py` first, then `engine.py` (likelihoods from a shared prefix) and `answer.py` (what is concluded).
 """
+
+EXPLAINED = 16
+"""Windows that an explanation looks at, where no other number is given."""

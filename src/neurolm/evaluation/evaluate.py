@@ -31,6 +31,12 @@ from neurolm.evaluation.official_protocol import WRITTEN_TOKENS, parse, score_ha
 from neurolm.evaluation.pooling import pooled
 from neurolm.evaluation.results import (
     BAND_POWER,
+    HELD_OUT,
+    LIKELIHOOD,
+    OFFICIAL,
+    OWN,
+    PROTOCOLS,
+    WORDINGS,
     BaselineResult,
     Evaluation,
     Predictions,
@@ -43,10 +49,6 @@ from neurolm.model.neurolm import NeuroLM
 from neurolm.store.store import Store
 from neurolm.tasks.task import Task
 
-LIKELIHOOD, OFFICIAL = PROTOCOLS = ("likelihood", "official")
-"""How answers are read: the likelihood of every permitted one; and, besides, as the authors do it."""
-OWN, HELD_OUT = WORDINGS = ("own", "held-out")
-"""Whose words a question is asked in: the card's own, or those that training never uses."""
 BATCH = 32
 """Windows that are answered at a time."""
 

@@ -14,7 +14,14 @@ from neurolm.evaluation.official_protocol import OfficialScores
 from neurolm.tasks.metrics import METRICS, Interval, Scores, bootstrap, score
 
 RESULTS = "evaluation.json"
-BAND_POWER = "band power"
+MAJORITY, BAND_POWER, TANGENT, CONVNET, PROBE = BASELINES = (
+    "majority", "band power", "tangent space", "ShallowConvNet", "linear probe",
+)  # fmt: skip
+"""Names of the baselines, in the order of the table."""
+LIKELIHOOD, OFFICIAL = PROTOCOLS = ("likelihood", "official")
+"""How answers are read: the likelihood of every permitted one; and, besides, as the authors do it."""
+OWN, HELD_OUT = WORDINGS = ("own", "held-out")
+"""Whose words a question is asked in: the card's own, or those that training never uses."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,3 +2,6 @@
 
 Read `weights.py` first; `convert.py` turns files into checkpoint folders and back.
 """
+
+PADDED_TO = 1024
+"""Patches to which the authors padded every sample in the stages that made their released weights."""

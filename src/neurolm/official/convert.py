@@ -30,6 +30,7 @@ from neurolm.core.physics import BAND
 from neurolm.core.recipes import RECIPES
 from neurolm.hub.model_card import FILE, model_card
 from neurolm.model.neurolm import NeuroLM
+from neurolm.official import PADDED_TO
 from neurolm.official.file import TENSORS, OfficialFile, read_official
 from neurolm.official.weights import (
     TEXT_TOKENS,
@@ -45,8 +46,6 @@ LANGUAGE_FILES = {"base": "NeuroLM-B.pt", "large": "NeuroLM-L.pt", "xl": "NeuroL
 """Names of the authors' files, by the recipe that has their sizes."""
 KEPT = "official.safetensors"
 """What the method does not use of the authors' files, so that they can be written again as they were."""
-PADDED_TO = 1024
-"""Patches to which the authors padded every sample in the stages that made their released weights."""
 FIXED = {"code_width": 128, "codes": 8192, "channels": 256, "seconds": 64, "classifier_width": 256}
 """Sizes of the tokenizer that the authors' code has no setting for."""
 

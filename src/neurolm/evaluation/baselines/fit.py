@@ -25,14 +25,11 @@ from neurolm.core.files import write_text
 from neurolm.evaluation.baselines.convnet import shallow_conv_net
 from neurolm.evaluation.baselines.linear import band_powers, linear_probe, majority, tangent_space
 from neurolm.evaluation.baselines.material import Fitted, Material
-from neurolm.evaluation.results import BAND_POWER
+from neurolm.evaluation.results import BAND_POWER, BASELINES, CONVNET, MAJORITY, PROBE, TANGENT
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.store.store import Store
 from neurolm.tasks.task import Task
 
-MAJORITY, TANGENT, CONVNET, PROBE = "majority", "tangent space", "ShallowConvNet", "linear probe"
-BASELINES = (MAJORITY, BAND_POWER, TANGENT, CONVNET, PROBE)
-"""Names of the baselines, in the order of the table."""
 QUICK = (MAJORITY, BAND_POWER)
 """Those of the demo, fitted in a moment."""
 CACHE_VARIABLE = "NEUROLM_CACHE"
