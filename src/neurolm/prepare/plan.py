@@ -119,17 +119,21 @@ def plan(
     Parameters
     ----------
     data
-        Folders of recordings. None: simulated recordings stand for them, and ``hours`` is needed.
+        Folders of recordings; without any, simulated recordings stand for them, and ``hours`` is needed.
     hours
-        Of EEG to plan for, were there more of the same kind; by default what the folders hold.
+        Hours of EEG to plan for, were there more of the same kind; by default what the folders hold.
     corpus, unknown, unit, mains
         As for `neurolm.prepare.prepare.prepare`.
     jobs
         Worker processes to plan for; 0: as many as there are cores.
-    samples, seed
-        How many files to measure, and what draws them.
-    channels, rate
-        Of the simulated recordings.
+    samples
+        How many files to measure, besides the largest.
+    seed
+        Seed that draws them.
+    channels
+        Number of channels of the simulated recordings.
+    rate
+        Sampling rate of the simulated recordings, in Hz.
 
     Raises
     ------

@@ -56,17 +56,17 @@ def prepare(
         Folder of the store. It may hold other corpora already, and can be read meanwhile: it stays as it was until all
         is done.
     corpus
-        Layout of the folder, a name in ``corpora.CORPORA``; ``auto`` recognises it.
+        Layout of the folder, as `neurolm corpora` lists them; ``auto`` recognises it.
     jobs
         Worker processes; 0: as many as there are cores.
     scheduler
-        Address of a Dask scheduler, whose workers do the work instead.
+        Address of a Dask scheduler, whose workers do the work instead (docs/prepare.md).
     unknown
         What to do about unknown electrodes, as in `open_recording`.
     unit
         Unit of the files' numbers where the files do not tell the truth, as in `open_recording`; ``auto`` decides.
     mains
-        Mains frequency in Hz; None: the corpus's, else detected in each recording.
+        Mains frequency in Hz; by default the corpus's, else found in the spectrum of each recording.
     truncated
         ``accept`` takes what is there of files that end too early, as in `open_recording`.
     exclude

@@ -38,11 +38,13 @@ def new_card(
     name
         Name of the task, as in the labels.
     table
-        Table of labels (see `neurolm.corpora.table`) from which options, window and split are suggested.
+        Table of labels (``labels.csv``) from which options, window and split are suggested.
     question
-        The question; by default one to be changed.
-    seconds, stride
-        Length of a window, by default what the shortest labelled stretch allows; and from one to the next.
+        The question as the model reads it; by default one to be changed.
+    seconds
+        Length of a window; by default what the shortest labelled stretch allows, at most 10.
+    stride
+        Seconds from one window to the next; by default as long as a window.
 
     Raises
     ------

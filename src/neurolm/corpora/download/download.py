@@ -68,13 +68,13 @@ def download(
     out
         Folder for it.
     base_url
-        Folder of files of a mirror; by default the site's own.
+        URL of the data set's folder of files on a mirror; by default the site's own.
     include
         Only files whose path fits one of these patterns (``S00[1-3]/*``); by default all.
     connections
         Files fetched at a time. The sites are public services: keep it small.
     attempts
-        In a row that bring nothing, before a file is given up.
+        Attempts in a row that bring nothing, before a file is given up.
     accept_licence
         Go on although the site's terms are not those known here.
     progress

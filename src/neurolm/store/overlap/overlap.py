@@ -151,10 +151,10 @@ def overlap(
     against
         Stores of the recordings and people that are to be found.
     split
-        Only recordings of ``against`` with a label of this split (``test``), where the corpus itself states splits.
+        Only recordings of the other stores with a label of this split (``test``), where the corpus states splits.
     every
-        Seconds from one stretch of ``store`` that is looked up to the next. A shared part is found if it is at least
-        ``PROBE_SECONDS`` longer. By default what the shortest recording of ``against`` needs, within ``PROBE_EVERY``.
+        Seconds from one stretch of ``store`` that is looked up to the next; a shared part is found if it is at least
+        10 s longer. By default what the shortest recording of the other stores needs, from 10 to 60.
     jobs
         Worker processes; 0: as many as there are cores.
     progress
