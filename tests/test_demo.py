@@ -26,7 +26,7 @@ SUBJECTS = 36  # as many as EEGMAT has, whose split its card gives in numbers
 SERVER = """
 import importlib, json, os, signal, sys
 import mne, sklearn.linear_model, sklearn.metrics, sklearn.pipeline, sklearn.preprocessing
-import neurolm.cli.verbs, neurolm.demo, neurolm.report.drawings.style
+import neurolm.cli.command, neurolm.demo, neurolm.report.drawings.style
 from neurolm.cli import main
 
 def killing(function, calls):

@@ -1,11 +1,13 @@
 """The verbs download, plan and overlap, from the command line."""
 
+import functools
 import json
 import re
 
 import numpy as np
 import pytest
 
+import neurolm.prepare.plan
 from neurolm.cli import DIFFERS, FAILED, main
 from neurolm.prepare.plan import Measured, Plan, Range
 from neurolm.store.store import Label
@@ -78,8 +80,9 @@ def test_download_explains_itself_without_a_network(tmp_path, capsys, monkeypatc
 def test_plan_is_printed(tmp_path, capsys, monkeypatch):
     asked = {}
 
-    def plan(data, **how):
-        asked.update(how, data=data)
+    @functools.wraps(neurolm.prepare.plan.plan)
+    def plan(**how):
+        asked.update(how)
         return Plan(
             recordings=0, source_bytes=Range(1.06e12, 1.06e12, 1.06e12), hours=Range(25e3, 25e3, 25e3),
             store_bytes=Range(8.28e11, 8.0e11, 8.5e11), core_hours=Range(9.5, 8.5, 11.6), peak_memory=2**28,

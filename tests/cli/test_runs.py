@@ -104,7 +104,7 @@ def test_the_curves_are_those_of_the_logs(micro_run, others):
         (["compare", "one"], "which runs? Give the folders of two or more"),
         (["compare", "one", "other"], "one: no run here (run.json is missing)"),
         (["nowhere"], "nowhere: no such folder"),
-        (["--out", "x.png"], "--out is for the picture of a comparison"),
+        (["--out", "x.png"], "neurolm runs list takes no --out: it takes --json"),
     ],
 )
 def test_what_is_wrong_is_said(capsys, monkeypatch, tmp_path, words, message):

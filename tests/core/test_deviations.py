@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from neurolm.cli.arguments import parse
-from neurolm.cli.settings import run_config
+from neurolm.cli.command import parse
+from neurolm.cli.settings import read_settings
 from neurolm.core.recipes import recipe
 from neurolm.official.weights import UNUSED
 
@@ -16,7 +16,7 @@ SETTINGS = sorted(set(re.findall(r"(--[a-z_]+(?:\.[a-z_]+)+ [^`\s]+)", PAGE)))
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_every_setting_exists(setting):
-    assert run_config(parse("train", ["pretrain", "--recipe", "base", *setting.split()])).recipe == "base"
+    assert read_settings(parse("train", ["pretrain", "--recipe", "base", *setting.split()])).config.recipe == "base"
 
 
 def test_the_page_names_settings_and_unused_tensors():

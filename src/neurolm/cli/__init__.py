@@ -8,73 +8,24 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import signal
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib import import_module
+from pkgutil import resolve_name
 
 from neurolm import __version__
+from neurolm.cli.flags import as_flags
 from neurolm.core.errors import ConfigError, NeuroLMError, Stopped
 
-VERBS = {
-    "simulate": ("write a small labelled corpus of simulated EEG as EDF files", "neurolm simulate corpus"),
-    "corpora": ("list the corpora whose folders are known, or say all of one", "neurolm corpora"),
-    "inspect": ("say what is in recordings, and what neurolm would do with them", "neurolm inspect recording.edf"),
-    "download": ("fetch an open data set, with checksums", "neurolm download eegmat recordings"),
-    "plan": ("estimate what preparing recordings takes", "neurolm plan recordings --hours 25000"),
-    "prepare": ("turn a folder of recordings into a store to train on", "neurolm prepare corpus --out store"),
-    "overlap": (
-        "look for recordings and people of some stores in another",
-        "neurolm overlap pretraining --against downstream",
-    ),
-    "tasks": (
-        "list the questions that can be trained, check one against a store, or make one of your own",
-        "neurolm tasks",
-    ),
-    "store": ("check a store, say what is in it, or export its manifest", "neurolm store info store"),
-    "train": (
-        "run a stage: language, tokenizer, pretrain, instruct",
-        "neurolm train tokenizer --store store --out runs/mine",
-    ),
-    "runs": (
-        "list runs and how far each is, or compare some",
-        "neurolm runs compare runs/one runs/other --out curves.png",
-    ),
-    "evaluate": (
-        "answer all tasks on held-out subjects, beside baselines",
-        "neurolm evaluate runs/mine --store store",
-    ),
-    "ask": (
-        "ask a question about a recording",
-        'neurolm ask recording.edf "Is this EEG segment of high workload?" --model runs/mine',
-    ),
-    "explain": (
-        "say which electrodes and seconds carried an answer, and draw them",
-        'neurolm explain recording.edf "Is this EEG segment of high workload?" --out picture.png',
-    ),
-    "calibrate": (
-        "fit temperature and thresholds of a tuned model on the validation people, as training does at its end",
-        "neurolm calibrate --model runs/mine --store store",
-    ),
-    "convert": (
-        "turn the authors' weights into a checkpoint folder (official), or one into theirs (to-official)",
-        "neurolm convert official VQ.pt NeuroLM-B.pt --out official-b --gpt2 gpt2",
-    ),
-    "verify": ("compare this implementation with the authors' numbers", "neurolm verify official/golden"),
-    "report": ("write a run's figures as one HTML page", "neurolm report runs/mine --store store"),
-    "demo": ("everything above in one command", "neurolm demo"),
-}
-"""What each verb does, and an example."""
+VERBS = (
+    "simulate", "corpora", "inspect", "download", "plan", "prepare", "overlap", "tasks", "store", "train", "runs",
+    "evaluate", "ask", "explain", "calibrate", "convert", "verify", "report", "demo",
+)  # fmt: skip
+"""In the order of the help. Each is a function in the module of its name here; `command` says how it becomes a verb."""
 DIFFERS, FAILED, PREEMPTED, INTERRUPTED = 1, 2, 75, 130
 """Exit statuses: done, with the result that something does not hold; what was asked cannot be done; asked to stop by
 SIGTERM, and saved (sysexits.h: try again later); Ctrl-C."""
-_ARGUMENTS = (
-    "accept_licence|against|base_url|channels|connections|corpus|device|every|exclude|gpt2|"
-    "hours|include|jobs|mains|option|options|rate|risk|samples|scheduler|seed|split|start|stop|subject|subjects|truncated|unit|unknown"
-)
-"""Arguments of the library that are flags here."""
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 
@@ -101,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given[0] not in VERBS:
             raise ConfigError(f"unknown verb {given[0]!r}: choose one of {', '.join(VERBS)} (see neurolm --help)")
-        holds = import_module("neurolm.cli.verbs").run(given[0], given[1:])
+        from neurolm.cli import command
+
+        holds = command.run(given[0], given[1:])
     except Stopped as error:
         print(f"\n{error}", file=sys.stderr)
         return INTERRUPTED if error.signal == signal.SIGINT else PREEMPTED
@@ -125,16 +78,8 @@ def _fail(message: str) -> int:
     return FAILED
 
 
-def as_flags(message: str) -> str:
-    """Write the library's arguments in a message as the flags that they are here: ``unit='mV'`` as ``--unit mV``."""
-    message = re.sub(rf"\b({_ARGUMENTS})=\{{'([^']*)': '([^']*)', …\}}", r"--\1 '\2=\3,…'", message)
-    message = re.sub(rf"\b({_ARGUMENTS})='([^']*)'", r"--\1 \2", message)
-    message = re.sub(rf"\b({_ARGUMENTS})=(?=\))", r"--\1", message).replace("(options)", "(--options)")
-    return re.sub(rf"\b({_ARGUMENTS})=(?=\w)", r"--\1 ", message)
-
-
 def _help() -> str:
-    verbs = "\n".join(f"  {name:<9} {text}\n            {example}" for name, (text, example) in VERBS.items())
+    verbs = "\n".join(f"  {verb:<9} {text}\n            {example}" for verb, text, example in map(_told, VERBS))
     return f"""\
 neurolm {__version__}: open any EEG recording, ask it a question in English, get an answer with an honest probability.
 
@@ -145,6 +90,14 @@ usage: neurolm VERB ...          neurolm VERB --help shows what a verb takes
 Every command that was interrupted goes on where it was when it is given again.
 A file of settings (--config run.yaml) and dotted flags (--tokenizer.steps 800) change a recipe; --print-config shows
 all settings. neurolm --version prints the version."""
+
+
+def _told(verb: str) -> tuple[str, str, str]:
+    """A verb, the first line about its function, and the example with which its module begins."""
+    function = resolve_name(f"neurolm.cli.{verb}:{verb}")
+    texts = (function.__doc__, sys.modules[function.__module__].__doc__)
+    text, example = (str(one).strip().splitlines()[0] for one in texts)
+    return verb, text, example
 
 
 def _quiet() -> None:

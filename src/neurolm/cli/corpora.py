@@ -1,4 +1,4 @@
-"""What the verb corpora prints: the corpora whose folders are known, and what is known of one."""
+"""neurolm corpora"""
 
 from __future__ import annotations
 
@@ -6,39 +6,42 @@ import inspect
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
+from neurolm.cli.show import table_console
 from neurolm.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from jsonargparse import Namespace
+    from rich.table import Table
 
     from neurolm.corpora import Layout
 
 OWN = "your own"
 """In place of an address, for layouts of anybody's data."""
-WIDE = 400
-"""Columns where there is no terminal, so that every corpus stays on a line for grep and cut."""
 
 
-def corpora(arguments: Namespace) -> None:
-    """Print the table of corpora, or the details of one."""
+def corpora(name: str | None = None) -> None:
+    """List the corpora whose folders are known, or say all of one.
+
+    Parameters
+    ----------
+    name
+        A corpus, for its terms, its labels and its folder's layout.
+    """
     from neurolm.corpora import LAYOUTS
 
-    if arguments.name is not None:
-        if arguments.name not in LAYOUTS:
-            raise ConfigError(f"unknown corpus {arguments.name!r}: choose one of {', '.join(LAYOUTS)}")
-        print("\n".join(details(LAYOUTS[arguments.name])))
+    if name is not None:
+        if name not in LAYOUTS:
+            raise ConfigError(f"unknown corpus {name!r}: choose one of {', '.join(LAYOUTS)}")
+        print("\n".join(details(LAYOUTS[name])))
         return
-    console = Console(width=None if Console().is_terminal else WIDE)
-    console.print(table(list(LAYOUTS.values())))
+    table_console().print(table(list(LAYOUTS.values())))
     print("neurolm corpora NAME says how the folder must look; neurolm prepare FOLDER --out STORE recognises it")
 
 
 def table(layouts: list[Layout]) -> Table:
     """Return the corpora as a table for the terminal."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
     rows = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("corpus", "task", "hours", "licence", "where to get it"):
         figures = name == "hours"

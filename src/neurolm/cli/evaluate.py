@@ -1,108 +1,146 @@
-"""The verb evaluate: one run on its tasks, or several joined into one result."""
+"""neurolm evaluate runs/mine --store store"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from rich.console import Console
-
-from neurolm.cli.given import listed, needed, set_threads
+from neurolm.cli.values import Machine, instruct_folder, missing, names
 from neurolm.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from jsonargparse import Namespace
-
     from neurolm.evaluation.results import Evaluation
 
 
-def evaluate(arguments: Namespace) -> None:
-    """Evaluate a run; or several, each as if alone, and join them."""
-    runs = [*(arguments.runs or ()), *([arguments.model] if arguments.model else [])]
-    set_threads(arguments.threads)
-    if len(runs) > 1:
-        _several([Path(run) for run in runs], arguments)
+def some(text: str) -> list[str] | None:
+    """Read ``a,b``, ``none`` or ``all``, which is None."""
+    return None if text == "all" else [] if text == "none" else names(text)
+
+
+def baselines(text: str) -> list[str] | None:
+    """Read ``majority,band-power`` as the names that they have in tables."""
+    from neurolm.evaluation.results import BASELINES
+
+    plain = {name.lower().replace(" ", "-"): name for name in BASELINES}
+    chosen = some(text)
+    return chosen and [plain.get(name.lower(), name) for name in chosen]
+
+
+def evaluate(
+    runs: Sequence[Path] = (),
+    *,
+    model: Path | None = None,
+    store: Path | str | None = None,
+    split: Literal["test", "validation"] = "test",
+    tasks: Annotated[Sequence[str], some] | None = None,
+    baselines: Annotated[Sequence[str], baselines, "neurolm.evaluation.results:BASELINES"] | None = None,
+    robustness: bool = False,
+    wording: Annotated[str, "neurolm.evaluation.results:WORDINGS"] = "own",
+    pretrained_on: Sequence[Path | str] = (),
+    protocol: Annotated[str, "neurolm.evaluation.results:PROTOCOLS"] = "likelihood",
+    out: Path | None = None,
+    machine: Machine,
+) -> None:
+    """Answer all tasks on held-out subjects, beside baselines.
+
+    Parameters
+    ----------
+    runs
+        Folders of runs, or of their instruct stages; several, seeds or folds, are joined into one result.
+    model
+        The folder of the run, another way to name it.
+    store
+        The store the run was trained on; several runs that were evaluated before need none.
+    split
+        Whose subjects.
+    tasks
+        Some of those the model was tuned on, as a,b; by default all.
+    baselines
+        Some, as majority,band-power, or none; by default all.
+    robustness
+        Disturb the input of some windows, too.
+    wording
+        held-out: in words never used in training.
+    pretrained_on
+        Stores that the model has seen besides: refuse what is tested on and is in them.
+    protocol
+        official: show also what the authors' way of reading answers gives.
+    out
+        JSON file; by default evaluation.json in the run, or joined-evaluation.json in the folder of several.
+    """
+    folders = [*runs, *([model] if model else [])]
+    run = folders[0] if folders else missing("--model", "the folder of the run")
+    machine.set_threads()
+    part = [split] * (split != "test") + [wording] * (wording != "own") + list(tasks or ())
+    how = {
+        "split": split, "tasks": tasks, "baselines": baselines, "robustness": robustness, "wording": wording,
+        "pretrained_on": pretrained_on, "protocol": protocol, "device": machine.device,
+    }  # fmt: skip
+    if len(folders) > 1:
+        _several(folders, store, out, part=part, how=how)
         return
-    arguments.model = runs[0] if runs else None
-    folder = needed(arguments, "model", "the folder of the run")
-    out = arguments.out or _default(folder, arguments)
-    _show(_evaluated(folder, arguments, out), arguments)
+    out = out or _default(run, part)
+    _show(_evaluated(run, store or missing("--store", "the store the run was trained on"), out, how), how)
     print(out)
 
 
-def instruct_folder(folder: Path) -> Path:
-    """The instruct stage of a run; or the folder itself, where it is one."""
-    return folder / "instruct" if (folder / "instruct").is_dir() else folder
-
-
-def _default(folder: Path, arguments: Namespace) -> Path:
+def _default(run: Path, part: Sequence[str]) -> Path:
     """Where results go by default. Only a whole evaluation in the cards' own words takes the place of one."""
     from neurolm.evaluation.results import RESULTS
 
-    model = instruct_folder(folder)
-    part = [arguments.split] * (arguments.split != "test") + [arguments.wording] * (arguments.wording != "own")
-    run_folder = model.parent if model.name == "instruct" else model
-    return run_folder / "-".join((*part, *(_names(arguments.tasks) or ()), RESULTS))
+    model = instruct_folder(run)
+    return (model.parent if model.name == "instruct" else model) / "-".join((*part, RESULTS))
 
 
-def _names(names: str) -> list[str] | None:
-    """Names as a list; None for all."""
-    return None if names == "all" else [] if names == "none" else listed(names)
-
-
-def _evaluated(folder: Path, arguments: Namespace, out: Path) -> Evaluation:
-    store = needed(arguments, "store", "the store the run was trained on")
+def _evaluated(run: Path, store: Path | str, out: Path, how: dict[str, Any]) -> Evaluation:
+    from rich.console import Console
 
     from neurolm.core.device import choose_device
-    from neurolm.evaluation.baselines.fit import BASELINES
     from neurolm.evaluation.evaluate import evaluate
 
-    baselines = _names(arguments.baselines)
-    plain = {name.lower().replace(" ", "-"): name for name in BASELINES}
     console = Console(stderr=True)
     return evaluate(
-        instruct_folder(folder),
+        instruct_folder(run),
         store,
-        split=arguments.split,
-        tasks=_names(arguments.tasks),
-        protocol=arguments.protocol,
-        wording=arguments.wording,
-        baselines=baselines and [plain.get(name.lower(), name) for name in baselines],
-        robustness=arguments.robustness,
-        pretrained_on=arguments.pretrained_on,
-        device=choose_device(arguments.device),
         out=out,
         progress=lambda task: console.print(f"evaluating {task}", markup=False),
+        **how | {"device": choose_device(how["device"])},
     )
 
 
-def _show(evaluation: Evaluation, arguments: Namespace) -> None:
-    from neurolm.evaluation.evaluate import OFFICIAL
+def _show(evaluation: Evaluation, how: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    from neurolm.evaluation.results import OFFICIAL
     from neurolm.report import protocol_table, published_table, robustness_table, table
 
     Console().print(table(evaluation))
     if (beside := published_table([result.task for result in evaluation.results])) is not None:
         Console().print(beside)
-    if arguments.protocol == OFFICIAL:
+    if how["protocol"] == OFFICIAL:
         Console().print(protocol_table(evaluation))
-    if arguments.robustness:
+    if how["robustness"]:
         Console().print(robustness_table(evaluation))
 
 
-def _several(runs: Sequence[Path], arguments: Namespace) -> None:
+def _several(
+    runs: Sequence[Path], store: Path | str | None, out: Path | None, *, part: Sequence[str], how: dict[str, Any]
+) -> None:
     """Join runs: evaluated now where there is a store, else as they were evaluated before."""
+    from rich.console import Console
+
     from neurolm.evaluation.joined import JOINED, join, save_joined
     from neurolm.evaluation.results import RESULTS, load_evaluation
     from neurolm.report import joined_tables, published_table, write_joined_report
 
     console, found = Console(stderr=True), []
     for run in runs:
-        results = _default(run, arguments)
-        if arguments.store is not None:
+        results = _default(run, part)
+        if store is not None:
             console.print(f"{run}", markup=False, soft_wrap=True)
-            found.append(_evaluated(run, arguments, results))
+            found.append(_evaluated(run, store, results, how))
         elif results.is_file():
             found.append(load_evaluation(results))
         else:
@@ -110,7 +148,7 @@ def _several(runs: Sequence[Path], arguments: Namespace) -> None:
     absolute = [run.absolute() for run in runs]
     common = Path(os.path.commonpath([run.parent for run in absolute]))
     joined = join(list(zip([str(run.relative_to(common)) for run in absolute], found, strict=True)))
-    out = arguments.out or common / (_default(runs[0], arguments).name.removesuffix(RESULTS) + JOINED)
+    out = out or common / (_default(runs[0], part).name.removesuffix(RESULTS) + JOINED)
     save_joined(out, joined)
     for table in joined_tables(joined):
         Console().print(table)

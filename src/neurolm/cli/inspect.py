@@ -1,20 +1,18 @@
-"""What the verb inspect prints: all that is known of recordings, and what neurolm would do with them."""
+"""neurolm inspect recording.edf"""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurolm.cli import as_flags
-from neurolm.cli.show import duration
+from neurolm.cli.flags import as_flags
+from neurolm.cli.reading import Reading
+from neurolm.cli.show import as_json, duration
 from neurolm.core.errors import ConfigError, RecordingError
 
 if TYPE_CHECKING:
-    from jsonargparse import Namespace
-
     from neurolm.recording.inspect import Inspection
 
 SHOWN = 12
@@ -23,25 +21,43 @@ _HEAD = ("recording", "usable", "electrodes", "Hz", "length", "unit", "µV", "ma
 _LEFT = (0, 1, 5)  # columns of text
 
 
-def inspect(arguments: Namespace, channels: Sequence[str] | Mapping[str, str] | None) -> None:
-    """Say what is in recordings; fails if one of them cannot be used."""
+def inspect(
+    files: Sequence[Path],
+    *,
+    reading: Reading,
+    brief: bool = False,
+    json: bool = False,
+    plot: Path | None = None,
+) -> None:
+    """Say what is in recordings, and what neurolm would do with them.
+
+    The exit status is 0 if all recordings can be used as they are, 2 if one cannot.
+
+    Parameters
+    ----------
+    files
+        Recordings, or folders of them.
+    brief
+        A line for each recording, no table of its channels.
+    plot
+        PNG of traces and spectra.
+    """
     from neurolm.recording.inspect import inspect
 
-    files = [file for given in arguments.files for file in recordings(given)]
-    pictures = plots(arguments.plot, files)
-    how = {name: arguments[name] for name in ("unknown", "unit", "mains", "truncated")}
+    found_files = [file for one in files for file in recordings(one)]
+    pictures = plots(plot, found_files)
     every = []
-    for number, file in enumerate(files):
-        found = inspect(file, channels=channels, **how)
-        if not arguments.json and not arguments.brief:
+    for number, file in enumerate(found_files):
+        found = inspect(file, **vars(reading))
+        if not json and not brief:
             print("\n".join([*([""] if number else []), *lines(found)]), flush=True)
         if pictures:
-            _draw(found, pictures[number], quiet=arguments.json)
+            _draw(found, pictures[number], quiet=json)
         every.append(dataclasses.replace(found, recording=None))  # which holds the file open
-    if arguments.json:
-        print(json.dumps([as_dict(found) for found in every], indent=2))
-    elif len(every) > 1 or arguments.brief:
-        print("\n".join([*([] if arguments.brief else [""]), *summary(every, reasons=arguments.brief)]))
+    if json:
+        print(as_json([as_dict(found) for found in every]))
+    elif len(every) > 1 or brief:
+        print("\n".join([*([] if brief else [""]), *summary(every, reasons=brief)]))
     refused = [found for found in every if not found.usable]
     if refused:
         what = (

@@ -1,4 +1,4 @@
-"""What the verb runs prints: how far each run is, or several of them side by side."""
+"""neurolm runs compare runs/one runs/other --out curves.png"""
 
 from __future__ import annotations
 
@@ -9,21 +9,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
+from neurolm.cli.show import as_json, table_console
 from neurolm.core.config import STAGES
 from neurolm.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from jsonargparse import Namespace
+    from rich.table import Table
 
     from neurolm.train.figures.runs import RunSummary, StageSummary
 
-COMPARE = "compare"
-WIDE = 400
-"""Columns where there is no terminal, so that every run stays on a line for grep and cut."""
 SETTING = 40
 """Characters of a setting that are shown: of the store's fingerprint, not all."""
 HEADLINES = {
@@ -35,33 +29,73 @@ HEADLINES = {
 """Figures of validation that stand for a stage in the list."""
 
 
-def runs(arguments: Namespace) -> None:
-    """List runs, or compare some."""
-    words = [str(word) for word in arguments.folders or ()]
-    if words[:1] == [COMPARE]:
-        _compare([Path(word) for word in words[1:]], arguments)
-        return
-    if arguments.out is not None:
-        raise ConfigError("--out is for the picture of a comparison: neurolm runs compare A B --out curves.png")
+def runs() -> None:
+    """List runs and how far each is, or compare some."""
 
+
+def runs_list(folders: Sequence[Path] = (Path("runs"),), *, json: bool = False) -> None:
+    """List the runs below some folders, and how far each is.
+
+    Parameters
+    ----------
+    folders
+        Where to look for runs.
+    """
     from neurolm.train.figures.runs import find_runs, summarise
 
-    found = [summarise(folder) for folder in find_runs([Path(word) for word in words or ("runs",)])]
-    if arguments.json:
-        print(json.dumps([plain(run) for run in found], indent=2))
+    found = [summarise(folder) for folder in find_runs(folders)]
+    if json:
+        print(as_json([plain(run) for run in found]))
         return
     if not found:
-        print(f"no runs below {', '.join(words or ('runs',))}")
+        print(f"no runs below {', '.join(map(str, folders))}")
         return
-    _console().print(table(found))
+    table_console().print(table(found))
     for run in found:
         told = [f"{stage.stage}: {text}" for stage in run.stages for text in stage.warnings if not stage.done]
         for text in (*run.problems, *told):
             print(f"{run.folder}: {text}")
 
 
+def runs_compare(folders: Sequence[Path] = (), *, out: Path | None = None, json: bool = False) -> None:
+    """Show what differs between runs: their settings and their figures, side by side.
+
+    Parameters
+    ----------
+    folders
+        Folders of two or more runs.
+    out
+        PNG of the curves.
+    """
+    if len(folders) < 2:
+        raise ConfigError("which runs? Give the folders of two or more: neurolm runs compare A B --out curves.png")
+    from neurolm.train.figures.runs import different_settings, side_by_side, summarise
+
+    settings = different_settings(folders)
+    found = [summarise(folder) for folder in folders]
+    figures = side_by_side(found)
+    names = _names(folders)
+    if out is not None:
+        from neurolm.report.drawings.training import write_curves
+
+        write_curves(dict(zip(names, folders, strict=True)), out)
+    if json:
+        print(as_json({"runs": [plain(run) for run in found], "settings": settings, "figures": figures}))
+        return
+    _print_settings(names, settings)
+    _print_figures(names, figures)
+    for run in found:
+        for problem in run.problems:
+            print(f"{run.folder}: {problem}")
+    if out is not None:
+        print(out)
+
+
 def table(found: Sequence[RunSummary]) -> Table:
     """Return runs as a table for the terminal."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
     rows = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
     for name in ("run", "recipe", "stages done", "under way", "validation", "test", "changed (UTC)"):
         rows.add_column(name, no_wrap=name in ("recipe", "changed (UTC)"), overflow="fold")
@@ -121,32 +155,6 @@ def _when(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M}" if time.year > 1970 else "?"
 
 
-def _compare(folders: Sequence[Path], arguments: Namespace) -> None:
-    if len(folders) < 2:
-        raise ConfigError("which runs? Give the folders of two or more: neurolm runs compare A B --out curves.png")
-    from neurolm.train.figures.runs import different_settings, side_by_side, summarise
-
-    settings = different_settings(folders)
-    found = [summarise(folder) for folder in folders]
-    figures = side_by_side(found)
-    if arguments.out is not None:
-        from neurolm.report.drawings.training import write_curves
-
-        write_curves(dict(zip(_names(folders), folders, strict=True)), arguments.out)
-    if arguments.json:
-        whole = {"runs": [plain(run) for run in found], "settings": settings, "figures": figures}
-        print(json.dumps(whole, indent=2))
-    else:
-        names = _names(folders)
-        _print_settings(names, settings)
-        _print_figures(names, figures)
-        for run in found:
-            for problem in run.problems:
-                print(f"{run.folder}: {problem}")
-    if arguments.out is not None and not arguments.json:
-        print(arguments.out)
-
-
 def _print_settings(names: Sequence[str], settings: dict[str, list[Any]]) -> None:
     if not settings:
         print("the settings are the same")
@@ -154,7 +162,7 @@ def _print_settings(names: Sequence[str], settings: dict[str, list[Any]]) -> Non
     rows = _side_by_side("setting", names)
     for name, values in settings.items():
         rows.add_row(name, *map(_setting, values))
-    _console().print(rows)
+    table_console().print(rows)
 
 
 def _setting(value: Any) -> str:
@@ -175,13 +183,16 @@ def _print_figures(names: Sequence[str], figures: dict[str, list[float | None]])
             one, other = values
             cells.append("" if one is None or other is None else f"{other - one:+.3g}")
         rows.add_row(name, *cells)
-    _console().print(rows)
+    table_console().print(rows)
     stages = [stage for stage in STAGES if any(name.startswith(f"{stage}:") for name in figures)]
     if stages:
         print("of validation: at the evaluation whose weights are kept; test: balanced accuracy on held-out people")
 
 
 def _side_by_side(what: str, names: Sequence[str], *, difference: bool = False) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
     rows = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
     rows.add_column(what, overflow="fold")
     for name in (*names, *(["difference"] if difference else [])):
@@ -195,7 +206,3 @@ def _names(folders: Sequence[Path]) -> list[str]:
     common = Path(os.path.commonpath([folder.parent for folder in absolute]))
     names = [str(folder.relative_to(common)) for folder in absolute]
     return [f"{name} ({place})" if names.count(name) > 1 else name for place, name in enumerate(names, start=1)]
-
-
-def _console() -> Console:
-    return Console(width=None if Console().is_terminal else WIDE)

@@ -4,67 +4,95 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
-from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
-
-from neurolm.core.config import RunConfig, to_json
+from neurolm.cli.values import did_you_mean, place
+from neurolm.core.config import STAGES, RunConfig, to_json
 from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError
+from neurolm.core.files import parse_json
 from neurolm.core.recipes import RECIPES, recipe
 
-FOR_ALL_STAGES = ("seed", "precision", "compile")
-"""Settings of stages that may be given once for all of them."""
+if TYPE_CHECKING:  # train and demo import this module, and are imported for `neurolm --help`
+    from jsonargparse import ArgumentParser, Namespace
+
 NOT_KEPT = ("stage", "config", "print_config", "resume")
 """Arguments that are not among the settings that are printed."""
+COMMAND = "command.json"
+"""What the stage under way was begun with, in a run's folder."""
 
 
 def add_settings(parser: ArgumentParser, given: Sequence[str]) -> None:
     """Let a parser take every setting, with the values of the recipe, or of the run, as defaults."""
+    from jsonargparse import ActionConfigFile
+
     parser.add_argument("--config", action=ActionConfigFile)
     parser.add_argument("--print_config", action="store_true")
     parser.add_class_arguments(RunConfig)
     parser.set_defaults(dict(_flat(dataclasses.asdict(_base(given)))))
+    if (resumed := _first(given).resume) is not None:
+        parser.set_defaults(_begun_command(resumed))
 
 
 def describe_settings(parser: ArgumentParser) -> None:
     """Say how settings are changed, instead of listing the hundred of them."""
-    parser.add_argument("--recipe", help=f"start from one of {', '.join(RECIPES)} (tiny)")
-    parser.add_argument("--config", help="YAML file of settings, as --print-config prints them")
-    parser.add_argument("--print-config", action="store_true", help="print all settings as YAML and stop")
-    parser.add_argument("--STAGE.SETTING", metavar="VALUE", help="change a setting, say --tokenizer.learning_rate 1e-3")
+    parser.add_argument("--recipe", help=f"Start from one of {', '.join(RECIPES)}. (default: tiny)")
+    parser.add_argument("--config", metavar="PATH", help="YAML file of settings, as --print-config prints them.")
+    parser.add_argument("--print-config", action="store_true", help="Print all settings as YAML and stop.")
+    parser.add_argument(
+        "--STAGE.SETTING", metavar="VALUE", help="Change a setting, say --tokenizer.learning_rate 1e-3."
+    )
 
 
-def run_config(arguments: Namespace) -> RunConfig:
-    """Return the configuration among the arguments, validated.
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """All settings of a run, as a verb takes them."""
+
+    config: RunConfig
+    given: dict[str, Any]
+    """The other arguments of the verb, as they are written."""
+    only_shown: bool
+    """Whether ``--print-config`` was given."""
+
+    def in_all_stages(self, **values: Any) -> Settings:
+        """Set what was given once for all stages; None leaves a setting as it is."""
+        given = {name: value for name, value in values.items() if value is not None}
+        stages: dict[str, Any] = {name: dataclasses.replace(self.config.stage(name), **given) for name in STAGES}
+        kept = {name: value for name, value in self.given.items() if name not in values}
+        return Settings(dataclasses.replace(self.config, **stages), kept, self.only_shown)
+
+    def shown(self) -> bool:
+        """Print everything as YAML that ``--config`` reads, if that is what was asked for; returns whether it was."""
+        if self.only_shown:
+            import yaml
+
+            print(yaml.safe_dump(self.given | json.loads(to_json(self.config)), sort_keys=False), end="")
+        return self.only_shown
+
+
+def read_settings(arguments: Namespace) -> Settings:
+    """Return the settings among the arguments, validated.
 
     Raises
     ------
     ConfigError
         Naming the flag whose value is not valid.
     """
-    values = {f.name: arguments[f.name] for f in dataclasses.fields(RunConfig)}
-    plain = {name: v.as_dict() if isinstance(v, Namespace) else v for name, v in values.items()}
-    try:
-        return decode(RunConfig, plain)
-    except ConfigError as error:
-        raise ConfigError(f"--{error}") from error
-
-
-def settings_text(arguments: Namespace, config: RunConfig) -> str:
-    """Write everything that a command was given, and the whole configuration, as YAML that ``--config`` reads."""
-    fields = {f.name for f in dataclasses.fields(RunConfig)}
+    config = {field.name: arguments[field.name] for field in dataclasses.fields(RunConfig)}
+    plain = {name: value if isinstance(value, str) else value.as_dict() for name, value in config.items()}
     given = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in vars(arguments).items()
-        if name not in (*fields, *NOT_KEPT, *FOR_ALL_STAGES) and value is not None
+        if name not in (*config, *NOT_KEPT) and value is not None
     }
-    return yaml.safe_dump(given | json.loads(to_json(config)), sort_keys=False)
+    try:
+        read = decode(RunConfig, plain)
+    except ConfigError as error:
+        raise ConfigError(f"--{error}") from error
+    return Settings(read, given, arguments.print_config)
 
 
 def begun_config(out: Path) -> RunConfig | None:
@@ -79,13 +107,26 @@ def begun_config(out: Path) -> RunConfig | None:
     return decode(RunConfig, value, source=str(path))
 
 
+def _begun_command(run: Path) -> dict[str, Any]:
+    """Return what the stage under way in a run was begun with."""
+    path = run / COMMAND
+    if not (run / "run.json").is_file() or not path.is_file():
+        raise ConfigError(f"{run}: no training was begun there; give the stage, --store and --out")
+    try:
+        begun = dict(parse_json(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{path}: damaged ({error}); give the stage, --store and --out again") from error
+    paths = {name: place(begun[name]) for name in ("store", "text") if begun.get(name)}
+    return {name: value for name, value in begun.items() if value is not None} | paths
+
+
 def _base(given: Sequence[str]) -> RunConfig:
     """Return what dotted flags and a YAML file change: the run's own configuration where it has begun."""
     found = _first(given)
     settings: dict[str, Any] = {}
     for path in found.config:
         settings |= _read_yaml(path)
-    name, out = found.recipe or settings.get("recipe"), found.out or settings.get("out")
+    name, out = found.recipe or settings.get("recipe"), found.resume or found.out or settings.get("out")
     begun = begun_config(Path(out)) if out else None
     if begun is not None and name in (None, begun.recipe):
         return begun
@@ -97,6 +138,7 @@ def _first(given: Sequence[str]) -> argparse.Namespace:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     first.add_argument("--recipe")
     first.add_argument("--out", type=Path)
+    first.add_argument("--resume", type=Path)
     first.add_argument("--config", action="append", default=[], type=Path)
     try:
         return first.parse_known_args(list(given))[0]
@@ -112,28 +154,19 @@ def check_files(parser: ArgumentParser, given: Sequence[str]) -> None:
     ConfigError
         Naming a setting that there is not.
     """
-    for path in _first(given).config:
-        _check_file(parser, path, _read_yaml(path))
-
-
-def _check_file(parser: ArgumentParser, path: Path, values: dict[str, Any], within: str = "") -> None:
-    """Name what a file of settings has that there is not."""
     known = [name[2:] for action in parser._actions for name in action.option_strings if name.startswith("--")]
-    for name, value in values.items():
-        full = f"{within}{name}"
-        if any(other.startswith(f"{full}.") for other in known):
-            if not isinstance(value, dict):
-                raise ConfigError(f"--config {path}: {full}: expected settings such as {{…: …}}, found {value!r}")
-            _check_file(parser, path, value, f"{full}.")
-        elif full not in known:
-            near = difflib.get_close_matches(full, known, n=2, cutoff=0.7)
-            raise ConfigError(
-                f"--config {path}: unknown setting {full}"
-                + (f": did you mean {' or '.join(near)}?" if near else "; --print-config shows all")
-            )
+    for path in _first(given).config:
+        for name, value in _flat(_read_yaml(path)):
+            if any(other.startswith(f"{name}.") for other in known):
+                raise ConfigError(f"--config {path}: {name}: expected settings such as {{…: …}}, found {value!r}")
+            if name not in known:
+                near = did_you_mean(name, known) or "; --print-config shows all"
+                raise ConfigError(f"--config {path}: unknown setting {name}{near}")
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
+    import yaml
+
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -1,19 +1,18 @@
-"""What people see in a terminal: the progress of long work, and an answer with its timeline."""
+"""What people see in a terminal of several verbs: the progress of long work, counts and times."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
-from rich.table import Column
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neurolm.api import Answer
-    from neurolm.ask.explanation import Explanation
+    from rich.console import Console
+    from rich.progress import TaskID
+
     from neurolm.prepare.report import PrepareProgress
     from neurolm.train.loop import TrainingProgress
 
@@ -21,16 +20,25 @@ NOT_LOSSES = ("lr", "gradient_norm", "codes_used", "code_perplexity", "dead_code
 """Figures of a training step that a line of progress has no room for."""
 QUIET_SECONDS, LOG_SHARE = 5.0, 0.05
 """Without a terminal: least seconds between two lines, and share of the elapsed time, so that days are not a flood."""
-TIMELINE_LINES = 40
-BAR = 24
-"""Characters of a bar of probability."""
+WIDE = 400
+"""Columns of a table where there is no terminal, so that every row stays on a line for grep and cut."""
 
 
 class Display:
-    """Progress bars in a terminal, else now and then a plain line. Use it in a ``with`` statement."""
+    """Progress bars in a terminal, else now and then a plain line. Use it in a ``with`` statement.
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    Parameters
+    ----------
+    console
+        By default standard error's.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.table import Column
+
+        self.console = console = console or Console(stderr=True)
         self.live = console.is_terminal
         self.bars = Progress(
             TextColumn("{task.description:<9}", table_column=Column(no_wrap=True)),
@@ -125,100 +133,13 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def bar_characters(encoding: str | None) -> str:
-    """Characters of the full and the empty part of a bar that an encoding has."""
-    try:
-        "█░".encode(encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return "#."
-    return "█░"
+def as_json(value: Any) -> str:
+    """Write plain values and dataclasses as JSON."""
+    return json.dumps(value, default=dataclasses.asdict, indent=2)
 
 
-def answer_lines(answer: Answer, *, characters: str = "█░", lines: int = TIMELINE_LINES) -> list[str]:
-    """Write an answer for a terminal: the answer, every option, the timeline, the notes.
+def table_console() -> Console:
+    """Return a console for tables: as wide as the terminal, or as the longest row where there is none."""
+    from rich.console import Console
 
-    Parameters
-    ----------
-    characters
-        For the full and the empty part of a bar.
-    lines
-        Most lines of the timeline: neighbouring windows of a long recording share one.
-    """
-    width = max(len(option) for option in answer.options)
-
-    def row(label: str, probability: float) -> str:
-        filled = round(BAR * probability)
-        return f"{label:<{width}}  {characters[0] * filled}{characters[1] * (BAR - filled)}  {probability:.2f}"
-
-    windows = len(answer.timeline)
-    out = [
-        answer.question,
-        _verdict(answer),
-        f"{answer.recording}: {windows} window{'s' if windows > 1 else ''}, {len(answer.electrodes)} electrodes",
-        "",
-        *(f"  {row(o, p)}" for o, p in zip(answer.options, answer.probabilities, strict=True)),
-    ]
-    spans = condense(answer, lines)
-    share = math.ceil(windows / lines)
-    out += ["", "timeline" + (f", each line the mean of up to {share} windows" if share > 1 else "")]
-    for start, stop, probabilities in spans:
-        best = max(range(len(probabilities)), key=probabilities.__getitem__)
-        shown = row(answer.options[best], probabilities[best])
-        out.append(f"  {duration(start):>7} – {duration(stop):<7}  {shown}{_sure(answer, start, stop)}")
-    return [*out, *([""] if answer.notes else []), *(f"note: {note}" for note in answer.notes)]
-
-
-def explanation_lines(explanation: Explanation, *, most: int = 8) -> list[str]:
-    """Write an explanation for a terminal: the electrodes and seconds with the largest effects, and the notes."""
-    out = [
-        explanation.question,
-        f"{explanation.option}, log-odds {explanation.log_odds:+.2f} {explanation.extent}",
-        explanation.recording,
-    ]
-    electrodes = list(zip(explanation.electrodes, explanation.electrode_effects, strict=False))
-    moments = [
-        (f"{duration(second)}", effect)
-        for second, effect in zip(explanation.seconds, explanation.second_effects, strict=True)
-    ]
-    for what, effects in (("electrode", electrodes), ("second", moments)):
-        if effects:
-            out += [
-                "",
-                f"fall of the log-odds without each {what}, largest first: + spoke for {explanation.option}, − against "
-                "it (± SD over windows)",
-            ]
-        for name, effect in sorted(effects, key=lambda pair: -abs(pair[1].mean))[:most]:
-            spread = f" ± {effect.spread:.2f}" if effect.windows > 1 else ""
-            out.append(f"  {name:>7}  {effect.mean:+.2f}{spread}")
-    return [*out, *([""] if explanation.notes else []), *(f"note: {note}" for note in explanation.notes)]
-
-
-def _sure(answer: Answer, start: float, stop: float) -> str:
-    """What is said of a stretch of the timeline of which too little is decided."""
-    part = [window.decided for window in answer.timeline if window.start >= start and window.stop <= stop]
-    return "" if sum(part) * 2 >= len(part) else "  undecided"
-
-
-def _verdict(answer: Answer) -> str:
-    """The answer with its probability, its interval and, where a risk was stated, what it takes to answer.
-
-    Of a question that the model was not tuned on, the windows' likelihoods agree on nothing: no interval is shown.
-    """
-    best = answer.options[answer.probabilities.index(max(answer.probabilities))]
-    leaning = "" if answer.answer in answer.options else f" (likeliest: {best})"
-    low, high = answer.interval or (0.0, 0.0)
-    interval = f" ({low:.2f} to {high:.2f})" if answer.interval and answer.trained else ""
-    guess = "" if answer.trained else "; a guess: the model was not tuned on this question"
-    needed = "" if answer.threshold is None else f"; {answer.threshold:.2f} needed for a risk of {answer.risk:g}"
-    return f"{answer.answer}{leaning}, probability {answer.probability:.2f}{interval}{needed}{guess}"
-
-
-def condense(answer: Answer, lines: int) -> list[tuple[float, float, list[float]]]:
-    """Return at most so many stretches of a timeline: start, stop (seconds) and mean probability of each option."""
-    share = math.ceil(len(answer.timeline) / lines)
-    spans = []
-    for first in range(0, len(answer.timeline), share):
-        part = answer.timeline[first : first + share]
-        mean = [sum(column) / len(part) for column in zip(*(w.probabilities for w in part), strict=True)]
-        spans.append((part[0].start, part[-1].stop, mean))
-    return spans
+    return Console(width=None if Console().is_terminal else WIDE)

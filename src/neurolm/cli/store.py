@@ -1,40 +1,41 @@
-"""What the verb ``store`` does: check, info, export."""
+"""neurolm store info store"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from neurolm.cli.show import Display, many
-from neurolm.core.errors import ConfigError, StoreError
+from neurolm.cli.show import Display, as_json, many
+from neurolm.core.errors import StoreError
 
 if TYPE_CHECKING:
-    from jsonargparse import Namespace
-
     from neurolm.store.info import Summary
 
 SHOWN = 20
 """Subjects printed; ``--json`` has all."""
 
 
-def store(arguments: Namespace) -> None:
+def store() -> None:
     """Check a store, say what is in it, or export its manifest."""
-    if arguments.parquet is not None and arguments.action != "export":
-        raise ConfigError(f"--parquet is for neurolm store export, not for {arguments.action}")
-    {"check": _check, "info": _info, "export": _export}[arguments.action](arguments)
 
 
-def _check(arguments: Namespace) -> None:
-    from neurolm.store.check import audit
+def store_check(store: Path | str, *, json: bool = False, jobs: int = 0) -> None:
+    """Find damage.
 
-    with Display(Console(stderr=True)) as display:
-        found = audit(arguments.store, jobs=arguments.jobs, progress=display.count("reading recordings"))
-    if arguments.json:
-        print(json.dumps(asdict(found), indent=2))
+    Parameters
+    ----------
+    store
+        Folder of the store, or its URL (s3://bucket/store).
+    jobs
+        Threads that read; 0: as many as there are cores.
+    """
+    from neurolm.store.audit import audit
+
+    with Display() as display:
+        found = audit(store, jobs=jobs, progress=display.count("reading recordings"))
+    if json:
+        print(as_json(found))
     else:
         for note in found.notes:
             print(f"note: {note}")
@@ -42,19 +43,42 @@ def _check(arguments: Namespace) -> None:
             print(f"damaged: {problem}")
     if found.damaged:
         raise StoreError(
-            f"{arguments.store}: {len(found.damaged)} damaged (see above). Delete these files, then give the commands "
+            f"{store}: {len(found.damaged)} damaged (see above). Delete these files, then give the commands "
             "that prepared the store again: they make anew what is missing"
         )
-    if not arguments.json:
+    if not json:
         what = many(found.recordings, "recording")
-        print(f"{arguments.store}: whole: {what}, {found.bytes / 1e9:.3f} GB, all as prepared")
+        print(f"{store}: whole: {what}, {found.bytes / 1e9:.3f} GB, all as prepared")
 
 
-def _info(arguments: Namespace) -> None:
-    from neurolm.store.info import summarise
+def store_info(store: Path | str, *, json: bool = False) -> None:
+    """Say what is in it.
 
-    summary = summarise(arguments.store)
-    print(json.dumps(asdict(summary), indent=2) if arguments.json else "\n".join(info_lines(summary)))
+    Parameters
+    ----------
+    store
+        Folder of the store, or its URL (s3://bucket/store).
+    """
+    from neurolm.store.summary import summarise
+
+    summary = summarise(store)
+    print(as_json(summary) if json else "\n".join(info_lines(summary)))
+
+
+def store_export(store: Path | str, *, parquet: Path) -> None:
+    """Write its manifest as a table.
+
+    Parameters
+    ----------
+    store
+        Folder of the store, or its URL (s3://bucket/store).
+    parquet
+        The Parquet file to write.
+    """
+    from neurolm.store.export import export_parquet
+
+    rows = export_parquet(store, parquet)
+    print(f"{parquet}: {rows:,} rows")
 
 
 def info_lines(summary: Summary) -> Iterator[str]:
@@ -87,12 +111,3 @@ def _in_columns(hours: dict[str, float], most: int, *, columns: int = 4) -> Iter
         yield "  " + "   ".join(cells[first : first + columns])
     if len(hours) > most:
         yield f"  and {len(hours) - most:,} more (--json shows all)"
-
-
-def _export(arguments: Namespace) -> None:
-    if arguments.parquet is None:
-        raise ConfigError("--parquet is missing: give the file to write")
-    from neurolm.store.export import export_parquet
-
-    rows = export_parquet(arguments.store, arguments.parquet)
-    print(f"{arguments.parquet}: {rows:,} rows")

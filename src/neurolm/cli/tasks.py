@@ -1,87 +1,85 @@
-"""What the verb tasks does: list, show, check and write cards, and make tables from events."""
+"""neurolm tasks"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
+from typing import TYPE_CHECKING, Annotated, Any
 
 from neurolm.cli.inspect import recordings
+from neurolm.cli.show import as_json, table_console
+from neurolm.cli.values import missing, names, pairs, with_arguments_of
 from neurolm.core.errors import ConfigError, NeuroLMError
 from neurolm.core.files import write_text
 
 if TYPE_CHECKING:
-    from jsonargparse import Namespace
+    from rich.table import Table
 
     from neurolm.tasks.status import Fit
     from neurolm.tasks.task import Task
 
-FLAGS = {
-    "list": ("store", "below", "json"),
-    "show": ("store",),
-    "check": ("store", "json"),
-    "new": ("out", "table", "question", "seconds", "stride"),
-    "table": ("out", "events", "from", "to", "task", "subject", "split"),
-}
-"""Flags of each action."""
-WIDE = 400
-"""Columns where there is no terminal, so that every task stays on a line for grep and cut."""
+
+def events(text: str) -> dict[str, str]:
+    """Read ``33025=13 Hz,33026=21 Hz``."""
+    try:
+        return pairs(text)
+    except ConfigError as error:
+        raise ConfigError("give the label of every event, as 33025=13 Hz,33026=21 Hz") from error
 
 
-def tasks(arguments: Namespace) -> bool | None:
-    """Do what is asked; returns False where a card and a store do not fit."""
-    action = arguments.action
-    for flag in sorted({flag for flags in FLAGS.values() for flag in flags} - set(FLAGS[action])):
-        if arguments[flag] not in (None, False):
-            raise ConfigError(f"neurolm tasks {action} takes no --{flag}: it takes {_flags(action)}")
-    doing: dict[str, Callable[[Namespace], bool | None]] = {
-        "list": _list, "show": _show, "check": _check, "new": _new, "table": _table,
-    }  # fmt: skip
-    return doing[action](arguments)
+def shares(text: str) -> tuple[float, float, float]:
+    """Read ``0.6,0.2,0.2``."""
+    try:
+        train, validation, test = map(float, names(text))
+    except ValueError as error:
+        raise ConfigError("give shares for train, validation and test, as 0.6,0.2,0.2") from error
+    return train, validation, test
 
 
-def _flags(action: str) -> str:
-    return ", ".join(f"--{flag}" for flag in FLAGS[action])
+def tasks() -> None:
+    """List the questions that can be trained, check one against a store, or make one of your own."""
 
 
-def _one(arguments: Namespace, what: str) -> str:
-    if len(arguments.names or ()) != 1:
-        raise ConfigError(f"neurolm tasks {arguments.action}: give {what} after it")
-    return arguments.names[0]
+def tasks_list(
+    tasks: Sequence[str] = (), *, store: Sequence[Path | str] = (), below: Path = Path(), json: bool = False
+) -> None:
+    """List the questions that can be trained, and the stores that have labels of them.
 
-
-def _list(arguments: Namespace) -> None:
+    Parameters
+    ----------
+    tasks
+        Tasks or cards to list; by default all that ship.
+    store
+        Stores whose labels to count.
+    below
+        Folder in which stores are looked for where none is given.
+    """
     from neurolm.store.store import Store
     from neurolm.tasks.card import all_tasks, load_task
     from neurolm.tasks.status import check_fit, find_stores
 
-    chosen = [load_task(name) for name in arguments.names or ()] or list(all_tasks().values())
-    stores = list(arguments.store or ())
-    fits = {task.name: [check_fit(task, Store(store)) for store in stores] for task in chosen}
-    for store in () if stores else find_stores(arguments.below or Path()):
+    chosen = [load_task(name) for name in tasks] or list(all_tasks().values())
+    fits = {task.name: [check_fit(task, Store(one)) for one in store] for task in chosen}
+    for one in () if store else find_stores(below):
         try:
-            opened = Store(store)
+            opened = Store(one)
         except NeuroLMError:  # one that is half prepared or damaged is not what was asked about
             continue
         for task in chosen:
             fits[task.name].append(check_fit(task, opened))
     held = {name: [fit for fit in of_task if fit.recordings] for name, of_task in fits.items()}
-    if arguments.json:
-        print(
-            json.dumps([asdict(task) | {"stores": [asdict(f) for f in held[task.name]]} for task in chosen], indent=2)
-        )
+    if json:
+        print(as_json([asdict(task) | {"stores": held[task.name]} for task in chosen]))
         return
-    Console(width=None if Console().is_terminal else WIDE).print(_rows(chosen, held))
+    table_console().print(_rows(chosen, held))
     print("neurolm tasks show NAME prints a card as the model reads it; neurolm tasks new NAME writes one of your own")
 
 
 def _rows(tasks: Sequence[Task], held: dict[str, list[Fit]]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
     rows = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("task", "question", "options", "windows", "split", "data"):
         rows.add_column(name, overflow="fold", no_wrap=name == "task")
@@ -116,15 +114,23 @@ def _status(fit: Fit) -> str:
     return told if fit.fits else f"{told}; does not fit (neurolm tasks check says why)"
 
 
-def _show(arguments: Namespace) -> None:
+def tasks_show(task: str, *, store: Sequence[Path | str] = ()) -> None:
+    """Print a card as the model reads it.
+
+    Parameters
+    ----------
+    task
+        The name of a task or the path of a card.
+    store
+        Stores whose labels to count.
+    """
     from neurolm.tasks.card import load_task
 
-    task = load_task(_one(arguments, "the name of a task, or the path of a card"))
-    print("\n".join(_details(task)))
-    if arguments.store:
+    card = load_task(task)
+    print("\n".join(_details(card)))
+    for one in store:
         print()
-        for store in arguments.store:
-            _print_fit(_fit(task, store))
+        _print_fit(_fit(card, one))
 
 
 def _details(task: Task) -> Iterator[str]:
@@ -154,15 +160,22 @@ def _fit(task: Task, store: Path | str) -> Fit:
     return check_fit(task, Store(store))
 
 
-def _check(arguments: Namespace) -> bool:
+def tasks_check(task: str, *, store: Sequence[Path | str], json: bool = False) -> bool:
+    """Say whether a card and a store fit, by the exit status too.
+
+    Parameters
+    ----------
+    task
+        The name of a task or the path of a card.
+    store
+        The stores that `neurolm prepare` wrote.
+    """
     from neurolm.tasks.card import load_task
 
-    task = load_task(_one(arguments, "the name of a task, or the path of a card"))
-    if not arguments.store:
-        raise ConfigError("--store is missing: give the folder that `neurolm prepare` wrote")
-    fits = [_fit(task, store) for store in arguments.store]
-    if arguments.json:
-        print(json.dumps([asdict(fit) for fit in fits], indent=2))
+    card = load_task(task)
+    fits = [_fit(card, one) for one in store]
+    if json:
+        print(as_json(fits))
     else:
         for fit in fits:
             _print_fit(fit)
@@ -184,16 +197,24 @@ def _print_fit(fit: Fit) -> None:
     print("the card and the store " + ("fit" if fit.fits else "do not fit"))
 
 
-def _new(arguments: Namespace) -> None:
+@with_arguments_of("neurolm.tasks.new:new_card")
+def tasks_new(name: str, *, out: Path | None = None, **how: Any) -> None:
+    """Write a card of your own.
+
+    Parameters
+    ----------
+    name
+        The name of the new task.
+    out
+        File to write; by default NAME.toml.
+    """
     from neurolm.tasks.card import load_task
     from neurolm.tasks.new import new_card
 
-    name = _one(arguments, "the name of the new task")
-    out = arguments.out or Path(f"{name}.toml")
+    out = out or Path(f"{name}.toml")
     if out.exists():
         raise ConfigError(f"{out}: exists already; choose another --out, or delete it")
-    asked = {key: arguments[key] for key in ("table", "question", "seconds", "stride")}
-    write_text(out, new_card(name, **asked))
+    write_text(out, new_card(name, **how))
     try:
         task = load_task(out)
     except ConfigError:
@@ -203,39 +224,52 @@ def _new(arguments: Namespace) -> None:
     print(f"next: read it and change what is not right, then neurolm tasks show {out}")
 
 
-def _table(arguments: Namespace) -> None:
+def tasks_table(
+    files: Sequence[Path],
+    *,
+    events: Annotated[dict[str, str], events] | None = None,
+    out: Path | None = None,
+    task: str | None = None,
+    from_: float = 0.0,
+    to: float | None = None,
+    subject: str | None = None,
+    split: Annotated[tuple[float, float, float], shares] | None = None,
+) -> None:
+    """Make a table of labels from the events in recordings.
+
+    Parameters
+    ----------
+    files
+        Recordings or folders of them.
+    events
+        Events and their labels, as 33025=13 Hz,33026=21 Hz; by default all are listed and no table is made.
+    out
+        File to write: labels.csv in the folder of the recordings.
+    task
+        Name of the task.
+    from_
+        Seconds after the event at which its stretch begins.
+    to
+        And at which it ends; by default as long as the event says.
+    subject
+        Whose recordings: a name, or an expression such as 'S(\\d+)'; by default each file's is a person of its own.
+    split
+        Divide each person's trials among training, validation and test, as 0.6,0.2,0.2.
+    """
     from neurolm.corpora.events import count_events, divide, find_trials, write_table
 
-    if not arguments.names:
-        raise ConfigError("neurolm tasks table: give recordings, or folders of them, after it")
-    files = [file for name in arguments.names for file in recordings(Path(name))]
-    if arguments.events is None:
-        for event, count in count_events(files).items():
+    found_files = [file for one in files for file in recordings(one)]
+    if events is None:
+        for event, count in count_events(found_files).items():
             print(f"{count:>8,}  {event}")
         print("next: the same with --events EVENT=LABEL,EVENT=LABEL --to SECONDS --task NAME --out FOLDER/labels.csv")
         return
-    for flag, what in (("out", "labels.csv in the folder of the recordings"), ("task", "the name of the task")):
-        if arguments[flag] is None:
-            raise ConfigError(f"--{flag} is missing: give {what}")
-    found = find_trials(files, _pairs(arguments.events), start=arguments["from"] or 0.0, stop=arguments.to)
-    trials = found.trials if arguments.split is None else divide(found.trials, _shares(arguments.split))
-    write_table(arguments.out, trials, task=arguments.task, subject=arguments.subject)
-    print(f"{arguments.out}: {len(trials)} stretches in {len(files)} recordings")
+    out = out or missing("--out", "labels.csv in the folder of the recordings")
+    task = task or missing("--task", "the name of the task")
+    found = find_trials(found_files, events, start=from_, stop=to)
+    trials = found.trials if split is None else divide(found.trials, split)
+    write_table(out, trials, task=task, subject=subject)
+    print(f"{out}: {len(trials)} stretches in {len(found_files)} recordings")
     if found.left_out:
         print(f"note: {found.left_out} events are too near to an end of their recording and were left out")
-    print(f"next: neurolm prepare {arguments.out.parent} --out STORE")
-
-
-def _pairs(text: str) -> dict[str, str]:
-    pairs = [part.rsplit("=", 1) for part in text.split(",") if part.strip()]
-    if not pairs or any(len(pair) != 2 or not pair[0].strip() or not pair[1].strip() for pair in pairs):
-        raise ConfigError(f"--events {text}: give the label of every event, as 33025=13 Hz,33026=21 Hz")
-    return {event.strip(): label.strip() for event, label in pairs}
-
-
-def _shares(text: str) -> tuple[float, float, float]:
-    try:
-        train, validation, test = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise ConfigError(f"--split {text}: give shares for train, validation and test, as 0.6,0.2,0.2") from error
-    return train, validation, test
+    print(f"next: neurolm prepare {out.parent} --out STORE")

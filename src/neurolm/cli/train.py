@@ -1,165 +1,184 @@
-"""What the verb train does: a stage of a run, begun or resumed."""
+"""neurolm train tokenizer --store store --out runs/mine"""
 
 from __future__ import annotations
 
-import dataclasses
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
-
-from neurolm.cli.arguments import place
-from neurolm.cli.given import listed, needed, parse_fold, set_threads
-from neurolm.cli.settings import FOR_ALL_STAGES, begun_config, run_config, settings_text
+from neurolm.cli.settings import COMMAND, Settings
 from neurolm.cli.show import Display
-from neurolm.core import distributed
-from neurolm.core.config import STAGES, RunConfig
+from neurolm.cli.values import Machine, missing, names
+from neurolm.core.config import STAGES
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import parse_json, write_text
 
 if TYPE_CHECKING:
-    from jsonargparse import Namespace
-
     from neurolm.train.loop import TrainingProgress
-
-RESUMED = ("stage", "store", "tasks", "text", "gpt2", "words", "log_to")
-COMMAND = "command.json"
-"""What the stage under way was begun with, in a run's folder."""
+    from neurolm.train.run import Run
 
 
-def train(arguments: Namespace) -> None:
-    """Run a stage, or go on with the one under way."""
-    if arguments.resume is not None:
-        arguments, config = _begun_command(arguments)
-    else:
-        config = run_config(arguments)
-    config = _in_all_stages(config, arguments)
-    if arguments.print_config:
-        print(settings_text(arguments, config), end="")
+def fold(text: str) -> tuple[int, int]:
+    """Read ``2/6`` as fold 2 of 6."""
+    number, slash, folds = text.partition("/")
+    if not (slash and number.strip().isdecimal() and folds.strip().isdecimal()):
+        raise ConfigError("give which fold tests and how many there are, as in 1/6")
+    return int(number), int(folds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What a stage is begun with, and ``--resume`` reads from the run's folder.
+
+    Parameters
+    ----------
+    store
+        The store that `neurolm prepare` wrote.
+    tasks
+        Tasks to learn, as a,b; by default all that the store has.
+    words
+        Tokenizer stage: folder or hub id of the GPT-2 to align with; by default the run's own.
+    log_to
+        Where figures go besides the files, as a,b.
+    """
+
+    store: Path | str | None = None
+    tasks: Sequence[str] = ()
+    text: Path | None = None
+    gpt2: str | None = None
+    words: str | None = None
+    log_to: Annotated[Sequence[str], names, "neurolm.train.figures.sinks:SINKS"] = ()
+
+    def keep(self, stage: str, run: Path) -> None:
+        """Write it down in the run's folder."""
+        from neurolm.tasks.card import CARDS, find_card
+
+        kept: dict[str, str | None] = {"stage": stage}
+        for name, value in vars(self).items():
+            local = isinstance(value, Path) or (name in ("gpt2", "words") and value and Path(value).exists())
+            kept[name] = str(Path(value).absolute()) if local else value
+        found = {one: find_card(one) for one in self.tasks}
+        kept["tasks"] = ",".join(one if path.parent == CARDS else str(path.absolute()) for one, path in found.items())
+        kept["log_to"] = ",".join(self.log_to)
+        write_text(run / COMMAND, json.dumps(kept, indent=2) + "\n")
+
+
+def train(
+    stage: Annotated[str, "neurolm.core.config:STAGES"] | None = None,
+    *,
+    resume: Path | None = None,
+    out: Path | None = None,
+    command: Command,
+    fold: Annotated[tuple[int, int], fold] | None = None,
+    seed: int | None = None,
+    precision: Annotated[str, "neurolm.core.config:PRECISIONS"] | None = None,
+    compile: Annotated[str, "neurolm.core.config:COMPILE"] | None = None,
+    workers: int | None = None,
+    machine: Machine,
+    settings: Settings,
+) -> None:
+    """Run a stage: language, tokenizer, pretrain, instruct.
+
+    Parameters
+    ----------
+    stage
+        The stages, in this order.
+    resume
+        Folder of a run: go on with the stage that was interrupted.
+    out
+        The folder of the run, the same for all stages.
+    fold
+        Cross-validation, as I/K: fold I of K subject-wise folds tests, the next one validates.
+    seed
+        Seed of all stages.
+    precision
+        Of matrix products; auto: bfloat16 on GPUs that have it, else float32.
+    compile
+        Whether to compile the model for its device; auto: on GPUs.
+    workers
+        Threads that make batches ahead; by default 4 on a GPU, else 0.
+    """
+    settings = settings.in_all_stages(seed=seed, precision=precision, compile=compile)
+    if settings.shown():
         return
-    if arguments.stage is None:
+    if stage is None:
         raise ConfigError(f"which stage? Give one of {', '.join(STAGES)}, or --resume and the folder of a run")
-    store = needed(arguments, "store", "the folder that `neurolm prepare` wrote")
-    out = needed(arguments, "out", "the folder of the run, the same for all stages")
-    tasks, fold = listed(arguments.tasks), parse_fold(arguments.fold)
-    if (begun := _begun_run(out)) is not None:  # later stages need not name them again
+    store = command.store or missing("--store", "the folder that `neurolm prepare` wrote")
+    out = resume or out or missing("--out", "the folder of the run, the same for all stages")
+    tasks = list(command.tasks)
+    if (out / "run.json").is_file():  # later stages need not name them again
+        begun = json.loads((out / "run.json").read_text(encoding="utf-8"))
         tasks = tasks or _begun_tasks(out, begun["tasks"])
         fold = fold or (tuple(begun["fold"]) if begun.get("fold") else None)
-    arguments.tasks = ",".join(tasks) if tasks else None
-    set_threads(arguments.threads)
+    command = replace(command, tasks=tasks)
+    machine.set_threads()
 
+    from neurolm.core import distributed
     from neurolm.core.device import choose_device
+    from neurolm.train.run import open_run
 
-    with distributed.joined(cuda=choose_device(arguments.device).type == "cuda"):
-        _train_stage(arguments, config, store=store, out=out, tasks=tasks, fold=fold)
+    with distributed.joined(cuda=choose_device(machine.device).type == "cuda"):
+        run = open_run(out, config=settings.config, store=store, tasks=tasks or None, fold=fold, device=machine.device,
+                       workers=workers, log_to=command.log_to)  # fmt: skip
+        if (folder := _trained(run, stage, command)) is not None:
+            print(folder)
+            left = STAGES[STAGES.index(stage) + 1 :]
+            following = f"train {left[0]} --out {out}" if left else f"evaluate --model {out}"
+            print(f"next: neurolm {following} --store {store}")
 
 
-def _train_stage(
-    arguments: Namespace,
-    config: RunConfig,
-    *,
-    store: Path,
-    out: Path,
-    tasks: list[str] | None,
-    fold: tuple[int, int] | None,
-) -> None:
+def _trained(run: Run, stage: str, command: Command) -> Path | None:
+    """Train a stage; None where it was finished already, and in all processes but the first."""
+    from rich.console import Console
+
     from neurolm.batches.text import read_texts
+    from neurolm.core import distributed
     from neurolm.train.instruct import train_instruct
     from neurolm.train.language import train_language
     from neurolm.train.machine.execution import product_dtype
     from neurolm.train.pretrain import train_pretrain
-    from neurolm.train.run import is_done, open_run
+    from neurolm.train.run import is_done
     from neurolm.train.tokenizer import train_tokenizer
 
-    opened = open_run(out, config=config, store=store, tasks=tasks, fold=fold, device=arguments.device,
-                      workers=arguments.workers, log_to=listed(arguments.log_to) or ())  # fmt: skip
-    texts = read_texts(arguments.text)
+    texts = read_texts(command.text)
     console = Console(stderr=True, quiet=not distributed.is_main())
-    if is_done(opened, arguments.stage):
-        console.print(f"{out / arguments.stage}: this stage is finished", markup=False, soft_wrap=True)
-        return
-    dtype = str(product_dtype(config.stage(arguments.stage), opened.device)).removeprefix("torch.")
+    if is_done(run, stage):
+        console.print(f"{run.folder / stage}: this stage is finished", markup=False, soft_wrap=True)
+        return None
+    dtype = str(product_dtype(run.config.stage(stage), run.device)).removeprefix("torch.")
     console.print(
-        f"recipe {config.recipe}, tasks {', '.join(t.name for t in opened.tasks)}, device {opened.device}, {dtype}"
+        f"recipe {run.config.recipe}, tasks {', '.join(t.name for t in run.tasks)}, device {run.device}, {dtype}"
         + (f", {distributed.world()} processes" if distributed.world() > 1 else ""),
         markup=False,
         soft_wrap=True,
     )
-    stages = {"pretrain": train_pretrain, "instruct": train_instruct}
     kept = False
     with Display(console) as display:
 
         def show(progress: TrainingProgress) -> None:
             nonlocal kept
             if not kept:
-                _keep_command(arguments)
+                command.keep(stage, run.folder)
                 kept = True
             display.training(progress)
 
-        if arguments.stage == "language":
-            folder = train_language(opened, texts=texts, gpt2=arguments.gpt2, progress=show)
-        elif arguments.stage == "tokenizer":
-            folder = train_tokenizer(opened, texts=texts, words=arguments.words, progress=show)
+        if stage == "language":
+            folder = train_language(run, texts=texts, gpt2=command.gpt2, progress=show)
+        elif stage == "tokenizer":
+            folder = train_tokenizer(run, texts=texts, words=command.words, progress=show)
         else:
-            folder = stages[arguments.stage](opened, texts=texts, progress=show)
-    if not distributed.is_main():
-        return
-    print(folder)
-    left = STAGES[STAGES.index(arguments.stage) + 1 :]
-    following = f"train {left[0]} --store {store} --out {out}" if left else f"evaluate --model {out} --store {store}"
-    print(f"next: neurolm {following}")
+            stages = {"pretrain": train_pretrain, "instruct": train_instruct}
+            folder = stages[stage](run, texts=texts, progress=show)
+    return folder if distributed.is_main() else None
 
 
-def _keep_command(arguments: Namespace) -> None:
-    """Write down what a stage was begun with, for ``--resume``."""
-    from neurolm.tasks.card import CARDS, find_card
-
-    given: dict[str, str | None] = {}
-    for name in RESUMED:
-        value = arguments[name]
-        local = value is not None and (isinstance(value, Path) or (name in ("gpt2", "words") and Path(value).exists()))
-        given[name] = str(Path(value).absolute()) if local else value
-    found = {one: find_card(one) for one in listed(arguments.tasks) or ()}
-    given["tasks"] = ",".join(one if path.parent == CARDS else str(path.absolute()) for one, path in found.items())
-    write_text(arguments.out / COMMAND, json.dumps(given, indent=2) + "\n")
-
-
-def _begun_command(arguments: Namespace) -> tuple[Namespace, RunConfig]:
-    """What the stage under way in a run was begun with."""
-    path, config = arguments.resume / COMMAND, begun_config(arguments.resume)
-    if config is None or not path.is_file():
-        raise ConfigError(f"{arguments.resume}: no training was begun there; give the stage, --store and --out")
-    try:
-        begun = dict(parse_json(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"{path}: damaged ({error}); give the stage, --store and --out again") from error
-    for name in RESUMED:
-        if arguments[name] is None:
-            value = begun.get(name)
-            arguments[name] = place(value) if value is not None and name in ("store", "text") else value
-    arguments.out = arguments.resume
-    return arguments, config
-
-
-def _begun_run(out: Path) -> dict[str, Any] | None:
-    """What the run in a folder was begun with."""
-    path = out / "run.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
-def _begun_tasks(out: Path, names: list[str]) -> list[str]:
+def _begun_tasks(run: Path, begun: list[str]) -> list[str]:
     """The tasks of a run: by the paths of their cards, where an earlier stage was given cards of the user's own."""
-    path = out / COMMAND
+    path = run / COMMAND
     try:
-        kept = listed(parse_json(path.read_text(encoding="utf-8")).get("tasks")) if path.is_file() else None
+        kept = names(parse_json(path.read_text(encoding="utf-8")).get("tasks") or "") if path.is_file() else []
     except (ValueError, AttributeError):
-        kept = None  # damaged: what shipped cards are called is known all the same
-    return kept or names
-
-
-def _in_all_stages(config: RunConfig, arguments: Namespace) -> RunConfig:
-    """Set what was given once for all stages."""
-    given = {name: arguments[name] for name in FOR_ALL_STAGES if arguments[name] is not None}
-    stages: dict[str, Any] = {name: dataclasses.replace(config.stage(name), **given) for name in STAGES}
-    return dataclasses.replace(config, **stages)
+        kept = []  # damaged: what shipped cards are called is known all the same
+    return kept or begun

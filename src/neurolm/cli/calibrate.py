@@ -1,0 +1,32 @@
+"""neurolm calibrate --model runs/mine --store store"""
+
+from pathlib import Path
+
+from neurolm.cli.values import Machine, instruct_folder
+
+
+def calibrate(*, model: Path, store: Path | str, machine: Machine) -> None:
+    """Fit temperature and thresholds of a tuned model on the validation people, as training does at its end.
+
+    Parameters
+    ----------
+    model
+        The folder of the run, or of its instruct stage.
+    store
+        The store the run was trained on.
+    """
+    folder = instruct_folder(model)
+    machine.set_threads()
+
+    from neurolm.ask.calibration import Calibration
+    from neurolm.ask.novelty import Ranges
+    from neurolm.core.device import choose_device
+    from neurolm.train.calibrate import calibrate
+
+    for task in calibrate(folder, store, device=choose_device(machine.device)).tasks:
+        print(
+            f"{task.task}: temperature {task.temperature:.2f}, windows of a stretch correlated {task.correlation:.2f}; "
+            f"from {task.windows} windows, {task.stretches} stretches, {task.subjects} people"
+        )
+    print(folder / Calibration.FILE)
+    print(folder / Ranges.FILE)

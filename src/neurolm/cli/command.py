@@ -1,0 +1,255 @@
+"""A verb is a function in the module of its name: its signature makes the flags, its docstring the help.
+
+Parameters before the ``*`` are words, those after it flags; without a default they must be given. A dataclass stands
+for its fields, a flag each; `Settings` for all settings of a run; ``**how`` for what a function of the library takes
+besides (see `values.with_arguments_of`). Types say what is allowed: ``Literal`` lists the choices, a text in
+``Annotated`` says where they stand (``neurolm.core.config:STAGES``), and a function there reads what is given, as
+`values.READERS` do for common types. The first line of the module is an example.
+
+A function ``VERB_ACTION`` beside that of the verb is what ``neurolm VERB ACTION`` does, and ``VERB_list`` what
+``neurolm VERB`` does without an action.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import inspect
+import re
+import shutil
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from pkgutil import resolve_name
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import docstring_parser
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+
+from neurolm.cli.settings import Settings, add_settings, check_files, describe_settings, read_settings
+from neurolm.cli.values import COMMON, READERS, did_you_mean, missing, place
+from neurolm.core.errors import ConfigError
+
+EMPTY = inspect.Parameter.empty
+METAVARS: dict[Any, str] = {int: "N", float: "X", Path: "PATH", Path | str: "PATH", Sequence[str]: "NAMES"}
+"""What stands for a value in the help; else the name of the flag."""
+Verb = Callable[..., object]
+
+
+class Argument:
+    """A word or a flag of a verb."""
+
+    def __init__(self, name: str, hint: Any, default: Any, *, word: bool, help: str, whole: str = "") -> None:
+        self.name, self.default, self.word, self.help = name, default, word, help
+        self.whole = whole
+        """The parameter of whose dataclass it is a field."""
+        self.dest = name.rstrip("_")
+        self.flag = self.dest if word else f"--{self.dest}"
+        self.kind, said = _unwrapped(hint)
+        self.choices = get_args(self.kind) if get_origin(self.kind) is Literal else None
+        for path in (one for one in said if isinstance(one, str)):
+            self.choices = tuple(resolve_name(path))
+        self.read = next((one for one in said if callable(one)), None if word else READERS.get(self.kind))
+        """Makes a value of the text after parsing: the text itself is what ``--print-config`` prints."""
+        several = get_origin(self.kind) is Sequence and self.read is None
+        self.item = get_args(self.kind)[0] if several else None
+        """The type of each of several words."""
+
+    @property
+    def missing(self) -> bool:
+        """Whether it is missing where it is not given."""
+        return self.default is EMPTY and self.kind is not Settings
+
+    def add(self, parser: ArgumentParser, *, in_help: bool) -> None:
+        """Let a parser take it. No default is set: what was parsed is what was given."""
+        help = self.help
+        if self.choices and self.read:
+            help = f"{help.removesuffix('.')}: {', '.join(self.choices)}."
+        if self.default not in (EMPTY, None, (), False):
+            shown = ",".join(map(str, self.default)) if isinstance(self.default, tuple) else self.default
+            help += f" (default: {shown})"
+        how: dict[str, Any] = {"help": help.replace("%", "%%")}
+        kind = self.item or self.kind
+        if kind is bool:
+            how["action"] = "store_true"
+        elif self.choices and not self.read:
+            how["choices"] = self.choices
+        else:
+            name = self.dest.upper()
+            how["metavar"] = name.removesuffix("S") if self.word else METAVARS.get(kind, name)
+            how["type"] = place if kind == Path | str else kind if kind in (int, float, Path) else str
+        if self.item or (self.word and not self.missing):
+            how["nargs"] = "?" if not self.item else "*" if self.word and not self.missing else "+"
+        action = parser.add_argument(self.flag, **how)
+        action.required = in_help and self.missing  # else what is missing is said in words of our own
+
+    def value(self, parsed: Namespace) -> Any:
+        """Return what was given, as the function takes it."""
+        if self.kind is Settings:
+            return read_settings(parsed)
+        given = parsed[self.dest]
+        if given is None or given == []:
+            return self.default
+        try:
+            return self.read(given) if self.read and isinstance(given, str) else given
+        except ConfigError as error:
+            raise ConfigError(f"{self.flag} {given}: {error}") from error
+
+
+def run(verb: str, given: Sequence[str]) -> bool:
+    """Run a verb with what follows it on the command line; returns whether what it checks holds.
+
+    Raises
+    ------
+    ConfigError
+        If a flag or value is not valid; the message names the valid ones.
+    SystemExit
+        After ``--help``.
+    """
+    prog, function, given = _find(verb, given)
+    taken = list(_arguments(function))
+    parsed = _parse(prog, function, taken, given)
+    values = {one.name: one.value(parsed) for one in taken if not one.whole}
+    for name, kind in get_type_hints(function).items():
+        if fields := {one.name: one.value(parsed) for one in taken if one.whole == name}:
+            values[name] = kind(**fields)
+    return function(**values) is not False
+
+
+def parse(verb: str, given: Sequence[str]) -> Namespace:
+    """Parse what follows a verb; raises as `run`. Values are as they are written."""
+    prog, function, given = _find(verb, given)
+    return _parse(prog, function, list(_arguments(function)), given)
+
+
+def _find(verb: str, given: Sequence[str]) -> tuple[str, Verb, list[str]]:
+    """What is asked for is called, the function that does it, and the rest of the command line."""
+    function, actions, given = resolve_name(f"neurolm.cli.{verb}:{verb}"), _actions(verb), list(given)
+    action = given[0] if given and given[0] in actions else "list"
+    if not actions or {"-h", "--help"} & set(given[:1]):
+        return f"neurolm {verb}", function, given
+    if action not in actions:
+        found = f"{given[0]!r} is none of its actions: " if given else ""
+        raise ConfigError(f"neurolm {verb}: {found}give one of {', '.join(actions)} after it")
+    return f"neurolm {verb} {action}", actions[action], given[given[:1] == [action] :]
+
+
+def _actions(verb: str) -> dict[str, Verb]:
+    """What the first word after a verb may be, and what it does."""
+    functions = vars(resolve_name(f"neurolm.cli.{verb}")).items()
+    return {n.removeprefix(f"{verb}_").replace("_", "-"): f for n, f in functions if n.startswith(f"{verb}_")}
+
+
+def _arguments(function: Verb, *, without: Sequence[str] = ()) -> Iterator[Argument]:
+    """What a function takes, the fields of dataclasses and the library's arguments among it."""
+    hints, helps = get_type_hints(function, include_extras=True), _helps(function)
+    parameters = inspect.signature(function).parameters
+    for name, parameter in parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            library = resolve_name(function.library)  # type: ignore[attr-defined]
+            yield from _arguments(library, without=(*without, *parameters))
+            continue
+        word = parameter.kind is not parameter.KEYWORD_ONLY
+        found = Argument(name, hints[name], parameter.default, word=word, help=helps.get(name, ""))
+        if name in without or get_origin(found.kind) is Callable:  # which no text gives
+            continue
+        if not dataclasses.is_dataclass(found.kind) or found.kind is Settings:
+            yield found
+            continue
+        inner, helps_inner = get_type_hints(found.kind, include_extras=True), _helps(found.kind)
+        for field in dataclasses.fields(found.kind):
+            default = field.default if found.default is EMPTY else getattr(found.default, field.name)
+            help = helps_inner.get(field.name, "")
+            yield Argument(field.name, inner[field.name], default, word=False, help=help, whole=name)
+
+
+def _unwrapped(hint: Any) -> tuple[Any, list[Any]]:
+    """A type without ``| None``, and what ``Annotated`` says of it."""
+    if get_origin(hint) is Annotated:
+        kind, *said = get_args(hint)
+        return _unwrapped(kind)[0], said
+    if get_origin(hint) in (Union, UnionType) and NoneType in get_args(hint):
+        return _unwrapped(Union[tuple(part for part in get_args(hint) if part is not NoneType)])  # noqa: UP007
+    return hint, []
+
+
+def _helps(documented: Any) -> dict[str, str]:
+    """What the docstring says of each parameter, and of those that mean the same everywhere."""
+    found = {
+        name.strip(): " ".join((one.description or "").replace("``", "").split())
+        for one in docstring_parser.parse(documented.__doc__ or "").params
+        for name in one.arg_name.split(",")
+    }
+    return COMMON | found
+
+
+def _parse(prog: str, function: Verb, taken: Sequence[Argument], given: Sequence[str]) -> Namespace:
+    given = [_with_underscores(word) for word in given]
+    settable, in_help = any(one.kind is Settings for one in taken), bool({"-h", "--help"} & set(given))
+    parser = ArgumentParser(
+        prog=prog,
+        description=_description(prog, function),
+        exit_on_error=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        print_config=None,  # prints what was not validated; see Settings.shown
+    )
+    for argument in taken:
+        if argument.kind is not Settings:
+            argument.add(parser, in_help=in_help)
+    if settable:
+        describe_settings(parser) if in_help else add_settings(parser, given)
+    _check_flags(parser, given)
+    if settable and not in_help:
+        check_files(parser, given)
+    try:
+        parsed = parser.parse_args(given)
+    except (ArgumentError, argparse.ArgumentError) as error:
+        raise ConfigError(f"{prog}: {_plain(str(error))} (see {prog} --help)") from error
+    for argument in taken:
+        if argument.missing and not parsed[argument.dest]:
+            what = re.split(r"[.;] ", argument.help.removesuffix("."))[0]
+            what = what[:1].lower() + what[1:]
+            if argument.word:
+                raise ConfigError(f"{prog}: give {what} after it")
+            missing(argument.flag, what)
+    return parsed
+
+
+def _description(prog: str, function: Verb) -> str:
+    """What it does and how; of a verb, an example and its actions."""
+    verb, *action = prog.split()[1:]
+    said, width = docstring_parser.parse(function.__doc__ or ""), shutil.get_terminal_size().columns - 2
+    text = [textwrap.fill(part, width) for part in (said.short_description, said.long_description) if part]
+    if not action:
+        text.append(f"  {(resolve_name(f'neurolm.cli.{verb}').__doc__ or '').splitlines()[0]}")
+        lines = [f"  {prog} {name}: {(one.__doc__ or '').splitlines()[0]}" for name, one in _actions(verb).items()]
+        text += ["\n".join(textwrap.fill(line, width, subsequent_indent=" " * 6) for line in lines)] if lines else []
+    return "\n\n".join(text)
+
+
+def _with_underscores(word: str) -> str:
+    """Flags may be written with hyphens too: ``--print-config`` as ``--print_config``."""
+    name, equals, value = word.partition("=")
+    return name[:2] + name[2:].replace("-", "_") + equals + value if name.startswith("--") else word
+
+
+def _plain(message: str) -> str:
+    """Write an error of the parser without Python's names of types: ``--tokenizer.steps: expected int, not 1.5``."""
+    message = re.sub(r'Parser key "([\w.]+)": ?', r"--\1: ", " ".join(message.split()))
+    message = re.sub(r"<class '(\w+)'>", r"\1", message)
+    message = re.sub(r"typing\.Literal\[(.*?)\]", lambda m: "one of " + m.group(1).replace("'", ""), message)
+    return re.sub(r"Expected an? (.*?)\. Got value: ", r"expected \1, not ", message)
+
+
+def _check_flags(parser: ArgumentParser, given: Sequence[str]) -> None:
+    known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
+    for word in given:
+        name = word.split("=")[0]
+        if word.startswith("--") and len(word) > 2 and name not in known:
+            groups = {flag.partition(".")[0] for flag in known if "." in flag}
+            plain = ", ".join(flag for flag in known if flag not in groups and "." not in flag and flag != "--help")
+            more = ", and settings such as --tokenizer.steps (--print-config shows all)" if groups else ""
+            if near := did_you_mean(name, known):
+                raise ConfigError(f"{parser.prog}: unknown flag {name}{near} Valid are {plain}{more}")
+            raise ConfigError(f"{parser.prog} takes no {name}: it takes {plain or 'no flags'}{more}")

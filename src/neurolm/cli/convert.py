@@ -1,0 +1,62 @@
+"""neurolm convert official VQ.pt NeuroLM-B.pt --out official-b --gpt2 gpt2"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neurolm.cli.flags import as_flags
+from neurolm.official import PADDED_TO
+
+if TYPE_CHECKING:
+    from neurolm.official.convert import Conversion
+
+
+def convert() -> None:
+    """Turn the authors' weights into a checkpoint folder, or one into theirs."""
+
+
+def convert_official(
+    tokenizer: Path | str, language: Path | str, *, out: Path, gpt2: str | None = None, padded_to: int = PADDED_TO
+) -> None:
+    """Turn the authors' files into a checkpoint folder.
+
+    Parameters
+    ----------
+    tokenizer
+        The file VQ.pt, or hf://Weibang/NeuroLM/VQ.pt.
+    language
+        The file NeuroLM-B.pt (or -L, -XL), or hf://Weibang/NeuroLM/NeuroLM-B.pt.
+    out
+        The folder to write.
+    gpt2
+        Folder or hub id of GPT-2's text tokenizer, to keep with them.
+    padded_to
+        Patches to which the encoder takes samples as padded: 1024 as in the authors' pretraining, 276 as in their
+        instruction tuning, 0 not at all.
+    """
+    from neurolm.official.convert import from_official
+
+    _print(from_official(tokenizer, language, out, gpt2=gpt2, padded_to=padded_to), out)
+
+
+def convert_to_official(folder: Path, *, out: Path) -> None:
+    """Turn a checkpoint folder into the authors' files.
+
+    Parameters
+    ----------
+    folder
+        The folder of a checkpoint.
+    out
+        The folder to write.
+    """
+    from neurolm.official.convert import to_official
+
+    _print(to_official(folder, out), out)
+
+
+def _print(done: Conversion, out: Path) -> None:
+    from neurolm.official.convert import report
+
+    print(as_flags("\n".join(report(done))))
+    print(out)

@@ -1,0 +1,25 @@
+"""neurolm simulate corpus"""
+
+from pathlib import Path
+
+from neurolm.cli.show import Display
+
+
+def simulate(out: Path, *, subjects: int = 30, seed: int = 0, jobs: int = 0) -> None:
+    """Write a small labelled corpus of simulated EEG as EDF files.
+
+    Parameters
+    ----------
+    out
+        Folder for the EDF files and their table of labels.
+    subjects
+        How many people.
+    seed
+        The same seed gives the same bytes.
+    """
+    from neurolm.corpora.simulated.simulate import simulate
+
+    with Display() as display:
+        simulate(out, subjects=subjects, seed=seed, jobs=jobs, progress=display.count("simulating recordings"))
+    print(f"{out}: {len(list(out.glob('*.edf')))} recordings of {subjects} people")
+    print(f"next: neurolm prepare {out} --out STORE")

@@ -1,0 +1,135 @@
+"""Values of flags: how their texts are read."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from neurolm.core.errors import ConfigError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def with_arguments_of(path: str) -> Callable[[F], F]:
+    """Let ``**how`` of a verb stand for the arguments of the library's function that its own don't name.
+
+    Parameters
+    ----------
+    path
+        Of the function, as ``neurolm.prepare.plan:plan``; imported when the verb is used, not with its module.
+    """
+
+    def mark(function: F) -> F:
+        function.library = path  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
+def place(text: str | Path) -> Path | str:
+    """Read a folder, or the URL of one in object storage (``s3://bucket/store``), which is no path."""
+    return text if isinstance(text, str) and "://" in text else Path(text)
+
+
+def names(text: str) -> list[str]:
+    """Read ``a,b``."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def numbers(text: str) -> list[int]:
+    """Read ``0,1,2``."""
+    try:
+        return [int(part) for part in names(text)]
+    except ValueError as error:
+        raise ConfigError("give whole numbers, as 0,1,2") from error
+
+
+def pairs(text: str) -> dict[str, str]:
+    """Read ``a=b,c=d``; a name may have an equals sign in it, what it stands for may not."""
+    found = [part.rpartition("=") for part in names(text)]
+    if not found or not all(name.strip() and value.strip() for name, _, value in found):
+        raise ConfigError("give what each stands for, as a=b,c=d")
+    return {name.strip(): value.strip() for name, _, value in found}
+
+
+def names_or_pairs(text: str) -> list[str] | dict[str, str]:
+    """Read ``a,b`` or ``a=b,c=d``."""
+    return pairs(text) if "=" in text else names(text)
+
+
+COMMON = {
+    "json": "Print everything as JSON.",
+    "jobs": "Worker processes; 0: as many as there are cores.",
+    "text": "Folder of .txt files to learn language from; by default the shipped text.",
+    "gpt2": "Folder or hub id of GPT-2 weights; by default a small one is trained.",
+    "file": "Recording in any format that MNE reads.",
+    "question": "In English.",
+    "options": "Permitted answers of a question of your own, as a,b.",
+    "model": "Folder of a run; by default $NEUROLM_MODEL, else the newest in runs/.",
+}
+"""What flags mean that mean the same in every verb; a docstring may say it otherwise."""
+READERS: dict[Any, Callable[[str], Any]] = {
+    Path: Path,
+    Path | str: place,
+    Sequence[str]: names,
+    Sequence[int]: numbers,
+    Mapping[str, str]: pairs,
+    Sequence[str] | Mapping[str, str]: names_or_pairs,
+}
+"""How a text becomes a value of a type; other types are left to jsonargparse."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Ask, if something is near what is not known: ``: did you mean a or b?``."""
+    near = difflib.get_close_matches(name, list(known), n=2, cutoff=0.7)
+    return f": did you mean {' or '.join(near)}?" if near else ""
+
+
+def missing(flag: str, what: str) -> NoReturn:
+    """Say what to give.
+
+    Raises
+    ------
+    ConfigError
+        In any case.
+    """
+    raise ConfigError(f"{flag} is missing: give {what}")
+
+
+def instruct_folder(folder: Path) -> Path:
+    """Return the instruct stage of a run; or the folder itself, where it is one."""
+    return folder / "instruct" if (folder / "instruct").is_dir() else folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What computes.
+
+    Parameters
+    ----------
+    device
+        cpu, cuda or cuda:N; auto takes a GPU where there is one.
+    threads
+        CPU threads; 0: one per core.
+    """
+
+    device: str = "auto"
+    threads: int = 0
+
+    def set_threads(self) -> None:
+        """Set the number of CPU threads.
+
+        Raises
+        ------
+        ConfigError
+            If the number is negative.
+        """
+        if self.threads < 0:
+            raise ConfigError(f"--threads {self.threads}: give the number of CPU threads, or 0 for one per core")
+        if self.threads:
+            import torch
+
+            torch.set_num_threads(self.threads)
