@@ -313,8 +313,8 @@ def test_files_on_the_hub(files, tmp_path, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["official", "VQ.pt", "--out", "x"], "give the two files VQ.pt and NeuroLM-B.pt"),
-        (["to-official", "a", "b", "--out", "x"], "give one checkpoint folder"),
+        (["official", "VQ.pt", "--out", "x"], "neurolm convert official: give the file NeuroLM-B.pt"),
+        (["to-official", "a", "b", "--out", "x"], "unrecognized arguments: b"),
         (["official", "VQ.pt", "NeuroLM-B.pt"], "--out is missing"),
         (["from", "VQ.pt", "NeuroLM-B.pt"], "official"),
         (["official", "VQ.pt", "B.pt", "--out", "x", "--padded_to", "-1"], "padded_to must be"),

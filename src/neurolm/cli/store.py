@@ -30,7 +30,7 @@ def store_check(store: Path | str, *, json: bool = False, jobs: int = 0) -> None
     jobs
         Threads that read; 0: as many as there are cores.
     """
-    from neurolm.store.audit import audit
+    from neurolm.store.check import audit
 
     with Display() as display:
         found = audit(store, jobs=jobs, progress=display.count("reading recordings"))
@@ -59,7 +59,7 @@ def store_info(store: Path | str, *, json: bool = False) -> None:
     store
         Folder of the store, or its URL (s3://bucket/store).
     """
-    from neurolm.store.summary import summarise
+    from neurolm.store.info import summarise
 
     summary = summarise(store)
     print(as_json(summary) if json else "\n".join(info_lines(summary)))
