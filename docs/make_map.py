@@ -44,7 +44,7 @@ WHERE = (
     ("how options are scored", "ask/engine.py"),
     ("what an answer says", "ask/answer.py"),
     ("a baseline", "evaluation/baselines/fit.py"),
-    ("a verb of the command, or a flag of one", "cli/arguments.py"),
+    ("a flag of `neurolm ask`; of another verb, the file of its name", "cli/ask.py"),
 )
 """What people come to change, and the file to open first."""
 HEAD = """\
@@ -83,7 +83,7 @@ def first_line(path: Path) -> str:
         line = (ast.get_docstring(tree) or "").partition("\n")[0]
         if line.startswith("neurolm "):  # a verb's module begins with an example; what it does, its function says
             verb = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == path.stem)
-            line = f"{(ast.get_docstring(verb) or '').partition(chr(10))[0].rstrip('.')}: `{line}`"
+            line = (ast.get_docstring(verb) or "").partition("\n")[0]
     if not line:
         raise ValueError(f"{path.relative_to(ROOT)}: says nowhere what it is for; begin it with a line that does")
     return line.rstrip(".:").replace("``", "`")

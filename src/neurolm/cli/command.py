@@ -1,4 +1,4 @@
-"""A verb is a function in the module of its name: its signature makes the flags, its docstring the help.
+"""A verb is a function in the module of its name: its signature makes the flags, its docstring help.
 
 Parameters before the ``*`` are words, those after it flags; without a default they must be given. A dataclass stands
 for its fields, a flag each; `Settings` for all settings of a run; ``**how`` for what a function of the library takes

@@ -1,4 +1,4 @@
-"""Figures that others published, from one data file with an address for each: shown beside ours, marked."""
+"""Figures that others published, from a data file with an address for each, shown beside ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage 2, multi-channel autoregression: each patch predicts the code of its channel's next second (section 2.3).
+"""Stage 2, autoregression: each patch predicts the code of its channel's next second (section 2.3).
 
 neurolm train pretrain --store STORE --out RUN
 """

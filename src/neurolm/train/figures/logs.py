@@ -1,4 +1,4 @@
-"""What a stage writes down while it trains: ``log.jsonl``, ``speed.jsonl``, warnings, any other sink asked for."""
+"""What a stage writes down while it trains: ``log.jsonl``, ``speed.jsonl``, warnings, other sinks."""
 
 from __future__ import annotations
 
