@@ -6,7 +6,7 @@ from neurolm.cli.values import Machine, instruct_folder
 
 
 def calibrate(*, model: Path, store: Path | str, machine: Machine) -> None:
-    """Fit temperature and thresholds of a tuned model on the validation people, as training does at its end.
+    """Fit temperature and thresholds of a tuned model on the validation people, as training does last.
 
     Parameters
     ----------
