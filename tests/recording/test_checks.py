@@ -80,14 +80,18 @@ def test_annotations_outside_the_recording_are_cut_off_and_said() -> None:
     raw = mne_raw(noise(2), ("Fp1", "Cz"))
     marks = mne.Annotations([1.0, 7.0, 7.9], [0.5, 0.5, 0.05], ["in", "across", "late"])
     raw.set_annotations(marks)
-    raw._annotations = mne.Annotations([1.0, 7.0, 9.0, -2.0], [0.5, 4.0, 1.0, 1.0], ["in", "across", "late", "early"])
+    raw._annotations = mne.Annotations(
+        [1.0, 7.0, 9.0, -2.0, np.nan, 2.0],
+        [0.5, 4.0, 1.0, 1.0, 1.0, np.nan],
+        ["in", "across", "late", "early", "?", "?"],
+    )
     recording = open_recording(raw)
     assert [(mark.onset, mark.duration, mark.text) for mark in recording.annotations] == [
         (1.0, 0.5, "in"),
         (7.0, 1.0, "across"),
     ]
     assert recording.notes == (
-        "annotations outside the recording's 8 s left out: 2",
+        "annotations outside the recording's 8 s left out: 4",
         "annotations that reach beyond the recording cut off there: 1",
     )
 

@@ -345,7 +345,7 @@ def _annotations(signal: Signal) -> tuple[tuple[Annotation, ...], list[str]]:
     inside, outside, cut = [], 0, 0
     for onset, duration, text in signal.marks:
         first, last = max(onset, 0.0), min(onset + duration, seconds)
-        if last < first or onset > seconds:
+        if not (first <= last and onset <= seconds):  # NaN lies nowhere
             outside += 1
             continue
         whole = (first, last) == (onset, onset + duration)
