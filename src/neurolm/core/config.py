@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from neurolm.core.errors import ConfigError
 from neurolm.core.vocabulary import Vocabulary
 
+Softmax = Literal["range", "joint"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Compilation = Literal["auto", "always", "never"]
 PRECISIONS, COMPILE = get_args(Precision), get_args(Compilation)
@@ -153,7 +154,7 @@ class StageConfig:
     alignment: float = 1.0
     """Strength of the alignment of EEG with text (tokenizer stage), by which the gradient reversal is multiplied: 1 as
     in the paper; 0 leaves the encoder unaligned, for comparison."""
-    softmax: Literal["range", "joint"] = "range"
+    softmax: Softmax = "range"
     """``range``: over the outputs of the target's own modality; ``joint``: over text and EEG, as in the paper."""
     balance: bool = False
     """Draw tasks and labels equally often (instruct stage); otherwise every window once an epoch, as in the paper."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from neurolm.core.batch import NO_PATCH, NO_TARGET, Batch, Patches, Tokens
-from neurolm.core.config import ModelConfig
+from neurolm.core.config import ModelConfig, Softmax
 from neurolm.core.errors import CheckpointError
 from neurolm.model.attention import Visibility
 from neurolm.model.gpt2 import GPT2
@@ -22,8 +21,6 @@ from neurolm.model.loss import cross_entropy
 from neurolm.model.scaling import FeatureScaling
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.model.transformer import Cache, initialise
-
-Softmax = Literal["range", "joint"]
 
 
 @dataclass(frozen=True, kw_only=True)
