@@ -84,6 +84,17 @@ def test_another_format_names_the_version_that_reads_it(tmp_path, micro_run):
         load_card(folder)
 
 
+def test_settings_that_are_none_are_named_with_what_is_allowed(tmp_path, micro_run):
+    path = micro_run.copy(tmp_path / "run") / "instruct" / CONFIG
+    content = path.read_text()
+    path.write_text(content.replace('"spectrum": "log"', '"spectrum": "foo"'))
+    assert path.read_text() != content
+    with pytest.raises(CheckpointError) as caught:
+        load_card(path.parent)
+    says = "run.model.tokenizer.spectrum: expected 'amplitude' or 'log', found 'foo'; not a checkpoint that this"
+    assert str(caught.value).startswith(f"{path}: {says}")
+
+
 @pytest.mark.parametrize("part", ["tokenizer", "language"])
 def test_weights_of_another_recipe_are_refused(tmp_path, micro_run, part):
     """The card says one size, the weights are of another: half the layers, or another width."""

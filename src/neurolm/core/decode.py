@@ -64,7 +64,7 @@ def decode(kind: type[T], content: Any, *, source: str = "", error: type[NeuroLM
     try:
         return _adapter(kind).validate_json(text)  # type: ignore[arg-type]
     except ValueError as found:
-        raise error(f"{source}: {_worded(kind, found)}" if source else _worded(kind, found)) from found
+        raise error(f"{source}: {_worded(kind, found)}" if source else _worded(kind, found)) from None
 
 
 def load_json(kind: type[T], path: Path | str, *, error: type[NeuroLMError] = ConfigError) -> T:

@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from neurolm.core.files import parse_json
+
 LOG, SPEED = "log.jsonl", "speed.jsonl"
 TRAINING, VALIDATION, WARNING = "training", "validation", "warning"
 """Kinds of rows in the log."""
@@ -36,8 +38,8 @@ def read_rows(path: Path, *, last_of: str | None = None) -> list[dict[str, Any]]
 
 def _row(line: str) -> dict[str, Any] | None:
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
+        row = parse_json(line)
+    except ValueError:
         return None
     return row if isinstance(row, dict) and type(row.get("step")) is int else None
 
