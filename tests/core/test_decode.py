@@ -1,6 +1,8 @@
 """Strict decoding: the same dataclass comes back, and whatever does not fit is named with its place."""
 
 import json
+import subprocess
+import sys
 import tomllib
 from dataclasses import asdict, dataclass, field
 from typing import Literal
@@ -121,3 +123,12 @@ def test_a_file_is_read_with_or_without_a_byte_order_mark(tmp_path):
         assert load_json(Cap, path) == CAP
     with pytest.raises(StoreError, match=r"other\.json: cannot be read"):
         load_json(Cap, tmp_path / "other.json", error=StoreError)
+
+
+def test_the_library_is_imported_by_the_first_decoding_alone():
+    code = (
+        "import sys, neurolm.core.config, neurolm.core.decode, neurolm.core.recipes, neurolm.cli\n"
+        "assert 'pydantic' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
