@@ -116,6 +116,12 @@ def test_files_that_are_no_json_are_named(tmp_path, content, message):
         load_json(Cap, path)
 
 
+def test_half_a_character_is_no_json():
+    for content in ('{"kind": "\ud800"}', {"kind": "\udcff", "electrodes": []}):
+        with pytest.raises(ConfigError, match="not valid JSON"):
+            decode(Cap, content)
+
+
 def test_a_file_is_read_with_or_without_a_byte_order_mark(tmp_path):
     path = tmp_path / "cap.json"
     for mark in ("", "\ufeff"):

@@ -60,9 +60,11 @@ def decode(kind: type[T], content: Any, *, source: str = "", error: type[NeuroLM
         Of kind ``error``, if a field is unknown, missing or of another type, or a number is not finite; the message
         names the place in the content, the value found and what is allowed.
     """
-    text = content if isinstance(content, str | bytes) else json.dumps(content, default=str)
+    if not isinstance(content, bytes):
+        text = content if isinstance(content, str) else json.dumps(content, default=str)
+        content = text.encode(errors="surrogatepass")  # half a character is no JSON, and said to be none
     try:
-        return _adapter(kind).validate_json(text)  # type: ignore[arg-type]
+        return _adapter(kind).validate_json(content)  # type: ignore[arg-type]
     except ValueError as found:
         raise error(f"{source}: {_worded(kind, found)}" if source else _worded(kind, found)) from None
 

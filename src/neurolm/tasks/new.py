@@ -16,7 +16,7 @@ from neurolm.corpora.table import Line, read_table
 WINDOW = 10
 """Longest window in seconds that is suggested."""
 NUMBERS = 10
-"""Numbers that occur as labels from which on they are taken for measurements and not for names."""
+"""Different numbers among the labels above which they are taken for measurements and not for names."""
 RANGES = 4
 """Ranges that are suggested for measurements."""
 _NEGATIVE = ("no", "none", "rest", "normal", "background", "control", "open", "low", "false", "0")
