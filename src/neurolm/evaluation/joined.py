@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from neurolm.core.config import to_json
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import write_text
-from neurolm.evaluation.results import BaselineResult, Evaluation, Pooled, Predictions, TaskResult
+from neurolm.evaluation.results import Evaluation, Pooled, Predictions, TaskResult
 from neurolm.tasks.metrics import METRICS, Interval, Scores, interval, resampled_scores, score
 
 JOINED = "joined-evaluation.json"
@@ -152,14 +153,20 @@ def join(evaluations: Sequence[tuple[str, Evaluation]]) -> Joined:
                     "runs that differ in seed and fold alone"
                 )
     tasks = tuple(
-        _task([(name, evaluation.seed, _result(name, evaluation, result.task)) for name, evaluation in evaluations])
+        _task(
+            [SeedRun(name, evaluation.seed, _result(name, evaluation, result.task)) for name, evaluation in evaluations]
+        )
         for result in first.results
     )
     return Joined(split=first.split, recipe=first.recipe, wording=first.wording, runs=names, tasks=tasks)
 
 
-Run = tuple[str, int, TaskResult]
-"""Name, seed, and what was found."""
+class SeedRun(NamedTuple):
+    """What a run found on one task."""
+
+    name: str
+    seed: int
+    result: TaskResult
 
 
 def _result(name: str, evaluation: Evaluation, task: str) -> TaskResult:
@@ -169,52 +176,47 @@ def _result(name: str, evaluation: Evaluation, task: str) -> TaskResult:
     return found[0]
 
 
-def _task(runs: Sequence[Run]) -> JoinedTask:
+def _task(runs: Sequence[SeedRun]) -> JoinedTask:
     folds = grouped(runs)
-    first = runs[0][2]
-    options = len(first.options)
-    ours = _Answers(name=MODEL, unit="window", options=options, folds=[[r.predictions for _, _, r in f] for f in folds])
-    answers = [ours.joined(), *_pooled(MODEL, [[r.pooled for _, _, r in fold] for fold in folds], ours)]
+    first = runs[0].result
+    predictions = [[run.result.predictions for run in fold] for fold in folds]
+    ours = _Answers(name=MODEL, unit="window", options=len(first.options), folds=predictions)
+    answers = [ours.joined(), *_pooled(ours, [[run.result.pooled for run in fold] for fold in folds])]
     differences: list[Difference] = []
     for baseline in first.baselines:
-        found, missing = _baseline(baseline.name, folds)
-        theirs = _Answers(name=baseline.name, unit="window", options=options, folds=found)
+        found, pooled, missing = _baseline(baseline.name, folds)
         if missing:
             answers.append(JoinedAnswers(name=baseline.name, missing=missing))
             continue
-        pooled = [[_named(baseline.name, result).pooled for _, _, result in fold] for fold in folds]
-        answers += [theirs.joined(), *_pooled(baseline.name, pooled, theirs)]
+        theirs = replace(ours, name=baseline.name, folds=found)
+        answers += [theirs.joined(), *_pooled(theirs, pooled)]
         differences += _differences(ours, theirs)
     return JoinedTask(
         task=first.task,
         question=first.question,
         options=first.options,
-        subjects=len({s for fold in folds for s in fold[0][2].predictions.subjects}),
-        seeds=tuple(seed for _, seed, _ in folds[0]),
+        subjects=len({s for fold in folds for s in fold[0].result.predictions.subjects}),
+        seeds=tuple(run.seed for run in folds[0]),
         folds=len(folds),
-        planned_folds=max(len(folds), *(result.fold[1] if result.fold else 1 for _, _, result in runs)),
+        planned_folds=max(len(folds), *(run.result.fold[1] if run.result.fold else 1 for run in runs)),
         answers=tuple(answers),
         differences=tuple(differences),
         chance=first.chance,
     )
 
 
-def _pooled(name: str, found: Sequence[Sequence[Pooled | None]], of: _Answers) -> list[JoinedAnswers]:
+def _pooled(of: _Answers, found: Sequence[Sequence[Pooled | None]]) -> list[JoinedAnswers]:
     """Pooled answers, where all runs have them of one kind and they are fewer than the windows."""
     kept = [[p.predictions for p in fold if p is not None and p.predictions is not None] for fold in found]
     units = {p.unit for fold in found for p in fold if p is not None}
     whole = all(len(one) == len(fold) for one, fold in zip(kept, found, strict=True))
     if not whole or len(units) != 1:
         return []
-    joined = _Answers(name=name, unit=units.pop(), options=of.options, folds=kept).joined()
+    joined = replace(of, unit=units.pop(), folds=kept).joined()
     return [joined] if joined.n < of.together[0].n else []
 
 
-def _named(name: str, result: TaskResult) -> BaselineResult:
-    return next(baseline for baseline in result.baselines if baseline.name == name)
-
-
-def grouped(runs: Sequence[Run]) -> list[list[Run]]:
+def grouped(runs: Sequence[SeedRun]) -> list[list[SeedRun]]:
     """Return the runs by whom they test on, folds in order, each run's seeds in order.
 
     Raises
@@ -222,56 +224,58 @@ def grouped(runs: Sequence[Run]) -> list[list[Run]]:
     ConfigError
         If folds share people or differ in their seeds, or runs of one fold answered different windows.
     """
-    folds: dict[frozenset[str], list[Run]] = {}
+    folds: dict[frozenset[str], list[SeedRun]] = {}
     for run in runs:
-        folds.setdefault(frozenset(run[2].predictions.subjects), []).append(run)
+        folds.setdefault(frozenset(run.result.predictions.subjects), []).append(run)
     people: dict[str, str] = {}
     for subjects, fold in folds.items():
+        first, task = fold[0], fold[0].result.task
         for subject in sorted(subjects):
             if subject in people:
                 raise ConfigError(
-                    f"{people[subject]} and {fold[0][0]} both test on {subject} in task {fold[0][2].task}, but not on "
-                    "the same people: folds of one cross-validation share nobody; join runs of the same folds"
+                    f"{people[subject]} and {first.name} both test on {subject} in task {task}, but not on the same "
+                    "people: folds of one cross-validation share nobody; join runs of the same folds"
                 )
-            people[subject] = fold[0][0]
-        windows = [(r.predictions.labels, r.predictions.recordings, r.predictions.starts) for _, _, r in fold]
-        for (name, _, _), found in zip(fold, windows, strict=True):
-            if found != windows[0]:
+            people[subject] = first.name
+        for run in fold:
+            if _windows(run) != _windows(first):
                 raise ConfigError(
-                    f"{name}: answered other windows of task {fold[0][2].task} than {fold[0][0]}, of the same people: "
+                    f"{run.name}: answered other windows of task {task} than {first.name}, of the same people: "
                     "evaluate both on one store, with one card"
                 )
-    ordered = sorted(folds.values(), key=lambda fold: (fold[0][2].fold or (0, 0), fold[0][2].predictions.subjects[0]))
-    ordered = [sorted(fold, key=lambda run: run[1]) for fold in ordered]
+    ordered = sorted(folds.values(), key=lambda f: (f[0].result.fold or (0, 0), f[0].result.predictions.subjects[0]))
+    ordered = [sorted(fold, key=lambda run: run.seed) for fold in ordered]
     for fold in ordered[1:]:
-        one, other = ([seed for _, seed, _ in f] for f in (ordered[0], fold))
+        one, other = ([run.seed for run in f] for f in (ordered[0], fold))
         if one != other:
             raise ConfigError(
-                f"task {fold[0][2].task}: the fold of {ordered[0][0][0]} has runs of the seeds {one}, that of "
-                f"{fold[0][0]} of {other}: give the same seeds of every fold"
+                f"task {fold[0].result.task}: the fold of {ordered[0][0].name} has runs of the seeds {one}, that of "
+                f"{fold[0].name} of {other}: give the same seeds of every fold"
             )
     return ordered
 
 
-def _baseline(name: str, folds: Sequence[Sequence[Run]]) -> tuple[list[list[Predictions]], str]:
-    """A baseline's answers in the shape of the model's, or why there are none."""
-    found: list[list[Predictions]] = []
-    for fold in folds:
-        found.append([])
-        for run, _, result in fold:
-            baseline = next((b for b in result.baselines if b.name == name), None)
+def _windows(run: SeedRun) -> tuple[object, ...]:
+    answered = run.result.predictions
+    return answered.labels, answered.recordings, answered.starts
+
+
+def _baseline(
+    name: str, folds: Sequence[Sequence[SeedRun]]
+) -> tuple[list[list[Predictions]], list[list[Pooled | None]], str]:
+    """A baseline's answers in the shape of the model's, by window and pooled, or why there are none."""
+    found: list[list[Predictions]] = [[] for _ in folds]
+    pooled: list[list[Pooled | None]] = [[] for _ in folds]
+    for number, fold in enumerate(folds):
+        for run in fold:
+            baseline = next((b for b in run.result.baselines if b.name == name), None)
             if baseline is None or baseline.missing:
-                return [], f"{run}: {baseline.missing if baseline else 'evaluated without it'}"
+                return [], [], f"{run.name}: {baseline.missing if baseline else 'evaluated without it'}"
             if not baseline.probabilities:
-                return [], f"{run}: its evaluation does not keep the answers; evaluate the run again"
-            ours = result.predictions
-            found[-1].append(
-                Predictions(
-                    labels=ours.labels, probabilities=baseline.probabilities, subjects=ours.subjects,
-                    recordings=ours.recordings, starts=ours.starts,
-                )
-            )  # fmt: skip
-    return found, ""
+                return [], [], f"{run.name}: its evaluation does not keep the answers; evaluate the run again"
+            found[number].append(replace(run.result.predictions, probabilities=baseline.probabilities))
+            pooled[number].append(baseline.pooled)
+    return found, pooled, ""
 
 
 def _arrays(parts: Sequence[Predictions]) -> tuple[np.ndarray, np.ndarray, list[str]]:
