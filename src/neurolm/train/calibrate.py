@@ -19,7 +19,7 @@ from neurolm.ask.novelty import Ranges, TrainingRange
 from neurolm.ask.prompt import Prompt, likelihoods
 from neurolm.batches.loader import read_sample
 from neurolm.batches.text import TextTokenizer
-from neurolm.batches.windows import Window, overlaps, spread
+from neurolm.batches.windows import Window, spread
 from neurolm.checkpoint import load_card, load_neurolm
 from neurolm.core.errors import CheckpointError
 from neurolm.model.neurolm import NeuroLM
@@ -83,7 +83,7 @@ def calibrate_run(folder: Path, run: Run) -> Calibration:
 
 def calibrate_task(module: NeuroLM, text: TextTokenizer, run: Run, task: Task) -> TaskCalibration | None:
     """Fit the calibration of a task on its validation windows; None where there are none."""
-    windows = spread(task.windows(run.store, run.splits[task.name], "validation"), MOST_WINDOWS)
+    windows = spread(run.labelled_windows(task, "validation"), MOST_WINDOWS)
     if not windows:
         return None
     prompt = Prompt.of(task, text, run.config.model.vocabulary.separator)
@@ -100,15 +100,7 @@ def calibrate_task(module: NeuroLM, text: TextTokenizer, run: Run, task: Task) -
 
 def training_range(run: Run, task: Task) -> TrainingRange | None:
     """Measure the range of a task's training windows; None where there are none."""
-    held_out, passed_over = run.held_out, run.held_out_stretches
-    windows = spread(
-        [
-            window
-            for window in task.windows(run.store, run.splits[task.name], "train")
-            if window.subject not in held_out and not overlaps(window.span, passed_over.get(window.recording, ()))
-        ],
-        MOST_WINDOWS,
-    )
+    windows = spread(run.labelled_windows(task, "train"), MOST_WINDOWS)
     if not windows:
         return None
     parts = [windows[first : first + AT_ONCE] for first in range(0, len(windows), AT_ONCE)]

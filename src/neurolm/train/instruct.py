@@ -14,7 +14,7 @@ import torch
 from neurolm.ask.prompt import Prompt, option_probabilities
 from neurolm.batches.loader import Sample, WindowSampler, build_batch, read_sample
 from neurolm.batches.text import TextTokenizer, token_stream
-from neurolm.batches.windows import Window, overlaps, spread
+from neurolm.batches.windows import Window, spread
 from neurolm.checkpoint import load_neurolm
 from neurolm.core import distributed
 from neurolm.core.batch import Batch
@@ -56,11 +56,8 @@ class _Example:
 
 def _examples(run: Run) -> list[_Example]:
     examples = []
-    held_out, passed_over = run.held_out, run.held_out_stretches
     for number, task in enumerate(run.tasks):
-        for window in task.windows(run.store, run.splits[task.name], "train"):
-            if window.subject in held_out or overlaps(window.span, passed_over.get(window.recording, ())):
-                continue
+        for window in run.labelled_windows(task, "train"):
             assert window.label is not None
             first, stop = window.span
             last = stop - window.seconds * RATE
@@ -145,8 +142,7 @@ class InstructStage(LanguageModelStage):
         return figures | {"score": float(np.mean(scores))}
 
     def _validation(self, task: Task) -> tuple[list[Sample], np.ndarray]:
-        windows = task.windows(self.run.store, self.run.splits[task.name], "validation")
-        chosen = spread(windows, VALIDATION_WINDOWS)
+        chosen = spread(self.run.labelled_windows(task, "validation"), VALIDATION_WINDOWS)
         labels = np.array([task.index(str(w.label)) for w in chosen], np.int64)
         return [read_sample(self.run.store, w) for w in chosen], labels
 

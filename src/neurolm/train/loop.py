@@ -8,8 +8,8 @@ stop (SIGTERM, Ctrl-C), it saves after the step under way and says so.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -284,21 +284,18 @@ def _follow(average: dict[str, Tensor], module: nn.Module, config: StageConfig, 
         average[name].lerp_(parameter.detach(), 1 - min(config.average, (step + 1) / (step + 10)))
 
 
-class _averaged:
-    """The module with the averaged weights inside the block, its own outside."""
-
-    def __init__(self, module: nn.Module, average: dict[str, Tensor]) -> None:
-        self.module, self.average = module, average
-        self.own: dict[str, Tensor] = {}
-
-    def __enter__(self) -> None:
-        if self.average:
-            self.own = {name: p.detach().clone() for name, p in _trainable(self.module)}
-            self.module.load_state_dict(self.average, strict=False)
-
-    def __exit__(self, *error: object) -> None:
-        if self.average:
-            self.module.load_state_dict(self.own, strict=False)
+@contextmanager
+def _averaged(module: nn.Module, average: dict[str, Tensor]) -> Iterator[None]:
+    """Put the averaged weights, if there are any, into the module inside the block, and its own back after it."""
+    if not average:
+        yield
+        return
+    own = {name: p.detach().clone() for name, p in _trainable(module)}
+    module.load_state_dict(average, strict=False)
+    try:
+        yield
+    finally:
+        module.load_state_dict(own, strict=False)
 
 
 def _require_enough(config: StageConfig) -> None:

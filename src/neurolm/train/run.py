@@ -16,7 +16,7 @@ import torch
 
 from neurolm import __version__
 from neurolm.batches.splits import Split
-from neurolm.batches.windows import stretches
+from neurolm.batches.windows import Window, overlaps, stretches
 from neurolm.checkpoint import CONFIG, Card
 from neurolm.core import distributed
 from neurolm.core.config import STAGES, RunConfig, to_json
@@ -91,6 +91,14 @@ class Run:
         """Subjects for the curves of the unlabelled stages: in some task's validation, in no task's test data."""
         tested = {s for split in self._by_subject for s in split.test}
         return sorted({s for split in self._by_subject for s in split.validation} - tested)
+
+    def labelled_windows(self, task: Task, part: str) -> list[Window]:
+        """Return a task's windows in ``train`` or ``validation``; to train on, none that any task holds out."""
+        windows = task.windows(self.store, self.splits[task.name], part)
+        if part != "train":
+            return windows
+        subjects, spans = self.held_out, self.held_out_stretches
+        return [w for w in windows if w.subject not in subjects and not overlaps(w.span, spans.get(w.recording, ()))]
 
     def card(self, stage: str, steps: int, *, tasks: tuple[Task, ...] = ()) -> Card:
         """What a checkpoint of this run says of itself."""
