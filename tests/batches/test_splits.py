@@ -16,9 +16,11 @@ RATE = 200
 
 def store(*rows: tuple[str, list[Label]], seconds: float = 30.0) -> Any:
     """What splits and windows need to see of a store: per recording its subject and labels."""
-    outlines = [Outline(subject, round(seconds * RATE), 1, tuple(labels)) for subject, labels in rows]
-    names = [SimpleNamespace(recording=f"r{n}") for n in range(len(rows))]
-    return SimpleNamespace(path="store", outlines=outlines, rows=names)
+    outlines = [
+        Outline(f"r{n}", subject, round(seconds * RATE), ("CZ",), tuple(labels))
+        for n, (subject, labels) in enumerate(rows)
+    ]
+    return SimpleNamespace(path="store", outlines=outlines)
 
 
 def said(split: str | None, start: float = 0.0, stop: float = 30.0, task: str = "t") -> Label:

@@ -57,7 +57,9 @@ class MadeStore:
                 self.signals.append(signal.astype(np.float32))
                 rows.append(self.row(f"{subject}-{label}", subject, label))
         self.rows = tuple(rows)
-        self.outlines = tuple(Outline(row.subject, row.samples, len(row.channels), row.labels) for row in rows)
+        self.outlines = tuple(
+            Outline(row.recording, row.subject, row.samples, row.channels, row.labels) for row in rows
+        )
 
     @staticmethod
     def row(recording: str, subject: str, label: str) -> Row:
@@ -80,7 +82,9 @@ class MadeStore:
         rows = list(self.rows)
         rows[index] = replace(rows[index], **fields)  # type: ignore[arg-type]
         self.rows = tuple(rows)
-        self.outlines = tuple(Outline(row.subject, row.samples, len(row.channels), row.labels) for row in rows)
+        self.outlines = tuple(
+            Outline(row.recording, row.subject, row.samples, row.channels, row.labels) for row in rows
+        )
 
 
 def test_band_power_finds_a_rhythm_in_its_band_and_channel() -> None:

@@ -147,9 +147,9 @@ def test_a_store_travels_to_other_processes(tmp_path):
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         counts = pool.apply_async(opened.read, (0, 42, 1)).get(timeout=250)
     np.testing.assert_array_equal(counts, [[42, 10]])
-    # Another thread of the parent may hold the locks when it forks; they must not hold up the child.
+    # Another thread of the parent may hold the lock when it forks; it must not hold up the child.
     ours, theirs = multiprocessing.Pipe()
-    with opened._access._lock, opened.rows._lock:
+    with opened._access._lock:
         child = multiprocessing.get_context("fork").Process(target=_read_in_fork, args=(opened, theirs))
         child.start()
     assert ours.poll(120)
@@ -202,16 +202,6 @@ def test_rows_are_those_of_the_opening(tmp_path):
         opened.rows[2]
     with pytest.raises(StoreError, match=r"c/a.* is not what index\.npz says"):
         pickle.loads(pickle.dumps(opened)).rows[0]
-
-
-def test_few_rows_are_kept(tmp_path, monkeypatch):
-    opened = write(tmp_path, {f"c/{n}": ramp(10, 1) for n in range(9)})
-    size = len(opened.rows[0].line())
-    monkeypatch.setattr("neurolm.store.index.CACHED_BYTES", 3 * size + 10)
-    for _ in range(2):
-        assert [opened.rows[n].recording for n in range(9)] == [f"c/{n}" for n in range(9)]
-        assert len(opened.rows._cached) == 3
-    assert opened.rows[8] is opened.rows[8]
 
 
 def test_the_scale_follows_the_range():
@@ -311,8 +301,8 @@ def test_what_is_no_store_says_what_to_do(tmp_path):
 
 def test_outlines_are_the_rows_in_short_and_parsed_once(tmp_path, monkeypatch):
     store = write(tmp_path / "s", {"c/a": np.ones((400, 2)), "c/b": np.ones((300, 3))})
-    assert [(o.subject, o.samples, o.channels, o.labels) for o in store.outlines] == [
-        (row.subject, row.samples, len(row.channels), row.labels) for row in store.rows
+    assert [(o.recording, o.subject, o.samples, o.channels, o.labels) for o in store.outlines] == [
+        (row.recording, row.subject, row.samples, row.channels, row.labels) for row in store.rows
     ]
     monkeypatch.setattr(Rows, "__iter__", lambda _: pytest.fail("the manifest is read again"))
     assert len(unlabelled_windows(store, max_patches=8, max_seconds=4)) == 0  # too short to be windows

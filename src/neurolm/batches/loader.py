@@ -109,7 +109,7 @@ def read_sample(store: Store, window: Window, *, augment: float = 0.0, seed: Seq
     few channels missing, an amplifier's noise and the sign (which depends on the reference). Most noise stays below
     what fast rhythms measure in, or their power could not be learned; some is strong, or noise would be taken for them.
     """
-    row = store.rows[window.recording]
+    row = store.outlines[window.recording]
     channels, source = _channel_ids(row.channels), f"{row.recording}@{window.start / RATE:g}s"
     counts, scale = store.read(window.recording, window.start, window.seconds * RATE), store.scale(window.recording)
     if augment > 0:

@@ -126,13 +126,13 @@ def split_task(
 def _said(store: Store, task: str) -> dict[str, set[str | None]]:
     """What the labels of a task say of each subject's part."""
     said: dict[str, set[str | None]] = defaultdict(set)
-    for index, row in enumerate(store.outlines):
+    for row in store.outlines:
         for label in row.labels:
             if label.task != task:
                 continue
             if label.split not in (None, *SPLITS):
                 raise ConfigError(
-                    f"{store.rows[index].recording}: a label of task {task} has the split {label.split!r}; it must be "
+                    f"{row.recording}: a label of task {task} has the split {label.split!r}; it must be "
                     f"one of {', '.join(SPLITS)}, or none"
                 )
             said[row.subject].add(label.split)
@@ -143,12 +143,12 @@ def _said(store: Store, task: str) -> dict[str, set[str | None]]:
 
 def _require_apart(store: Store, task: str) -> None:
     """Refuse stretches of a recording that overlap although they belong to different parts."""
-    for index, row in enumerate(store.outlines):
+    for row in store.outlines:
         labels = sorted((x for x in row.labels if x.task == task), key=lambda x: (x.start, x.stop))
         for one, other in pairwise(labels):
             if one.split != other.split and other.start < one.stop:
                 raise ConfigError(
-                    f"{store.rows[index].recording}: a stretch of task {task} for {other.split} begins at "
+                    f"{row.recording}: a stretch of task {task} for {other.split} begins at "
                     f"{other.start:g} s, but one for {one.split} lasts until {one.stop:g} s: correct the times or the "
                     "split of the labels"
                 )

@@ -173,11 +173,11 @@ def unlabelled_windows(
     for index, row in enumerate(store.outlines):
         if wanted is not None and row.subject not in wanted:
             continue
-        seconds = min(max_seconds, max_patches // row.channels)
+        seconds = min(max_seconds, max_patches // len(row.channels))
         if seconds < 1:
             raise ConfigError(
-                f"{store.rows[index].recording}: one second of its {row.channels} channels is more than max_patches "
-                f"({max_patches}); raise max_patches to at least {row.channels}"
+                f"{row.recording}: one second of its {len(row.channels)} channels is more than max_patches "
+                f"({max_patches}); raise max_patches to at least {len(row.channels)}"
             )
         for first, last in _between(row.samples, (without or {}).get(index, ())):
             whole, rest = divmod((last - first) // RATE, seconds)

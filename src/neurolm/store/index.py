@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from threading import Lock
 from typing import Any, overload
 
 import numpy as np
@@ -24,8 +22,6 @@ from neurolm.store.storage import BLOCK, Access, read_blocks, read_whole
 
 MANIFEST = "manifest.jsonl"
 INDEX = "index.npz"
-CACHED_BYTES = 16 << 20
-"""Bytes of the manifest whose rows a store keeps parsed; as Python objects they take a few times as much."""
 ENTRY = np.dtype(
     [
         ("identity", "<u8"),  # of the recording's id
@@ -208,7 +204,7 @@ def lines(access: Access, size: int | None = None) -> Iterator[bytes]:
 
 
 class Rows(Sequence[Row]):
-    """The rows of a manifest, parsed when they are asked for; the last ones asked for are kept.
+    """The rows of a manifest, read when they are asked for: 100,000 of them would take seconds and a gigabyte.
 
     Parameters
     ----------
@@ -223,9 +219,6 @@ class Rows(Sequence[Row]):
 
     def __init__(self, access: Access, index: Index, name: str) -> None:
         self._access, self._index, self._name = access, index, name
-        self._cached: OrderedDict[int, Row] = OrderedDict()
-        self._bytes = 0
-        self._lock = Lock()
         access.read_into(MANIFEST, 0, memoryview(bytearray(1)))
 
     def __getstate__(self) -> tuple[Access, Index, str]:
@@ -256,38 +249,16 @@ class Rows(Sequence[Row]):
         place = int(index) + (len(self) if index < 0 else 0)
         if not 0 <= place < len(self):
             raise IndexError(f"recording {index} of {len(self)}")
-        row = self._cached.get(place)
-        return row if row is not None else self._read(place)
+        begins = self._index.entries["line"]
+        begin = int(begins[place])
+        end = int(begins[place + 1] if place + 1 < len(self) else self._index.manifest[0])
+        line = bytearray(end - begin)
+        got = self._access.read_into(MANIFEST, begin, memoryview(line))
+        return self._parse(place, bytes(line[:got]))
 
     def __iter__(self) -> Iterator[Row]:
         for number, line in enumerate(lines(self._access, int(self._index.manifest[0]))):
             yield self._parse(number, line)
-
-    def _read(self, place: int) -> Row:
-        begin, end = self._span(place)
-        line = bytearray(end - begin)
-        got = self._access.read_into(MANIFEST, begin, memoryview(line))
-        row = self._parse(place, bytes(line[:got]))
-        if self._lock.acquire(blocking=False):  # a process forked while it was held keeps no rows, but never waits
-            try:
-                self._keep(place, row, end - begin)
-            finally:
-                self._lock.release()
-        return row
-
-    def _keep(self, place: int, row: Row, size: int) -> None:
-        if place not in self._cached:
-            self._cached[place] = row
-            self._bytes += size
-        while self._bytes > CACHED_BYTES:
-            oldest, _ = self._cached.popitem(last=False)
-            begin, end = self._span(oldest)
-            self._bytes -= end - begin
-
-    def _span(self, place: int) -> tuple[int, int]:
-        begins = self._index.entries["line"]
-        end = begins[place + 1] if place + 1 < len(begins) else self._index.manifest[0]
-        return int(begins[place]), int(end)
 
     def _parse(self, place: int, line: bytes) -> Row:
         where = f"{self._name}/{MANIFEST}, line {place + 1}"

@@ -36,12 +36,13 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What splits and windows need of a row: small enough to keep for all recordings of a store."""
+    """What splits, windows and batches need of a row: small enough to keep for all recordings of a store."""
 
+    recording: str
     subject: str
     samples: int
     """Length at 200 Hz."""
-    channels: int
+    channels: tuple[str, ...]
     labels: tuple[Label, ...]
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -88,13 +89,19 @@ class Store:
 
     @functools.cached_property
     def outlines(self) -> tuple[Outline, ...]:
-        """What splits and windows need of each row, in the order of ``rows``: one pass over the manifest, then kept.
+        """What is needed of each row again and again, in the order of ``rows``: one pass over the manifest, then kept.
 
         A training looks at all recordings a dozen times before its first step, and parsing 100,000 rows takes seconds.
         """
-        kept: dict[str, str] = {}
+        kept: dict[Any, Any] = {}  # people and montages are the same in many rows
         return tuple(
-            Outline(kept.setdefault(row.subject, row.subject), row.samples, len(row.channels), row.labels)
+            Outline(
+                row.recording,
+                kept.setdefault(row.subject, row.subject),
+                row.samples,
+                kept.setdefault(row.channels, row.channels),
+                row.labels,
+            )
             for row in self.rows
         )
 

@@ -130,7 +130,7 @@ class EEGWindows:
 
 def own_windows(store: Store, windows: Sequence[Window]) -> list[int]:
     """Return which of a step's windows this process reads: each process has about as many patches."""
-    sizes = [window.seconds * len(store.rows[window.recording].channels) for window in windows]
+    sizes = [window.seconds * len(store.outlines[window.recording].channels) for window in windows]
     return share(sizes, distributed.rank(), distributed.world())
 
 
