@@ -4,7 +4,6 @@ import math
 import os
 import signal
 import warnings
-from collections import deque
 from functools import partial
 from operator import call
 from pathlib import Path
@@ -67,13 +66,8 @@ def test_a_killed_worker_changes_nothing(scheduler, recordings, tmp_path):
 @pytest.mark.filterwarnings("ignore")
 def test_an_item_that_kills_costs_itself_alone(scheduler):
     with Cluster(scheduler.scheduler_address) as cluster:
-        good, deadly, later = partial(math.sqrt, 4.0), partial(os._exit, 3), partial(math.sqrt, 9.0)
-        queue, results = deque([good, deadly]), []
-        for item, result in cluster.drain(call, queue):
-            results.append((item, result))
-            if item is good:
-                queue.append(later)  # while the work goes on
-        assert sorted(results, key=str) == sorted([(good, 2.0), (later, 3.0), (deadly, Crash(None))], key=str)
+        items = [partial(math.sqrt, 4.0), partial(os._exit, 3), partial(math.sqrt, 9.0)]
+        assert dict(cluster.each(call, items)) == dict(zip(items, [2.0, Crash(None), 3.0], strict=True))
         with pytest.raises(ValueError, match="math domain error"):
             list(cluster.each(math.sqrt, [1.0, -1.0]))
     with pytest.raises(StoreError, match=r"does not see /nowhere;.*the same paths"):

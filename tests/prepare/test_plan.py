@@ -1,5 +1,3 @@
-from concurrent.futures import Future
-
 import numpy as np
 import pytest
 from edfio import Edf, EdfSignal
@@ -67,19 +65,11 @@ def test_hours_scale_everything_but_memory(corpus, tmp_path, monkeypatch):
 class Inline:
     """Stands for a process: starting one takes seconds, and one test does."""
 
-    def __init__(self, *_args, **_how):
+    def call(self, function, *given):
+        return function(*given)
+
+    def stop(self):
         pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_error):
-        pass
-
-    def submit(self, function, *given):
-        future = Future()
-        future.set_result(function(*given))
-        return future
 
 
 def fake_measure(tasks):
@@ -87,7 +77,7 @@ def fake_measure(tasks):
 
 
 def test_a_corpus_that_is_not_there_is_simulated(monkeypatch):
-    monkeypatch.setattr(module, "ProcessPoolExecutor", Inline)
+    monkeypatch.setattr(module, "Worker", Inline)
     monkeypatch.setattr(module, "SIMULATED_SECONDS", (10, 30))
     found = plan(hours=25_000, channels=4, rate=200)
     assert found.recordings == 0
@@ -97,7 +87,7 @@ def test_a_corpus_that_is_not_there_is_simulated(monkeypatch):
 
 
 def test_files_that_cannot_be_prepared_are_said_and_left_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "ProcessPoolExecutor", Inline)
+    monkeypatch.setattr(module, "Worker", Inline)
     for number in range(3):
         write_edf(tmp_path / "data" / f"{number}.edf", 30)
     truncated = tmp_path / "data" / "3.edf"

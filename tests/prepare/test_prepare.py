@@ -187,8 +187,8 @@ def test_killed_with_workers_none_stay(recordings, uninterrupted, tmp_path):
     deadline = time.monotonic() + 120
     while not list(out.rglob("*.json")) or not workers:
         assert time.monotonic() < deadline
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        workers = children.read_text().split() if children.exists() else ["unknown"]
+        children = Path(f"/proc/{process.pid}/task").glob("*/children")  # of each thread
+        workers = [pid for thread in children for pid in thread.read_text().split()]
         time.sleep(0.005)
     process.kill()
     process.wait()

@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -160,12 +161,16 @@ def test_eeglab_files_share_a_process_one_after_the_other(lay, fuzzing, tmp_path
     first = open_recording(folder / "a.set")
     second = open_recording(folder / "a.set")  # while the first one is open: a process of its own
     np.testing.assert_array_equal(first.read(), second.read())
-    process = first._signal.read.__closure__[1].cell_contents._process
-    assert process is not second._signal.read.__closure__[1].cell_contents._process
-    number = process.running.pid
+    numbers = [process_of(recording) for recording in (first, second)]
+    assert numbers[0] != numbers[1]
     del first
     third = open_recording(folder / "a.set")
-    assert number == third._signal.read.__closure__[1].cell_contents._process.running.pid
+    assert process_of(third) == numbers[0]
+
+
+def process_of(recording) -> int:
+    """Number of the process that reads a recording."""
+    return recording._signal.read.__closure__[1].cell_contents.call(os.getpid)
 
 
 def test_a_fif_file_with_channels_of_no_kind(lay, fuzzing):

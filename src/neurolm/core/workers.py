@@ -1,21 +1,27 @@
-"""Worker processes that survive what they are given: a crash costs one file, not the run.
+"""Processes that may crash: it costs the file at hand, not the run.
 
-The standard pools lose every task when one process dies, cannot say whose fault it was, and leave orphans behind when
-the parent is killed. Here each worker has a pipe of its own, so that a death is known by the item it was given.
+A `Worker` is one process, which may keep something between calls; a `Pool` applies a function to many items. Ready-made
+pools won't do: the standard library's loses every task when one process dies, and pebble's leaves processes behind when
+this one is killed (5.2.3); neither lets a process keep a file open between calls.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import pickle
 import signal
+import subprocess
+import sys
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from typing import Any, TypeVar
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any, Self, TypeVar
 
 from neurolm.core.errors import StoreError
 
@@ -31,6 +37,138 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+class Died(Exception):
+    """A worker ended before it answered.
+
+    Attributes
+    ----------
+    exit_code
+        Of the process, negative for a signal; None where nobody knows it.
+    late
+        Whether it was ended because it did not answer in time.
+    """
+
+    def __init__(self, exit_code: int | None, *, late: bool = False) -> None:
+        super().__init__(f"exit code {exit_code}")
+        self.exit_code, self.late = exit_code, late
+
+
+class Worker:
+    """A process that calls functions for this one, one after the other, and ends with this one at the latest.
+
+    It is a fresh interpreter (forking a process that has threads, of torch or BLAS, may deadlock) which does not import
+    the script that is running, ignores Ctrl-C, and computes with one thread.
+
+    Parameters
+    ----------
+    silent
+        Whether nobody sees what is printed there.
+    """
+
+    def __init__(self, *, silent: bool = False) -> None:
+        self._connection, theirs = Pipe()
+        output = subprocess.DEVNULL if silent else None
+        command = f"import sys; sys.path[:] = {sys.path}; from {__name__} import _serve; _serve({theirs.fileno()})"
+        with theirs:  # closed here, so that the death of the process ends the pipe
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", command],
+                stdin=subprocess.PIPE,  # whose end tells that this process is no more
+                stdout=output,
+                stderr=output,
+                pass_fds=[theirs.fileno()],
+                env=os.environ | dict.fromkeys(THREAD_VARIABLES, "1"),
+            )
+        self._lock = threading.Lock()
+        self._owner = os.getpid()
+        self._started = False
+        self._end = weakref.finalize(self, _end, self._process, self._owner)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is there, and this process's own: a forked one has the same pipe."""
+        return self._end.alive and self._owner == os.getpid() and self._process.poll() is None
+
+    def call(self, function: Callable[..., Result], *arguments: Any, patience: float | None = None) -> Result:
+        """Call a function in the process.
+
+        Parameters
+        ----------
+        function
+            Importable there, as are the types of its arguments.
+        patience
+            Seconds after which a process that has not answered is ended; by default it has all the time.
+
+        Raises
+        ------
+        Died
+            If the process ended.
+        StoreError
+            If it cannot start.
+        Exception
+            What the function raised.
+        """
+        with self._lock:
+            with suppress(OSError):  # that it is dead shows when it does not answer
+                self._connection.send((function, arguments))
+            if not self._started:
+                try:
+                    self._receive(patience)
+                except Died as death:
+                    if death.late:
+                        raise
+                    raise StoreError(f"a process could not start ({death}): is there enough memory?") from death
+                self._started = True
+            result, error = self._receive(patience)
+        try:
+            if error is not None:
+                raise error
+            return result
+        finally:
+            error = None  # which would hold this frame, and the frame what the callers have, until a collection
+
+    def stop(self) -> int:
+        """End the process, whatever it is doing, and return its exit code."""
+        self._end()
+        return self._process.wait()
+
+    def _receive(self, patience: float | None) -> Any:
+        late = False
+        with suppress(EOFError, OSError):
+            late = not self._connection.poll(patience)
+            if not late:
+                return self._connection.recv()
+        raise Died(self.stop(), late=late)
+
+
+def _end(process: subprocess.Popen, owner: int) -> None:
+    if owner == os.getpid():  # a forked process has a copy of what is not its own
+        process.kill()
+        process.communicate()
+
+
+def _serve(descriptor: int) -> None:
+    """What the process does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops its workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    connection = Connection(descriptor)
+    connection.send("started")
+    while True:
+        try:
+            request = connection.recv_bytes()
+        except EOFError:
+            return
+        try:
+            function, arguments = pickle.loads(request)
+            connection.send((function(*arguments), None))
+        except Exception as error:
+            connection.send((None, error))
+
+
+def _end_with_parent() -> None:
+    os.read(0, 1)  # nobody writes there: it is the end
+    os._exit(1)  # a killed parent can tell nobody
+
+
 @dataclass(frozen=True)
 class Crash:
     """Stands for the result of an item on which a worker died, twice."""
@@ -39,53 +177,20 @@ class Crash:
     """None where nobody knows it."""
 
 
-class Workers:
-    """Processes that apply functions to items; with one job, everything happens in this process.
+class Pool:
+    """Applies functions to many items, and survives what these do to it; use it in a ``with`` statement."""
 
-    Use it in a ``with`` statement: the processes start when they are first needed and are stopped at its end.
+    _death: type[Exception] = Died
+    """What a future raises whose worker died."""
 
-    Parameters
-    ----------
-    jobs
-        Number of processes.
-    """
-
-    def __init__(self, jobs: int) -> None:
-        self.jobs = jobs
-        self._all: list[_Worker] = []
-
-    def __enter__(self) -> Workers:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stop()
-
-    def each(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Crash]]:
+    def each(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[Item, Result | Crash]]:
         """Apply a function to items.
 
         Parameters
         ----------
         function
-            Importable, as are the items' types: both travel to spawned processes.
+            Importable, as are the items' types: both travel to other processes.
         items
-            What to work on.
-
-        Yields
-        ------
-        tuple of int and result
-            Index of the item and its result, in the order in which they are ready; see `drain`.
-        """
-        for (index, _), result in self.drain(Second(function), deque(enumerate(items))):
-            yield index, result
-
-    def drain(self, function: Callable[[Item], Result], queue: deque[Item]) -> Iterator[tuple[Item, Result | Crash]]:
-        """Apply a function to the items of a queue until it is empty; meanwhile the caller may put more into it.
-
-        Parameters
-        ----------
-        function
-            Importable, as are the items' types: both travel to spawned processes.
-        queue
             What to work on, the first first.
 
         Yields
@@ -97,138 +202,86 @@ class Workers:
         Raises
         ------
         StoreError
-            If workers cannot start.
+            If workers cannot start, or an item is lost.
         Exception
             What the function raised.
         """
-        if self.jobs == 1:
-            while queue:
-                item = queue.popleft()
-                yield item, function(item)
-            return
-        idle = list(self._all)
-        busy: dict[Connection, tuple[_Worker, Item]] = {}
-        again: deque[Item] = deque()
-        retried: list[Item] = []
-        while queue or again or busy:
-            while len(self._all) < self.jobs and len(idle) < len(queue):
-                self._all.append(_Worker())
-                idle.append(self._all[-1])
-            while idle and (queue or (again and not busy)):
-                worker, item = idle.pop(), (queue or again).popleft()
+        queue, again, died = deque(range(len(items))), deque[int](), set[int]()
+        running: dict[Future, int] = {}
+        while queue or again or running:
+            while (queue and len(running) < self._room()) or (again and not running):
+                index = (queue or again).popleft()
+                running[self._submit(function, items[index])] = index
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                index = running.pop(future)
                 try:
-                    worker.give(function, item)
-                except StoreError:
-                    self._stop()  # before the error is shown: what workers print would end up below it
-                    raise
-                busy[worker.connection] = worker, item
-            for connection in wait(list(busy)):
-                assert isinstance(connection, Connection)
-                worker, item = busy.pop(connection)
-                try:
-                    result = worker.take()
-                except (EOFError, ConnectionResetError):
-                    code = worker.stop()
-                    self._all.remove(worker)
-                    worker = _Worker()
-                    self._all.append(worker)
-                    if any(item is other for other in retried):
-                        yield item, Crash(code)
+                    yield items[index], future.result()
+                except self._death as death:
+                    if index in died:
+                        yield items[index], Crash(getattr(death, "exit_code", None))
                     else:
-                        retried.append(item)
-                        again.append(item)
-                else:
-                    yield item, result
-                idle.append(worker)
+                        died.add(index)
+                        again.append(index)
+                except CancelledError as error:
+                    raise StoreError("the scheduler lost a recording; give the same command again") from error
 
-    def _stop(self) -> None:
-        for worker in self._all:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Let the workers go."""
+        raise NotImplementedError
+
+    def _room(self) -> int:
+        """How many items should be under way."""
+        raise NotImplementedError
+
+    def _submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
+        """Begin to work on an item."""
+        raise NotImplementedError
+
+
+class Workers(Pool):
+    """Processes of this machine; with one job, everything happens in this process.
+
+    Parameters
+    ----------
+    jobs
+        Number of processes, which start when they are first needed; 0: as many as there are cores.
+    """
+
+    def __init__(self, jobs: int = 0) -> None:
+        self.jobs = jobs or cores()
+        self._threads = ThreadPoolExecutor(self.jobs)  # each waits for one process
+        self._all: list[Worker] = []
+        self._idle: list[Worker] = []
+        self._stopped = False
+
+    def each(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[Item, Result | Crash]]:
+        """Apply a function to items, see `Pool.each`."""
+        return ((item, function(item)) for item in items) if self.jobs == 1 else super().each(function, items)
+
+    def __exit__(self, *error: object) -> None:
+        self._stopped = True
+        for worker in list(self._all):
             worker.stop()
-        self._all = []
+        self._threads.shutdown()
 
+    def _room(self) -> int:
+        return self.jobs
 
-@dataclass(frozen=True)
-class Second:
-    """A function of the second of a pair."""
+    def _submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
+        return self._threads.submit(self._call, function, item)
 
-    function: Callable
-
-    def __call__(self, pair: tuple[int, Any]) -> Any:
-        return self.function(pair[1])
-
-
-class _Worker:
-    """A spawned process that applies functions to items."""
-
-    def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")  # forking a process that has threads (torch, BLAS) may deadlock
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        with _one_thread():
-            self.process.start()
-        theirs.close()  # so that the death of the process ends the pipe
-        self.ready = False
-
-    def give(self, function: Callable, item: Any) -> None:
+    def _call(self, function: Callable[[Item], Result], item: Item) -> Result:
         try:
-            self._await_start()
-            self.connection.send((function, item))
-        except (EOFError, BrokenPipeError, ConnectionResetError) as error:
-            raise StoreError(
-                f"a worker process could not start (exit code {self.stop()}); use one job (jobs=1), and in a script "
-                "keep the call under: if __name__ == '__main__':"
-            ) from error
-
-    def take(self) -> Any:
-        succeeded, result = self.connection.recv()
-        if not succeeded:
-            raise result
-        return result
-
-    def stop(self) -> int | None:
-        self.connection.close()
-        self.process.kill()
-        self.process.join()
-        return self.process.exitcode
-
-    def _await_start(self) -> None:
-        if not self.ready:
-            self.connection.recv()
-            self.ready = True
-
-
-def _serve(connection: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops its workers
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    connection.send("ready")
-    while True:
+            worker = self._idle.pop()
+        except IndexError:
+            self._all.append(worker := Worker())
+        if self._stopped:
+            worker.stop()
         try:
-            function, item = connection.recv()
-        except EOFError:
-            return
-        try:
-            reply = True, function(item)
-        except Exception as error:
-            reply = False, error
-        connection.send(reply)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)  # a killed parent can tell nobody
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+            return worker.call(function, item)
+        finally:
+            if worker.usable:
+                self._idle.append(worker)

@@ -6,14 +6,14 @@ worker's items to others, and takes workers that come and go. See docs/prepare.m
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import neurolm
 from neurolm.core.errors import ConfigError, StoreError
-from neurolm.core.workers import Crash, Item, Result, Second
+from neurolm.core.workers import Item, Pool, Result
 
 PER_THREAD = 2
 """Items given to the scheduler per thread of its workers, so that none waits for the next one."""
@@ -21,8 +21,12 @@ PATIENCE = 60
 """Seconds to wait for the scheduler, and for its first worker."""
 
 
-class Cluster:
+class Cluster(Pool):
     """Workers of a Dask scheduler; use it in a ``with`` statement.
+
+    Dask itself tries an item again whose worker died, and gives up after some deaths (its setting
+    ``distributed.scheduler.allowed-failures``, 3). A neighbour in the same worker may be blamed for them, so `each`
+    tries such an item once more when nothing else runs.
 
     Parameters
     ----------
@@ -41,7 +45,7 @@ class Cluster:
 
     def __init__(self, scheduler: str, folders: Sequence[Path] = ()) -> None:
         try:
-            from distributed import Client
+            from distributed import Client, KilledWorker
         except ImportError as error:
             raise ConfigError("scheduler: this needs Dask: pip install 'neurolm[cluster]'") from error
         where: dict[str, Any] = {"address": scheduler}
@@ -53,6 +57,7 @@ class Cluster:
             raise ConfigError(
                 f"scheduler={scheduler!r}: no Dask scheduler answers there ({error}); start one with: dask scheduler"
             ) from error
+        self._executor, self._death = self._client.get_executor(pure=False), KilledWorker
         try:
             self._check(scheduler, folders)
         except BaseException:
@@ -79,61 +84,14 @@ class Cluster:
                     "recordings and of the store, under the same paths"
                 )
 
-    def __enter__(self) -> Cluster:
-        return self
-
     def __exit__(self, *error: object) -> None:
         self._client.close()
-
-    def each(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Crash]]:
-        """Apply a function to items, as `neurolm.core.workers.Workers.each` does."""
-        for (index, _), result in self.drain(Second(function), deque(enumerate(items))):
-            yield index, result
-
-    def drain(self, function: Callable[[Item], Result], queue: deque[Item]) -> Iterator[tuple[Item, Result | Crash]]:
-        """Apply a function to the items of a queue, as `neurolm.core.workers.Workers.drain` does.
-
-        Dask itself tries an item again whose worker died, and gives up after some deaths (its setting
-        ``distributed.scheduler.allowed-failures``, 3). A neighbour in the same worker may be blamed for them, so such
-        an item is tried once more when nothing else runs.
-        """
-        from distributed import as_completed
-
-        given: dict[Any, Item] = {}
-        again: deque[Item] = deque()
-        retried: list[Item] = []
-        completed = as_completed(loop=self._client.loop)
-        while queue or again or given:
-            while (queue and len(given) < self._room()) or (again and not given):
-                item = (queue or again).popleft()
-                future = self._client.submit(function, item, pure=False)
-                given[future] = item
-                completed.add(future)
-            future = next(completed)
-            item = given.pop(future)
-            result = self._result(future)
-            future.release()
-            if isinstance(result, Crash) and not any(item is other for other in retried):
-                retried.append(item)
-                again.append(item)
-            else:
-                yield item, result
 
     def _room(self) -> int:
         return PER_THREAD * max(1, sum(self._client.nthreads().values()))
 
-    @staticmethod
-    def _result(future: Any) -> Any:
-        from distributed import KilledWorker
-
-        if future.status == "finished":
-            return future.result()
-        if future.status == "error":
-            error = future.exception()
-            if isinstance(error, KilledWorker):
-                return Crash(None)
-            raise error
-        raise StoreError(f"the Dask scheduler lost a recording ({future.status}); give the same command again")
+    def _submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
+        return self._executor.submit(function, item)
 
 
 def examine(folders: Sequence[str]) -> tuple[str, tuple[str, ...]]:

@@ -7,16 +7,12 @@ file, byte by byte; the range comes from drawing strata again with replacement (
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import resource
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +20,7 @@ import numpy as np
 
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.core.physics import RATE
-from neurolm.core.workers import THREAD_VARIABLES, cores
+from neurolm.core.workers import Died, Worker, cores
 from neurolm.corpora import AUTO, layout
 from neurolm.prepare.journal import Settings
 from neurolm.prepare.worker import RecordingJob, Unreadable, list_recordings, prepare_recording, require_folder
@@ -209,25 +205,21 @@ def _measure(recordings: Sequence[RecordingJob]) -> tuple[dict[str, Measured], l
     measured: dict[str, Measured] = {}
     failed: list[str] = []
     while ordered:
-        with ProcessPoolExecutor(
-            1, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_process
-        ) as process:
-            try:
-                process.submit(_one, ordered[0]).result()  # the first one pays for what is loaded only once
-                while ordered:
-                    result = process.submit(_one, ordered[0]).result()
-                    job = ordered.pop(0)
-                    if isinstance(result, Measured):
-                        measured[job.relative] = result
-                    else:
-                        failed.append(result)
-            except BrokenProcessPool:
-                failed.append(f"{ordered.pop(0).relative}: reading it crashed the reader")
+        worker = Worker()
+        try:
+            worker.call(_one, ordered[0])  # the first one pays for what is loaded only once
+            while ordered:
+                result = worker.call(_one, ordered[0])
+                job = ordered.pop(0)
+                if isinstance(result, Measured):
+                    measured[job.relative] = result
+                else:
+                    failed.append(result)
+        except Died:
+            failed.append(f"{ordered.pop(0).relative}: reading it crashed the reader")
+        finally:
+            worker.stop()
     return measured, failed
-
-
-def _prepare_process() -> None:
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # as workers of prepare have it
 
 
 def _one(job: RecordingJob) -> Measured | str:

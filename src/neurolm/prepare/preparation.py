@@ -13,8 +13,7 @@ from pathlib import Path
 
 from neurolm.core.errors import StoreError
 from neurolm.core.files import parse_json, remove_partial, write_lines
-from neurolm.core.workers import Crash, Workers
-from neurolm.prepare.cluster import Cluster
+from neurolm.core.workers import Crash, Pool
 from neurolm.prepare.journal import Entry, Journal, forget
 from neurolm.prepare.report import SHOWN, Meter, PrepareProgress, examples, summary
 from neurolm.prepare.worker import RecordingJob, Unreadable, check_labels, prepare_recording
@@ -59,7 +58,7 @@ class Preparation:
         self.left_out: list[Exclusion] = []
         self.skipped = 0
 
-    def work(self, make_pool: Callable[[], Workers | Cluster]) -> None:
+    def work(self, make_pool: Callable[[], Pool]) -> None:
         """Prepare what is not in the store yet."""
         known = self.journal.read()
         pending = []
@@ -80,8 +79,8 @@ class Preparation:
             labelled = [job for job in pending if callable(job.source.labels)]
             for _ in pool.each(check_labels, labelled):  # a wrong table shows now, not after hours of work
                 pass
-            for index, result in pool.each(prepare_recording, pending):
-                job, hours = pending[index], 0.0
+            for job, result in pool.each(prepare_recording, pending):
+                hours = 0.0
                 if not isinstance(result, Entry):
                     self._quarantine(job, result)
                 elif self._leave_out(job, result):

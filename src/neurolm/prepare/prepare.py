@@ -15,7 +15,7 @@ from pathlib import Path
 
 from neurolm.core.errors import ConfigError, NeuroLMError, StoreError
 from neurolm.core.physics import RATE
-from neurolm.core.workers import Workers, cores
+from neurolm.core.workers import Workers
 from neurolm.corpora import AUTO, layout
 from neurolm.prepare.cluster import Cluster
 from neurolm.prepare.journal import Settings, agree, locked
@@ -104,7 +104,7 @@ def prepare(
             )
         run = Preparation(data, out, name, recordings, excluded, progress)
         try:
-            run.work(lambda: Cluster(scheduler, (data, out)) if scheduler else Workers(jobs or cores()))
+            run.work(lambda: Cluster(scheduler, (data, out)) if scheduler else Workers(jobs))
             notes = run.finish()
         except NeuroLMError:
             run.undo()

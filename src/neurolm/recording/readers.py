@@ -92,7 +92,7 @@ def open_source(path: Path, options: Options | None = None) -> Source:
         if suffix in EDF_READERS:
             source = _open_edf(path, EDF_READERS[suffix], options)
         elif suffix in (".xdf", ".xdfz"):
-            source = open_isolated(path, XDF, {"stream": options.stream}, truncated=options.truncated)
+            source = open_isolated(open_here, path, XDF, {"stream": options.stream}, truncated=options.truncated)
         else:
             source = _open_with_mne(path, suffix, options)
         source.notes[:0] = notes
@@ -203,7 +203,7 @@ def _open_with_mne(path: Path, suffix: str, options: Options) -> Source:
     elif options.data_format is not None:
         raise RecordingError(f"{path}: data_format= is for Neuroscan's .cnt files; leave it out")
     if reader in _ISOLATED:
-        source = open_isolated(path, reader, arguments, truncated=options.truncated)
+        source = open_isolated(open_here, path, reader, arguments, truncated=options.truncated)
     else:
         source = open_here(path, reader, arguments, truncated=options.truncated)
     source.notes[:0] = notes

@@ -9,6 +9,7 @@ import pytest
 from neurolm.core.errors import RecordingError
 from neurolm.recording import isolation as isolated
 from neurolm.recording.isolation import open_isolated
+from neurolm.recording.readers import open_here
 from neurolm.recording.recording import open_recording
 
 RATE = 250
@@ -165,13 +166,13 @@ def test_a_reader_that_crashes_costs_a_message(tmp_path: Path) -> None:
 def test_a_reader_that_hangs_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolated, "PATIENCE", 0.05)  # less than it takes to start
     with pytest.raises(RecordingError, match=r"did not answer within 0\.05 s"):
-        open_isolated(nicolet(tmp_path / "a.data"), "read_raw_nicolet", {"ch_type": "eeg"})
+        open_isolated(open_here, nicolet(tmp_path / "a.data"), "read_raw_nicolet", {"ch_type": "eeg"})
 
 
 def test_an_isolated_reader_gives_what_it_gives_here(tmp_path: Path) -> None:
     path = nicolet(tmp_path / "a.data")
     here = open_recording(path)
-    source = open_isolated(path, "read_raw_nicolet", {"ch_type": "eeg"})
+    source = open_isolated(open_here, path, "read_raw_nicolet", {"ch_type": "eeg"})
     assert [channel.name for channel in source.channels] == ["Fp1", "Cz", "O2", "P4"]
     signal = source.load([2, 0])
     assert (signal.rate, signal.samples) == (here.rate, here.samples)
@@ -180,4 +181,4 @@ def test_an_isolated_reader_gives_what_it_gives_here(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="cannot be read any more"):
         signal.read(0, 10)
     with pytest.raises(RecordingError, match=r"MNE \(read_raw_nicolet\) cannot read it"):
-        open_isolated(tmp_path / "none.data", "read_raw_nicolet", {"ch_type": "eeg"})
+        open_isolated(open_here, tmp_path / "none.data", "read_raw_nicolet", {"ch_type": "eeg"})

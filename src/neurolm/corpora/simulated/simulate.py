@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, time
@@ -95,8 +94,7 @@ def simulate(
     seed
         The same seed gives the same bytes, whatever the number of jobs and interruptions.
     jobs
-        Worker processes; 0: as many as there are cores. With more than one, a script that calls this needs the guard
-        ``if __name__ == "__main__":``.
+        Worker processes; 0: as many as there are cores.
     progress
         Called after each file with the number of files done (those of an earlier run included), the number of all
         files, and the file's name.
@@ -122,17 +120,16 @@ def simulate(
     plan = [_Recording(out, seed, subject, protocol) for subject in range(subjects) for protocol in PROTOCOLS]
     missing = [recording for recording in plan if not recording.is_whole()]
     done = len(plan) - len(missing)
-    with Workers(min(jobs or _cores(), len(missing))) as workers:
-        for index, result in workers.each(_write, missing):
-            path = missing[index].path
+    with Workers(jobs if len(missing) > 1 else 1) as workers:
+        for recording, result in workers.each(_write, missing):
             if isinstance(result, Crash):
                 raise StoreError(
-                    f"{path}: the worker that simulates it died (exit code {result.exit_code}), perhaps for want of "
-                    "memory; call again with jobs=1 to go on"
+                    f"{recording.path}: the worker that simulates it died (exit code {result.exit_code}), perhaps for "
+                    "want of memory; call again with jobs=1 to go on"
                 )
             done += 1
             if progress:
-                progress(done, len(plan), path.name)
+                progress(done, len(plan), recording.path.name)
     write_text(out / LABELS, _table(plan))
     return out
 
@@ -227,10 +224,6 @@ def _write(recording: _Recording) -> None:
     )
     with atomic_file(recording.path) as temporary:
         edf.write(temporary)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _claim(out: Path, subjects: int, seed: int) -> None:

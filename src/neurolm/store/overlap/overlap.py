@@ -10,7 +10,6 @@ What is found becomes an exclusion list (`neurolm.store.exclusions`), which ``ne
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -185,15 +184,15 @@ def overlap(
 
     def work(workers: Workers, chunks: Sequence[_Chunk]) -> Iterator[Codes]:
         nonlocal done
-        for index, codes in workers.each(_codes, chunks):
+        for chunk, codes in workers.each(_codes, chunks):
             if isinstance(codes, Crash):
-                raise StoreError(f"{chunks[index].store}: reading it ended a worker (exit code {codes.exit_code})")
-            done += len(chunks[index].recordings)
+                raise StoreError(f"{chunk.store}: reading it ended a worker (exit code {codes.exit_code})")
+            done += len(chunk.recordings)
             if progress:
                 progress(done, total)
             yield codes
 
-    with Workers(jobs or _cores()) as workers:
+    with Workers(jobs) as workers:
         index = Index(join(list(work(workers, list(_chunks(others, against, wanted, run))))))
         found: list[Candidate] = []
         probes = [(0, number) for number in range(len(mine))]
@@ -399,7 +398,3 @@ def _notes(mine: Store, known: Sequence[Row], spacing: float, every: float | Non
             f"{len(alike)} subjects have an id that another corpus uses too, which says nothing: "
             f"{', '.join(alike[:3])}{more}"
         )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
