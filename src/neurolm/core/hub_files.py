@@ -34,7 +34,7 @@ def hub_folder(
     Raises
     ------
     NeuroLMError
-        Of the class ``kind``, if there is no such folder, and no such repository or no way to it.
+        As an object of ``kind``, if there is no such folder, and no such repository or no way to it.
     """
     here = not str(source).startswith(HUB)
     if here and Path(source).is_dir():

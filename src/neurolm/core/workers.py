@@ -43,12 +43,12 @@ class Died(Exception):
     Attributes
     ----------
     exit_code
-        Of the process, negative for a signal; None where nobody knows it.
+        Exit code of the process, negative for a signal.
     late
-        Whether it was ended because it did not answer in time.
+        Whether it was ended for not answering in time.
     """
 
-    def __init__(self, exit_code: int | None, *, late: bool = False) -> None:
+    def __init__(self, exit_code: int, *, late: bool) -> None:
         super().__init__(f"exit code {exit_code}")
         self.exit_code, self.late = exit_code, late
 
@@ -174,7 +174,7 @@ class Crash:
     """Stands for the result of an item on which a worker died, twice."""
 
     exit_code: int | None
-    """None where nobody knows it."""
+    """Exit code of the worker; None where nobody knows it."""
 
 
 class Pool:

@@ -183,7 +183,7 @@ def _blocks(recording: Recording, design: Design, seconds: float) -> Iterator[np
         if direct is None:
             read, gain = recording.read_finite, np.ones(len(recording.channels))
         else:  # whole numbers, scaled after filtering: half the memory, and exact in single precision
-            read, gain = direct.digits, direct.gain * recording._microvolts
+            read, gain = direct.digital, direct.gain * recording._microvolts
         yield from spectral.filter_blocks(
             read, recording.samples, gain=gain, design=design, block=round(seconds * RATE)
         )

@@ -65,11 +65,11 @@ def test_files_in_small_pieces(tmp_path: Path, bdf: bool, monkeypatch: pytest.Mo
     path = written(tmp_path / ("a.bdf" if bdf else "a.edf"), {"Cz": 200, "O1": 200, "Fz": 100}, bdf=bdf)
     samples = opened(path, [1, 0])
     assert samples is not None
-    whole = samples.digits(0, samples.samples)
+    whole = samples.digital(0, samples.samples)
     assert whole.dtype == (np.int32 if bdf else np.int16)
     monkeypatch.setattr(edf_signal, "_PIECE", 1500)
     for first, last in [(0, 1400), (199, 201), (350, 1399)]:
-        np.testing.assert_array_equal(samples.digits(first, last), whole[:, first:last])
+        np.testing.assert_array_equal(samples.digital(first, last), whole[:, first:last])
     np.testing.assert_array_equal(samples.read(0, 1400)[1] * 1e-6, by_mne(path, ["Cz"]).get_data()[0])
 
 

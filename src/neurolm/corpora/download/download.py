@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 
 from neurolm.core.errors import ConfigError, DownloadError, WriteError
 from neurolm.corpora.download.sites import SITES, Site
-from neurolm.corpora.download.transfer import Stopped, Transfer, Unreachable, file_hash
+from neurolm.corpora.download.transfer import Interrupted, Transfer, Unreachable, file_hash
 
 SUMS, RECORDS, LICENCE = "SHA256SUMS.txt", "RECORDS", "LICENSE.txt"
 ABOUT = (LICENCE, RECORDS)
@@ -37,7 +37,7 @@ class DownloadReport:
     """What is in the folder now."""
 
     files: int
-    """Of the data set, all with the right checksum."""
+    """Files of the data set, all with the right checksum."""
     recordings: int
     """Among them, as the site's list of records counts."""
     gigabytes: float
@@ -64,7 +64,7 @@ def download(
     Parameters
     ----------
     name
-        Of the data set, in ``sites.SITES``.
+        Name of the data set, in ``sites.SITES``.
     out
         Folder for it.
     base_url
@@ -74,7 +74,7 @@ def download(
     connections
         Files fetched at a time. The sites are public services: keep it small.
     attempts
-        Attempts in a row that bring nothing, before a file is given up.
+        Requests in a row that bring nothing, after which a file is given up.
     accept_licence
         Go on although the site's terms are not those known here.
     progress
@@ -168,7 +168,7 @@ class _Run:
                             failed.append(error)
                             if all(isinstance(e, Unreachable) for e in failed) and len(failed) >= 2 * connections:
                                 self.transfer.stop.set()  # the network is gone: the others need not wait for it too
-                        elif not isinstance(error, Stopped):
+                        elif not isinstance(error, Interrupted):
                             raise error
             except BaseException:
                 self.transfer.stop.set()

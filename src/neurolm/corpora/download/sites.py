@@ -16,7 +16,7 @@ class Site:
     """A published version of a data set, with the checksums of its files in ``SHA256SUMS.txt``."""
 
     url: str
-    """Of its folder of files."""
+    """Address of its folder of files."""
     gigabytes: float
     """Size of all files, about."""
     licence: str

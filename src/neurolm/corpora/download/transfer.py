@@ -26,7 +26,7 @@ BUSY = (408, 425, 429, 500, 502, 503, 504)
 PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE = 206, 416
 
 
-class Stopped(Exception):
+class Interrupted(Exception):
     """The user interrupted the downloads."""
 
 
@@ -39,7 +39,7 @@ class Transfer:
     """How files are fetched."""
 
     attempts: int
-    """In a row that bring nothing, before a file is given up."""
+    """Requests in a row that bring nothing, after which a file is given up."""
     stop: Event = field(default_factory=Event)
     """Ends all transfers when it is set."""
     _kept: local = field(default_factory=local, init=False)
@@ -51,15 +51,15 @@ class Transfer:
         Parameters
         ----------
         url
-            Of the file.
+            Its address.
         path
             Where it shall be.
         sha256
-            Hash of its content; None: not known.
+            Hash of its content; None where it is not known.
 
         Raises
         ------
-        Stopped
+        Interrupted
             If ``stop`` was set.
         Unreachable
             If the server does not answer.
@@ -102,7 +102,7 @@ class Transfer:
             if failed >= self.attempts:
                 raise DownloadError(f"{url}: {problem} (after {failed} attempts)")
             self.stop.wait(min(LONGEST_PAUSE, PAUSE * 2 ** (failed - 1)))
-        raise Stopped
+        raise Interrupted
 
     def _request(self, url: str, part: Path) -> str | None:
         """Append what the server sends; returns why that was not all, None where it was."""
@@ -135,7 +135,7 @@ class Transfer:
                     for block in response.iter_content(BLOCK):
                         file.write(block)
                         if self.stop.is_set():
-                            raise Stopped
+                            raise Interrupted
             except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
                 return f"the connection was cut: {_reason(error)}"
         return None

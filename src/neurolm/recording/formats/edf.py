@@ -1,7 +1,7 @@
 """Headers of EDF and BDF files: signals, units, rates, and whether the file is whole.
 
-MNE reads the samples. The header is parsed here because MNE takes units it does not know for volts (an empty unit, nV,
-a micro sign in another encoding), upsamples everything to the highest rate of the file, and reads truncated files.
+MNE would take units it does not know for volts (an empty unit, nV, a micro sign in another encoding), upsample
+everything to the highest rate of the file, and read truncated files.
 Format: Kemp & Olivan 2003 (EDF+), https://www.edfplus.info/specs
 """
 
@@ -32,15 +32,15 @@ UNSTATED = ""
 
 
 @dataclass(frozen=True)
-class Signal:
-    """One signal of the file, annotations excluded."""
+class SignalHeader:
+    """What a header says about one signal; annotations are none."""
 
     label: str
     unit: str | None
     """A key of ``MICROVOLTS``, ``UNSTATED``, or None for a unit that is no voltage."""
     rate: float
     """Samples per second."""
-    each: int
+    per_record: int
     """Samples in a data record."""
     start: int
     """Byte of a data record at which they begin."""
@@ -52,7 +52,7 @@ class Signal:
 class Header:
     """What a header says about the signals and how they lie in the file."""
 
-    signals: tuple[Signal, ...]
+    signals: tuple[SignalHeader, ...]
     annotations: tuple[tuple[int, int], ...]
     """First and last byte (exclusive) of a data record between which annotations lie."""
     records: int
@@ -108,11 +108,11 @@ def read_header(path: Path) -> Header:
     starts = [0, *accumulate(sample_bytes * number for number in samples)]
     labels = [_text(raw) for raw in columns["label"]]
     signals = [
-        Signal(
+        SignalHeader(
             label=labels[i],
             unit=unit_of(columns["unit"][i]),
             rate=samples[i] / seconds,
-            each=samples[i],
+            per_record=samples[i],
             start=starts[i],
             limits=tuple(columns[name][i] for name in LIMITS),
         )

@@ -1,7 +1,7 @@
 """The samples of an EDF or BDF file, straight from its data records.
 
 >>> samples = open_samples(path, read_header(path), [0, 1, 2])
->>> samples.digits(0, 5000)         # int16 (channels, samples), the file's whole numbers; int32 in BDF
+>>> samples.digital(0, 5000)        # int16 (channels, samples), the file's whole numbers; int32 in BDF
 >>> samples.read(0, 5000)           # float64 (channels, samples), in the file's own units
 
 Only the wanted channels are turned into numbers, by the scaling that MNE uses; no channel is ever upsampled. Memory
@@ -9,7 +9,7 @@ stays bounded, because records are read in pieces. Format: Kemp & Olivan 2003, h
 
 This is ours although edfio reads EDF too: edfio 0.4.18 gives the same whole numbers, but takes 2 to 10 times as long
 for many channels, maps the file, so that one which becomes shorter ends the process, reads BDF only as a whole, in five
-times the file's size of memory, and refuses annotations that aren't UTF-8.
+times the file's size of memory, and refuses annotations that are not UTF-8.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neurolm.recording.formats.edf import LIMITS, Header, Signal, decimal
+from neurolm.recording.formats.edf import LIMITS, Header, SignalHeader, decimal
 
 _PIECE = 1 << 22  # bytes read at a time: they stay in the cache until they are numbers
 # A time-stamped list: onset, perhaps a duration, and texts, each closed by 0x14 (EDF+, section 2.2.2).
@@ -43,9 +43,9 @@ class Samples:
     offset: np.ndarray
     """float64 of shape (channels,): what the file's zero is worth, in the file's own units."""
     _header: Header
-    _signals: tuple[Signal, ...]
+    _signals: tuple[SignalHeader, ...]
 
-    def digits(self, first: int, last: int) -> np.ndarray:
+    def digital(self, first: int, last: int) -> np.ndarray:
         """Read the file's own whole numbers.
 
         Parameters
@@ -61,9 +61,9 @@ class Samples:
         Raises
         ------
         OSError
-            If the file can't be read, or is shorter than it was.
+            If the file cannot be read, or is shorter than it was.
         """
-        each, width, size = self._signals[0].each, self._header.sample_bytes, self._header.record_bytes
+        each, width, size = self._signals[0].per_record, self._header.sample_bytes, self._header.record_bytes
         begin, end = first // each, -(-last // each)
         whole = np.empty((len(self._signals), (end - begin) * each), "<i2" if width == 2 else "<i4")
         per_piece = max(1, _PIECE // size)
@@ -80,14 +80,14 @@ class Samples:
         return whole[:, first - begin * each : last - begin * each]
 
     def read(self, first: int, last: int) -> np.ndarray:
-        """Read as ``digits`` does, scaled.
+        """Read as ``digital`` does, scaled.
 
         Returns
         -------
         numpy.ndarray
             float64 of shape (channels, samples), in the file's own units; the same bits that MNE computes.
         """
-        numbers = self.digits(first, last).astype(np.float64)
+        numbers = self.digital(first, last).astype(np.float64)
         numbers *= self.gain[:, None]
         numbers += self.offset[:, None]
         return numbers
@@ -109,14 +109,14 @@ class Samples:
         Raises
         ------
         OSError
-            If the file can't be read, or is shorter than it was.
+            If the file cannot be read, or is shorter than it was.
         """
         lists = bytearray()
         if self._header.annotations:
             with self.path.open("rb", buffering=0) as file:
                 for start, stop in self._header.annotations:
                     part = np.empty(stop - start, np.uint8)
-                    for record in range(self.samples // self._signals[0].each):
+                    for record in range(self.samples // self._signals[0].per_record):
                         file.seek(self._header.header_bytes + record * self._header.record_bytes + start)
                         _fill(file, part)
                         lists += part.tobytes()
@@ -138,7 +138,7 @@ def open_samples(path: Path, header: Header, picks: Sequence[int]) -> Samples | 
     Returns
     -------
     Samples or None
-        None where the samples don't simply follow one another: interrupted recordings (EDF+D), and signals of
+        None where the samples do not simply follow one another: interrupted recordings (EDF+D), and signals of
         different rates.
 
     Raises
@@ -147,12 +147,12 @@ def open_samples(path: Path, header: Header, picks: Sequence[int]) -> Samples | 
         If a number in the header is none.
     """
     wanted = tuple(header.signals[pick] for pick in picks)
-    if header.interrupted or len({signal.each for signal in wanted}) != 1:
+    if header.interrupted or len({signal.per_record for signal in wanted}) != 1:
         return None
     gain, offset = _scaling(path, wanted)
     return Samples(
         path=path,
-        samples=(path.stat().st_size - header.header_bytes) // header.record_bytes * wanted[0].each,
+        samples=(path.stat().st_size - header.header_bytes) // header.record_bytes * wanted[0].per_record,
         rate=wanted[0].rate,
         gain=gain,
         offset=offset,
@@ -189,7 +189,7 @@ def _text(raw: bytes) -> str:
         return raw.decode("latin-1")  # EDF+ wants UTF-8; many programs write Latin-1
 
 
-def _scaling(path: Path, signals: Sequence[Signal]) -> tuple[np.ndarray, np.ndarray]:
+def _scaling(path: Path, signals: Sequence[SignalHeader]) -> tuple[np.ndarray, np.ndarray]:
     """Gain and offset of signals; a range of nothing counts as 1, as in MNE."""
     names = [f"{name.replace('_', ' ')} of a signal" for name in LIMITS]
     limits = [[decimal(path, name, raw) for name, raw in zip(names, s.limits, strict=True)] for s in signals]
