@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 import neurolm
 from neurolm.api import Answer, Embedding, Model
-from neurolm.cli import VERBS
+from neurolm.cli import VERBS, command
 from neurolm.core.config import STAGES
 from neurolm.core.recipes import RECIPES
 from neurolm.tasks.card import load_task
@@ -43,6 +44,28 @@ def test_commands_of_the_readme_exist():
     assert {row.split("`")[1].split()[1] for row in rows} == set(VERBS)
     assert all(f"`{stage}`" in README for stage in STAGES)
     assert all(f"`{name}`" in README for name in RECIPES)
+
+
+PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
+STANDS_FOR = {"$stage": "tokenizer", "STAGE": "tokenizer", "$fold": "1", "STORE": "store", "RUN": "runs/mine"}
+"""What shell variables and words in capitals may stand for in commands."""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_of_pages_are_understood(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("seed: 1\n")
+    text = (ROOT / page).read_text(encoding="utf-8")
+    lines = "".join(blocks("sh", text)).replace("\\\n", " ").splitlines()
+    lines += re.findall(r"^(?: {4,}|\| `)((?:torchrun|neurolm) [^`\n]*)", text, flags=re.MULTILINE)
+    for line in lines:
+        found = re.search(r"(?:^|-m )\s*neurolm ([a-z]+)\b(.*)", line)
+        if found is None or "…" in line or "--resume" in line:  # to go on with a run, there must be one
+            continue
+        given = found[2]
+        for word, meaning in STANDS_FOR.items():
+            given = given.replace(word, meaning)
+        command.parse(found[1], shlex.split(given, comments=True))
 
 
 @pytest.mark.parametrize("page", [README, STEPS], ids=["README", "first steps"])
