@@ -63,7 +63,7 @@ def put(start: int, value: bytes):
 
 
 def test_a_few_hundred_damaged_files(fuzzing):
-    """Not of the kinds that start a process for each: see test_wholeness."""
+    """Not of the kinds that start a process for each: see test_completeness."""
     names = [name for name, kind in fuzzing.kinds.kinds().items() if not kind.alone]
     command = [
         sys.executable,
