@@ -1,0 +1,101 @@
+"""A table as data, shown in a terminal, in Markdown, or by a page's template."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from rich.console import ConsoleRenderable
+
+Cell = str | float | None
+NOTHING = "–"
+"""Stands for None."""
+_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+"""What would steer a terminal: all control characters but the line's end."""
+_MARKDOWN = re.compile(r"([\\`*_\[\]|~#$])")
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\n": " ", "\r": " "})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A heading, and how the cells below it are written."""
+
+    head: str
+    form: str | None = None
+    """How numbers are written, as ``.3f``. A column that has it stands at the right and is never broken."""
+    narrow: str = ""
+    """The heading in a terminal, where it must be shorter."""
+    whole: bool = False
+    """Whether text is cut rather than broken where a terminal is too narrow."""
+
+    @property
+    def number(self) -> bool:
+        """Whether the column is one of numbers."""
+        return self.form is not None
+
+    def text(self, cell: Cell) -> str:
+        """Write a cell; text stays as it is."""
+        return NOTHING if cell is None else cell if isinstance(cell, str) else format(cell, self.form or "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows in groups, between which there is a line or a gap; rich's consoles print it."""
+
+    columns: Sequence[Column]
+    groups: Sequence[Sequence[Sequence[Cell]]]
+    title: str = ""
+    notes: Sequence[str] = ()
+    """Said below the table."""
+    lead: bool = False
+    """Whether the first row of a group is what the others are compared with; pages show it in bold."""
+
+    def texts(self) -> list[list[tuple[str, ...]]]:
+        """Return every cell as it is shown, in rows and groups."""
+        return [
+            [tuple(c.text(cell) for c, cell in zip(self.columns, row, strict=True)) for row in group]
+            for group in self.groups
+        ]
+
+    def markdown(self) -> str:
+        """Return the rows as a table of Markdown, in which every character means itself."""
+        rows = [[column.head for column in self.columns], *(row for group in self.texts() for row in group)]
+        head, *body = (f"| {' | '.join(map(escape_markdown, row))} |" for row in rows)
+        return "\n".join([head, f"|{'|'.join('--:' if c.number else '---' for c in self.columns)}|", *body])
+
+    def __rich__(self) -> ConsoleRenderable:
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table as Shown
+        from rich.text import Text
+
+        def text(value: str) -> Text:  # which rich does not read as markup
+            return Text(_CONTROLS.sub("�", value))
+
+        shown = Shown(
+            title=text(self.title) if self.title else None, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0),
+            pad_edge=False, caption=text("\n".join(self.notes)) if self.notes else None, caption_justify="left",
+        )  # fmt: skip
+        for column in self.columns:
+            first, _, last = column.head.rpartition(" ")
+            broken = f"{first}\n{last}" if column.number and first else column.head
+            justify: Literal["left", "right"] = "right" if column.number else "left"
+            whole = column.number or column.whole
+            shown.add_column(text(column.narrow or broken), justify=justify, no_wrap=whole, overflow="fold")
+        for group in self.texts():
+            for row in group:
+                shown.add_row(*map(text, row))
+            shown.add_section()
+        return shown
+
+
+def columns(*heads: str, form: str | None = None) -> tuple[Column, ...]:
+    """Return columns that are written alike: of text, or of numbers where ``form`` says how."""
+    return tuple(Column(head=head, form=form) for head in heads)
+
+
+def escape_markdown(text: str) -> str:
+    """Return a line of Markdown, or of a table's cell, that shows the text as it is."""
+    return _MARKDOWN.sub(r"\\\1", text.translate(_ENTITIES))
