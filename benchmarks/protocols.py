@@ -9,25 +9,21 @@ random, could not be parsed. (`neurolm evaluate --protocol official` prints the 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from neurolm.core.table import Cell, Table, columns
 from neurolm.evaluation.evaluate import evaluate
 from neurolm.evaluation.official_protocol import UNPARSED, score_hard
 from neurolm.evaluation.results import OFFICIAL, TaskResult
-from neurolm.report.tables import PROTOCOL_COLUMNS, protocol_rows
+from neurolm.report import protocol_table
 
 FAILING = (0.0, 0.05, 0.1, 0.2)
 """Shares of the windows whose text is made unreadable."""
 SCORES = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "kappa": "kappa"}
-FAILURE_COLUMNS = (
-    "task",
-    "parse failures",
-    *(f"{s}, {w}" for s in SCORES.values() for w in ("wrong", "as the script")),
-)
 
 
 def failing(result: TaskResult, share: float, *, seed: int = 0) -> list[int]:
@@ -39,14 +35,16 @@ def failing(result: TaskResult, share: float, *, seed: int = 0) -> list[int]:
     return answers.tolist()
 
 
-def failure_rows(results: Sequence[TaskResult]) -> Iterator[tuple[str, ...]]:
+def failure_table(results: Sequence[TaskResult]) -> Table:
     """What failures do to the scores: counted as wrong, and as the authors' script counts them."""
+    heads = [f"{score}, {way}" for score in SCORES.values() for way in ("wrong", "as the script")]
+    rows: list[tuple[Cell, ...]] = []
     for result in results:
         for share in FAILING:
             found = score_hard(result.predictions.labels, failing(result, share), options=len(result.options))
             values = [getattr(kind, name) for name in SCORES for kind in (found.scores, found.as_published)]
-            cells = ("–" if value is None else f"{value:.3f}" for value in values)
-            yield (result.task, f"{found.parse_failures}/{found.n}", *cells)
+            rows.append((result.task, f"{found.parse_failures}/{found.n}", *values))
+    return Table(columns=columns("task", "parse failures") + columns(*heads, form=".3f"), groups=[rows])
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -56,12 +54,9 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--store", type=Path, required=True)
     arguments = parser.parse_args(words)
     torch.set_num_threads(1)
-    results = evaluate(arguments.run / "instruct", arguments.store, protocol=OFFICIAL, baselines=()).results
-    by_protocol = [row for result in results for row in protocol_rows(result)]
-    for columns, rows in ((PROTOCOL_COLUMNS, by_protocol), (FAILURE_COLUMNS, failure_rows(results))):
-        print(f"\n| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
-        for row in rows:
-            print(f"| {' | '.join(row)} |", flush=True)
+    found = evaluate(arguments.run / "instruct", arguments.store, protocol=OFFICIAL, baselines=())
+    for table in filter(None, (protocol_table(found), failure_table(found.results))):
+        print(f"\n{table.markdown()}", flush=True)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ ROOMS = (
 DATA = {
     "tasks/cards/*.toml": "The task cards that ship: the paper's six, others on open data, and the simulated ones",
     "batches/texts/*.txt": "The English text about EEG on which small language models are trained",
+    "report/templates/*.html": "What pages say and how they look, filled in by `page.py`",
     "evaluation/published.toml": "Figures that others published, each with the address at which it was read",
 }
 """What the files say that are no Python."""
@@ -43,6 +44,8 @@ WHERE = (
     ("a recipe, or a setting of one", "core/recipes.py"),
     ("how options are scored", "ask/engine.py"),
     ("what an answer says", "ask/answer.py"),
+    ("what a report says", "report/templates/run.html"),
+    ("a reliability diagram, or another picture of answers", "report/drawings/answers.py"),
     ("a baseline", "evaluation/baselines/fit.py"),
     ("a flag of `neurolm ask`; of another verb, the file of its name", "cli/ask.py"),
 )

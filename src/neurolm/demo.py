@@ -8,17 +8,16 @@ Every part skips what is already done, so the same command goes on after it was 
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from neurolm.api import Answer, load
 from neurolm.batches.text import read_texts
@@ -30,8 +29,9 @@ from neurolm.evaluation.baselines.fit import QUICK
 from neurolm.evaluation.evaluate import evaluate
 from neurolm.evaluation.results import RESULTS, Evaluation, load_evaluation
 from neurolm.prepare.prepare import PrepareProgress, prepare
-from neurolm.report import table, write_report
-from neurolm.report.tables import accuracy_text
+from neurolm.report import results_table, write_report
+from neurolm.report.run_page import ANSWER, REPORT, STORE
+from neurolm.report.tables import seeds_table
 from neurolm.store.store import Store
 from neurolm.train.instruct import train_instruct
 from neurolm.train.language import train_language
@@ -41,7 +41,6 @@ from neurolm.train.run import Run, open_run
 from neurolm.train.tokenizer import train_tokenizer
 
 CORPORA = ("simulated", "eegmat")
-ANSWER, REPORT = "answer.json", "report.html"
 
 
 def demo(
@@ -86,58 +85,50 @@ def demo(
         with _part(console, "simulate recordings"):
             data = simulate(out / "corpus", jobs=jobs, progress=count and count("simulating recordings"))
     with _part(console, "prepare the store"):
-        layout = "table" if corpus == "simulated" else corpus
         shown = count and count("preparing recordings")
 
         def told(step: PrepareProgress) -> None:
             if shown:
                 shown(step.done, step.total, step.source)
 
-        prepare(data, out / "store", corpus=layout, jobs=jobs, progress=told)
+        layout = "table" if corpus == "simulated" else corpus
+        prepare(data, out / STORE, corpus=layout, jobs=jobs, progress=told)
     texts = read_texts(text)
     evaluations = []
     for seed in seeds:
         folder = out if seed == seeds[0] else out / f"seed-{seed}"
-        evaluations.append(
-            _one_seed(folder, out / "store", _seeded(config, seed), texts, gpt2, device, console, progress)
-        )
+        run = open_run(folder, config=_seeded(config, seed), store=out / STORE, device=device)
+        evaluations.append(_train(run, texts, gpt2, console, progress))
     for evaluation in evaluations:
-        console.print(table(evaluation))
+        console.print(results_table(evaluation))
     if len(seeds) > 1:
-        console.print(_over_seeds(evaluations))
-    answer, generated = _ask(out, Store(out / "store"), data, evaluations[0], device)
-    console.print(
-        f"[bold]{answer.question}[/bold] {Path(answer.recording).name}: {answer.answer} ({answer.probability:.2f})"
-    )
+        console.print(seeds_table(evaluations))
+    answer, generated = _ask(out, data, evaluations[0], device)
+    said = f"{Path(answer.recording).name}: {answer.answer} ({answer.probability:.2f})"
+    console.print(f"[bold]{escape(answer.question)}[/bold] {escape(said)}")
     with _part(console, "write the report"):
         report = write_report(out, out=out / REPORT, answer=answer, generated=generated)
-    console.print(f"{report}   all in {time.perf_counter() - began:.0f} s")
+    console.print(f"{report}   all in {time.perf_counter() - began:.0f} s", markup=False)
     return evaluations
 
 
-def _one_seed(
-    folder: Path,
-    store: Path,
-    config: RunConfig,
-    texts: list[str],
-    gpt2: str | None,
-    device: str,
-    console: Console,
-    progress: Callable[[TrainingProgress], None] | None,
+def _train(
+    run: Run, texts: list[str], gpt2: str | None, console: Console, progress: Callable[[TrainingProgress], None] | None
 ) -> Evaluation:
-    run: Run = open_run(folder, config=config, store=store, device=device)
-    with _part(console, "train the language model"):
-        train_language(run, texts=texts, gpt2=gpt2, progress=progress)
-    with _part(console, "train the tokenizer"):
-        train_tokenizer(run, texts=texts, progress=progress)
-    with _part(console, "pretrain"):
-        train_pretrain(run, texts=texts, progress=progress)
-    with _part(console, "instruct"):
-        train_instruct(run, texts=texts, progress=progress)
-    if (folder / RESULTS).exists():
-        return load_evaluation(folder / RESULTS)
+    stages: dict[str, Callable[..., object]] = {
+        "train the language model": partial(train_language, gpt2=gpt2),
+        "train the tokenizer": train_tokenizer,
+        "pretrain": train_pretrain,
+        "instruct": train_instruct,
+    }
+    for name, train in stages.items():
+        with _part(console, name):
+            train(run, texts=texts, progress=progress)
+    results = run.folder / RESULTS
+    if results.exists():
+        return load_evaluation(results)
     with _part(console, "evaluate on held-out subjects"):
-        return evaluate(folder / "instruct", store, baselines=QUICK, device=run.device, out=folder / RESULTS)
+        return evaluate(run.folder / "instruct", run.store.path, baselines=QUICK, device=run.device, out=results)
 
 
 def _seeded(config: RunConfig, seed: int) -> RunConfig:
@@ -145,31 +136,15 @@ def _seeded(config: RunConfig, seed: int) -> RunConfig:
     return replace(config, **stages)
 
 
-def _ask(out: Path, store: Store, data: Path, evaluation: Evaluation, device: str) -> tuple[Answer, str]:
+def _ask(out: Path, data: Path, evaluation: Evaluation, device: str) -> tuple[Answer, str]:
     """Ask the question of the last task about the last test recording of it, and let the model write freely."""
     result = evaluation.results[-1]
-    source = data / next(r.source for r in store.rows if r.recording == result.predictions.recordings[-1])
+    rows = Store(out / STORE).rows
+    recording = data / next(row.source for row in rows if row.recording == result.predictions.recordings[-1])
     model = load(out, device=device)
-    answer = model.ask(source, result.question)
+    answer = model.ask(recording, result.question)
     write_text(out / ANSWER, to_json(answer))
-    return answer, model.generate(source, f"Question: {result.question} Answer:")
-
-
-def _over_seeds(evaluations: Sequence[Evaluation]) -> Table:
-    rows = Table(title=f"over {len(evaluations)} seeds: mean ± SD", box=SIMPLE_HEAD)
-    for name in ("task", "balanced accuracy", "calibration error", "baseline", "chance"):
-        rows.add_column(name)
-    for results in zip(*(e.results for e in evaluations), strict=True):
-        accuracy = [r.scores.balanced_accuracy for r in results]
-        error = [r.scores.ece for r in results]
-        rows.add_row(
-            results[0].task,
-            f"{statistics.mean(accuracy):.3f} ± {statistics.stdev(accuracy):.3f}",
-            f"{statistics.mean(error):.3f} ± {statistics.stdev(error):.3f}",
-            accuracy_text(results[0].baseline),
-            f"{results[0].chance:.3f}",
-        )
-    return rows
+    return answer, model.generate(recording, f"Question: {result.question} Answer:")
 
 
 @contextmanager

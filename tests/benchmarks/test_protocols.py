@@ -37,7 +37,7 @@ def test_so_many_answers_fail_and_the_others_stay(script, result):
 
 
 def test_failures_cost_their_share_and_the_script_is_credited_for_no(script, result):
-    rows = list(script.failure_rows([result]))
+    (rows,) = script.failure_table([result]).texts()
     assert [row[1] for row in rows] == ["0/20", "1/20", "2/20", "4/20"]
     assert rows[0][2:] == ("1.000",) * 6
     answers, labels = np.array(script.failing(result, 0.2)), np.array(result.predictions.labels)

@@ -13,7 +13,7 @@ from neurolm.cli.inspect import plots
 from neurolm.core.errors import ConfigError
 from neurolm.recording.excerpt import excerpt
 from neurolm.recording.inspect import inspect
-from neurolm.report.drawings.recording import figure, write_picture
+from neurolm.report.drawings.recording import draw, write_picture
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_the_picture_shows_every_channel_mains_and_band(shared, name, mains, sta
     shown = excerpt(found.recording)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        picture = figure(found, shown)
+        picture = draw(found, shown)
         picture.canvas.draw()
     traces, shades, lines, _scale = picture.axes
     assert [label.get_text() for label in traces.get_yticklabels()] == list(found.electrodes)

@@ -7,7 +7,7 @@ from matplotlib.image import imread
 
 from neurolm.cli import FAILED, main
 from neurolm.core.config import STAGES
-from neurolm.report.drawings.training import curves
+from neurolm.report.drawings.training import compared_curves
 from neurolm.train.figures.history import LOG, SPEED, read_log, read_rows
 
 
@@ -82,7 +82,7 @@ def test_the_curves_are_those_of_the_logs(micro_run, others):
         name: {stage: (read_log(folder / stage), read_rows(folder / stage / SPEED)) for stage in STAGES}
         for name, folder in (("whole", micro_run.folder), ("half", others[0]))
     }
-    figure = curves(logs)
+    figure = compared_curves(logs)
     panels = {axes.get_title(loc="left"): axes for axes in figure.axes if axes.get_title(loc="left")}
     assert all(axes.get_xlabel() == "step" and axes.get_ylabel() for axes in panels.values())
     text = panels["pretrain: text"]

@@ -17,7 +17,7 @@ from neurolm.evaluation.baselines.fit import BASELINES, QUICK
 from neurolm.evaluation.evaluate import evaluate
 from neurolm.evaluation.official_protocol import UNPARSED
 from neurolm.evaluation.results import RESULTS, load_evaluation
-from neurolm.report.tables import protocol_rows, result_rows, table
+from neurolm.report import protocol_table, results_table
 from neurolm.store.shards import write_store as write_rows
 from neurolm.store.store import Store
 from neurolm.tasks.card import load_task
@@ -106,7 +106,7 @@ def test_all_baselines_are_shown(micro_run):
     (result,) = found.results
     assert tuple(b.name for b in result.baselines) == BASELINES
     assert all(b.scores is not None and not b.missing for b in result.baselines)
-    shown = [row[1] for row in result_rows(result)]
+    (shown,) = ([row[1] for row in group] for group in results_table(found).texts())
     assert shown == ["neurolm", "per stretch", *BASELINES, "guessing"]
     with pytest.raises(ConfigError, match="was not tuned on the task 'sleep': its tasks are"):
         evaluate(micro_run.folder / "instruct", micro_run.store, tasks=["sleep"])
@@ -121,9 +121,10 @@ def test_a_baseline_that_cannot_be_fitted_is_said_to_be_missing(tmp_path, micro_
     (result,) = found.results
     assert result.baseline is None and len(result.predictions.labels) == 2 * 2 * 5
     assert [b.missing[:40] for b in result.baselines] == ["all training windows of task workload are"[:40]] * 2
-    assert [row[3] for row in result_rows(result) if row[1] in QUICK] == ["not fitted"] * 2
+    (rows,) = results_table(found).texts()
+    assert [row[3] for row in rows if row[1] in QUICK] == ["not fitted"] * 2
     out = io.StringIO()
-    Console(file=out, width=80).print(table(found))
+    Console(file=out, width=80).print(results_table(found))
     assert "not fitted" in out.getvalue()
 
 
@@ -158,7 +159,7 @@ def test_a_file_of_an_earlier_version_is_read(tmp_path, micro_run, evaluation):
     (tmp_path / RESULTS).write_text(json.dumps(value))
     found = load_evaluation(tmp_path / RESULTS)
     assert [r.scores for r in found.results] == [r.scores for r in evaluation.results]
-    assert [row[1] for row in result_rows(found.results[0])] == ["neurolm", "band power", "guessing"]
+    assert [row[1] for row in results_table(found).texts()[0]] == ["neurolm", "guessing"]
 
 
 def test_a_windows_answer_does_not_depend_on_the_others(micro_run, evaluation):
@@ -217,14 +218,15 @@ def test_official_protocol_stands_beside_ours(micro_run, tmp_path: Path) -> None
     ours = evaluate(folder, micro_run.store, baselines=QUICK)
     both = evaluate(folder, micro_run.store, protocol="official", baselines=QUICK, out=tmp_path / "both.json")
     assert load_evaluation(tmp_path / "both.json") == both
+    assert protocol_table(ours) is None
     for one, other in zip(ours.results, both.results, strict=True):
         assert one.official is None and other.official is not None
         assert (one.scores, one.predictions) == (other.scores, other.predictions)
         assert other.official.n == one.scores.n
         assert other.official.parse_failures == sum(a == UNPARSED for a in other.official.answers)
-        assert protocol_rows(one) == []
-        rows = {row[1]: row[2:] for row in protocol_rows(other)}
-        assert protocol_rows(other)[0][0] == other.task
+        (shown,) = protocol_table(replace(both, results=(other,))).texts()
+        rows = {row[1]: row[2:] for row in shown}
+        assert shown[0][0] == other.task
         labels, answers = np.array(one.predictions.labels), np.array(one.predictions.probabilities).argmax(1)
         assert rows["balanced accuracy"][0] == rows["balanced accuracy"][1] == f"{one.scores.balanced_accuracy:.3f}"
         if len(one.options) == 2:  # a hard label has one operating point: the area under its curve is the mean recall

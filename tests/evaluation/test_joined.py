@@ -12,7 +12,8 @@ from neurolm.core.decode import load_json
 from neurolm.core.errors import ConfigError
 from neurolm.evaluation.joined import Joined, join, save_joined
 from neurolm.evaluation.results import BaselineResult, Evaluation, Pooled, Predictions, TaskResult, scored
-from neurolm.report.joined_page import answer_rows, heading, joined_tables, write_joined_report
+from neurolm.report import joined_tables, write_joined_report
+from neurolm.report.tables import answers_table, heading
 from neurolm.tasks.metrics import bootstrap, score
 
 
@@ -112,13 +113,15 @@ def test_pooled_answers_are_joined_where_all_runs_have_them():
         return replace(result, pooled=kept, baselines=(replace(result.baselines[0], pooled=kept),))
 
     whole = [(n, replace(e, results=(pooled(e.results[0]),))) for n, e in folds()]
-    (task,) = join(whole).tasks
+    joined = join(whole)
+    (task,) = joined.tasks
     assert [(a.name, a.unit, a.n) for a in task.answers] == [
         ("neurolm", "window", 144), ("neurolm", "recording", 12), ("band power", "window", 144),
         ("band power", "recording", 12),
     ]  # fmt: skip
     assert task.answers[1].scores == task.answers[3].scores != task.answers[0].scores
-    assert [row[0] for row in answer_rows(task)] == [
+    (rows,) = answers_table(joined, task).texts()
+    assert [row[0] for row in rows] == [
         "neurolm",
         "per recording",
         "band power",
@@ -157,9 +160,12 @@ def test_a_baseline_without_answers_says_why():
     name, last = runs[-1]
     bare = replace(last.results[0].baselines[0], probabilities=())
     runs[-1] = (name, replace(last, results=(replace(last.results[0], baselines=(bare,)),)))
-    (task,) = join(runs).tasks
+    joined = join(runs)
+    (task,) = joined.tasks
     assert task.answers[1].missing == "2-0: its evaluation does not keep the answers; evaluate the run again"
-    assert answer_rows(task)[1][2] == "not joined" and task.differences == ()
+    shown = answers_table(joined, task)
+    assert shown.texts()[0][1][2] == "not joined" and task.differences == ()
+    assert shown.notes == [f"band power: {task.answers[1].missing}"]
 
 
 def test_tables_fit_80_columns_and_the_page_has_the_same_figures(tmp_path):

@@ -1,14 +1,16 @@
 """The report: pictures that show what they are given, one page that needs nothing else."""
 
-import base64
 import json
 import re
 from dataclasses import replace
 from io import BytesIO
+from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from PIL import Image
 from rich.console import Console
 from safetensors.numpy import save_file
@@ -21,6 +23,8 @@ from neurolm.core.config import TokenizerConfig, TransformerConfig, to_json
 from neurolm.core.errors import CheckpointError
 from neurolm.core.montage import channel_id
 from neurolm.core.recipes import recipe
+from neurolm.core.table import Table, columns
+from neurolm.evaluation.joined import Joined
 from neurolm.evaluation.results import (
     BaselineResult,
     CurvePoint,
@@ -31,11 +35,10 @@ from neurolm.evaluation.results import (
 )
 from neurolm.model.encoder import RealPatches
 from neurolm.model.tokenizer import NeuralTokenizer, Reconstruction, targets
-from neurolm.report import robustness_table, table, write_report
+from neurolm.report import results_table, robustness_table, write_report
 from neurolm.report.drawings import answers, style, tokenizer, training
-from neurolm.report.evaluation import risks
-from neurolm.report.page import html_table
-from neurolm.report.reconstruction import code_counts, decode, held_out
+from neurolm.report.page import render
+from neurolm.report.reconstruction import Decoded, code_counts, decode, held_out
 from neurolm.report.run_page import corpora, parameters
 from neurolm.store.encoding import encode
 from neurolm.store.shards import write_store as write_rows
@@ -86,6 +89,7 @@ def an_evaluation(seed: int = 0, *, options: tuple[str, ...] = ("Yes", "No"), su
         scores=score(labels, probabilities, options=len(options)),
         interval=Interval(low=0.61, high=0.87),
         baseline=score(labels, chance, options=len(options)),
+        baselines=(BaselineResult(name="band power", scores=score(labels, chance, options=len(options))),),
         chance=1 / len(options),
         predictions=Predictions(
             labels=tuple(int(v) for v in labels),
@@ -140,7 +144,7 @@ def run(tmp_path, small_tokenizer):
 
 
 def pixels(figure) -> np.ndarray:
-    return np.asarray(Image.open(BytesIO(base64.b64decode(style.png(figure)))).convert("RGB"))
+    return np.asarray(Image.open(BytesIO(style.png(figure))).convert("RGB"))
 
 
 def test_the_page_is_whole_and_needs_nothing_else(run, tmp_path):
@@ -201,7 +205,7 @@ def test_what_disturbances_do_is_drawn_and_tabled(run, tmp_path):
     (run / "evaluation.json").write_text(to_json(disturbed))
     page = write_report(run, out=tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<h2>Disturbed windows" in page and page.count("<img alt='") == 8 and "(workload 60)" in page
-    drawn = [pixels(answers.robustness({"workload": curves(worst)}, {"workload": 0.5})) for worst in (0.3, 0.3, 0.6)]
+    drawn = [pixels(answers.robustness([replace(first, robustness=curves(worst))])) for worst in (0.3, 0.3, 0.6)]
     assert (drawn[0] == drawn[1]).all() and (drawn[0] != drawn[2]).any()
     console = Console(width=80, file=None, record=True, force_terminal=False)
     with console.capture() as captured:
@@ -216,11 +220,12 @@ def test_risk_against_coverage_shows_every_baseline_that_is_surer_of_some(run, t
     names = ("majority", "band power", "tangent space")
     beside = tuple(BaselineResult(name=name, scores=first.scores) for name in names)
     result = replace(first, baselines=(*beside, BaselineResult(name="linear probe", missing="no channels")))
-    found = risks(result)
-    assert tuple(found.others) == names[1:] and found.order == (*names[1:], "linear probe")
-    assert found.model == first.scores.selective_risk
-    alone = pixels(answers.risk_coverage([replace(found, others={})]))
-    assert (pixels(answers.risk_coverage([found])) != alone).any()
+    figure = answers.risk_coverage([result, replace(first, baselines=beside[:2])])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["neurolm", *names[1:]]
+    drawn, fewer = (axes.get_lines() for axes in figure.axes)
+    assert (len(drawn), len(fewer)) == (3, 2)
+    assert all(tuple(line.get_ydata()) == first.scores.selective_risk for line in drawn)
+    assert drawn[0].get_color() == fewer[0].get_color()
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
@@ -232,7 +237,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 def test_table_shows_ours_beside_baseline_and_guessing():
     console = Console(width=80, file=None, record=True, force_terminal=False)
     with console.capture() as captured:
-        console.print(table(an_evaluation()))
+        console.print(results_table(an_evaluation()))
     scores = an_evaluation().results[0].scores
     lines = [line.split() for line in captured.get().splitlines()]
     ours, baseline, guess = (next(line for line in lines if name in line) for name in ("neurolm", "band", "guessing"))
@@ -249,15 +254,26 @@ def test_table_shows_ours_beside_baseline_and_guessing():
 def test_of_several_options_auroc_is_the_mean_over_classes():
     console = Console(width=80)
     with console.capture() as captured:
-        console.print(table(an_evaluation(options=("a", "b", "c"))))
+        console.print(results_table(an_evaluation(options=("a", "b", "c"))))
     ours = next(line.split() for line in captured.get().splitlines() if "neurolm" in line)
     assert ours[4] == f"{an_evaluation(options=('a', 'b', 'c')).results[0].scores.auroc:.3f}"
 
 
 def test_html_tables_escape_and_mark_numbers():
-    text = html_table(("task", "n"), [("<a>", "1"), ("b", "2")], text_columns=1, group=2)
+    shown = Table(
+        columns=columns("<task>") + columns("n", form="d"), groups=[[("<a>", 1), ("b", 2)]], notes=["<n>"], lead=True
+    )
+    joined = Joined(split="test", recipe="tiny", wording="own", runs=("<run>",), tasks=())
+    tasks = [{"answers": replace(shown, title="<title>"), "differences": None, "folds": None}]
+    figure = training.loss_curves({"language": []})
+    text = render(
+        "joined.html", joined=joined, tasks=tasks, others=None, sources={}, confusion=figure, reliability=figure
+    )
     assert "<td>&lt;a&gt;</td><td class=number>1</td>" in text
     assert text.count("class=first") == 1
+    for name in ("a", "n", "run", "task"):
+        assert f"&lt;{name}&gt;" in text and f"<{name}>" not in text
+    assert "<h2>&lt;title&gt;</h2>" in text
 
 
 def test_reliability_bins_are_those_of_the_calibration_error():
@@ -304,30 +320,57 @@ def test_codebook_shows_shares_from_the_most_frequent_on():
 
 
 def test_confusion_matrix_shows_shares_of_the_label():
-    counts = np.array([[3, 1], [0, 0]])
-    figure = answers.confusion_matrices([answers.Confusion(title="t", options=("a", "b"), counts=counts)])
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.1, 0.9]])
+    task = answers.Answers(title="t", options=("a", "b"), labels=np.zeros(4, int), probabilities=probabilities)
+    figure = answers.confusion_matrices([task])
     assert [text.get_text() for text in figure.axes[0].texts] == ["75 %\n3", "25 %\n1", "0 %\n0", "0 %\n0"]
+
+
+def test_answers_of_several_runs_are_counted_together_as_the_scores_count_them():
+    results = [an_evaluation(seed, options=("a", "b", "c")).results[0] for seed in (0, 1)]
+    counts = [np.array(result.scores.confusion) for result in results]
+    alone, both = answers.Answers.of(results[:1]), answers.Answers.of(results)
+    assert np.array_equal(alone.counts, counts[0]) and np.array_equal(both.counts, counts[0] + counts[1])
+    assert (alone.error, both.error) == (results[0].scores.ece, None)
+
+
+def test_long_names_of_tasks_and_options_do_not_overlap():
+    options = ("Wake of the evening", "Light sleep N1", "Light sleep N2", "Deep sleep N3", "REM sleep")
+    result = replace(an_evaluation(options=options).results[0], task="sleep_stages_of_a_very_long_night " * 2)
+    found = [answers.Answers.of([result])] * 3
+    for figure in (answers.confusion_matrices(found), answers.reliability_diagrams(found)):
+        FigureCanvasAgg(figure).draw()
+        titles = [text for axes in figure.axes for text in axes.get_children() if isinstance(text, Text)]
+        labels = [label for axes in figure.axes for label in axes.get_yticklabels()]
+        boxes = [text.get_window_extent() for text in (*titles, *labels) if text.get_text()]
+        assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+        assert all(figure.bbox.fully_containsy(box.y1) and figure.bbox.fully_containsx(box.x0) for box in boxes)
 
 
 def test_timeline_stacks_probabilities_to_one_and_shows_the_truth():
     starts = np.arange(0, 20, 2.0)
     probabilities = np.column_stack((np.linspace(0.9, 0.1, 10), np.linspace(0.1, 0.9, 10)))
-    truth = (answers.Stretch(start=0, stop=10, label="Yes"), answers.Stretch(start=10, stop=22, label="No"))
-    figure = answers.timeline(starts, starts + 4, probabilities, ("Yes", "No"), truth)
+    windows = tuple(
+        WindowAnswer(start=start, stop=start + 4, probabilities=tuple(row))
+        for start, row in zip(starts, probabilities, strict=True)
+    )
+    truth = (Label("workload", "Yes", 0, 10), Label("workload", "No", 10, 22))
+    figure = answers.timeline(replace(ANSWER, timeline=windows), truth)
     label, main = figure.axes
     assert [patch.get_width() for patch in label.patches] == [10, 12]
     lower, upper = (collection.get_datalim(main.transData) for collection in main.collections)
     assert (lower.y0, lower.y1) == pytest.approx((0, 0.9))
     assert (upper.y0, upper.y1) == pytest.approx((0.1, 1))
     assert main.get_xlim() == (0, 22)
-    single = answers.timeline(starts[:1], starts[:1] + 4, probabilities[:1], ("Yes", "No"))
+    single = answers.timeline(replace(ANSWER, timeline=windows[:1]))
     assert len(single.axes) == 1 and pixels(single).std() > 0
 
 
 def test_traces_keep_the_shape_of_the_eeg():
     raw = eeg(6, 0)
     spectrum = np.linspace(10, 1, 100)
-    figure = tokenizer.reconstruction(raw, 0.5 * raw, ELECTRODES, spectrum, 0.5 * spectrum, rate=200)
+    decoded = Decoded(raw=raw, waveform=0.5 * raw, spectrum=spectrum, decoded_spectrum=0.5 * spectrum)
+    figure = tokenizer.reconstruction(decoded, ELECTRODES)
     lines = figure.axes[0].get_lines()
     assert len(lines) == 4 and len(lines[0].get_xdata()) == 5 * 200
     assert np.corrcoef(lines[0].get_ydata(), raw[:1000, 0])[0, 1] == pytest.approx(1)

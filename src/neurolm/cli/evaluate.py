@@ -114,9 +114,9 @@ def _show(evaluation: Evaluation, how: dict[str, Any]) -> None:
     from rich.console import Console
 
     from neurolm.evaluation.results import OFFICIAL
-    from neurolm.report import protocol_table, published_table, robustness_table, table
+    from neurolm.report import protocol_table, published_table, results_table, robustness_table
 
-    Console().print(table(evaluation))
+    Console().print(results_table(evaluation))
     if (beside := published_table([result.task for result in evaluation.results])) is not None:
         Console().print(beside)
     if how["protocol"] == OFFICIAL:

@@ -1,19 +1,18 @@
-"""The report of a run: a table for the terminal, and one HTML file with its pictures inside.
+"""The report of a run: tables for the terminal, and HTML pages with their pictures inside.
 
-Read `run_page.py` first, the page; `tables.py` is the terminal's, `drawings/` has the pictures.
+Read `run_page.py` first, what the page holds; `templates/` says it, `tables.py` and `drawings/` show the figures.
 """
 
-from neurolm.report.joined_page import joined_tables, write_joined_report
-from neurolm.report.published import published_table
+from neurolm.report.joined_page import write_joined_report
 from neurolm.report.run_page import write_report
-from neurolm.report.tables import protocol_table, robustness_table, table
+from neurolm.report.tables import joined_tables, protocol_table, published_table, results_table, robustness_table
 
 __all__ = [
     "joined_tables",
     "protocol_table",
     "published_table",
+    "results_table",
     "robustness_table",
-    "table",
     "write_joined_report",
     "write_report",
 ]

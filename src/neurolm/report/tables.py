@@ -1,67 +1,141 @@
-"""The figures of an evaluation as rows of text, for the terminal and the report."""
+"""The tables of an evaluation, of several joined, and of what others published, for terminal and page."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+from neurolm.core.table import NOTHING, Cell, Column, Table, columns
 
 if TYPE_CHECKING:
+    from neurolm.evaluation.joined import Difference, Joined, JoinedAnswers, JoinedTask, Spread
+    from neurolm.evaluation.published import PublishedScore
     from neurolm.evaluation.results import Evaluation, RobustnessCurve, TaskResult
     from neurolm.tasks.metrics import Interval, Scores
 
-COLUMNS = ("task", "", "balanced accuracy", "95 % interval", "AUROC", "kappa", "weighted F1", "calibration error")
-"""``result_rows`` gives them, the model, every baseline and guessing in a row each."""
-TEXT_COLUMNS = 2
-"""The first columns hold words, the others numbers."""
-
-PROTOCOL_COLUMNS = ("task", "", "likelihood", "its hard label", "written", "as the script", "difference")
-"""``protocol_rows`` gives them, a score in a row; the difference is of the script's figure and the likelihood's."""
-PROTOCOL_SCORES = {
-    "balanced_accuracy": "balanced accuracy",
-    "auroc": "AUROC",
-    "auc_pr": "AUC-PR",
-    "kappa": "kappa",
-    "weighted_f1": "weighted F1",
+SCORES = {
+    "balanced_accuracy": Column(head="balanced accuracy", form=".3f"),
+    "auroc": Column(head="AUROC", form=".3f"),
+    "auc_pr": Column(head="AUC-PR", form=".3f"),
+    "kappa": Column(head="kappa", form=".3f"),
+    "weighted_f1": Column(head="weighted F1", form=".3f", narrow="wtd.\nF1"),
+    "ece": Column(head="calibration error", form=".3f", narrow="calib.\nerror"),
 }
+"""A column for every score that is shown."""
+BESIDE = ("auroc", "kappa", "weighted_f1", "ece")
+"""Shown of every model beside its balanced accuracy."""
+BY_PROTOCOL = ("balanced_accuracy", "auroc", "auc_pr", "kappa", "weighted_f1")
+PUBLISHED = ("balanced_accuracy", "auroc", "auc_pr")
+JOINED = ("balanced_accuracy", "auroc", "ece")
+NAME = Column(head="", whole=True)
+INTERVAL = Column(head="95 % interval", form="")
+WIDTH = len("0.000±0.000")
 
 
-def table(evaluation: Evaluation) -> Table:
-    """Return an evaluation as a table for the terminal."""
-    title = f"{evaluation.split} subjects, recipe {evaluation.recipe}, seed {evaluation.seed}"
-    rows = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in COLUMNS:
-        justify: Literal["left", "right"] = "left" if name in COLUMNS[:TEXT_COLUMNS] else "right"
-        # Broken and shortened headings keep the table within the 80 columns of a plain terminal.
-        rows.add_column(
-            name.replace("calibration", "calib.").replace("weighted", "wtd.").replace(" ", "\n").replace("95\n", "95 "),
-            justify=justify,
-            no_wrap=True,
+def results_table(evaluation: Evaluation) -> Table:
+    """Return the figures of every task: the model, pooled where several windows share a label, baselines, guessing."""
+    return Table(
+        title=f"{evaluation.split} subjects, recipe {evaluation.recipe}, seed {evaluation.seed}",
+        columns=(*columns("task"), NAME, SCORES["balanced_accuracy"], INTERVAL, *(SCORES[name] for name in BESIDE)),
+        groups=[_results(result) for result in evaluation.results],
+        lead=True,
+    )
+
+
+def _results(result: TaskResult) -> list[tuple[Cell, ...]]:
+    shown = [("neurolm", result.scores, result.interval)]
+    if (pooled := result.pooled) is not None and pooled.scores.n < result.scores.n:
+        shown.append((f"per {pooled.unit}", pooled.scores, pooled.intervals.balanced_accuracy))
+    rows = [(name, *_scored(scores, _span(interval))) for name, scores, interval in shown]
+    for found in result.baselines:
+        span = "not fitted" if found.scores is None else _span(found.intervals.balanced_accuracy)
+        rows.append((found.name, *_scored(found.scores, span)))
+    rows.append(("guessing", result.chance, "", 0.5, 0.0, None, None))
+    subjects = f"{result.subjects} subject{'s' if result.subjects != 1 else ''}"
+    firsts = [result.task, f"{result.scores.n} windows", *[""] * len(rows)][: len(rows) - 1]
+    return [(first, *row) for first, row in zip([*firsts, subjects], rows, strict=True)]
+
+
+def _scored(scores: Scores | None, span: str | None) -> tuple[Cell, ...]:
+    accuracy, *others = (getattr(scores, name, None) for name in ("balanced_accuracy", *BESIDE))
+    return (accuracy, span, *others)
+
+
+def _span(interval: Interval | None) -> str | None:
+    return None if interval is None else f"{interval.low:.2f}–{interval.high:.2f}"
+
+
+def seeds_table(evaluations: Sequence[Evaluation]) -> Table:
+    """Return mean and standard deviation over evaluations of models that differ in their seed alone."""
+    from neurolm.evaluation.joined import Spread
+
+    rows: list[tuple[Cell, ...]] = []
+    for results in zip(*(evaluation.results for evaluation in evaluations), strict=True):
+        spreads = [Spread.of([getattr(r.scores, name) for r in results]) for name in ("balanced_accuracy", "ece")]
+        power = results[0].baseline
+        rows.append(
+            (
+                results[0].task,
+                *(f"{spread.mean:.3f} ± {spread.sd:.3f}" for spread in spreads),
+                power and power.balanced_accuracy,
+                results[0].chance,
+            )
         )
-    for result in evaluation.results:
-        for row in result_rows(result):
-            rows.add_row(*row)
-        rows.add_section()
-    return rows
+    scores = (SCORES["balanced_accuracy"], SCORES["ece"])
+    return Table(
+        title=f"over {len(evaluations)} seeds: mean ± SD",
+        columns=(*columns("task"), *scores, *columns("band power", "guessing", form=".3f")),
+        groups=[rows],
+    )
 
 
-def robustness_table(evaluation: Evaluation) -> Table:
-    """Return the balanced accuracy at every severity of every disturbance as a table for the terminal."""
+def protocol_table(evaluation: Evaluation) -> Table | None:
+    """Return what the authors' protocol makes of the same answers, beside ours; None where it was not asked for."""
+    groups = [_by_protocol(result) for result in evaluation.results if result.official is not None]
+    heads = ("likelihood", "its hard label", "written", "as the script")
+    shown = (*columns("task"), NAME, *columns(*heads, form=".3f"), *columns("difference", form="+.3f"))
+    return Table(title="how answers are read", columns=shown, groups=groups, lead=True) if groups else None
+
+
+def _by_protocol(result: TaskResult) -> list[tuple[Cell, ...]]:
+    from neurolm.evaluation.official_protocol import score_hard
+
+    official = result.official
+    assert official is not None
+    answers = [max(range(len(row)), key=row.__getitem__) for row in result.predictions.probabilities]
+    hard = score_hard(result.predictions.labels, answers, options=len(result.options)).scores
+    rows: list[tuple[Cell, ...]] = []
+    for name in BY_PROTOCOL:
+        ours, *others = (getattr(s, name) for s in (result.scores, hard, official.scores, official.as_published))
+        if ours is not None:
+            change = "" if others[-1] is None else others[-1] - ours
+            rows.append(("" if rows else result.task, SCORES[name].head, ours, *others, change))
+    failed = f"{official.parse_failures}/{official.n}"
+    return [*rows, ("", "parse failures", "", "", failed, failed, "")]
+
+
+def robustness_table(evaluation: Evaluation) -> Table | None:
+    """Return the balanced accuracy at every severity of every disturbance; None where it was not asked for."""
     found = [result for result in evaluation.results if result.robustness]
-    most = max((len(curve.points) for result in found for curve in result.robustness), default=1)
-    title = "balanced accuracy of disturbed windows: above it, how much they are disturbed"
-    rows = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ("task", "disturbance"):
-        rows.add_column(name, no_wrap=True)
-    for number in range(most):
-        rows.add_column("none" if number == 0 else "", justify="right")
-    for result in found:
-        for number, curve in enumerate(result.robustness):
-            windows = f"{result.task}\n{curve.windows} windows" if number == 0 else ""
-            rows.add_row(windows, f"{curve.disturbance}\n{curve.unit}", *_severities(curve))
-        rows.add_section()
-    return rows
+    if not found:
+        return None
+    most = max(len(curve.points) for result in found for curve in result.robustness)
+    return Table(
+        title="balanced accuracy of disturbed windows: above it, how much they are disturbed",
+        columns=columns("task", "disturbance") + columns("none", *[""] * (most - 1), form=".3f"),
+        groups=[
+            [
+                (
+                    "" if number else f"{result.task}\n{curve.windows} windows",
+                    f"{curve.disturbance}\n{curve.unit}",
+                    *_severities(curve),
+                    *[""] * (most - len(curve.points)),
+                )
+                for number, curve in enumerate(result.robustness)
+            ]
+            for result in found
+        ],
+    )
 
 
 def _severities(curve: RobustnessCurve) -> list[str]:
@@ -74,84 +148,110 @@ def _severities(curve: RobustnessCurve) -> list[str]:
     ]
 
 
-def result_rows(result: TaskResult) -> list[tuple[str, ...]]:
-    """Return a task's figures as text, in the columns of ``COLUMNS``: the model, pooled where several windows share a
-    label, the baselines, guessing."""
-    subjects = f"{result.subjects} subject{'s' if result.subjects != 1 else ''}"
-    further: list[tuple[str, ...]] = []
-    if (pooled := result.pooled) is not None and pooled.scores.n < result.scores.n:
-        span = _span(pooled.intervals.balanced_accuracy)
-        further.append(("", f"per {pooled.unit}", *_row(pooled.scores, span)))
-    for found in result.baselines:
-        if found.scores is None:
-            further.append(("", found.name, "–", "not fitted", "–", "–", "–", "–"))
-        else:
-            further.append(("", found.name, *_row(found.scores, _span(found.intervals.balanced_accuracy))))
-    if not result.baselines and result.baseline is not None:  # as earlier versions wrote it
-        further.append(("", "band power", *_row(result.baseline, "")))
-    windows = f"{result.scores.n} windows"
-    if further:
-        further[0] = (windows, *further[0][1:])
-    return [
-        (result.task, "neurolm", *_row(result.scores, _span(result.interval))),
-        *further,
-        (subjects, "guessing", f"{result.chance:.3f}", "", "0.500", "0.000", "–", "–"),
-    ]
+def published_table(tasks: Sequence[str], *, scores: Sequence[str] = PUBLISHED[:2]) -> Table | None:
+    """Return what others published on tasks; None where there is nothing."""
+    from neurolm.evaluation.published import published
+
+    groups: list[list[tuple[Cell, ...]]] = []
+    for found in filter(None, map(published, tasks)):
+        rows = [(figure.model, figure.test_set, *(_given(figure.score(name)) for name in scores)) for figure in found]
+        groups.append([("" if number else found[0].task, *row) for number, row in enumerate(rows)])
+    heads = (*columns("task", "model", "test set"), *(SCORES[name] for name in scores))
+    return Table(title="published by others, not measured here", columns=heads, groups=groups) if groups else None
 
 
-def protocol_table(evaluation: Evaluation) -> Table:
-    """Return what the authors' protocol makes of the same answers as a table for the terminal."""
-    rows = Table(
-        title="how answers are read", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+def published_sources(tasks: Sequence[str]) -> dict[tuple[str, str, str], list[str]]:
+    """Return whose figures these are: tasks and models by who measured them, how, and the address."""
+    from neurolm.evaluation.published import published
+
+    sources: dict[tuple[str, str, str], list[str]] = {}
+    for figure in (figure for task in tasks for figure in published(task)):
+        sources.setdefault((figure.origin, figure.protocol, figure.address), []).append(
+            f"{figure.task}, {figure.model}"
+        )
+    return sources
+
+
+def _given(score: PublishedScore | None) -> str | None:
+    if score is None:
+        return None
+    return f"{score.value:g}" + ("" if score.sd is None else f"±{score.sd:g}")
+
+
+def joined_tables(joined: Joined) -> list[Table]:
+    """Return joined evaluations: the figures of every task, then how far the model is from each baseline."""
+    found = []
+    for task in joined.tasks:
+        found += [answers_table(joined, task), *filter(None, [differences_table(task)])]
+    return found
+
+
+def answers_table(joined: Joined, task: JoinedTask) -> Table:
+    """Return the model, pooled where it was, the baselines and guessing: mean ± standard deviation over seeds, the
+    interval, and over folds."""
+    heads = (SCORES["balanced_accuracy"], INTERVAL, *columns(*["over folds"] * (task.folds > 1), form=""))
+    heads += tuple(SCORES[name] for name in JOINED[1:])
+    guessing = ("guessing", _spread(None, f"{task.chance:.3f}"), *[""] * (len(heads) - 1))
+    return Table(
+        title=heading(joined, task),
+        columns=(NAME, *heads),
+        groups=[[*(_answers(task, answers, len(heads)) for answers in task.answers), guessing]],
+        notes=[f"{answers.name}: {answers.missing}" for answers in task.answers if answers.missing],
+        lead=True,
     )
-    for name in PROTOCOL_COLUMNS:
-        justify: Literal["left", "right"] = "left" if name in PROTOCOL_COLUMNS[:TEXT_COLUMNS] else "right"
-        head, _, last = name.rpartition(" ")
-        rows.add_column(f"{head}\n{last}" if head else name, justify=justify, no_wrap=True)
-    for result in evaluation.results:
-        for row in protocol_rows(result):
-            rows.add_row(*row)
-        rows.add_section()
-    return rows
 
 
-def protocol_rows(result: TaskResult) -> list[tuple[str, ...]]:
-    """Return a task's figures by protocol as text, in the columns of ``PROTOCOL_COLUMNS``; none where it was not asked
-    for."""
-    from neurolm.evaluation.official_protocol import score_hard
-
-    if (official := result.official) is None:
-        return []
-    answers = [max(range(len(row)), key=row.__getitem__) for row in result.predictions.probabilities]
-    hard = score_hard(result.predictions.labels, answers, options=len(result.options)).scores
-    rows = []
-    for name, title in PROTOCOL_SCORES.items():
-        ours, *others = (getattr(s, name) for s in (result.scores, hard, official.scores, official.as_published))
-        if ours is None:
-            continue
-        change = "" if others[-1] is None else f"{others[-1] - ours:+.3f}"
-        rows.append(("", title, *map(_text, (ours, *others)), change))
-    rows.append(("", "parse failures", "", "", *[f"{official.parse_failures}/{official.n}"] * 2, ""))
-    rows[0] = (result.task, *rows[0][1:])
-    return rows
+def heading(joined: Joined, task: JoinedTask) -> str:
+    """What was joined: ``eegmat, 6 folds × 3 seeds (0, 1, 2), out of fold: 36 test subjects, recipe tiny``."""
+    runs = f"{len(task.seeds)} seed{'s' if len(task.seeds) != 1 else ''} ({', '.join(map(str, task.seeds))})"
+    part = f"{task.subjects} {joined.split} subjects, recipe {joined.recipe}"
+    if task.folds == 1:
+        return f"{task.task}, {runs}: {part}"
+    of = f" of {task.planned_folds}" if task.planned_folds > task.folds else ""
+    return f"{task.task}, {task.folds}{of} folds × {runs}, out of fold: {part}"
 
 
-def accuracy_text(scores: Scores | None) -> str:
-    """Balanced accuracy as text, a dash where there is none."""
-    return "–" if scores is None else f"{scores.balanced_accuracy:.3f}"
+def _answers(task: JoinedTask, answers: JoinedAnswers, cells: int) -> tuple[Cell, ...]:
+    name = answers.name if answers.unit == "window" else f"per {answers.unit}"
+    accuracy, *others = (answers.score(score) for score in JOINED)
+    if accuracy is None:
+        return (name, None, "not joined", *[""] * (cells - 2))
+    folds = [_spread(accuracy.folds)] * (task.folds > 1)
+    beside = (_spread(found.seeds if found else None) for found in others)
+    return (name, _spread(accuracy.seeds), _span(accuracy.interval), *folds, *beside)
 
 
-def _row(scores: Scores, span: str) -> tuple[str, ...]:
-    return f"{scores.balanced_accuracy:.3f}", span, *_scores(scores)
+def _spread(spread: Spread | None, text: str = NOTHING) -> str:
+    """``0.745±0.010``; what does not vary, without the deviation but as wide."""
+    if spread is not None:
+        text = f"{spread.mean:.3f}" + (f"±{spread.sd:.3f}" if spread.sd else "")
+    return text.ljust(WIDTH, "\N{FIGURE SPACE}")
 
 
-def _span(interval: Interval | None) -> str:
-    return "–" if interval is None else f"{interval.low:.2f}–{interval.high:.2f}"
+def differences_table(task: JoinedTask) -> Table | None:
+    """Return how far the model is from every baseline, with intervals over people; None without a baseline."""
+    found = {(difference.baseline, difference.score): difference for difference in task.differences}
+    names = dict.fromkeys(baseline for baseline, _ in found)
+    rows = [(name, *(_difference(found.get((name, score))) for score in JOINED)) for name in names]
+    heads = (NAME, *(SCORES[name] for name in JOINED))
+    return Table(title=f"{task.task}: neurolm less", columns=heads, groups=[rows]) if rows else None
 
 
-def _scores(scores: Scores) -> tuple[str, str, str, str]:
-    return _text(scores.auroc), _text(scores.kappa), _text(scores.weighted_f1), _text(scores.ece)
+def _difference(found: Difference | None) -> str | None:
+    # Intervals stand below, or three columns of them would not fit a plain terminal.
+    if found is None:
+        return None
+    span = found.interval
+    return f"{found.mean:+.3f}" + (f"\n[{span.low:.2f}, {span.high:.2f}]" if span else "")
 
 
-def _text(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+def folds_table(task: JoinedTask) -> Table | None:
+    """Return the balanced accuracy of every fold, mean over its seeds; None with one split."""
+    found = [
+        (answers.name, score.folds.values)
+        for answers in task.answers
+        if answers.unit == "window" and (score := answers.score("balanced_accuracy")) and score.folds
+    ]
+    rows: list[tuple[Cell, ...]] = [(f"{n + 1}", *(values[n] for _, values in found)) for n in range(task.folds)]
+    heads = (*columns("balanced accuracy in fold"), *columns(*(name for name, _ in found), form=".3f"))
+    return Table(columns=heads, groups=[rows]) if task.folds > 1 else None

@@ -2,43 +2,82 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurolm.report.drawings.style import BLUE, COLOURS, GREEN, GREY, ORANGE, PURPLE, RED, canvas, styled
-from neurolm.tasks.metrics import BINS
+from neurolm.report.drawings.style import (
+    BLUE,
+    COLOURS,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    RED,
+    canvas,
+    panels,
+    styled,
+)
+from neurolm.tasks.metrics import BINS, COVERAGES
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
-    from neurolm.evaluation.results import RobustnessCurve
+    from neurolm.ask.answer import Answer
+    from neurolm.evaluation.results import TaskResult
+    from neurolm.store.store import Label
 
-COLUMNS = 5
-"""Disturbances side by side."""
+SIDE_BY_SIDE, DISTURBANCES = 3, 5
+"""Panels of tasks, and of disturbances."""
+CROWDED = 3
+"""Options above which a confusion matrix is given more room."""
+UNSURE = "majority"
+"""The baseline that is equally sure of everything."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Confusion:
-    """Windows by label (row) and answer (column)."""
+class Answers:
+    """A task's windows: what they are and what was answered."""
 
     title: str
     options: tuple[str, ...]
-    counts: np.ndarray
+    labels: np.ndarray
+    """Places in ``options``, shape (windows,)."""
+    probabilities: np.ndarray
+    """(windows, options)."""
+    error: float | None = None
+    """Calibration error, of one run's answers."""
+
+    @classmethod
+    def of(cls, results: Sequence[TaskResult]) -> Answers:
+        """Put the answers of several runs to one task together."""
+        found = [result.predictions for result in results]
+        return cls(
+            title=results[0].task,
+            options=results[0].options,
+            labels=np.concatenate([np.array(predictions.labels) for predictions in found]),
+            probabilities=np.concatenate([np.array(predictions.probabilities) for predictions in found]),
+            error=results[0].scores.ece if len(results) == 1 else None,
+        )
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Windows by label (row) and likeliest answer (column)."""
+        counts = np.zeros((len(self.options),) * 2, int)
+        np.add.at(counts, (self.labels, self.probabilities.argmax(axis=1)), 1)
+        return counts
 
 
 @styled
-def confusion_matrices(tasks: Sequence[Confusion]) -> Figure:
+def confusion_matrices(tasks: Sequence[Answers]) -> Figure:
     """Draw confusion matrices side by side: shade and percentage of the label's windows, and the number of windows."""
-    columns = min(3, len(tasks))
-    rows = math.ceil(len(tasks) / columns)
-    figure = canvas(3.4 * rows)
-    for place, task in enumerate(tasks):
-        axes = figure.add_subplot(rows, columns, place + 1)
+    crowded = max(len(task.options) for task in tasks) > CROWDED
+    most, height = (2, 4.4) if crowded else (SIDE_BY_SIDE, 3.4)
+    figure, found = panels([task.title for task in tasks], most=most, height=height)
+    for axes, task in zip(found, tasks, strict=True):
         share = task.counts / np.maximum(task.counts.sum(axis=1, keepdims=True), 1)
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
         for (label, answer), value in np.ndenumerate(share):
@@ -46,44 +85,35 @@ def confusion_matrices(tasks: Sequence[Confusion]) -> Figure:
             colour = "white" if value > 0.55 else "black"
             axes.text(answer, label, text, ha="center", va="center", fontsize=8, color=colour)
         ticks = range(len(task.options))
-        axes.set_xticks(ticks, task.options, rotation=30 if len(task.options) > 2 else 0)
+        if len(ticks) > 2:
+            axes.set_xticks(ticks, task.options, rotation=30, ha="right", rotation_mode="anchor")
+        else:
+            axes.set_xticks(ticks, task.options)
         axes.set_yticks(ticks, task.options)
-        axes.set(title=task.title, xlabel="answer", ylabel="label")
+        axes.set(xlabel="answer", ylabel="label")
         axes.grid(visible=False)
     return figure
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reliability:
-    """Top answers of a task's windows: their probability, and whether they were right."""
-
-    title: str
-    confidence: np.ndarray
-    right: np.ndarray
-    options: int
-
-
 @styled
-def reliability_diagrams(tasks: Sequence[Reliability]) -> Figure:
+def reliability_diagrams(tasks: Sequence[Answers]) -> Figure:
     """Draw how often answers of a given probability were right, and how many windows had such a probability."""
-    columns = min(3, len(tasks))
-    rows = math.ceil(len(tasks) / columns)
-    figure = canvas(3.4 * rows)
+    titles = [task.title + ("" if task.error is None else f": calibration error {task.error:.3f}") for task in tasks]
+    figure, found = panels(titles, most=SIDE_BY_SIDE, height=3.4, extra=0.3)
     edges = np.linspace(0, 1, BINS + 1)
-    for place, task in enumerate(tasks):
-        axes = figure.add_subplot(rows, columns, place + 1)
-        confidence, accuracy, count = reliability_bins(task.confidence, task.right)
+    for axes, task in zip(found, tasks, strict=True):
+        right = task.probabilities.argmax(axis=1) == task.labels
+        confidence, accuracy, count = reliability_bins(task.probabilities.max(axis=1), right)
         share = count / max(1, count.sum())
         axes.bar(edges[:-1], share, width=1 / BINS, align="edge", color="#d9e7f2", label="share of windows")
         axes.plot((0, 1), (0, 1), color=GREY, linestyle="--", linewidth=1)
         some = count > 0
         size = 10 + 90 * share[some]
         axes.scatter(confidence[some], accuracy[some], size, BLUE, zorder=3, clip_on=False, label="right")
-        axes.axvline(1 / task.options, color=ORANGE, linewidth=1, linestyle=":", label="guessing")
-        axes.set(title=task.title, xlabel="probability of the answer", ylabel="share that was right")
+        axes.axvline(1 / len(task.options), color=ORANGE, linewidth=1, linestyle=":", label="guessing")
+        axes.set(xlabel="probability of the answer", ylabel="share that was right")
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        if place == 0:
-            axes.legend(fontsize=8, loc="upper left")
+    figure.legend(*found[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -96,117 +126,83 @@ def reliability_bins(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndar
     return mean, np.bincount(place, weights=np.asarray(right, float), minlength=BINS) / divisor, count
 
 
-@dataclass(frozen=True, kw_only=True)
-class Risks:
-    """Share of wrong answers at every coverage, of the model and of baselines."""
-
-    title: str
-    coverages: tuple[float, ...]
-    model: tuple[float, ...]
-    others: Mapping[str, tuple[float, ...]]
-    order: tuple[str, ...]
-    """All baselines, so that each keeps its colour in tasks that lack another."""
-
-
 @styled
-def risk_coverage(tasks: Sequence[Risks]) -> Figure:
-    """Draw the share of wrong answers against the share of windows that are answered, the surest first."""
-    columns = min(3, len(tasks))
-    rows = math.ceil(len(tasks) / columns)
-    figure = canvas(2.9 * rows + 0.3)
+def risk_coverage(results: Sequence[TaskResult]) -> Figure:
+    """Draw the share of wrong answers against the share of windows that are answered, the surest first.
+
+    Beside the model, the baselines that are surer of some windows than of others.
+    """
+    figure, found = panels([result.task for result in results], most=SIDE_BY_SIDE, height=2.9, extra=0.3)
     handles: dict[str, Artist] = {}
-    for place, task in enumerate(tasks):
-        axes = figure.add_subplot(rows, columns, place + 1)
-        for number, name in enumerate(task.order):
-            if name in task.others:
-                colour = (ORANGE, GREEN, PURPLE, RED)[number % 4]
-                (handles[name],) = axes.plot(task.coverages, task.others[name], color=colour, linewidth=1)
-        (handles["neurolm"],) = axes.plot(task.coverages, task.model, color=BLUE, linewidth=2)
-        axes.set(title=task.title, xlabel="share of windows answered", xlim=(0, 1))
+    for place, (axes, result) in enumerate(zip(found, results, strict=True)):
+        others = [baseline for baseline in result.baselines if baseline.name != UNSURE]
+        for number, other in enumerate(others):  # a missing one keeps its colour
+            if other.scores is not None:
+                colour, name = (ORANGE, GREEN, PURPLE, RED)[number % 4], other.name
+                (handles[name],) = axes.plot(COVERAGES, other.scores.selective_risk, color=colour, linewidth=1)
+        (handles["neurolm"],) = axes.plot(COVERAGES, result.scores.selective_risk, color=BLUE, linewidth=2)
+        axes.set(xlabel="share of windows answered", xlim=(0, 1))
         axes.set_ylim(bottom=0)
-        if place % columns == 0:
+        if place % SIDE_BY_SIDE == 0:
             axes.set_ylabel("share that was wrong")
     names = sorted(handles, key=lambda name: name != "neurolm")
-    figure.legend([handles[n] for n in names], names, loc="outside lower center", ncols=len(names), fontsize=8)
+    figure.legend([handles[n] for n in names], names, loc="outside lower center", ncols=len(names))
     return figure
 
 
 @styled
-def robustness(curves: Mapping[str, Sequence[RobustnessCurve]], chance: Mapping[str, float]) -> Figure:
+def robustness(results: Sequence[TaskResult]) -> Figure:
     """Draw balanced accuracy at every severity, a panel for each disturbance and a line for each task."""
-    names = list(dict.fromkeys((curve.disturbance, curve.unit) for found in curves.values() for curve in found))
-    columns = min(COLUMNS, len(names))
-    rows = math.ceil(len(names) / columns)
-    figure = canvas(2.3 * rows + 0.3)
+    units = {curve.disturbance: curve.unit for result in results for curve in result.robustness}
+    figure, found = panels(list(units), most=DISTURBANCES, height=2.3, extra=0.3)
     handles: dict[str, Artist] = {}
-    for place, (name, unit) in enumerate(names):
-        axes = figure.add_subplot(rows, columns, place + 1)
-        for colour, (task, found) in zip(COLOURS * len(curves), curves.items(), strict=False):
-            for curve in (c for c in found if c.disturbance == name):
+    for place, (axes, (name, unit)) in enumerate(zip(found, units.items(), strict=True)):
+        for number, result in enumerate(results):
+            colour = COLOURS[number % len(COLOURS)]
+            for curve in (c for c in result.robustness if c.disturbance == name):
                 places = range(len(curve.points))
                 values = [point.balanced_accuracy for point in curve.points]
                 line = "-" if unit else ""  # what has no unit has no order
-                (dots,) = axes.plot(
+                (handles[result.task],) = axes.plot(
                     places, values, color=colour, marker="o", markersize=3, linewidth=1.2, linestyle=line
                 )
-                handles.setdefault(task, dots)
                 axes.set_xticks(places, [point.severity.replace(" ", "\n") for point in curve.points], fontsize=7)
-            axes.axhline(chance[task], color=colour, linewidth=0.8, linestyle=":")
-        axes.set(title=name, ylim=(0, 1.02))
+            axes.axhline(result.chance, color=colour, linewidth=0.8, linestyle=":")
+        axes.set_ylim(0, 1.02)
         axes.set_xlabel(unit, fontsize=8, color=GREY)
-        if place % columns:
+        if place % DISTURBANCES:
             axes.tick_params(labelleft=False)
         else:
             axes.set_ylabel("balanced accuracy")
-    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=len(handles), fontsize=8)
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(4, len(handles)))
     return figure
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stretch:
-    """A labelled stretch of a recording, in seconds."""
-
-    start: float
-    stop: float
-    label: str
-
-
 @styled
-def timeline(
-    starts: np.ndarray,
-    stops: np.ndarray,
-    probabilities: np.ndarray,
-    options: Sequence[str],
-    truth: Sequence[Stretch] = (),
-) -> Figure:
-    """Draw the probability of every option over a recording, and above it the true labels where they are known.
-
-    Parameters
-    ----------
-    starts, stops
-        Of the windows in seconds, shape (windows,); neighbouring windows may overlap.
-    probabilities
-        Shape (windows, options).
-    """
+def timeline(answer: Answer, truth: Sequence[Label] = ()) -> Figure:
+    """Draw the probability of every option over a recording, and above it the true labels where they are known."""
+    starts, stops, probabilities = (
+        np.array([getattr(window, name) for window in answer.timeline]) for name in ("start", "stop", "probabilities")
+    )
     figure = canvas(2.9)
     heights = (1, 9) if truth else (9,)
     axes = figure.subplots(len(heights), 1, height_ratios=heights, sharex=True, squeeze=False)[:, 0]
     bottom = axes[-1]
-    colour = {option: COLOURS[i % len(COLOURS)] for i, option in enumerate(options)}
-    centres = (starts + stops) / 2
+    colour = {option: COLOURS[i % len(COLOURS)] for i, option in enumerate(answer.options)}
+    centres = (starts + stops) / 2  # neighbouring windows may overlap
     borders = np.concatenate((starts[:1], (centres[1:] + centres[:-1]) / 2, stops[-1:]))
     upper = np.cumsum(probabilities, axis=1)
     lower = upper - probabilities
-    for place, option in enumerate(options):
+    for place, option in enumerate(answer.options):
         bottom.fill_between(
             borders, np.append(lower[:, place], lower[-1, place]), np.append(upper[:, place], upper[-1, place]),
             step="post", color=colour[option], alpha=0.75, linewidth=0, label=option,
         )  # fmt: skip
     bottom.set(xlabel="seconds", ylabel="probability", xlim=(borders[0], borders[-1]), ylim=(0, 1))
-    figure.legend(*bottom.get_legend_handles_labels(), loc="outside right center", fontsize=8, title="answer")
+    figure.legend(*bottom.get_legend_handles_labels(), loc="outside right center", title="answer")
     if truth:
-        for stretch in truth:
-            axes[0].axvspan(stretch.start, stretch.stop, color=colour.get(stretch.label, GREY), alpha=0.75, linewidth=0)
+        for label in truth:
+            axes[0].axvspan(label.start, label.stop, color=colour.get(label.label, GREY), alpha=0.75, linewidth=0)
         axes[0].set_yticks([0.5], ["label"])
         axes[0].tick_params(bottom=False, left=False)
         axes[0].grid(visible=False)

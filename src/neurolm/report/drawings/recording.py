@@ -11,7 +11,7 @@ import numpy as np
 from neurolm.recording.checks import readable
 from neurolm.recording.excerpt import Excerpt, excerpt
 from neurolm.recording.inspect import Inspection
-from neurolm.report.drawings.style import BLUE, GREEN, GREY, ORANGE, RED, canvas, styled
+from neurolm.report.drawings.style import BLUE, GREEN, GREY, ORANGE, PALE, RED, canvas, styled, write_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,18 +37,13 @@ def write_picture(found: Inspection, path: Path) -> Path:
     ValueError
         If none of its signal could be read.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     if found.recording is None:
         raise ValueError(f"{found.file}: there is no signal to draw")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture = figure(found, excerpt(found.recording))
-    FigureCanvasAgg(picture).print_png(path, metadata={"Software": None})
-    return path
+    return write_png(draw(found, excerpt(found.recording)), path)
 
 
 @styled
-def figure(found: Inspection, shown: Excerpt) -> Figure:
+def draw(found: Inspection, shown: Excerpt) -> Figure:
     """Draw traces, the spectrum of each channel beside them as shades, and all spectra below as lines."""
     count = len(shown.channels)
     top = max(_SMALLEST, count * (_DENSE_ROW if count >= _DENSE else _ROW) + 0.5)
@@ -109,14 +104,14 @@ def _shades(axes: Axes, shown: Excerpt, found: Inspection, *, bar: float) -> Non
 
 def _lines(axes: Axes, shown: Excerpt, found: Inspection) -> None:
     hertz, decibel = _decibel(shown)
-    axes.plot(hertz, decibel.T, color="#bbbbbb", linewidth=0.5)
+    axes.plot(hertz, decibel.T, color=PALE, linewidth=0.5)
     axes.plot(hertz, np.median(decibel, axis=0), color=BLUE, linewidth=1.4, label="median of the channels")
     seen = decibel[:, hertz >= 0.5] if (hertz >= 0.5).any() else decibel
     low, high = np.percentile(seen, 0.5), seen.max()
     axes.set(xlim=(0, hertz[-1]), ylim=(low - 3, high + 3), xlabel="Hz", ylabel="dB (µV²/Hz)")
     axes.set_title("spectra of all channels, before any filter")
     _mark(axes, found, label=True)
-    axes.legend(ncols=3, fontsize=8, loc="lower right", bbox_to_anchor=(1, 1))
+    axes.legend(ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
 
 
 def _mark(axes: Axes, found: Inspection, *, label: bool) -> None:

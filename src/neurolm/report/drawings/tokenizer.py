@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurolm.report.drawings.style import BLUE, DOTS, GREY, LINE, RED, SKY, canvas, styled
+from neurolm.core.physics import RATE
+from neurolm.report.drawings.style import BLUE, DOTS, GREY, LINE, PALE, RED, SKY, canvas, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from neurolm.report.reconstruction import Decoded
 
 CHANNELS_SHOWN, SECONDS_SHOWN = 6, 5
 
@@ -29,7 +32,7 @@ def codebook(rows: Sequence[Mapping[str, Any]], counts: np.ndarray) -> Figure:
     figure = canvas(3.0)
     left, right = figure.subplots(1, 2)
     for kind, key, label, style in (
-        ("training", "codes_used", "used in a training batch", LINE | {"color": "#bbbbbb"}),
+        ("training", "codes_used", "used in a training batch", LINE | {"color": PALE}),
         ("validation", "codes_used", "used (validation)", DOTS | {"color": BLUE}),
         ("validation", "code_perplexity", "perplexity (validation)", DOTS | {"color": RED}),
     ):
@@ -40,55 +43,47 @@ def codebook(rows: Sequence[Mapping[str, Any]], counts: np.ndarray) -> Figure:
     left.annotate(f"codebook: {len(counts)} codes", (0, len(counts)), (4, -11), textcoords="offset points", color=GREY)
     left.locator_params(axis="x", integer=True)
     left.set(title="codes in use", xlabel="step", ylabel="codes", ylim=(0, 1.06 * len(counts)))
-    left.legend(fontsize=8)
+    left.legend()
     share = np.sort(counts)[::-1] / max(1, counts.sum())
     right.bar(np.arange(1, len(share) + 1), 100 * share, width=1.0, color=SKY)
     right.axhline(100 / len(share), color=GREY, linestyle="--", linewidth=1, label="all codes equally often")
     right.set(title="how often each code is used on held-out EEG", xlabel="codes, the most frequent first")
     right.set(ylabel="share of patches (%)", xlim=(0.5, len(share) + 0.5))
-    right.legend(fontsize=8)
+    right.legend()
     return figure
 
 
 @styled
-def reconstruction(
-    raw: np.ndarray, decoded: np.ndarray, electrodes: Sequence[str], spectrum: np.ndarray, decoded_spectrum: np.ndarray,
-    *, rate: int,
-) -> Figure:  # fmt: skip
+def reconstruction(decoded: Decoded, electrodes: Sequence[str]) -> Figure:
     """Draw EEG and what the tokenizer's decoders make of its codes.
 
     Parameters
     ----------
-    raw, decoded
-        µV, shape (samples, channels).
     electrodes
         Name of each column.
-    spectrum, decoded_spectrum
-        Mean amplitude of the patches at 0, 1, 2 … Hz in µV, shape (bins,).
-    rate
-        Samples per second.
     """
+    raw, waveform = decoded.raw, decoded.waveform
     chosen = np.unique(np.linspace(0, len(electrodes) - 1, min(CHANNELS_SHOWN, len(electrodes))).round().astype(int))
-    count = min(len(raw), SECONDS_SHOWN * rate)
+    count = min(len(raw), SECONDS_SHOWN * RATE)
     figure = canvas(0.6 * len(chosen) + 1.1)
     left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
-    seconds = np.arange(count) / rate
+    seconds = np.arange(count) / RATE
     low, high = np.percentile(raw[:count, chosen], (0.5, 99.5), axis=0)
     gap = 1.2 * float((high - low).max())
     for place, column in enumerate(chosen):
         centre = raw[:count, column].mean() + gap * place
         left.plot(seconds, raw[:count, column] - centre, color=GREY, linewidth=0.8, label="EEG")
-        left.plot(seconds, decoded[:count, column] - centre, color=RED, linewidth=1.0, label="from codes")
+        left.plot(seconds, waveform[:count, column] - centre, color=RED, linewidth=1.0, label="from codes")
     left.set_yticks([-gap * place for place in range(len(chosen))], [electrodes[c] for c in chosen])
-    left.set(title=f"µV, electrodes {gap:.0f} µV apart", xlabel="seconds", xlim=(0, count / rate))
+    left.set(title=f"µV, electrodes {gap:.0f} µV apart", xlabel="seconds", xlim=(0, count / RATE))
     left.grid(axis="y", visible=False)
     handles, labels = left.get_legend_handles_labels()
-    left.legend(handles[:2], labels[:2], ncols=2, fontsize=8, loc="lower right", bbox_to_anchor=(1, 1))
-    hertz = np.arange(1, len(spectrum))
-    right.plot(hertz, spectrum[1:], color=GREY, label="EEG")
-    right.plot(hertz, np.maximum(decoded_spectrum[1:], 1e-3), color=RED, label="from codes")
+    left.legend(handles[:2], labels[:2], ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
+    hertz = np.arange(1, len(decoded.spectrum))
+    right.plot(hertz, decoded.spectrum[1:], color=GREY, label="EEG")
+    right.plot(hertz, np.maximum(decoded.decoded_spectrum[1:], 1e-3), color=RED, label="from codes")
     right.set_yscale("log")
-    right.set_ylim(0.5 * spectrum[1:75].min(), 2 * spectrum[1:].max())
+    right.set_ylim(0.5 * decoded.spectrum[1:75].min(), 2 * decoded.spectrum[1:].max())
     right.set(title="spectrum", xlabel="Hz", ylabel="amplitude (µV)", xlim=(1, 75))
-    right.legend(fontsize=8)
+    right.legend()
     return figure

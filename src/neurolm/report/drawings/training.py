@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,8 +11,7 @@ import numpy as np
 
 from neurolm.core.config import STAGES
 from neurolm.core.errors import CheckpointError
-from neurolm.core.files import atomic_file
-from neurolm.report.drawings.style import COLOURS, DOTS, DPI, GREY, LINE, WIDTH, canvas, styled
+from neurolm.report.drawings.style import COLOURS, DOTS, GREY, LINE, WIDTH, canvas, panels, styled, write_png
 from neurolm.train.figures.history import SPEED, TRAINING, VALIDATION, read_log, read_rows
 
 if TYPE_CHECKING:
@@ -44,6 +42,8 @@ PANELS: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
 }
 """What is drawn of each stage: figure of the log, title, axis with its unit. The last of each row is the speed."""
+Rows = Sequence[Mapping[str, Any]]
+"""Of a log."""
 RATE = ("tokens_per_second", "speed", "real tokens a second")
 COLUMNS = 4
 VALIDATED_AS = {"answer": "score"}
@@ -51,7 +51,7 @@ VALIDATED_AS = {"answer": "score"}
 
 
 @styled
-def loss_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
+def loss_curves(logs: Mapping[str, Rows]) -> Figure:
     """Draw every loss of every stage over its steps: training as a line, validation as dots.
 
     Parameters
@@ -59,16 +59,14 @@ def loss_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     logs
         Rows of each stage's log: ``step``, ``kind`` (training or validation), and figures by name.
     """
-    columns = 2 if len(logs) > 1 else 1
-    figure = canvas(2.6 * math.ceil(len(logs) / columns))
-    for place, (stage, rows) in enumerate(logs.items()):
-        axes = figure.add_subplot(math.ceil(len(logs) / columns), columns, place + 1)
-        axes.set(title=stage, xlabel="step", ylabel="loss")
+    figure, found = panels(list(logs), most=2, height=2.6)
+    for axes, rows in zip(found, logs.values(), strict=True):
+        axes.set(xlabel="step", ylabel="loss")
         _losses(axes, rows)
     return figure
 
 
-def _losses(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+def _losses(axes: Axes, rows: Rows) -> None:
     names = dict.fromkeys(n for row in rows for n in row if n not in STEP_FIGURES and _is_loss(n))
     colour = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
     for name in names:
@@ -84,7 +82,7 @@ def _losses(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
             axes.plot(steps, values, color=colour[name], label=label, **style)
     axes.locator_params(axis="x", integer=True)
     if names:
-        axes.legend(ncols=2, fontsize=8)
+        axes.legend(ncols=2)
 
 
 def _is_loss(name: str) -> bool:
@@ -106,23 +104,17 @@ def write_curves(runs: Mapping[str, Path], out: Path) -> Path:
     CheckpointError
         If none of them has a curve.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     logs = {
         name: {stage: (read_log(run / stage), read_rows(run / stage / SPEED)) for stage in STAGES}
         for name, run in runs.items()
     }
     if not any(log for stages in logs.values() for log, _ in stages.values()):
         raise CheckpointError(f"{', '.join(map(str, runs.values()))}: no step was logged in any stage: nothing to draw")
-    buffer = io.BytesIO()
-    FigureCanvasAgg(curves(logs)).print_png(buffer, metadata={"Software": None})
-    with atomic_file(out) as temporary:
-        temporary.write_bytes(buffer.getvalue())
-    return out
+    return write_png(compared_curves(logs), out)
 
 
 @styled
-def curves(logs: Mapping[str, Mapping[str, tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]]]) -> Figure:
+def compared_curves(logs: Mapping[str, Mapping[str, tuple[Rows, Rows]]]) -> Figure:
     """Draw training as lines, averaged over neighbouring steps, and validation as dots.
 
     Parameters
@@ -130,18 +122,18 @@ def curves(logs: Mapping[str, Mapping[str, tuple[Sequence[Mapping[str, Any]], Se
     logs
         For each run by name and each stage, the rows of its log and of its speed.
     """
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
     stages = [stage for stage in STAGES if any(log[stage][0] for log in logs.values())]
-    figure = Figure(figsize=(1.4 * WIDTH, 2.5 * len(stages) + 0.5), dpi=DPI)
+    figure = canvas(2.5 * len(stages) + 0.5, 1.4 * WIDTH)
+    colours = [COLOURS[place % len(COLOURS)] for place in range(len(logs))]
     grid = figure.subplots(len(stages), COLUMNS, squeeze=False)
     for row, stage in zip(grid, stages, strict=True):
-        panels = [*PANELS[stage], RATE]
-        for axes, (name, title, unit) in zip(row, panels, strict=False):
+        drawn = [*PANELS[stage], RATE]
+        for axes, (name, title, unit) in zip(row, drawn, strict=False):
             axes.set(title=f"{stage}: {title}", xlabel="step", ylabel=unit)
             axes.margins(y=0.08)
-            for place, (colour, log) in enumerate(zip(_colours(len(logs)), logs.values(), strict=True)):
+            for place, (colour, log) in enumerate(zip(colours, logs.values(), strict=True)):
                 rows, speed = log[stage]
                 wide = 1 + 1.2 * (len(logs) - 1 - place) / len(logs)  # so that curves that are the same all show
                 _draw(axes, speed if name == RATE[0] else rows, name, color=colour, width=wide)
@@ -149,20 +141,16 @@ def curves(logs: Mapping[str, Mapping[str, tuple[Sequence[Mapping[str, Any]], Se
             axes.set_xlim(left=0)
             if name == RATE[0]:
                 axes.set_ylim(bottom=0)
-        for axes in row[len(panels) :]:
+        for axes in row[len(drawn) :]:
             axes.set_axis_off()
-    handles = [Line2D([], [], color=c, label=n) for c, n in zip(_colours(len(logs)), logs, strict=True)]
+    handles = [Line2D([], [], color=c, label=n) for c, n in zip(colours, logs, strict=True)]
     handles += [Line2D([], [], color=GREY, label="training"), Line2D([], [], color=GREY, marker="o", linewidth=0.7,
                 label="validation")]  # fmt: skip
     figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
     return figure
 
 
-def _colours(count: int) -> list[str]:
-    return [COLOURS[i % len(COLOURS)] for i in range(count)]
-
-
-def _draw(axes: Axes, rows: Sequence[Mapping[str, Any]], name: str, *, color: str, width: float) -> None:
+def _draw(axes: Axes, rows: Rows, name: str, *, color: str, width: float) -> None:
     if name == RATE[0]:
         axes.plot(*_points(rows, name, None), color=color, linewidth=width, marker=".", markersize=4)
         return
@@ -173,7 +161,7 @@ def _draw(axes: Axes, rows: Sequence[Mapping[str, Any]], name: str, *, color: st
     axes.plot(*validated, color=color, linewidth=0.6 * width, marker="o", markersize=2.5 + width)
 
 
-def _points(rows: Sequence[Mapping[str, Any]], name: str, kind: str | None) -> tuple[np.ndarray, np.ndarray]:
+def _points(rows: Rows, name: str, kind: str | None) -> tuple[np.ndarray, np.ndarray]:
     """Steps and values of a figure: of a kind of row; the mean over tasks where each task has its own."""
     found = []
     for row in rows:
