@@ -29,6 +29,7 @@ DATA = {
     "tasks/cards/*.toml": "The task cards that ship: the paper's six, others on open data, and the simulated ones",
     "batches/texts/*.txt": "The English text about EEG on which small language models are trained",
     "report/templates/*.html": "What pages say and how they look, filled in by `page.py`",
+    "hub/model_card.md.jinja": "What a model card says, filled in by `model_card.py`",
     "evaluation/published.toml": "Figures that others published, each with the address at which it was read",
 }
 """What the files say that are no Python."""

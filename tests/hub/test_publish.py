@@ -1,5 +1,6 @@
 """Saved and published models are the same models, with a card that says what they learned from."""
 
+import ast
 import json
 import shutil
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from markdown_it import MarkdownIt
 from safetensors.torch import load_file
 
 import neurolm
@@ -106,6 +108,49 @@ def test_cards_of_the_official_tasks(micro_run) -> None:
     assert f"- Split of tuab: {load_task('tuab').split_rule}" in text
     converted = model_card(card, converted_from=("VQ.pt", "NeuroLM-B.pt"))
     assert "not instruction-tuned" in converted and "TUEG" in converted and "## Use" not in converted
+
+
+def test_nothing_in_a_card_is_taken_for_markdown_html_or_code(micro_run) -> None:
+    """Names, licences and questions of a store or a task card are anybody's text."""
+    plain = load_card(micro_run.folder / "instruct")
+    evil = "<img src=x>\n# Title\n| a | [b](javascript:c) `d` \x1b[2J"
+    tasks = tuple(replace(task, name=evil, question=f'"); import os  # {evil}\n```', citation=evil, licence=evil,
+                          options=tuple(replace(o, text=evil) for o in task.options), split_rule=evil)
+                  for task in plain.tasks)  # fmt: skip
+    card = replace(plain, corpora=(evil,), licences=(evil,), electrodes=(evil,), tasks=tasks,
+                   run=replace(plain.run, recipe=evil), version=evil)  # fmt: skip
+    told = load_evaluation(micro_run.folder / RESULTS)
+    evaluation = replace(told, split=evil, results=tuple(replace(r, task=evil) for r in told.results))
+    reader = MarkdownIt("commonmark", {"html": True}).enable("table")
+    blocks, harmless = (
+        reader.parse(model_card(card, evaluation=evaluation)),
+        reader.parse(model_card(plain, evaluation=told)),
+    )
+    assert [block.type for block in blocks] == [block.type for block in harmless]
+    inside = [token for block in blocks for token in block.children or ()]
+    assert {token.type for token in inside} <= {
+        "text",
+        "text_special",
+        "softbreak",
+        "code_inline",
+        "link_open",
+        "link_close",
+        "em_open",
+        "em_close",
+    }
+    assert [token.attrs["href"] for token in inside if token.type == "link_open"] == [
+        "https://arxiv.org/abs/2409.00101"
+    ]
+    shown = ["".join(token.content for token in block.children or ()) for block in blocks]
+    said = evil.replace("\n", " ").replace("\x1b", "�")
+    assert sum(text.count(said) for text in shown) > 10 and not any("\x1b" in text for text in shown)
+    (code,) = (block.content for block in blocks if block.type == "fence")
+    (call,) = (
+        node
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "model.ask"
+    )
+    assert ast.literal_eval(call.args[1]) == tasks[0].question
 
 
 class Hub:

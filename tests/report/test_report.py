@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from html.parser import HTMLParser
 from io import BytesIO
 from itertools import combinations
 
@@ -165,6 +166,36 @@ def test_the_page_is_whole_and_needs_nothing_else(run, tmp_path):
     assert page.count("<figcaption>") == page.count("<img alt='") == 7
     assert "neurolm 9.9" in page and "c: 3 recordings of 3 subjects, 0.0 h; licence: CC0" in page
     assert "&lt;this&gt;" in page and "<this>" not in page and "&lt;b&gt;" in page
+
+
+class Tags(HTMLParser):
+    """The tags of a page, and the text between them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_what_a_run_says_of_itself_is_shown_as_text(run, tmp_path):
+    """Splits, tasks, options, answers and file names of a run are anybody's text."""
+    harmless = Tags(write_report(run, out=tmp_path / "a.html", generated="x").read_text(encoding="utf-8"))
+    evil = "</title></p><script>alert(1)</script>'\"&amp;{{ 7 * 7 }}"
+    evaluation, answer = an_evaluation(), replace(ANSWER, question=evil, answer=evil, notes=(evil,), recording=evil)
+    result = replace(evaluation.results[0], task=evil)
+    (run / "evaluation.json").write_text(to_json(replace(evaluation, split=evil, results=(result,))))
+    (run / "answer.json").write_text(to_json(answer))
+    page = write_report(run, out=tmp_path / "b.html", generated=evil).read_text(encoding="utf-8")
+    found = Tags(page)
+    assert found.tags == harmless.tags and "script" not in found.tags
+    assert found.text.count(evil) >= 7
 
 
 def test_the_same_run_gives_the_same_page(run, tmp_path):

@@ -98,4 +98,4 @@ def columns(*heads: str, form: str | None = None) -> tuple[Column, ...]:
 
 def escape_markdown(text: str) -> str:
     """Return a line of Markdown, or of a table's cell, that shows the text as it is."""
-    return _MARKDOWN.sub(r"\\\1", text.translate(_ENTITIES))
+    return _MARKDOWN.sub(r"\\\1", _CONTROLS.sub("�", text.translate(_ENTITIES)))

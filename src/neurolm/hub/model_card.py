@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from neurolm.checkpoint import Card
 from neurolm.core.config import STAGES
+from neurolm.core.table import Cell, Column, Table, columns, escape_markdown
 from neurolm.tasks.task import Task
 
 if TYPE_CHECKING:
     from neurolm.evaluation.results import Evaluation
 
 FILE = "README.md"
+TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 UNKNOWN = "not recorded"
-_HEADER = """\
----
-library_name: neurolm
-license: other
-tags:
-- eeg
-- neurolm
----
-"""
-_LIMITS = """\
-## Limits
-
-For research only: this is no medical device, and none of its answers is a diagnosis. It knows the electrodes, the kind
-of recordings and the questions that it was trained on; on others its probabilities are not calibrated.
-"""
-_METHOD = """\
-## Method
-
-A [neurolm](https://arxiv.org/abs/2409.00101) model: Jiang, Wang, Lu, Li, *NeuroLM: A Universal Multi-task Foundation
-Model for Bridging the Gap between Language and EEG Signals*, ICLR 2025.
-"""
+MADE = {"pretrain": "pretrained, not instruction-tuned", "instruct": "instruction-tuned"}
 
 
 def model_card(card: Card, *, evaluation: Evaluation | None = None, converted_from: Sequence[str] = ()) -> str:
-    """Write the model card of a checkpoint, in Markdown.
+    """Write the model card of a checkpoint, in Markdown; whatever the checkpoint holds, it is shown as text.
 
     Parameters
     ----------
@@ -49,62 +33,41 @@ def model_card(card: Card, *, evaluation: Evaluation | None = None, converted_fr
     converted_from
         The authors' files, where the weights come from these.
     """
-    parts = [_HEADER, _title(card, converted_from)]
-    if card.tasks:
-        parts.append(_use(card))
-    parts += [_data(card, converted_from), _training(card, converted_from)]
-    if evaluation is not None:
-        parts.append(_figures(evaluation))
-    parts += [_LIMITS, _METHOD]
-    return "\n".join(parts)
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
 
+    def as_text(value: Any) -> str:
+        return value if isinstance(value, Markup) else escape_markdown(str(value))
 
-def _title(card: Card, converted_from: Sequence[str]) -> str:
-    if converted_from:
-        files = " and ".join(f"`{name}`" for name in converted_from)
-        return (
-            f"# NeuroLM, converted from the official format\n\nConverted from {files} by neurolm {card.version}, "
-            "tensor by tensor. Pretrained, not instruction-tuned: it answers no questions yet.\n"
-        )
-    made = {"pretrain": "pretrained, not instruction-tuned", "instruct": "instruction-tuned"}.get(
-        card.stage, card.stage
+    environment = Environment(
+        finalize=as_text, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    return f"# NeuroLM, recipe {card.run.recipe}\n\nStage {card.stage} ({made}), by neurolm {card.version}.\n"
-
-
-def _use(card: Card) -> str:
-    question = card.tasks[0].question
-    return (
-        "## Use\n\n```python\nimport neurolm\n\n"
-        'model = neurolm.load("the folder or the id of this repository")\n'
-        f'answer = model.ask("recording.edf", "{question}")\n'
-        "print(answer.answer, answer.probability, answer.notes)\n```\n\n"
-        "| task | question | answers | window |\n|---|---|---|---|\n"
-        + "".join(
-            f"| {task.name} | {task.question} | {', '.join(task.labels)} | {task.seconds} s |\n" for task in card.tasks
-        )
+    environment.filters |= {
+        "code": lambda text: Markup(f"`{text}`") if text.isprintable() and "`" not in text else text,
+        "python": lambda text: Markup(json.dumps(text, ensure_ascii=False)),
+        "split": _split,
+        "table": lambda table: Markup(table.markdown()),
+    }
+    neural, language = card.run.model.tokenizer, card.run.model.language
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        UNKNOWN=UNKNOWN,
+        card=card,
+        converted_from=converted_from,
+        made=MADE.get(card.stage, card.stage),
+        tasks=_tasks(card.tasks),
+        neural=neural,
+        encoder=neural.encoder,
+        language=language.transformer,
+        text_tokens=language.text_tokens,
+        stages={name: card.run.stage(name) for name in STAGES[: STAGES.index(card.stage) + 1]},
+        evaluation=evaluation,
+        figures=None if evaluation is None else _figures(evaluation),
     )
 
 
-def _data(card: Card, converted_from: Sequence[str]) -> str:
-    low, high = card.band
-    lines = [
-        f"- Corpora: {', '.join(card.corpora) or UNKNOWN}",
-        f"- Licences of the data: {'; '.join(card.licences) or UNKNOWN}",
-        f"- People it was trained on: {len(card.subjects) or UNKNOWN}"
-        + (" (their ids are in `config.json`; it must not be tested on them)" if card.subjects else ""),
-        f"- Electrodes: {', '.join(card.electrodes) or UNKNOWN}",
-        f"- Pass band: {low:g} to {high:g} Hz, at 200 Hz, in µV",
-    ]
-    lines += [f"- Split of {task.name}: {_split(task)}" for task in card.tasks]
-    lines += [f"- Cite for {task.name}: {task.citation} ({task.licence})" for task in card.tasks]
-    if converted_from:
-        lines.append(
-            "- The converted files do not record their data. The paper names, for the authors' own weights: TUEG, SEED "
-            "series, EEGMMIDB, Raw EEG, Siena, Inria, Target-vs-Non-Target, Grasp-and-Lift, BCIC IV-1, Emobrain, "
-            "Resting State, SPIS. Whether a recording of yours is among them cannot be told from here."
-        )
-    return "## Data\n\n" + "\n".join(lines) + "\n"
+def _tasks(tasks: Sequence[Task]) -> Table:
+    rows = [(task.name, task.question, ", ".join(task.labels), f"{task.seconds} s") for task in tasks]
+    return Table(columns=columns("task", "question", "answers", "window"), groups=[rows])
 
 
 def _split(task: Task) -> str:
@@ -119,50 +82,19 @@ def _split(task: Task) -> str:
     return UNKNOWN
 
 
-def _training(card: Card, converted_from: Sequence[str]) -> str:
-    model = card.run.model
-    neural, language = model.tokenizer, model.language.transformer
-    lines = [
-        f"- Encoder: {neural.encoder.layers} layers of width {neural.encoder.width}, {neural.attention} attention; "
-        f"{neural.codes} codes of width {neural.code_width}"
-        + (f"; normalised as if padded to {neural.padded_to} patches" if neural.padded_to else ""),
-        f"- Language model: GPT-2 of {language.layers} layers, width {language.width}, "
-        f"{model.language.text_tokens:,} text tokens",
-        f"- Steps of this stage: {card.steps or UNKNOWN}",
-    ]
-    if converted_from:
-        lines.append("- How it was trained is not recorded; the settings in `config.json` are those of the paper.")
-    else:
-        last = STAGES.index(card.stage)
-        for name in STAGES[: last + 1]:
-            stage = card.run.stage(name)
-            amount = f"{stage.steps} steps" if stage.steps else f"{stage.epochs:g} epochs"
-            lines.append(
-                f"- {name}: {amount}, {stage.eeg_batch} EEG and {stage.text_batch} text samples a step, learning rate "
-                f"{stage.learning_rate:g} to {stage.final_learning_rate:g}, seed {stage.seed}"
-            )
-        lines.append("- All settings: `config.json`")
-    return f"## Recipe: {card.run.recipe}\n\n" + "\n".join(lines) + "\n"
-
-
-def _figures(evaluation: Evaluation) -> str:
-    rows = []
+def _figures(evaluation: Evaluation) -> Table:
+    rows: list[tuple[Cell, ...]] = []
     for result in evaluation.results:
         scores, interval = result.scores, result.interval
+        power = None if result.baseline is None else result.baseline.balanced_accuracy
         spread = "" if interval is None else f" ({interval.low:.3f} to {interval.high:.3f})"
         rows.append(
-            f"| {result.task} | {result.subjects} | {scores.n} | {scores.balanced_accuracy:.3f}{spread} | "
-            f"{_number(scores.auroc)} | {_number(scores.kappa)} | {scores.ece:.3f} | "
-            f"{_number(result.baseline.balanced_accuracy if result.baseline else None)} | {result.chance:.3f} |"
-        )
-    return (
-        f"## Figures on the {evaluation.split} subjects\n\n"
-        "| task | people | windows | balanced accuracy (95 % interval over people) | AUROC | kappa | ECE | "
-        "balanced accuracy of band power + logistic regression | of guessing |\n|---|---|---|---|---|---|---|---|---|\n"
-        + "\n".join(rows)
-        + "\n"
-    )
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+            (
+                result.task, result.subjects, scores.n, f"{scores.balanced_accuracy:.3f}{spread}", scores.auroc,
+                scores.kappa, scores.ece, power, result.chance,
+            )
+        )  # fmt: skip
+    accuracy = Column(head="balanced accuracy (95 % interval over people)", form="")
+    fitted = "balanced accuracy of band power + logistic regression"
+    scored = columns("AUROC", "kappa", "ECE", fitted, "of guessing", form=".3f")
+    return Table(columns=(*columns("task"), *columns("people", "windows", form="d"), accuracy, *scored), groups=[rows])
