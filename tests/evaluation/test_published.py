@@ -11,7 +11,7 @@ from neurolm.evaluation.joined import Joined
 from neurolm.evaluation.published import FILE, published, read_published
 from neurolm.report.drawings.training import loss_curves
 from neurolm.report.page import render
-from neurolm.report.tables import PUBLISHED, published_sources, published_table
+from neurolm.report.tables import PUBLISHED, published_table
 from neurolm.tasks.card import all_tasks
 
 FIGURE = """
@@ -67,7 +67,7 @@ def test_a_figure_without_its_source_or_beyond_the_schema_is_refused(tmp_path, o
 
 
 def test_they_are_shown_as_published_with_what_differs():
-    assert published_table(["workload"]) is None and published_sources(["workload"]) == {}
+    assert published_table(["workload"]) is None
     tasks = ["eegmat", "tuab"]
     out = io.StringIO()
     Console(file=out, width=80).print(published_table(tasks))
@@ -75,7 +75,7 @@ def test_they_are_shown_as_published_with_what_differs():
     drawn = loss_curves({"language": []})
     shown, page = out.getvalue(), render(
         "joined.html", joined=joined, tasks=(), others=published_table(tasks, scores=PUBLISHED),
-        sources=published_sources(tasks), confusion=drawn, reliability=drawn,
+        sources=[f for task in tasks for f in published(task)], confusion=drawn, reliability=drawn,
     )  # fmt: skip
     assert "published by others, not measured here" in shown and "…" not in shown
     assert "0.7256±0.0132" in shown and "others (28/4/4)" in shown and "0.8957" in shown

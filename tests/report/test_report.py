@@ -298,7 +298,7 @@ def test_html_tables_escape_and_mark_numbers():
     tasks = [{"answers": replace(shown, title="<title>"), "differences": None, "folds": None}]
     figure = training.loss_curves({"language": []})
     text = render(
-        "joined.html", joined=joined, tasks=tasks, others=None, sources={}, confusion=figure, reliability=figure
+        "joined.html", joined=joined, tasks=tasks, others=None, sources=(), confusion=figure, reliability=figure
     )
     assert "<td>&lt;a&gt;</td><td class=number>1</td>" in text
     assert text.count("class=first") == 1

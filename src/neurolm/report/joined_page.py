@@ -6,16 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neurolm.evaluation.published import published
 from neurolm.report.drawings.answers import Answers, confusion_matrices, reliability_diagrams
 from neurolm.report.page import write_page
-from neurolm.report.tables import (
-    PUBLISHED,
-    answers_table,
-    differences_table,
-    folds_table,
-    published_sources,
-    published_table,
-)
+from neurolm.report.tables import PUBLISHED, answers_table, differences_table, folds_table, published_table
 
 if TYPE_CHECKING:
     from neurolm.evaluation.joined import Joined
@@ -45,7 +39,7 @@ def write_joined_report(joined: Joined, evaluations: Sequence[Evaluation], out: 
         joined=joined,
         tasks=tasks,
         others=published_table(names, scores=PUBLISHED),
-        sources=published_sources(names),
+        sources=[figure for name in names for figure in published(name)],
         confusion=confusion_matrices(answers),
         reliability=reliability_diagrams(answers),
     )

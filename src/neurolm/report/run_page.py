@@ -18,19 +18,13 @@ from neurolm.ask.answer import Answer
 from neurolm.core.config import STAGES
 from neurolm.core.decode import load_json
 from neurolm.core.errors import CheckpointError
+from neurolm.evaluation.published import published
 from neurolm.evaluation.results import RESULTS, Evaluation, TaskResult, load_evaluation
 from neurolm.report.drawings import answers as draw
 from neurolm.report.drawings.tokenizer import codebook, reconstruction
 from neurolm.report.drawings.training import loss_curves
 from neurolm.report.page import write_page
-from neurolm.report.tables import (
-    PUBLISHED,
-    protocol_table,
-    published_sources,
-    published_table,
-    results_table,
-    seeds_table,
-)
+from neurolm.report.tables import PUBLISHED, protocol_table, published_table, results_table, seeds_table
 from neurolm.store.store import Label, Store
 from neurolm.train.figures.history import LOG, read_log
 
@@ -168,7 +162,7 @@ def _evaluated(evaluation: Evaluation | None, run: Path) -> dict[str, Any]:
         "results": results_table(evaluation),
         "protocol": protocol_table(evaluation),
         "others": published_table(names, scores=PUBLISHED),
-        "sources": published_sources(names),
+        "sources": [figure for name in names for figure in published(name)],
         "seeds": seeds_table([evaluation, *further]) if further else None,
         "seed_numbers": [found.seed for found in (evaluation, *further)],
         "confusion": draw.confusion_matrices(answers),

@@ -160,18 +160,6 @@ def published_table(tasks: Sequence[str], *, scores: Sequence[str] = PUBLISHED[:
     return Table(title="published by others, not measured here", columns=heads, groups=groups) if groups else None
 
 
-def published_sources(tasks: Sequence[str]) -> dict[tuple[str, str, str], list[str]]:
-    """Return whose figures these are: tasks and models by who measured them, how, and the address."""
-    from neurolm.evaluation.published import published
-
-    sources: dict[tuple[str, str, str], list[str]] = {}
-    for figure in (figure for task in tasks for figure in published(task)):
-        sources.setdefault((figure.origin, figure.protocol, figure.address), []).append(
-            f"{figure.task}, {figure.model}"
-        )
-    return sources
-
-
 def _given(score: PublishedScore | None) -> str | None:
     if score is None:
         return None

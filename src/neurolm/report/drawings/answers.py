@@ -8,18 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurolm.report.drawings.style import (
-    BLUE,
-    COLOURS,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    RED,
-    canvas,
-    panels,
-    styled,
-)
+from neurolm.report.drawings.style import BLUE, COLOURS, GREEN, GREY, ORANGE, PURPLE, RED, canvas, panels, styled
 from neurolm.tasks.metrics import BINS, COVERAGES
 
 if TYPE_CHECKING:

@@ -25,8 +25,6 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = (
 )  # fmt: skip
 COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY)
 PALE = "#bbbbbb"
-LINE: dict[str, Any] = {"linewidth": 1.2}
-DOTS: dict[str, Any] = {"linewidth": 0.7, "marker": "o", "markersize": 3.5}
 TITLE = 125
 """Characters of titles that fit side by side into a picture."""
 LINE_HEIGHT = 0.17

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurolm.core.physics import RATE
-from neurolm.report.drawings.style import BLUE, DOTS, GREY, LINE, PALE, RED, SKY, canvas, styled
+from neurolm.report.drawings.style import BLUE, GREY, PALE, RED, SKY, canvas, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,10 +31,11 @@ def codebook(rows: Sequence[Mapping[str, Any]], counts: np.ndarray) -> Figure:
     """
     figure = canvas(3.0)
     left, right = figure.subplots(1, 2)
+    dots = {"linewidth": 0.7, "marker": "o", "markersize": 3.5}
     for kind, key, label, style in (
-        ("training", "codes_used", "used in a training batch", LINE | {"color": PALE}),
-        ("validation", "codes_used", "used (validation)", DOTS | {"color": BLUE}),
-        ("validation", "code_perplexity", "perplexity (validation)", DOTS | {"color": RED}),
+        ("training", "codes_used", "used in a training batch", {"color": PALE, "linewidth": 1.2}),
+        ("validation", "codes_used", "used (validation)", dots | {"color": BLUE}),
+        ("validation", "code_perplexity", "perplexity (validation)", dots | {"color": RED}),
     ):
         points = [(r["step"], r[key]) for r in rows if r["kind"] == kind and key in r]
         if points:

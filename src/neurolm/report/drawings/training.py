@@ -1,4 +1,4 @@
-"""The curves of several runs in one picture: stages as rows, figures as panels."""
+"""Training as pictures: the losses of one run, and several runs side by side."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from neurolm.core.config import STAGES
 from neurolm.core.errors import CheckpointError
-from neurolm.report.drawings.style import COLOURS, DOTS, GREY, LINE, WIDTH, canvas, panels, styled, write_png
+from neurolm.report.drawings.style import COLOURS, GREY, WIDTH, canvas, panels, styled, write_png
 from neurolm.train.figures.history import SPEED, TRAINING, VALIDATION, read_log, read_rows
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ PANELS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("balanced_accuracy", "answers, mean over the tasks", "balanced accuracy"),
     ),
 }
-"""What is drawn of each stage: figure of the log, title, axis with its unit. The last of each row is the speed."""
+"""What is drawn of each stage, before the speed: figure of the log, title, axis with its unit."""
 Rows = Sequence[Mapping[str, Any]]
-"""Of a log."""
+"""Rows of a log."""
 RATE = ("tokens_per_second", "speed", "real tokens a second")
 COLUMNS = 4
 VALIDATED_AS = {"answer": "score"}
@@ -68,18 +68,8 @@ def loss_curves(logs: Mapping[str, Rows]) -> Figure:
 
 def _losses(axes: Axes, rows: Rows) -> None:
     names = dict.fromkeys(n for row in rows for n in row if n not in STEP_FIGURES and _is_loss(n))
-    colour = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
-    for name in names:
-        for kind, style in (("training", LINE), ("validation", DOTS)):
-            points = [(r["step"], r[name]) for r in rows if r["kind"] == kind and math.isfinite(r.get(name, math.nan))]
-            if not points:
-                continue
-            steps, values = np.array(points, float).T
-            if kind == "training":
-                values = smooth(values)
-            only = kind == "validation" and not any(r["kind"] == "training" and name in r for r in rows)
-            label = name.removesuffix("/nll") if kind == "training" or only else None
-            axes.plot(steps, values, color=colour[name], label=label, **style)
+    for number, name in enumerate(names):
+        _draw(axes, rows, name, name, colour=COLOURS[number % len(COLOURS)], label=name.removesuffix("/nll"))
     axes.locator_params(axis="x", integer=True)
     if names:
         axes.legend(ncols=2)
@@ -136,11 +126,13 @@ def compared_curves(logs: Mapping[str, Mapping[str, tuple[Rows, Rows]]]) -> Figu
             for place, (colour, log) in enumerate(zip(colours, logs.values(), strict=True)):
                 rows, speed = log[stage]
                 wide = 1 + 1.2 * (len(logs) - 1 - place) / len(logs)  # so that curves that are the same all show
-                _draw(axes, speed if name == RATE[0] else rows, name, color=colour, width=wide)
+                if name == RATE[0]:
+                    axes.plot(*_points(speed, name), color=colour, linewidth=wide, marker=".", markersize=4)
+                    axes.set_ylim(bottom=0)
+                else:
+                    _draw(axes, rows, name, VALIDATED_AS.get(name, name), colour=colour, width=wide)
             axes.locator_params(axis="x", integer=True)
             axes.set_xlim(left=0)
-            if name == RATE[0]:
-                axes.set_ylim(bottom=0)
         for axes in row[len(drawn) :]:
             axes.set_axis_off()
     handles = [Line2D([], [], color=c, label=n) for c, n in zip(colours, logs, strict=True)]
@@ -150,26 +142,27 @@ def compared_curves(logs: Mapping[str, Mapping[str, tuple[Rows, Rows]]]) -> Figu
     return figure
 
 
-def _draw(axes: Axes, rows: Rows, name: str, *, color: str, width: float) -> None:
-    if name == RATE[0]:
-        axes.plot(*_points(rows, name, None), color=color, linewidth=width, marker=".", markersize=4)
-        return
+def _draw(
+    axes: Axes, rows: Rows, name: str, validated: str, *, colour: str, width: float = 1.2, label: str | None = None
+) -> None:
+    """Draw a figure of training, and under its name in validation; the label goes to the first that there is."""
     steps, values = _points(rows, name, TRAINING)
     if len(steps):
-        axes.plot(steps, smooth(values), color=color, linewidth=width)
-    validated = _points(rows, VALIDATED_AS.get(name, name), VALIDATION)
-    axes.plot(*validated, color=color, linewidth=0.6 * width, marker="o", markersize=2.5 + width)
+        axes.plot(steps, smooth(values), color=colour, linewidth=width, label=label)
+        label = None
+    steps, values = _points(rows, validated, VALIDATION)
+    if len(steps):
+        size = 2.5 + width
+        axes.plot(steps, values, color=colour, linewidth=0.6 * width, marker="o", markersize=size, label=label)
 
 
-def _points(rows: Rows, name: str, kind: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values of a figure: of a kind of row; the mean over tasks where each task has its own."""
+def _points(rows: Rows, name: str, kind: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and values of a figure, out of one kind of row; the mean over tasks where each task has its own."""
     found = []
     for row in rows:
-        if kind is not None and row.get("kind") != kind:
-            continue
         own = [row[key] for key in row if key == name or key.endswith(f"/{name}")]
         numbers = [v for v in own if isinstance(v, int | float) and math.isfinite(v)]
-        if numbers:
+        if numbers and kind in (None, row.get("kind")):
             found.append((row["step"], sum(numbers) / len(numbers)))
     steps, values = np.array(found, float).reshape(-1, 2).T
     return steps, values
