@@ -378,6 +378,13 @@ def test_long_names_of_tasks_and_options_do_not_overlap():
         assert all(figure.bbox.fully_containsy(box.y1) and figure.bbox.fully_containsx(box.x0) for box in boxes)
 
 
+def test_names_with_dollars_are_drawn_as_they_are():
+    result = replace(an_evaluation().results[0], task=r"$\frac{a$")
+    figure = answers.confusion_matrices([answers.Answers.of([result])])
+    assert pixels(figure).std() > 0
+    assert figure.axes[0].get_title(loc="left") == result.task
+
+
 def test_timeline_stacks_probabilities_to_one_and_shows_the_truth():
     starts = np.arange(0, 20, 2.0)
     probabilities = np.column_stack((np.linspace(0.9, 0.1, 10), np.linspace(0.1, 0.9, 10)))

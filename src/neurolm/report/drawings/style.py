@@ -33,6 +33,7 @@ _STYLE: Any = {
     # Pictures keep their white ground on a dark page, where black writing on none could not be read.
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
+    "text.parse_math": False,  # names of tasks and people's questions may hold $
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
