@@ -17,6 +17,7 @@ import mne
 import numpy as np
 
 from neurolm.prepare.prepare import prepare
+from neurolm.recording.options import ReadingOptions
 from neurolm.store.overlap.fingerprint import Codes, Index, encode_waves, join, trace_names, traces
 from neurolm.store.overlap.overlap import PROBE_SECONDS, PROBE_TRACES, overlap
 from neurolm.store.store import Store
@@ -65,13 +66,13 @@ def rewritten(data: Path, out: Path, change: Change) -> Path:
 def robustness(data: Path, folder: Path) -> Iterator[str]:
     """Found copies and false ones, for each change."""
     originals = folder / "originals"
-    prepare(data, originals, corpus="eegmat", mains=50)
+    prepare(data, originals, corpus="eegmat", reading=ReadingOptions(mains=50))
     numbers = {row.recording: n for n, row in enumerate(sorted(Store(originals).rows, key=lambda row: row.source))}
     yield "| copy | found | others taken for a copy | least correlation |"
     yield "|---|---|---|---|"
     for name, change in CHANGES.items():
         copies, store = rewritten(data, folder / "copies", change), folder / "copies-store"
-        prepare(copies, store, corpus="folder", mains=50)
+        prepare(copies, store, corpus="folder", reading=ReadingOptions(mains=50))
         found = overlap(store, [originals])
         right = [one for one in found.shared if int(one.recording.split("/")[1][:2]) == numbers[one.other]]
         wrong = len(found.shared) - len(right)

@@ -25,6 +25,7 @@ import numpy as np
 from neurolm.core.physics import BAND, RATE
 from neurolm.recording import spectral
 from neurolm.recording.filters import Design, grid
+from neurolm.recording.options import ReadingOptions
 from neurolm.recording.preprocess import preprocess, preprocess_blocks
 from neurolm.recording.recording import Recording, open_recording
 
@@ -35,7 +36,7 @@ NAMES = [f"{letter}{digit}" for letter in ("F", "FC", "C", "CP", "P", "PO") for 
 
 def opened(path: Path) -> Recording:
     """Open a recording without a look at its signal, which MNE doesn't take either."""
-    return open_recording(path, unknown="drop", check=False)
+    return open_recording(path, reading=ReadingOptions(unknown="drop"), check=False)
 
 
 def ours(path: Path) -> np.ndarray:

@@ -21,9 +21,10 @@ from neurolm.ask.risk import operating_points
 from neurolm.batches.loader import read_sample
 from neurolm.batches.windows import labelled_windows
 from neurolm.checkpoint import load_neurolm, save_checkpoint
-from neurolm.core.errors import CheckpointError, QuestionError, RecordingError
+from neurolm.core.errors import CheckpointError, ConfigError, QuestionError, RecordingError
 from neurolm.core.montage import ELECTRODES, positions
 from neurolm.prepare.prepare import prepare
+from neurolm.recording.options import ReadingOptions
 from neurolm.store.store import Store
 from neurolm.tasks.card import load_task
 
@@ -159,15 +160,15 @@ def test_unseen_electrodes_follow_the_policy(tmp_path, model, rhythm):
     )
     assert distance and 0 < float(distance[1]) <= REACH
     assert "never seen in training and dropped: FP1, FZ" in nearest.notes
-    dropped = model.ask(path, QUESTION, unknown="drop")
+    dropped = model.ask(path, QUESTION, unseen="drop")
     assert dropped.electrodes == ("C3",)
     assert "never seen in training and dropped: CP4, FP1, FZ" in dropped.notes
     only = write_edf(tmp_path / "c3.edf", signal[:, :1], ("C3",))
     np.testing.assert_allclose(table(dropped), table(model.ask(only, QUESTION)), atol=1e-5)
-    with pytest.raises(RecordingError, match=r"a\.edf: electrodes CP4, FP1, FZ were not in.*C3, C4, O1, O2.*unknown="):
-        model.ask(path, QUESTION, unknown="error")
-    with pytest.raises(QuestionError, match="unknown='guess': choose one of nearest, drop, error"):
-        model.ask(path, QUESTION, unknown="guess")
+    with pytest.raises(RecordingError, match=r"a\.edf: electrodes CP4, FP1, FZ were not in.*C3, C4, O1, O2.*unseen="):
+        model.ask(path, QUESTION, unseen="error")
+    with pytest.raises(ConfigError, match="unseen='guess': choose one of nearest, drop, error"):
+        model.ask(path, QUESTION, unseen="guess")
 
 
 def test_nearest_uses_the_columns_of_the_neighbour(tmp_path, model, rhythm):
@@ -188,9 +189,9 @@ def test_channels_can_be_named_by_the_user(tmp_path, model, rhythm):
     signal = rhythm("Yes", 10, 2, (5,))
     named = write_edf(tmp_path / "a.edf", signal, ("C3", "O1"))
     numbered = write_edf(tmp_path / "b.edf", signal, ("E36", "E70"))
-    given = model.ask(numbered, QUESTION, channels={"E36": "C3", "E70": "O1"})
+    given = model.ask(numbered, QUESTION, reading=ReadingOptions(channels={"E36": "C3", "E70": "O1"}))
     np.testing.assert_allclose(table(given), table(model.ask(named, QUESTION)), atol=1e-6)
-    assert model.ask(named, QUESTION, channels=["O1"]).electrodes == ("O1",)
+    assert model.ask(named, QUESTION, reading=ReadingOptions(channels=["O1"])).electrodes == ("O1",)
 
 
 def test_a_unit_can_be_stated(tmp_path, model, rhythm):
@@ -201,7 +202,9 @@ def test_a_unit_can_be_stated(tmp_path, model, rhythm):
     with pytest.raises(RecordingError, match="uV"):
         model.ask(wrong, QUESTION)
     np.testing.assert_allclose(
-        table(model.ask(wrong, QUESTION, unit="uV")), table(model.ask(right, QUESTION)), atol=1e-3
+        table(model.ask(wrong, QUESTION, reading=ReadingOptions(unit="uV"))),
+        table(model.ask(right, QUESTION)),
+        atol=1e-3,
     )
 
 
@@ -216,9 +219,10 @@ def test_electrodes_are_summed_up_in_a_few_notes(tmp_path, model, rhythm):
     few = ("T7", "T8", "CP4", "CP3")
     many = [name for name in ELECTRODES if name in positions() and name[0] in "FA"][:40]
     card = replace(model.card, electrodes=("T3", "T4", "C3", "C4"))
-    how = {"unknown": "nearest", "unit": None, "mains": 50, "channels": None, "truncated": "refuse"}
     signal = rhythm("Yes", 10, 44, (5,)) * np.linspace(1, 2, 44)
-    found = prepare_recording(write_edf(tmp_path / "a.edf", signal, (*few, *many)), card, **how)
+    found = prepare_recording(
+        write_edf(tmp_path / "a.edf", signal, (*few, *many)), card, reading=ReadingOptions(mains=50), unseen="nearest"
+    )
     assert set(found.electrodes) == set(card.electrodes)
     assert found.notes[0] == "other names of places seen in training: T7 is T3, T8 is T4"
     assert re.match(r"never seen .* that was: CP\d for C\d \(\d+ mm\), CP\d for C\d \(\d+ mm\)$", found.notes[1])
@@ -355,9 +359,7 @@ def test_a_risk_that_cannot_be_kept_leaves_it_undecided(fitted, file):
 
 
 def test_what_is_unlike_the_training_is_said(model, file, tmp_path, signal, monkeypatch):
-    read = prepare_recording(
-        file, model.card, unknown="error", unit=None, mains=None, channels=None, truncated="refuse"
-    )
+    read = prepare_recording(file, model.card, reading=ReadingOptions(unknown="error"), unseen="error")
     samples = [read.sample(start, 4) for start in range(0, 2801, 20)]
     known = measure_range("workload", describe(samples), [str(i * 4 // len(samples)) for i in range(len(samples))])
     monkeypatch.setattr(model, "ranges", Ranges(tasks=(known,)))

@@ -56,16 +56,16 @@ def opened(main: str, channels: Mapping[str, str] | None = None) -> Callable[[Pa
 
     def run(folder: Path, rng: Random) -> None:
         from neurolm.recording.inspect import inspect
+        from neurolm.recording.options import ReadingOptions
         from neurolm.recording.preprocess import preprocess_blocks
         from neurolm.recording.recording import open_recording
 
         how = {"unknown": rng.choice(("drop", "drop", "error", "nearest", "interpolate")), "channels": channels}
         how["unit"] = rng.choice((None, None, "auto", "mV"))
         if rng.random() < 0.25:
-            inspect(folder / main, **how)
-        recording = open_recording(
-            folder / main, **how, truncated=rng.choice(("refuse", "accept")), check=rng.random() < 0.7
-        )
+            inspect(folder / main, reading=ReadingOptions(**how))
+        reading = ReadingOptions(**how, truncated=rng.choice(("refuse", "accept")))
+        recording = open_recording(folder / main, reading=reading, check=rng.random() < 0.7)
         recording.read()
         for block in preprocess_blocks(recording).blocks:
             assert block.shape[1] == len(recording.channels)
@@ -78,15 +78,16 @@ def labelled(corpus: str, folder: Path, rng: Random, *, open_: bool = False) -> 
     from types import SimpleNamespace
 
     from neurolm.corpora import CORPORA, layout
+    from neurolm.recording.options import ReadingOptions
 
     layout(folder)
     for source in CORPORA[corpus](folder):
         pickle.dumps(source)
         extent = SimpleNamespace(seconds=5000.0, annotations=())
         if open_:
-            extent = source.open_recording(unknown="drop", check=False)
+            extent = source.open_recording(reading=ReadingOptions(unknown="drop"), check=False)
             if rng.random() < 0.3:
-                source.open_recording(unknown="nearest")
+                source.open_recording(reading=ReadingOptions(unknown="nearest"))
         for label in source.labelled(extent):
             assert 0 <= label.start < label.stop <= extent.seconds, label
 

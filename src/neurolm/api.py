@@ -8,7 +8,7 @@ print(answer.answer, answer.probability)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from neurolm.ask.explanation import Explanation, by_second, effect, occlude
 from neurolm.ask.novelty import Ranges, describe
 from neurolm.ask.prompt import Prompt, likelihoods, require_finite
 from neurolm.ask.question import FREE_SECONDS, Question, Windows, find_question
-from neurolm.ask.recording import POLICIES, name_of, prepare, window_starts
+from neurolm.ask.recording import name_of, prepare, window_starts
 from neurolm.batches.loader import Document, build_batch, build_patches
 from neurolm.batches.text import END_OF_TEXT, TextTokenizer
 from neurolm.checkpoint import Card, load_neurolm
@@ -35,6 +35,7 @@ from neurolm.core.montage import REACH
 from neurolm.core.physics import RATE
 from neurolm.hub.publish import find_checkpoint, find_evaluation, push, save
 from neurolm.model.neurolm import NeuroLM
+from neurolm.recording.options import BELIEVED, ReadingOptions, Unseen
 
 if TYPE_CHECKING:
     import mne
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 CHUNK = 64
 """Windows answered at once."""
 
-__all__ = ["CHUNK", "EXPLAINED", "FREE_SECONDS", "POLICIES", "REACH", "UNDECIDED", "Answer", "Embedding", "Explanation",
+__all__ = ["CHUNK", "EXPLAINED", "FREE_SECONDS", "REACH", "UNDECIDED", "Answer", "Embedding", "Explanation",
            "Model", "WindowAnswer", "from_pretrained", "load"]  # fmt: skip
 
 
@@ -82,11 +83,8 @@ class Model:
         question: str,
         *,
         options: Sequence[str] | None = None,
-        unknown: str = "nearest",
-        unit: str | None = None,
-        mains: float | None = None,
-        channels: Sequence[str] | Mapping[str, str] | None = None,
-        truncated: str = "refuse",
+        reading: ReadingOptions = BELIEVED,
+        unseen: Unseen = "nearest",
         risk: float | None = None,
     ) -> Answer:
         """Answer a question about a recording, window by window and over all of it.
@@ -99,19 +97,12 @@ class Model:
             In English. A question the model was tuned on needs no ``options``.
         options
             Permitted answers of a question of your own.
-        unknown
-            What to do with channels that are no known electrode, or electrodes the model never saw: ``nearest``
-            takes the nearest electrode it knows within 40 mm that the recording lacks, and drops the others;
-            ``drop``; ``error``. What was done stands in the answer's notes.
-        unit
-            What the file's numbers are (V, mV, uV, nV) where its header is wrong; ``auto`` decides by the amplitude.
-        mains
-            Mains frequency in Hz; by default found in the spectrum.
-        channels
-            Channels to use, by default every electrode; or a mapping of the file's own names to electrodes, for files
-            whose names say nothing (``{"E36": "C3"}``).
-        truncated
-            ``accept`` takes what is there of a file that ends too early.
+        reading
+            How to read the recording, where the file alone does not say it.
+        unseen
+            What to do with electrodes that the model never saw: ``nearest`` takes each for the nearest one that it
+            knows, within 40 mm, and that the recording lacks, and drops the others; ``drop``; ``error``. What was done
+            stands in the answer's notes.
         risk
             Largest share of wrong answers, such as .1: where the probability is lower than what kept to it in the
             validation data, the answer is ``undecided``.
@@ -126,9 +117,7 @@ class Model:
         if risk is not None and not 0 < risk < 1:
             raise QuestionError(f"risk={risk:g}: give a share of wrong answers between 0 and 1, such as 0.1")
         asked = self._question(question, options)
-        prepared = prepare(
-            source, self.card, unknown=unknown, unit=unit, mains=mains, channels=channels, truncated=truncated
-        )
+        prepared = prepare(source, self.card, reading=reading, unseen=unseen)
         windows = Windows.of(source, prepared, asked.task)
         found, features = self._answer_windows(asked, windows)
         answer = conclude(
@@ -170,17 +159,14 @@ class Model:
         windows: int = EXPLAINED,
         start: float = 0.0,
         stop: float | None = None,
-        unknown: str = "nearest",
-        unit: str | None = None,
-        mains: float | None = None,
-        channels: Sequence[str] | Mapping[str, str] | None = None,
-        truncated: str = "refuse",
+        reading: ReadingOptions = BELIEVED,
+        unseen: Unseen = "nearest",
     ) -> Explanation:
         """Say which electrodes and seconds carried an answer, by leaving each out in turn.
 
         Parameters
         ----------
-        source, question, options, unknown, unit, mains, channels, truncated
+        source, question, options, reading, unseen
             As of :meth:`ask`.
         option
             The option to explain; by default the likeliest over the explained windows.
@@ -202,9 +188,7 @@ class Model:
             raise QuestionError(f"option={option!r}: no answer to this question; choose one of {', '.join(labels)}")
         if windows < 1:
             raise QuestionError(f"windows={windows}: at least one window is needed")
-        prepared = prepare(
-            source, self.card, unknown=unknown, unit=unit, mains=mains, channels=channels, truncated=truncated
-        )
+        prepared = prepare(source, self.card, reading=reading, unseen=unseen)
         whole, prompt = Windows.of(source, prepared, asked.task), self._prompt(asked)
         starts = whole.between(start, stop, most=windows)
         samples = whole.samples(starts)
@@ -238,19 +222,14 @@ class Model:
         max_tokens: int = 20,
         temperature: float = 0.0,
         seed: int = 0,
-        unknown: str = "nearest",
-        unit: str | None = None,
-        mains: float | None = None,
-        channels: Sequence[str] | Mapping[str, str] | None = None,
-        truncated: str = "refuse",
+        reading: ReadingOptions = BELIEVED,
+        unseen: Unseen = "nearest",
     ) -> str:
         """Continue a text freely after a window of a recording; temperature 0 takes the likeliest token each time.
 
         The text is what the model says, not a checked answer: ask with options for a probability.
         """
-        prepared = prepare(
-            source, self.card, unknown=unknown, unit=unit, mains=mains, channels=channels, truncated=truncated
-        )
+        prepared = prepare(source, self.card, reading=reading, unseen=unseen)
         first = round(start * RATE)
         if not 0 <= first <= len(prepared.signal) - seconds * RATE:
             raise QuestionError(
@@ -270,16 +249,11 @@ class Model:
         *,
         seconds: int = FREE_SECONDS,
         stride: float = FREE_SECONDS,
-        unknown: str = "nearest",
-        unit: str | None = None,
-        mains: float | None = None,
-        channels: Sequence[str] | Mapping[str, str] | None = None,
-        truncated: str = "refuse",
+        reading: ReadingOptions = BELIEVED,
+        unseen: Unseen = "nearest",
     ) -> Embedding:
         """Features and codes of the frozen encoder, for windows of a recording."""
-        prepared = prepare(
-            source, self.card, unknown=unknown, unit=unit, mains=mains, channels=channels, truncated=truncated
-        )
+        prepared = prepare(source, self.card, reading=reading, unseen=unseen)
         starts, seconds, notes = window_starts(len(prepared.signal), seconds, stride, source)
         features, codes = [], []
         for start in starts:

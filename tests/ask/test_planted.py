@@ -19,6 +19,7 @@ from neurolm.core.batch import NO_TARGET, PADDING
 from neurolm.core.config import ModelConfig, TransformerConfig
 from neurolm.core.errors import CheckpointError, QuestionError, WriteError
 from neurolm.evaluation.evaluate import evaluate
+from neurolm.recording.options import ReadingOptions
 from neurolm.report.drawings.explanation import draw, save_picture
 from neurolm.store.manifest import Label
 from neurolm.store.store import Store
@@ -152,7 +153,7 @@ def test_explaining_a_file(model, tmp_path):
         model.explain(raw, QUESTION, option="Maybe")
     with pytest.raises(QuestionError, match="no window of 4 s"):
         model.explain(raw, QUESTION, start=10)
-    single = model.explain(raw, QUESTION, channels=["T4"])
+    single = model.explain(raw, QUESTION, reading=ReadingOptions(channels=["T4"]))
     assert single.electrode_effects == () and len(single.second_effects) == 12
     picture = save_picture(found, tmp_path / "picture.png")
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 20_000

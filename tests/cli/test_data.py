@@ -91,8 +91,8 @@ def test_plan_is_printed(tmp_path, capsys, monkeypatch):
         )  # fmt: skip
 
     monkeypatch.setattr("neurolm.prepare.plan.plan", plan)
-    assert main(["plan", str(tmp_path), "--hours", "25000", "--jobs", "4"]) == 0
-    assert (asked["data"], asked["hours"], asked["jobs"], asked["unknown"]) == ([tmp_path], 25000, 4, "error")
+    assert main(["plan", str(tmp_path), "--hours", "25000", "--jobs", "4", "--unknown", "drop"]) == 0
+    assert (asked["data"], asked["hours"], asked["jobs"], asked["reading"].unknown) == ([tmp_path], 25000, 4, "drop")
     printed = capsys.readouterr().out
     assert "828 GB (800 to 850)" in printed
     assert "9.5 core-hours (8.5 to 11.6)" in printed

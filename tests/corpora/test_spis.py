@@ -8,6 +8,7 @@ from scipy.io import savemat
 
 from neurolm.core.errors import ConfigError, RecordingError, StoreError
 from neurolm.corpora import layout, spis
+from neurolm.recording.options import ReadingOptions
 from neurolm.store.store import Label
 
 
@@ -38,7 +39,7 @@ def test_every_unit_gives_the_same_signal(root, eeg):
 def test_wrong_trees(root, empty):
     source = spis.sources(root)[0]
     with pytest.raises(ConfigError, match=r"unit is 'nV', but the layout of spis knows the unit; leave unit out"):
-        source.open_recording(unit="nV")
+        source.open_recording(reading=ReadingOptions(unit="nV"))
     savemat(source.path, {"dataRest": np.zeros((64, 512))})
     with pytest.raises(RecordingError, match=r"EC\.mat: dataRest should be .* 68 columns.*\(64, 512\); download"):
         source.open_recording()

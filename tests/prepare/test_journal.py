@@ -66,7 +66,7 @@ def test_settings_come_back_and_their_file_stays_the_same(tmp_path):
     ("old", "new", "message"),
     [
         ('"unit"', '"unti"', "corpora.b: unknown field unti, did you mean unit"),
-        ('"unit": null', '"unit": 3', "corpora.b.unit: expected text, found 3"),
+        ('"unit": null', '"unit": 3', "corpora.b.unit: expected 'V', 'mV', 'uV', 'nV' or 'auto', found 3"),
         ('"mains": null', '"mains": NaN', "corpora.b.mains: expected a finite number, found NaN"),
         ('"corpora": {', '"corpora": 3, "x": {', "unknown field x"),
     ],

@@ -8,6 +8,7 @@ from neurolm.prepare.journal import FileState, Settings
 from neurolm.prepare.plan import Measured, Range, plan
 from neurolm.prepare.prepare import prepare
 from neurolm.prepare.worker import RecordingJob
+from neurolm.recording.options import ReadingOptions
 from neurolm.store.store import Store
 
 SECONDS = (20, 20, 30, 30, 60, 120)
@@ -33,9 +34,9 @@ def corpus(tmp_path_factory):
 
 
 def test_a_plan_is_what_preparing_takes(corpus, tmp_path):
-    found = plan([corpus], samples=3, mains=50)
+    found = plan([corpus], samples=3, reading=ReadingOptions(mains=50))
     out = tmp_path / "store"
-    prepare(corpus, out, corpus="folder", jobs=1, mains=50)
+    prepare(corpus, out, corpus="folder", jobs=1, reading=ReadingOptions(mains=50))
     rows = Store(out).rows
     assert found.recordings == len(rows) == len(SECONDS)
     assert found.hours.estimate == pytest.approx(sum(SECONDS) / 3600, rel=0.02)
@@ -93,7 +94,7 @@ def test_files_that_cannot_be_prepared_are_said_and_left_out(tmp_path, monkeypat
     truncated = tmp_path / "data" / "3.edf"
     write_edf(truncated, 30)
     truncated.write_bytes(truncated.read_bytes()[:-3000])
-    found = plan([tmp_path / "data"], samples=9, mains=50)
+    found = plan([tmp_path / "data"], samples=9, reading=ReadingOptions(mains=50))
     (reason,) = found.failed
     assert "3.edf" in reason and "copy or download it again" in reason
     assert found.recordings == 4

@@ -21,6 +21,7 @@ from neurolm.prepare import worker
 from neurolm.prepare.prepare import prepare
 from neurolm.prepare.report import summary
 from neurolm.recording import spectral
+from neurolm.recording.options import ReadingOptions
 from neurolm.recording.preprocess import preprocess
 from neurolm.store.store import EXCLUDED, MANIFEST, QUARANTINE, SETTINGS, Label, Store
 
@@ -272,7 +273,7 @@ def test_what_is_left_out_and_what_is_double_is_said(tmp_path, write_edf):
 def test_other_settings_are_refused(recordings, uninterrupted):
     before = content(uninterrupted)
     with pytest.raises(StoreError, match=r"prepared with unit=None, not 'mV'; use unit=None, or prepare into another"):
-        prepare(recordings, uninterrupted, jobs=1, unit="mV")
+        prepare(recordings, uninterrupted, jobs=1, reading=ReadingOptions(unit="mV"))
     with pytest.raises(StoreError, match="prepared with layout='table', not 'folder'"):
         prepare(recordings, uninterrupted, jobs=1, corpus="folder")
     assert content(uninterrupted) == before
@@ -285,7 +286,9 @@ def test_nothing_readable_is_an_error_that_leaves_nothing(tmp_path, write_edf):
     with pytest.raises(StoreError, match=r"none of the 5 recordings could be prepared:\n  0\.edf: [\s\S]*and 2 more"):
         prepare(data, out, jobs=1)
     assert not out.exists()
-    assert prepare(data, out, jobs=1, unit="nV").recordings == 5  # so that another try is not refused
+    assert (
+        prepare(data, out, jobs=1, reading=ReadingOptions(unit="nV")).recordings == 5
+    )  # so that another try is not refused
 
 
 def test_a_wrong_table_stops_before_the_work(tmp_path, recordings):
@@ -307,9 +310,12 @@ def test_wrong_arguments_are_refused(tmp_path, recordings, write_edf):
     (tmp_path / "empty").mkdir()
     with pytest.raises(StoreError, match="no EEG recordings"):
         prepare(tmp_path / "empty", out)
-    for name, value in {"unit": "volts", "unknown": "guess", "mains": 0.0, "jobs": -1, "corpus": "tuh"}.items():
+    for name, value in {"jobs": -1, "corpus": "tuh"}.items():
         with pytest.raises(ConfigError, match=f"{name}.*{value}"):
             prepare(recordings, out, **{name: value})
+    for name, value in {"channels": ["Cz"], "stream": 1, "data_format": "int16"}.items():
+        with pytest.raises(ConfigError, match=f"{name} is for one recording"):
+            prepare(recordings, out, reading=ReadingOptions(**{name: value}))
     (tmp_path / "corpus.json").write_text('{"name": "../up"}')
     write_edf(tmp_path / "a.edf", seed=0)
     (tmp_path / "labels.csv").write_text("file,start,stop,task,label,subject\na.edf,,,,,s\n")
@@ -457,7 +463,7 @@ def test_a_truncated_recording_is_quarantined_or_taken_as_far_as_it_goes(tmp_pat
     assert (refused.recordings, refused.quarantined) == (1, 1)
     line = json.loads((tmp_path / "refused" / QUARANTINE).read_text())
     assert line["source"] == "b.edf" and "truncated='accept'" in line["reason"]
-    taken = prepare(folder, tmp_path / "taken", jobs=1, truncated="accept")
+    taken = prepare(folder, tmp_path / "taken", jobs=1, reading=ReadingOptions(truncated="accept"))
     assert (taken.recordings, taken.quarantined) == (2, 0)
     a, b = Store(tmp_path / "taken").rows
     assert b.samples < a.samples and any(note.startswith("truncated:") for note in b.notes)

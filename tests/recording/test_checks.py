@@ -6,6 +6,7 @@ import pytest
 
 from neurolm.core.errors import RecordingError
 from neurolm.recording import checks
+from neurolm.recording.options import ReadingOptions
 from neurolm.recording.recording import open_recording
 
 RATE = 250
@@ -28,7 +29,7 @@ def test_a_clipped_channel_is_noted_and_a_saturated_one_refused() -> None:
     assert share == pytest.approx(0.68, abs=0.01)
     with pytest.raises(RecordingError, match=r"CZ: saturated \(66% at its limits\).*'interpolate'"):
         open_recording(raw)
-    recording = open_recording(raw, unknown="drop")
+    recording = open_recording(raw, reading=ReadingOptions(unknown="drop"))
     assert recording.channels == ("FP1", "O2", "PZ")
     said = " ".join(recording.notes)
     assert "left out, saturated (66% at its limits): CZ" in said
@@ -58,16 +59,16 @@ def test_the_unit_is_decided_from_the_amplitude_when_asked() -> None:
         raw = mne_raw(data * factor, ("Fp1", "Cz", "O2"))
         with pytest.raises(RecordingError, match=rf"unit='{unit}' .*unit='auto'"):
             open_recording(raw)
-        recording = open_recording(raw, unit="auto")
+        recording = open_recording(raw, reading=ReadingOptions(unit="auto"))
         assert recording.unit == unit
         np.testing.assert_allclose(recording.read(), data)
         assert f"unit='auto': the numbers are taken as {unit}" in " ".join(recording.notes)
         assert recording.coverage[0].amplitude == pytest.approx(20, rel=0.1)
-    right = open_recording(mne_raw(data, ("Fp1", "Cz", "O2")), unit="auto")
+    right = open_recording(mne_raw(data, ("Fp1", "Cz", "O2")), reading=ReadingOptions(unit="auto"))
     assert "unit='auto': V, as the file says" in " ".join(right.notes)
     np.testing.assert_allclose(right.read(), data)
     with pytest.raises(RecordingError, match="no other unit"):
-        open_recording(mne_raw(data * 1e-3, ("Fp1", "Cz", "O2")), unit="auto")
+        open_recording(mne_raw(data * 1e-3, ("Fp1", "Cz", "O2")), reading=ReadingOptions(unit="auto"))
 
 
 def test_slow_recordings_are_taken_and_said() -> None:

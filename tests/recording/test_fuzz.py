@@ -22,6 +22,7 @@ from neurolm.corpora import CORPORA
 from neurolm.prepare.journal import Journal, read_settings
 from neurolm.recording.formats.edf import check_whole, read_header
 from neurolm.recording.inspect import inspect
+from neurolm.recording.options import ReadingOptions
 from neurolm.recording.recording import open_recording
 from neurolm.store.manifest import Row, parse_row
 from neurolm.store.store import Store
@@ -109,11 +110,11 @@ def test_what_is_damaged_was_sound(lay, fuzzing, name):
 def test_an_edf_whose_records_last_forever_or_no_time(lay, fuzzing, duration, message):
     """At 0.002 samples per second there was no sample in ten seconds to look at."""
     folder = lay(fuzzing.recordings.edf(), {"a.edf": put(244, duration.encode().ljust(8))})
-    found = inspect(folder / "a.edf", unknown="drop")
+    found = inspect(folder / "a.edf", reading=ReadingOptions(unknown="drop"))
     assert not found.usable and found.mains in (None, 50.0)
     if duration == "1e-7":
         with pytest.raises(RecordingError, match=rf"a\.edf: {message}"):
-            open_recording(folder / "a.edf", unknown="drop")
+            open_recording(folder / "a.edf", reading=ReadingOptions(unknown="drop"))
 
 
 def test_a_brainvision_header_of_a_hundred_million_channels(lay, fuzzing):

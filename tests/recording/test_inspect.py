@@ -10,6 +10,7 @@ from neurolm.batches.windows import unlabelled_windows
 from neurolm.core.errors import RecordingError
 from neurolm.recording.excerpt import excerpt
 from neurolm.recording.inspect import inspect
+from neurolm.recording.options import ReadingOptions
 from neurolm.recording.preprocess import preprocess_blocks
 from neurolm.recording.recording import find_recordings, open_recording
 from neurolm.store.store import Store
@@ -40,7 +41,7 @@ def noise(seed: int, seconds: float = 8, rate: int = RATE, sd: float = 20.0) -> 
 def verdict(path: Path, **how) -> str | None:
     """What opening and preparing says, None where nothing is wrong."""
     try:
-        preprocess_blocks(open_recording(path, **how))
+        preprocess_blocks(open_recording(path, reading=ReadingOptions(**how)))
     except RecordingError as error:
         return str(error).removeprefix(f"{path}: ")
     return None
@@ -66,11 +67,11 @@ def test_what_is_refused_for_one_reason_is_looked_at_for_others(tmp_path):
     assert "unit='uV'" in unit
     assert "flat channels: O1" in flat
     assert "90 samples per second" in slow
-    assert inspect(path, truncated="accept").problems == (unknown, unit, flat, slow)
+    assert inspect(path, reading=ReadingOptions(truncated="accept")).problems == (unknown, unit, flat, slow)
     assert found.seconds == 7.0 and found.electrodes == ("FP1", "CZ", "O1")
     assert all(str(path) not in problem for problem in found.problems)
     path = write(tmp_path / "b.edf", {n: v * 1e-6 for n, v in names.items() if n != "O1"}, rate=90, unit="V")
-    assert len(inspect(path, unknown="drop").problems) == 1  # still too slow
+    assert len(inspect(path, reading=ReadingOptions(unknown="drop")).problems) == 1  # still too slow
 
 
 def test_unknown_electrodes_do_not_hide_different_rates(tmp_path):
@@ -113,7 +114,10 @@ def test_channels_that_are_no_electrodes_are_shown_by_their_own_names(shared):
     assert all(row.electrode is None and row.detail == "unknown electrode" for row in found.coverage)
     unknown, unit = found.problems  # the amplitude is looked at all the same
     assert "ch1=" not in unknown and "unit='mV'" in unit
-    named = inspect(found.file, channels={f"ch{i}": name for i, name in enumerate(("Cz", "Pz"), 1)}, unit="auto")
+    named = inspect(
+        found.file,
+        reading=ReadingOptions(channels={f"ch{i}": name for i, name in enumerate(("Cz", "Pz"), 1)}, unit="auto"),
+    )
     assert named.usable and named.unit == "mV" and named.electrodes == ("CZ", "PZ")
 
 

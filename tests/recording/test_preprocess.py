@@ -10,6 +10,7 @@ import pytest
 from neurolm.core.errors import RecordingError
 from neurolm.recording import spectral
 from neurolm.recording.channels import Signal
+from neurolm.recording.options import ReadingOptions
 from neurolm.recording.preprocess import _block_seconds, preprocess, preprocess_blocks
 from neurolm.recording.recording import Recording, open_recording
 
@@ -75,7 +76,7 @@ def test_the_ringing_of_mnes_padding_is_there_too(rate: float, monkeypatch: pyte
 
 def test_equals_mne_on_real_eeg(shared: Path) -> None:
     path = shared / "eeg" / "eegmmidb" / "S001" / "S001R01.edf"
-    opened = open_recording(path, channels=["Fc5", "Cz", "Oz"])
+    opened = open_recording(path, reading=ReadingOptions(channels=["Fc5", "Cz", "Oz"]))
     ours = preprocess(opened)
     raw = mne.io.read_raw_edf(path, verbose="error").load_data(verbose="error").pick(["Fc5.", "Cz..", "Oz.."])
     raw.filter(0.1, 75.0, verbose="error").notch_filter(60.0, verbose="error").resample(200.0, verbose="error")
@@ -86,7 +87,7 @@ def test_equals_mne_on_real_eeg(shared: Path) -> None:
 @pytest.mark.parametrize("name", ["Subject03_1", "Subject20_2"])
 def test_equals_mne_on_eegmat(shared: Path, name: str) -> None:
     path = shared / "eeg" / "eegmat" / f"{name}.edf"
-    ours = preprocess(open_recording(path, channels=["Fp1", "T3", "Cz", "O2"]), mains=50.0)
+    ours = preprocess(open_recording(path, reading=ReadingOptions(channels=["Fp1", "T3", "Cz", "O2"])), mains=50.0)
     raw = mne.io.read_raw_edf(path, include=["EEG Fp1", "EEG T3", "EEG Cz", "EEG O2"], preload=True, verbose="error")
     raw.filter(0.1, 75.0, verbose="error").notch_filter(50.0, verbose="error").resample(200.0, verbose="error")
     expected = raw.get_data(picks=["EEG Fp1", "EEG T3", "EEG Cz", "EEG O2"]).T * 1e6

@@ -8,9 +8,10 @@ import mne
 import numpy as np
 import pytest
 
-from neurolm.core.errors import RecordingError
+from neurolm.core.errors import ConfigError, RecordingError
 from neurolm.recording import checks
 from neurolm.recording.formats import edf
+from neurolm.recording.options import ReadingOptions
 from neurolm.recording.preprocess import preprocess, preprocess_blocks
 from neurolm.recording.recording import RECORDING_SUFFIXES, find_recordings, open_recording
 
@@ -138,8 +139,8 @@ def test_wrong_units_are_refused_with_the_unit_that_would_be_right(shared: Path,
 
 def test_the_same_recording_from_two_files_with_wrong_units_is_the_same(shared: Path) -> None:
     folder = shared / "eeg" / "formats"
-    fif = open_recording(folder / "fif" / "ssvep_subject03_raw.fif", unit="mV")
-    gdf = open_recording(folder / "gdf" / "ssvep_subject03.gdf", unit="mV")
+    fif = open_recording(folder / "fif" / "ssvep_subject03_raw.fif", reading=ReadingOptions(unit="mV"))
+    gdf = open_recording(folder / "gdf" / "ssvep_subject03.gdf", reading=ReadingOptions(unit="mV"))
     assert fif.channels == gdf.channels == ("OZ", "O1", "O2", "PO3", "POZ", "PO7", "PO8", "PO4")
     assert (fif.rate, fif.samples, fif.unit) == (gdf.rate, gdf.samples, gdf.unit)
     np.testing.assert_allclose(fif.read(), gdf.read(), rtol=1e-4, atol=1e-3)
@@ -162,7 +163,7 @@ def test_channels_of_another_rate_are_not_upsampled(tmp_path: Path) -> None:
     path = write_edf(tmp_path / "a.edf", signals, rate={"Fp1": 250, "Cz": 250, "ECG": 500, "O1": 125})
     with pytest.raises(RecordingError, match=r"different rates.*O1 \(125 Hz\)"):
         open_recording(path)
-    recording = open_recording(path, unknown="drop")
+    recording = open_recording(path, reading=ReadingOptions(unknown="drop"))
     assert (recording.channels, recording.rate, recording.samples) == (("FP1", "CZ"), 250.0, 1000)
     np.testing.assert_allclose(recording.read()[1], sine(4), atol=2e-3)
 
@@ -197,10 +198,10 @@ def test_a_net_without_positions_takes_those_of_its_cap(shared: Path) -> None:
     with pytest.raises(RecordingError, match=r"E1, E2.*cap='GSN-HydroCel-256'"):
         open_recording(path)
     with pytest.raises(RecordingError, match="no EEG electrode among its"):
-        open_recording(path, unknown="drop")
-    named = open_recording(path, channels={"E59": "C3", "E183": "C4"})
+        open_recording(path, reading=ReadingOptions(unknown="drop"))
+    named = open_recording(path, reading=ReadingOptions(channels={"E59": "C3", "E183": "C4"}))
     assert named.channels == ("C3", "C4")
-    recording = open_recording(path, unknown="nearest", unit="auto")
+    recording = open_recording(path, reading=ReadingOptions(unknown="nearest", unit="auto"))
     assert len(set(recording.channels)) == len(recording.channels) > 90
     said = " ".join(recording.notes)
     assert "count the contacts of GSN-HydroCel-256" in said
@@ -213,7 +214,7 @@ def test_xdf_finds_the_eeg_stream_and_its_markers(shared: Path, caplog: pytest.L
     with caplog.at_level(logging.WARNING):
         with pytest.raises(RecordingError, match=r"8 of 8 EEG channels are no known electrodes: ch1"):
             open_recording(path)
-        recording = open_recording(path, channels=named, unit="mV")
+        recording = open_recording(path, reading=ReadingOptions(channels=named, unit="mV"))
     assert not caplog.records  # what the reader says is in the notes
     assert (len(recording.channels), recording.rate, recording.samples) == (8, 100.0, 27815)
     assert sum(a.text.startswith("boundary") for a in recording.annotations) == 1
@@ -225,22 +226,22 @@ def test_xdf_finds_the_eeg_stream_and_its_markers(shared: Path, caplog: pytest.L
 def test_another_stream_of_an_xdf_file(shared: Path) -> None:
     path = shared / "eeg" / "formats" / "xdf" / "clock_resets.xdf"
     named = {"ch1": "Fp1"}
-    by_default = open_recording(path, channels=named, check=False)
+    by_default = open_recording(path, reading=ReadingOptions(channels=named), check=False)
     import pyxdf
 
     infos = [stream["info"] for stream in pyxdf.load_xdf(path, verbose=False)[0]]
     (eeg,) = [i for i, info in enumerate(infos) if info["type"][0] == "EEG"]
     for stream in (eeg, infos[eeg]["name"][0]):
-        chosen = open_recording(path, channels=named, check=False, stream=stream)
+        chosen = open_recording(path, reading=ReadingOptions(channels=named, stream=stream), check=False)
         np.testing.assert_array_equal(chosen.read(), by_default.read())
     with pytest.raises(RecordingError, match=r"stream='none': there is none; streams found: 0 "):
-        open_recording(path, stream="none")
+        open_recording(path, reading=ReadingOptions(stream="none"))
     with pytest.raises(RecordingError, match=r"stream=9: there is none; streams found"):
-        open_recording(path, stream=9)
+        open_recording(path, reading=ReadingOptions(stream=9))
     with pytest.raises(RecordingError, match=r"is no signal: it has no samples at a regular rate"):
-        open_recording(path, stream=next(i for i in range(len(infos)) if i != eeg))
-    with pytest.raises(RecordingError, match=r"stream= is for XDF files"):
-        open_recording(shared / "eeg" / "eegmat" / "Subject00_1.edf", stream=0)
+        open_recording(path, reading=ReadingOptions(stream=next(i for i in range(len(infos)) if i != eeg)))
+    with pytest.raises(RecordingError, match=r"stream is for XDF files"):
+        open_recording(shared / "eeg" / "eegmat" / "Subject00_1.edf", reading=ReadingOptions(stream=0))
 
 
 def test_cnt_files_are_not_given_to_the_wrong_reader(tmp_path: Path) -> None:
@@ -268,7 +269,9 @@ def test_broken_files_are_refused(shared: Path, name: str, found: str) -> None:
         open_recording(path)
     assert str(error.value).startswith(str(path))
     with pytest.raises(RecordingError, match=found):
-        open_recording(path, check=False, unknown="drop")  # no policy makes a damaged file whole
+        open_recording(
+            path, check=False, reading=ReadingOptions(unknown="drop")
+        )  # no policy makes a damaged file whole
 
 
 def test_missing_files_folders_and_other_suffixes_are_refused(tmp_path: Path) -> None:
@@ -286,8 +289,8 @@ def test_missing_files_folders_and_other_suffixes_are_refused(tmp_path: Path) ->
                 open_recording(tmp_path / f"a{suffix}")
     with pytest.raises(TypeError, match="int"):
         open_recording(3)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"unit='pV': choose one of V, mV, uV, nV"):
-        open_recording(tmp_path / "a.edf", unit="pV")
+    with pytest.raises(ConfigError, match=r"unit='pV': choose one of V, mV, uV, nV"):
+        open_recording(tmp_path / "a.edf", reading=ReadingOptions(unit="pV"))
 
 
 @pytest.mark.parametrize(
@@ -341,7 +344,7 @@ def test_values_that_are_not_numbers(value: float) -> None:
     with pytest.raises(RecordingError, match=r"not numbers.*PZ \(1\)"):
         open_recording(mne_raw(["Cz", "Pz"], data))
     assert np.isnan(open_recording(mne_raw(["Cz", "Pz"], data), check=False).read()).any() == np.isnan(value)
-    assert open_recording(mne_raw(["Cz", "Pz"], data), channels=["Cz"]).channels == ("CZ",)
+    assert open_recording(mne_raw(["Cz", "Pz"], data), reading=ReadingOptions(channels=["Cz"])).channels == ("CZ",)
 
 
 def test_flat_channels() -> None:
@@ -350,12 +353,12 @@ def test_flat_channels() -> None:
     raw = mne_raw(["Fp1", "Cz", "O2"], data)
     with pytest.raises(RecordingError, match=r"flat channels: CZ"):
         open_recording(raw)
-    recording = open_recording(raw, unknown="drop")
+    recording = open_recording(raw, reading=ReadingOptions(unknown="drop"))
     assert recording.channels == ("FP1", "O2")
     assert recording.notes == ("left out, flat: CZ",)
     np.testing.assert_allclose(recording.read(), data[[0, 2]])
     with pytest.raises(RecordingError, match=r"all 2 channels are flat"):
-        open_recording(mne_raw(["Fp1", "Cz"], np.ones((2, 500))), unknown="drop")
+        open_recording(mne_raw(["Fp1", "Cz"], np.ones((2, 500))), reading=ReadingOptions(unknown="drop"))
 
 
 def test_a_channel_of_odd_amplitude_is_noted() -> None:

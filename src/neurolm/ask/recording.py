@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
 from neurolm.batches.loader import Sample, sample_from
 from neurolm.checkpoint import Card
-from neurolm.core.errors import QuestionError, RecordingError
+from neurolm.core.errors import RecordingError
 from neurolm.core.montage import REACH, channel_id, positions
 from neurolm.core.physics import RATE
+from neurolm.recording.options import ReadingOptions, Unseen, require_one_of
 from neurolm.recording.preprocess import band_note, preprocess
 from neurolm.recording.recording import Recording, open_recording
 
 if TYPE_CHECKING:
     import mne
 
-POLICIES = ("nearest", "drop", "error")
-"""What can be done with electrodes that are unknown, or that the model never saw."""
 SAME_PLACE = 1.0
 """mm: what is nearer has two names (T7 is the later name of T3)."""
 NAMED = 12
@@ -49,11 +48,8 @@ def prepare(
     source: str | Path | mne.io.BaseRaw,
     card: Card,
     *,
-    unknown: str,
-    unit: str | None,
-    mains: float | None,
-    channels: Sequence[str] | Mapping[str, str] | None,
-    truncated: str,
+    reading: ReadingOptions,
+    unseen: Unseen,
 ) -> Prepared:
     """Read a recording with the electrodes that a model knows, filtered and at 200 Hz.
 
@@ -63,21 +59,20 @@ def prepare(
         File, or MNE Raw.
     card
         Of the model.
-    unknown, unit, mains, channels, truncated
+    reading, unseen
         As of ``Model.ask``.
 
     Raises
     ------
-    QuestionError
-        If there is no such policy.
+    ConfigError
+        If ``unseen`` is none of ``options.Unseen``.
     RecordingError
         If the recording cannot be read, is implausible, or has no electrode the model knows.
     """
-    if unknown not in POLICIES:
-        raise QuestionError(f"unknown={unknown!r}: choose one of {', '.join(POLICIES)}")
-    recording = open_recording(source, unknown=unknown, unit=unit, channels=channels, truncated=truncated)
-    kept, notes = _fit_electrodes(recording, card, unknown, name_of(source))
-    ready = preprocess(recording, mains=mains)
+    require_one_of("unseen", unseen, get_args(Unseen))
+    recording = open_recording(source, reading=replace(reading, unknown=reading.unknown or "nearest"))
+    kept, notes = _fit_electrodes(recording, card, unseen, name_of(source))
+    ready = preprocess(recording, mains=reading.mains)
     columns = [column for column, _ in kept]
     names = tuple(name for _, name in kept)
     low, high = card.band
@@ -94,7 +89,7 @@ def prepare(
 
 
 def _fit_electrodes(
-    recording: Recording, card: Card, policy: str, name: str
+    recording: Recording, card: Card, policy: Unseen, name: str
 ) -> tuple[list[tuple[int, str]], tuple[str, ...]]:
     """Columns of the recording to use and what the model knows them as."""
     seen = set(card.electrodes)
@@ -103,7 +98,7 @@ def _fit_electrodes(
     if unseen and policy == "error":
         raise RecordingError(
             f"{name}: electrodes {', '.join(c for _, c in unseen)} were not in the model's training data "
-            f"({', '.join(sorted(seen))}); choose unknown='nearest' or 'drop'"
+            f"({', '.join(sorted(seen))}); choose unseen='nearest' or 'drop'"
         )
     notes: list[str] = []
     free = sorted(seen - {channel for _, channel in kept})

@@ -10,14 +10,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurolm.cli.reading import NEAREST, Reading
 from neurolm.cli.show import as_json, duration
 from neurolm.cli.values import Machine
 from neurolm.core.errors import CheckpointError, QuestionError, RecordingError
+from neurolm.recording.options import ReadingOptions, Unseen
 
 if TYPE_CHECKING:
     from neurolm.api import Answer, Model
 
+NEAREST = ReadingOptions(unknown="nearest")
 MODEL_VARIABLE = "NEUROLM_MODEL"
 """Environment variable that names the model to ask."""
 RUNS = Path("runs")
@@ -33,7 +34,8 @@ def ask(
     *,
     model: Path | None = None,
     options: Sequence[str] | None = None,
-    reading: Reading = NEAREST,
+    reading: ReadingOptions = NEAREST,
+    unseen: Unseen = "nearest",
     risk: float | None = None,
     generate: str | None = None,
     json: bool = False,
@@ -43,6 +45,8 @@ def ask(
 
     Parameters
     ----------
+    unseen
+        What to do with electrodes that the model never saw.
     risk
         Largest share of wrong answers, such as 0.1; else the answer is undecided.
     generate
@@ -53,10 +57,10 @@ def ask(
     opened = open_model(file, model, machine)
     values, lines = {}, []
     if question is not None or generate is None:
-        answer = opened.ask(file, asked(question, opened), options=options, risk=risk, **vars(reading))
+        answer = opened.ask(file, asked(question, opened), options=options, risk=risk, reading=reading, unseen=unseen)
         values, lines = asdict(answer), answer_lines(answer, characters=bar_characters(sys.stdout.encoding))
     if generate is not None:
-        values["generated"] = opened.generate(file, generate, **vars(reading))
+        values["generated"] = opened.generate(file, generate, reading=reading, unseen=unseen)
         lines += [*([""] if lines else []), f"{generate.strip()} {values['generated']}"]
     print(as_json(values) if json else "\n".join(lines))
 

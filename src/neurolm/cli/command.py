@@ -40,10 +40,20 @@ Verb = Callable[..., object]
 class Argument:
     """A word or a flag of a verb."""
 
-    def __init__(self, name: str, hint: Any, default: Any, *, word: bool, help: str, whole: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        hint: Any,
+        default: Any,
+        *,
+        word: bool,
+        help: str,
+        whole: str = "",
+        owner: Any = None,
+    ) -> None:
         self.name, self.default, self.word, self.help = name, default, word, help
-        self.whole = whole
-        """The parameter of whose dataclass it is a field."""
+        self.whole, self.owner = whole, owner
+        """The parameter of whose dataclass it is a field, and that dataclass."""
         self.dest = name.rstrip("_")
         self.flag = self.dest if word else f"--{self.dest}"
         self.kind, said = _unwrapped(hint)
@@ -111,9 +121,8 @@ def run(verb: str, given: Sequence[str]) -> bool:
     taken = list(_arguments(function))
     parsed = _parse(prog, function, taken, given)
     values = {one.name: one.value(parsed) for one in taken if not one.whole}
-    for name, kind in get_type_hints(function).items():
-        if fields := {one.name: one.value(parsed) for one in taken if one.whole == name}:
-            values[name] = kind(**fields)
+    for name, kind in {one.whole: one.owner for one in taken if one.owner}.items():
+        values[name] = kind(**{one.name: one.value(parsed) for one in taken if one.whole == name})
     return function(**values) is not False
 
 
@@ -161,7 +170,7 @@ def _arguments(function: Verb, *, without: Sequence[str] = ()) -> Iterator[Argum
         for field in dataclasses.fields(found.kind):
             default = field.default if found.default is EMPTY else getattr(found.default, field.name)
             help = helps_inner.get(field.name, "")
-            yield Argument(field.name, inner[field.name], default, word=False, help=help, whole=name)
+            yield Argument(field.name, inner[field.name], default, word=False, help=help, whole=name, owner=found.kind)
 
 
 def _unwrapped(hint: Any) -> tuple[Any, list[Any]]:
@@ -178,7 +187,8 @@ def _helps(documented: Any) -> dict[str, str]:
     """What the docstring says of each parameter, and of those that mean the same everywhere."""
     found = {
         name.strip(): " ".join((one.description or "").replace("``", "").split())
-        for one in docstring_parser.parse(documented.__doc__ or "").params
+        for part in (getattr(documented, "__mro__", None) or (documented,))  # a dataclass's bases say of their fields
+        for one in docstring_parser.parse(part.__doc__ or "").params
         for name in one.arg_name.split(",")
     }
     return COMMON | found

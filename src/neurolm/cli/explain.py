@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neurolm.ask import EXPLAINED
-from neurolm.cli.ask import asked, open_model
-from neurolm.cli.reading import NEAREST, Reading
+from neurolm.cli.ask import NEAREST, asked, open_model
 from neurolm.cli.show import as_json, duration
 from neurolm.cli.values import Machine
+from neurolm.recording.options import ReadingOptions, Unseen
 
 if TYPE_CHECKING:
     from neurolm.ask.explanation import Explanation
@@ -26,7 +26,8 @@ def explain(
     windows: int = EXPLAINED,
     start: float = 0.0,
     stop: float | None = None,
-    reading: Reading = NEAREST,
+    reading: ReadingOptions = NEAREST,
+    unseen: Unseen = "nearest",
     out: Path | None = None,
     json: bool = False,
     machine: Machine,
@@ -43,6 +44,8 @@ def explain(
         Seconds of the recording from which to look.
     stop
         Seconds up to which to look; by default all.
+    unseen
+        What to do with electrodes that the model never saw.
     out
         Picture to draw, such as picture.png.
     """
@@ -53,7 +56,7 @@ def explain(
     opened = open_model(file, model, machine)
     found = opened.explain(
         file, asked(question, opened), option=option, options=options, windows=windows, start=start, stop=stop,
-        **vars(reading),
+        reading=reading, unseen=unseen,
     )  # fmt: skip
     if out is not None:
         save_picture(found, out)

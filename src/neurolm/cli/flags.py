@@ -3,8 +3,8 @@
 import re
 
 _ARGUMENTS = (
-    "accept_licence|against|base_url|channels|connections|corpus|device|every|exclude|gpt2|"
-    "hours|include|jobs|mains|option|options|rate|risk|samples|scheduler|seed|split|start|stop|subject|subjects|truncated|unit|unknown"
+    "accept_licence|against|base_url|channels|connections|corpus|data_format|device|every|exclude|gpt2|"
+    "hours|include|jobs|mains|option|options|rate|risk|samples|scheduler|seed|split|start|stop|stream|subject|subjects|truncated|unit|unknown|unseen"
 )
 """Arguments of the library that are flags here."""
 

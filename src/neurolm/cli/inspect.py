@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurolm.cli.flags import as_flags
-from neurolm.cli.reading import Reading
 from neurolm.cli.show import as_json, duration
 from neurolm.core.errors import ConfigError, RecordingError
+from neurolm.recording.options import ReadingOptions
 
 if TYPE_CHECKING:
     from neurolm.recording.inspect import Inspection
@@ -24,7 +24,7 @@ _LEFT = (0, 1, 5)  # columns of text
 def inspect(
     files: Sequence[Path],
     *,
-    reading: Reading,
+    reading: ReadingOptions,
     brief: bool = False,
     json: bool = False,
     plot: Path | None = None,
@@ -48,7 +48,7 @@ def inspect(
     pictures = plots(plot, found_files)
     every = []
     for number, file in enumerate(found_files):
-        found = inspect(file, **vars(reading))
+        found = inspect(file, reading=reading)
         if not json and not brief:
             print("\n".join([*([""] if number else []), *lines(found)]), flush=True)
         if pictures:

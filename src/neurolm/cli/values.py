@@ -60,6 +60,11 @@ def names_or_pairs(text: str) -> list[str] | dict[str, str]:
     return pairs(text) if "=" in text else names(text)
 
 
+def name_or_number(text: str) -> str | int:
+    """Read a name, or a number."""
+    return int(text) if text.isdecimal() else text
+
+
 COMMON = {
     "json": "Print everything as JSON.",
     "jobs": "Worker processes; 0: as many as there are cores.",
@@ -78,6 +83,7 @@ READERS: dict[Any, Callable[[str], Any]] = {
     Sequence[int]: numbers,
     Mapping[str, str]: pairs,
     Sequence[str] | Mapping[str, str]: names_or_pairs,
+    str | int: name_or_number,
 }
 """How a text becomes a value of a type; other types are left to jsonargparse."""
 

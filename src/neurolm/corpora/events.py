@@ -20,6 +20,7 @@ from pathlib import Path
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import write_text
 from neurolm.corpora.table import COLUMNS, OPTIONAL
+from neurolm.recording.options import ReadingOptions
 from neurolm.recording.recording import Annotation, open_recording
 from neurolm.store.manifest import SPLITS
 
@@ -60,7 +61,7 @@ def events(file: Path) -> tuple[tuple[Annotation, ...], float]:
     RecordingError
         If the file cannot be read.
     """
-    recording = open_recording(file, unknown="drop", check=False)
+    recording = open_recording(file, reading=ReadingOptions(unknown="drop"), check=False)
     return recording.annotations, recording.seconds
 
 

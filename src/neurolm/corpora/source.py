@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from neurolm.core.errors import ConfigError
-from neurolm.recording.recording import AUTO, Recording, open_recording
+from neurolm.recording.options import AUTO, BELIEVED, DataFormat, ReadingOptions, Unit, Unknown
+from neurolm.recording.recording import Recording, open_recording
 from neurolm.store.store import Label
 
 if TYPE_CHECKING:
@@ -54,24 +55,23 @@ class Source:
     """Mains frequency in Hz where the recording was made; None: to be detected."""
     channels: Mapping[str, str] | None = None
     """The file's channel names → electrodes, where they cannot be understood or not all are meant."""
-    unit: str | None = None
+    unit: Unit | None = None
     """Unit of the file's numbers where the file does not tell the truth; the user's word goes first."""
-    unknown: str | None = None
+    unknown: Unknown | None = None
     """Policy for unknown electrodes where the corpus is known to have some; the user's, unless it is ``error``."""
     open: Opener | None = None
     """How to read the file where no reader knows the format."""
-    data_format: str | None = None
+    data_format: DataFormat | None = None
     """``int16`` or ``int32`` for Neuroscan files of which the corpus is known to have one."""
 
-    def open_recording(
-        self, *, unknown: str = "error", unit: str | None = None, truncated: str = "refuse", check: bool = True
-    ) -> Recording:
+    def open_recording(self, *, reading: ReadingOptions = BELIEVED, check: bool = True) -> Recording:
         """Open the recording as its layout says it must be.
 
         Parameters
         ----------
-        unknown, unit, truncated, check
-            As in ``neurolm.recording.recording.open_recording``. ``error`` and None leave the choice to the layout.
+        reading, check
+            As in ``neurolm.recording.recording.open_recording``. What it leaves open (``unknown`` also by ``error``)
+            is as the layout says.
 
         Raises
         ------
@@ -82,6 +82,9 @@ class Source:
         """
         source: Path | mne.io.BaseRaw = self.path
         said: tuple[str, ...] = ()
+        unit, unknown = reading.unit, reading.unknown
+        if self.unknown is not None and unknown in (None, "error"):
+            unknown = self.unknown
         if self.open is not None:
             if unit not in (None, AUTO):
                 raise ConfigError(f"unit is {unit!r}, but the layout of {self.corpus} knows the unit; leave unit out")
@@ -91,12 +94,14 @@ class Source:
             said = (source.info["description"],) if source.info["description"] else ()
         recording = open_recording(
             source,
-            unknown=self.unknown if self.unknown is not None and unknown == "error" else unknown,
-            unit=unit if unit is not None else self.unit,
-            channels=self.channels,
+            reading=replace(
+                reading,
+                unknown=unknown,
+                unit=unit if unit is not None else self.unit,
+                channels=self.channels,
+                data_format=self.data_format,
+            ),
             check=check,
-            data_format=self.data_format,
-            truncated=truncated,
         )
         return replace(recording, notes=(*said, *recording.notes))
 

@@ -16,6 +16,7 @@ from neurolm.core.config import to_json
 from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError, StoreError, WriteError
 from neurolm.core.files import PARTIAL, append_text, atomic_file, remove_partial, write_text
+from neurolm.recording.options import CommonReadingOptions, ReadingOptions, Truncated, Unit, Unknown
 from neurolm.recording.recording import Annotation
 from neurolm.store.manifest import Row
 from neurolm.store.shards import in_shard
@@ -29,10 +30,29 @@ class Settings:
     """What decides how a corpus is prepared."""
 
     layout: str
-    unknown: str
-    unit: str | None
+    unknown: Unknown
+    unit: Unit | None
     mains: float | None
-    truncated: str = "refuse"
+    truncated: Truncated = "refuse"
+
+    @classmethod
+    def of(cls, layout: str, reading: CommonReadingOptions) -> Settings:
+        """The settings by which recordings of a layout are read.
+
+        Raises
+        ------
+        ConfigError
+            If the options are about one file: in a folder, the layout says such things.
+        """
+        for name in ("channels", "stream", "data_format"):
+            if getattr(reading, name, None) is not None:
+                raise ConfigError(f"{name} is for one recording: where many are prepared, the corpus's layout says it")
+        return cls(layout, reading.unknown or "error", reading.unit, reading.mains, reading.truncated)
+
+    @property
+    def reading(self) -> ReadingOptions:
+        """How the recordings are read."""
+        return ReadingOptions(unknown=self.unknown, unit=self.unit, mains=self.mains, truncated=self.truncated)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from neurolm.core.workers import Died, Worker, cores
 from neurolm.corpora import AUTO, layout
 from neurolm.prepare.journal import Settings
 from neurolm.prepare.worker import RecordingJob, Unreadable, list_recordings, prepare_recording, require_folder
+from neurolm.recording.options import BELIEVED, CommonReadingOptions
 
 SAMPLED = 6
 """Files measured, besides the largest."""
@@ -101,9 +102,7 @@ def plan(
     *,
     hours: float | None = None,
     corpus: str = AUTO,
-    unknown: str = "error",
-    unit: str | None = None,
-    mains: float | None = None,
+    reading: CommonReadingOptions = BELIEVED,
     jobs: int = 0,
     samples: int = SAMPLED,
     seed: int = 0,
@@ -118,8 +117,10 @@ def plan(
         Folders of recordings; without any, simulated recordings stand for them, and ``hours`` is needed.
     hours
         Hours of EEG to plan for, were there more of the same kind; by default what the folders hold.
-    corpus, unknown, unit, mains
-        As for `neurolm.prepare.prepare.prepare`.
+    corpus
+        Layout of the folders, as `neurolm corpora` lists them; ``auto`` recognises it.
+    reading
+        How to read the recordings.
     jobs
         Worker processes to plan for; 0: as many as there are cores.
     samples
@@ -147,11 +148,10 @@ def plan(
     with tempfile.TemporaryDirectory(prefix="neurolm-plan-") as folder:
         out = Path(folder) / "store"
         if data:
-            settings = Settings("", unknown, unit, mains)
-            recordings = [job for path in data for job in _recordings(Path(path), out, corpus, settings)]
+            recordings = [job for path in data for job in _recordings(Path(path), out, corpus, reading)]
         else:
             simulated = _simulate(Path(folder) / SIMULATED, channels=channels, rate=rate)
-            recordings = list(_recordings(simulated, out, "folder", Settings("", unknown, unit, 50.0)))
+            recordings = list(_recordings(simulated, out, "folder", replace(reading, mains=50.0)))
         strata = _strata(recordings, samples, np.random.default_rng(seed))
         largest = max(recordings, key=lambda job: job.size)
         measured, failed = _measure([*(job for job, _ in strata), largest])
@@ -173,10 +173,10 @@ def plan(
     )
 
 
-def _recordings(data: Path, out: Path, corpus: str, settings: Settings) -> Iterator[RecordingJob]:
+def _recordings(data: Path, out: Path, corpus: str, reading: CommonReadingOptions) -> Iterator[RecordingJob]:
     require_folder(data)
     shown = Path(SIMULATED) if data.name == SIMULATED and data.parent == out.parent else data
-    for job in list_recordings(data, out, replace(settings, layout=layout(data, corpus))):
+    for job in list_recordings(data, out, Settings.of(layout(data, corpus), reading)):
         yield replace(job, relative=str(shown / job.relative))
 
 

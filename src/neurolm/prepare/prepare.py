@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from neurolm.core.errors import ConfigError, NeuroLMError, StoreError
-from neurolm.core.physics import RATE
 from neurolm.core.workers import Workers
 from neurolm.corpora import AUTO, layout
 from neurolm.prepare.cluster import Cluster
@@ -22,10 +20,7 @@ from neurolm.prepare.journal import Settings, agree, locked
 from neurolm.prepare.preparation import Preparation, excluded_from
 from neurolm.prepare.report import PrepareProgress, PrepareReport
 from neurolm.prepare.worker import RecordingJob, list_recordings, require_folder
-from neurolm.recording.electrodes.policy import UNKNOWN_POLICIES
-from neurolm.recording.formats.completeness import TRUNCATED_POLICIES
-from neurolm.recording.formats.edf import MICROVOLTS
-from neurolm.recording.recording import AUTO as AUTO_UNIT
+from neurolm.recording.options import BELIEVED, CommonReadingOptions
 from neurolm.store.exclusions import read_exclusions
 from neurolm.store.store import EXCLUDED
 
@@ -39,10 +34,7 @@ def prepare(
     corpus: str = AUTO,
     jobs: int = 0,
     scheduler: str | None = None,
-    unknown: str = "error",
-    unit: str | None = None,
-    mains: float | None = None,
-    truncated: str = "refuse",
+    reading: CommonReadingOptions = BELIEVED,
     exclude: Path | str | None = None,
     progress: Callable[[PrepareProgress], object] | None = None,
 ) -> PrepareReport:
@@ -61,14 +53,8 @@ def prepare(
         Worker processes; 0: as many as there are cores.
     scheduler
         Address of a Dask scheduler, whose workers do the work instead (docs/prepare.md).
-    unknown
-        What to do about unknown electrodes, as in `open_recording`.
-    unit
-        Unit of the files' numbers where the files do not tell the truth, as in `open_recording`; ``auto`` decides.
-    mains
-        Mains frequency in Hz; by default the corpus's, else found in the spectrum of each recording.
-    truncated
-        ``accept`` takes what is there of files that end too early, as in `open_recording`.
+    reading
+        How to read all of them. Of what is left open the corpus's layout may say something.
     exclude
         Exclusion list, as ``neurolm overlap`` writes it: recordings, signals and people that must not be in the store.
     progress
@@ -89,9 +75,8 @@ def prepare(
     data, out = Path(data), Path(out)
     if scheduler is not None:  # other machines have another working directory
         data, out = data.absolute(), out.absolute()
-    settings = Settings("", unknown, unit, mains, truncated)
-    _check_arguments(data, jobs, scheduler, settings)
-    settings = replace(settings, layout=layout(data, corpus))
+    _check_arguments(data, jobs, scheduler)
+    settings = Settings.of(layout(data, corpus), reading)
     recordings = sorted(list_recordings(data, out, settings), key=lambda job: job.recording)
     name = _corpus_name(recordings)
     excluded = () if exclude is None else read_exclusions(exclude)
@@ -120,15 +105,8 @@ def prepare(
     )
 
 
-def _check_arguments(data: Path, jobs: int, scheduler: str | None, settings: Settings) -> None:
+def _check_arguments(data: Path, jobs: int, scheduler: str | None) -> None:
     require_folder(data)
-    allowed = {"unknown": UNKNOWN_POLICIES, "unit": (None, *MICROVOLTS, AUTO_UNIT), "truncated": TRUNCATED_POLICIES}
-    for argument, valid in allowed.items():
-        if (value := getattr(settings, argument)) not in valid:
-            raise ConfigError(f"{argument} is {value!r}: choose one of {', '.join(map(str, valid))}")
-    mains = settings.mains
-    if mains is not None and not 0 < mains < RATE / 2:
-        raise ConfigError(f"mains must be a frequency in Hz, 50 or 60, not {mains}")
     if jobs < 0:
         raise ConfigError(f"jobs must be 0 (all cores) or the number of worker processes, not {jobs}")
     if jobs and scheduler is not None:

@@ -133,10 +133,7 @@ def prepare_recording(job: RecordingJob) -> Entry | Unreadable:
 
 
 def _open(job: RecordingJob, *, check: bool = True) -> Recording:
-    settings = job.settings
-    return job.source.open_recording(
-        unknown=settings.unknown, unit=settings.unit, truncated=settings.truncated, check=check
-    )
+    return job.source.open_recording(reading=job.settings.reading, check=check)
 
 
 def check_labels(job: RecordingJob) -> None:

@@ -15,7 +15,7 @@ _EXTRAS = {"antio": "formats", "curryreader": "formats", "mffpy": "formats"}
 
 
 @contextmanager
-def reading(path: Path | None, what: str) -> Iterator[None]:
+def as_recording_error(path: Path | None, what: str) -> Iterator[None]:
     """Turn every exception of a reader into an error that names the file; readers of damaged files fail in all ways.
 
     Parameters

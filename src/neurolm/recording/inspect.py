@@ -25,9 +25,10 @@ from neurolm.recording.channels import Channel, Source
 from neurolm.recording.electrodes.coverage import Covered
 from neurolm.recording.electrodes.policy import Choice, choose
 from neurolm.recording.formats import edf
+from neurolm.recording.options import AUTO, BELIEVED, ReadingOptions
 from neurolm.recording.preprocess import detect_mains, preprocess_blocks
-from neurolm.recording.readers import Options, open_source
-from neurolm.recording.recording import AUTO, Recording, assemble, decide_unit, open_recording
+from neurolm.recording.readers import open_source
+from neurolm.recording.recording import Recording, assemble, decide_unit, open_recording
 from neurolm.recording.suffixes import EDF_READERS, suffix_of
 
 PATCHES, SECONDS = 1024, 64
@@ -92,41 +93,27 @@ class Inspection:
         return not self.problems
 
 
-def inspect(
-    path: Path | str,
-    *,
-    unknown: str = "error",
-    unit: str | None = None,
-    channels: Sequence[str] | Mapping[str, str] | None = None,
-    mains: float | None = None,
-    truncated: str = "refuse",
-) -> Inspection:
+def inspect(path: Path | str, *, reading: ReadingOptions = BELIEVED) -> Inspection:
     """Find out what is in a recording and whether it can be used.
 
     Parameters
     ----------
     path
-        A file (or a folder, for EGI's ``.mff`` and MEF); it need not be readable.
-    unknown, unit, channels, truncated
-        As for ``open_recording``.
-    mains
-        Mains frequency in Hz; by default found in the spectrum.
-
-    Raises
-    ------
-    ValueError
-        For a policy or unit that does not exist. Whatever is wrong with the file is among the ``problems``.
+        A file (or a folder, for EGI's ``.mff`` and MEF); it need not be readable. Whatever is wrong with it is among
+        the ``problems``.
+    reading
+        How to read it, where the file alone does not say it.
     """
     path = Path(path).expanduser()
-    found = _Finding(path, {"unknown": unknown, "unit": unit, "channels": channels, "truncated": truncated})
+    found = _Finding(path, reading)
     try:
-        recording: Recording | None = open_recording(path, **found.how)
+        recording: Recording | None = open_recording(path, reading=reading)
     except RecordingError as error:
         found.refuse(error)
         recording = _as_far_as_possible(found)
     if recording is not None:
         found.notes = [*recording.notes, *found.notes]
-        _prepared(found, recording, mains)
+        _prepared(found, recording)
     return Inspection(
         file=path,
         size=path.stat().st_size if path.is_file() else None,
@@ -142,7 +129,7 @@ class _Finding:
     """What has been found so far."""
 
     path: Path
-    how: dict[str, Any]
+    reading: ReadingOptions
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -167,15 +154,15 @@ def _as_far_as_possible(found: _Finding) -> Recording | None:
     if not choice.indices:
         found.notes += source.notes
         return None
-    given = found.how["unit"]
+    unit = found.reading.unit
     try:
-        recording = assemble(source, choice, None if given == AUTO else given)
+        recording = assemble(source, choice, None if unit == AUTO else unit)
         look = recording.look()
     except RecordingError as error:
         found.refuse(error)
         found.notes += source.notes
         return None
-    if given == AUTO:
+    if unit == AUTO:
         fits = decide_unit(look, recording.unit, found.notes)
         recording, look = assemble(source, choice, fits), look.scaled(recording.unit, fits)
     _judge(found, recording, look, choice)
@@ -189,13 +176,14 @@ def _as_far_as_possible(found: _Finding) -> Recording | None:
 
 
 def _source(found: _Finding) -> Source | None:
-    for truncated in dict.fromkeys((found.how["truncated"], "accept")):
+    weaker = replace(found.reading, truncated="accept")
+    for reading in (found.reading,) if found.reading == weaker else (found.reading, weaker):
         try:
-            source = open_source(found.path, Options(truncated=truncated))
+            source = open_source(found.path, reading)
         except RecordingError as error:
             found.refuse(error)
             continue
-        if truncated != found.how["truncated"]:
+        if reading != found.reading:
             found.notes.append("what is said here is about the part of the file that is there")
             source.notes[:] = [note for note in source.notes if not note.startswith("truncated:")]
         return source
@@ -219,7 +207,7 @@ def _header(found: _Finding) -> None:
 
 def _choice(found: _Finding, channels: Sequence[Channel]) -> Choice:
     """The electrodes as asked for; else without those that are unknown; else all, by their own names."""
-    policy, wanted = found.how["unknown"], found.how["channels"]
+    policy, wanted = found.reading.unknown or "error", found.reading.channels
     source = str(found.path)
     try:
         return choose(channels, source=source, unknown=policy, wanted=wanted)
@@ -257,9 +245,9 @@ def _as_they_are(channels: Sequence[Channel]) -> Choice:
 def _judge(found: _Finding, recording: Recording, look: checks.Look, choice: Choice) -> None:
     """Put down everything that is wrong with the signal."""
     labels = [choice.coverage[i].electrode or choice.coverage[i].channel for i in choice.indices]
-    given = found.how["unit"] not in (None, AUTO)
+    given = found.reading.unit not in (None, AUTO)
     wrong = checks.refusals(look, channels=labels, unit=recording.unit, given=given)
-    if look.unusable and not look.flat.all() and found.how["unknown"] == "error":
+    if look.unusable and not look.flat.all() and found.reading.unknown in (None, "error"):
         wrong.append(checks.useless({labels[i]: why for i, why in look.unusable.items()}))
     for text in wrong:
         found.refuse(RecordingError(text))
@@ -269,7 +257,7 @@ def _judge(found: _Finding, recording: Recording, look: checks.Look, choice: Cho
         found.notes += odd if checks.plausible(look.typical) else [n for n in odd if not n.startswith(checks.ODD)]
 
 
-def _prepared(found: _Finding, recording: Recording, mains: float | None) -> None:
+def _prepared(found: _Finding, recording: Recording) -> None:
     """What the recording is, and what preparing it would give."""
     inside = Counter(annotation.text for annotation in recording.annotations)
     electrodes, rows = recording.channels, recording.coverage
@@ -288,6 +276,7 @@ def _prepared(found: _Finding, recording: Recording, mains: float | None) -> Non
         return
     try:
         recording.require_finite()
+        mains = found.reading.mains
         hertz, how = (mains, "as given") if mains is not None else detect_mains(recording)
         prepared = preprocess_blocks(recording, mains=hertz)  # nothing is read until its blocks are taken
     except RecordingError as error:

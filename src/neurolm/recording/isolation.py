@@ -21,7 +21,7 @@ import numpy as np
 from neurolm.core.errors import RecordingError
 from neurolm.core.workers import Died, Worker
 from neurolm.recording.channels import Channel, Signal, Source
-from neurolm.recording.faults import reading
+from neurolm.recording.faults import as_recording_error
 
 PATIENCE = 300.0
 """Seconds after which a reader that does not answer is stopped."""
@@ -56,7 +56,7 @@ def open_isolated(
     options
         Arguments for it.
     truncated
-        One of ``completeness.TRUNCATED_POLICIES``.
+        One of ``options.Truncated``.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def _open(
 
     global _source
     _source = None  # before another one takes memory
-    with reading(path, "cannot be understood"), _limited(path.stat().st_size if path.is_file() else None):
+    with as_recording_error(path, "cannot be understood"), _limited(path.stat().st_size if path.is_file() else None):
         source = opener(path, reader, options, truncated=truncated)
         signal = source.load(range(len(source.channels)))
     _source = source
@@ -126,7 +126,7 @@ def _open(
 def _read(first: int, last: int, indices: Sequence[int] = ()) -> np.ndarray:
     """Read samples of the file that is open; runs in the process."""
     assert _source is not None
-    with reading(_source.path, "cannot be read any more"):
+    with as_recording_error(_source.path, "cannot be read any more"):
         return _source.load(indices).read(first, last)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from neurolm.core.errors import RecordingError
 from neurolm.core.physics import BAND, RATE
 from neurolm.recording import checks, spectral
-from neurolm.recording.faults import reading
+from neurolm.recording.faults import as_recording_error
 from neurolm.recording.filters import Design, grid
 from neurolm.recording.readers import listening
 from neurolm.recording.recording import Recording
@@ -176,7 +176,7 @@ def _block_seconds(recording: Recording) -> float:
 def _blocks(recording: Recording, design: Design, seconds: float) -> Iterator[np.ndarray]:
     direct = recording._signal.direct
     # MNE's warnings about its readers were heard when the recording was opened.
-    with listening(), reading(recording.path, "its samples cannot be read or filtered"):
+    with listening(), as_recording_error(recording.path, "its samples cannot be read or filtered"):
         if not spectral.is_long(recording.samples, design):
             yield spectral.filter_short(recording.read_finite(0, recording.samples), design=design)
             return

@@ -11,7 +11,7 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +21,14 @@ import numpy as np
 from neurolm.core.errors import RecordingError
 from neurolm.core.montage import resolve
 from neurolm.recording.channels import Channel, Signal, Source
-from neurolm.recording.faults import reading
+from neurolm.recording.faults import as_recording_error
 from neurolm.recording.formats import edf, xdf
 from neurolm.recording.formats.cnt import inspect_cnt, reader_of
 from neurolm.recording.formats.completeness import check_after, check_before
 from neurolm.recording.formats.edf import MICROVOLTS
 from neurolm.recording.formats.edf_signal import open_samples
 from neurolm.recording.isolation import open_isolated
+from neurolm.recording.options import BELIEVED, ReadingOptions
 from neurolm.recording.sidecar import described
 from neurolm.recording.suffixes import EDF_READERS, FOLDERS, MNE_READERS, RECORDING_SUFFIXES, main_file, suffix_of
 
@@ -53,19 +54,7 @@ arithmetic with positions that are not there."""
 _MNE_TYPES = {"eeg": "eeg", "stim": "stimulus", "eog": "eog", "ecg": "ecg", "emg": "emg", "ref_meg": "reference"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the user may say about how to read a file."""
-
-    stream: str | int | None = None
-    """XDF: name or number of the stream."""
-    data_format: str | None = None
-    """Neuroscan: ``int16`` or ``int32``."""
-    truncated: str = "refuse"
-    """One of ``wholeness.TRUNCATED_POLICIES``."""
-
-
-def open_source(path: Path, options: Options | None = None) -> Source:
+def open_source(path: Path, reading: ReadingOptions = BELIEVED) -> Source:
     """Open a file by its suffix, reading its header only.
 
     Raises
@@ -73,7 +62,6 @@ def open_source(path: Path, options: Options | None = None) -> Source:
     RecordingError
         If there is no such file, no reader for it, or the reader cannot read it.
     """
-    options = options or Options()
     if not path.exists():
         raise RecordingError(f"{path}: no such file; check the path")
     path, notes = main_file(path)
@@ -86,15 +74,15 @@ def open_source(path: Path, options: Options | None = None) -> Source:
         )
     if path.is_file() and path.stat().st_size == 0:
         raise RecordingError(f"{path}: the file is empty (0 bytes); copy or download it again")
-    if options.stream is not None and suffix not in (".xdf", ".xdfz"):
-        raise RecordingError(f"{path}: stream= is for XDF files; leave it out")
-    with reading(path, "cannot be understood"):
+    if reading.stream is not None and suffix not in (".xdf", ".xdfz"):
+        raise RecordingError(f"{path}: stream is for XDF files; leave it out")
+    with as_recording_error(path, "cannot be understood"):
         if suffix in EDF_READERS:
-            source = _open_edf(path, EDF_READERS[suffix], options)
+            source = _open_edf(path, EDF_READERS[suffix], reading)
         elif suffix in (".xdf", ".xdfz"):
-            source = open_isolated(open_here, path, XDF, {"stream": options.stream}, truncated=options.truncated)
+            source = open_isolated(open_here, path, XDF, {"stream": reading.stream}, truncated=reading.truncated)
         else:
-            source = _open_with_mne(path, suffix, options)
+            source = _open_with_mne(path, suffix, reading)
         source.notes[:0] = notes
         return described(source)
 
@@ -145,10 +133,10 @@ def listening() -> Iterator[list[str]]:
     notes[:] = dict.fromkeys(" ".join(note.split()) for note in notes if not _NO_BEARING.search(note))
 
 
-def _open_edf(path: Path, reader: str, options: Options) -> Source:
+def _open_edf(path: Path, reader: str, reading: ReadingOptions) -> Source:
     header = edf.read_header(path)
     channels = tuple(Channel(s.label, "eeg" if s.unit is not None else "other", s.unit, s.rate) for s in header.signals)
-    notes = edf.check_whole(path, header, options.truncated)
+    notes = edf.check_whole(path, header, reading.truncated)
     return Source(path, channels, lambda indices: _load_edf(path, reader, header, indices, notes), notes)
 
 
@@ -191,21 +179,21 @@ def _open_xdf(path: Path, stream: str | int | None, truncated: str) -> Source:
     return Source(path, channels, load, [*contents.notes, *heard])
 
 
-def _open_with_mne(path: Path, suffix: str, options: Options) -> Source:
+def _open_with_mne(path: Path, suffix: str, reading: ReadingOptions) -> Source:
     """Open a file by one of MNE's readers, after the checks that it lacks."""
-    samples, notes = check_before(path, suffix, options.truncated) if path.is_file() else (None, [])
+    samples, notes = check_before(path, suffix, reading.truncated) if path.is_file() else (None, [])
     reader = reader_of(path) if suffix == ".cnt" else MNE_READERS[suffix]
     arguments = dict(_OPTIONS.get(reader, {}))
     if reader == "read_raw_cnt":
-        found = inspect_cnt(path, options.data_format)
+        found = inspect_cnt(path, reading.data_format)
         arguments |= {"data_format": found.data_format, "recompute_n_samples": found.recompute}
         notes += found.notes
-    elif options.data_format is not None:
-        raise RecordingError(f"{path}: data_format= is for Neuroscan's .cnt files; leave it out")
+    elif reading.data_format is not None:
+        raise RecordingError(f"{path}: data_format is for Neuroscan's .cnt files; leave it out")
     if reader in _ISOLATED:
-        source = open_isolated(open_here, path, reader, arguments, truncated=options.truncated)
+        source = open_isolated(open_here, path, reader, arguments, truncated=reading.truncated)
     else:
-        source = open_here(path, reader, arguments, truncated=options.truncated)
+        source = open_here(path, reader, arguments, truncated=reading.truncated)
     source.notes[:0] = notes
     return source if samples is None else _cut(source, samples)
 
@@ -222,7 +210,7 @@ def open_here(path: Path, reader: str, arguments: dict[str, Any], *, truncated: 
         return _open_xdf(path, arguments["stream"], truncated)
     notes: list[str] = []
     raw = _call(path, reader, notes, **arguments)
-    with reading(path, f"MNE ({reader}) cannot read it"):
+    with as_recording_error(path, f"MNE ({reader}) cannot read it"):
         samples, more = check_after(path, raw, truncated)
         source = open_mne(raw, path)
     source.notes.extend([*notes, *more])
@@ -244,7 +232,7 @@ def _call(path: Path, reader: str, notes: list[str], **options: Any) -> mne.io.B
     import mne
 
     read = partial(getattr(mne.io, reader), path, preload=False, verbose="warning", **options)
-    with reading(path, f"MNE ({reader}) cannot read it"):
+    with as_recording_error(path, f"MNE ({reader}) cannot read it"):
         with listening() as heard, mne.utils.use_log_level("warning"):
             try:
                 raw = read()

@@ -1,6 +1,6 @@
 """A recording as the rest of neurolm sees it: electrodes by their official names, and microvolts.
 
->>> recording = open_recording("night.edf", unknown="drop")
+>>> recording = open_recording("night.edf", reading=ReadingOptions(unknown="drop"))
 >>> recording.channels, recording.rate, recording.notes
 >>> recording.read(30, 60)          # float64 (channels, samples), µV
 
@@ -10,7 +10,7 @@ Opening reads the header and, to check the signal, at most a minute of it. Whate
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,12 +22,11 @@ from neurolm.recording import checks
 from neurolm.recording.channels import Signal, Source
 from neurolm.recording.electrodes.coverage import Covered, coverage_table
 from neurolm.recording.electrodes.derivations import MONTAGES
-from neurolm.recording.electrodes.policy import UNKNOWN_POLICIES, Choice, choose
-from neurolm.recording.faults import reading
-from neurolm.recording.formats.cnt import WIDTHS
-from neurolm.recording.formats.completeness import TRUNCATED_POLICIES
+from neurolm.recording.electrodes.policy import Choice, choose
+from neurolm.recording.faults import as_recording_error
 from neurolm.recording.formats.edf import MICROVOLTS, UNSTATED
-from neurolm.recording.readers import Options, open_mne, open_source
+from neurolm.recording.options import AUTO, BELIEVED, ReadingOptions, require_one_of
+from neurolm.recording.readers import open_mne, open_source
 from neurolm.recording.suffixes import RECORDING_SUFFIXES, find_recordings, suffix_of
 
 if TYPE_CHECKING:
@@ -46,16 +45,7 @@ __all__ = [
 
 FASTEST = 200_000
 """Samples per second beyond which a header is damaged: EEG amplifiers take up to 100,000."""
-AUTO = "auto"
-"""The ``unit`` that is decided from the amplitude."""
 _UNSTATED_MEANS = "uV"  # the unit of EEG files that give none; the amplitude check catches those that mean another
-_CHOICES = {
-    "unknown": (UNKNOWN_POLICIES, False),
-    "unit": ((*MICROVOLTS, AUTO), True),
-    "montage": (MONTAGES, True),
-    "data_format": (tuple(WIDTHS), True),
-    "truncated": (TRUNCATED_POLICIES, False),
-}  # what an argument may be, and whether None too
 _NAMED = 4  # electrodes that a message about NaN names
 _AT_ONCE = 1 << 16  # samples of a recording that are looked through at a time
 
@@ -166,7 +156,7 @@ class Recording:
         return microvolts if self._weights is None else self._weights @ microvolts
 
     def _sources(self, first: int, last: int) -> np.ndarray:
-        with reading(self.path, f"samples {first:,} to {last:,} cannot be read: the file is damaged"):
+        with as_recording_error(self.path, f"samples {first:,} to {last:,} cannot be read: the file is damaged"):
             try:
                 microvolts = self._signal.read(first, last)
             except OSError as error:
@@ -178,15 +168,10 @@ class Recording:
 def open_recording(
     source: Path | str | mne.io.BaseRaw,
     *,
-    unknown: str = "error",
-    unit: str | None = None,
-    channels: Sequence[str] | Mapping[str, str] | None = None,
+    reading: ReadingOptions = BELIEVED,
     check: bool = True,
     montage: str | None = None,
     cap: str | None = None,
-    stream: str | int | None = None,
-    data_format: str | None = None,
-    truncated: str = "refuse",
 ) -> Recording:
     """Open a recording of any format in ``RECORDING_SUFFIXES``.
 
@@ -194,51 +179,35 @@ def open_recording(
     ----------
     source
         A file (for EGI's ``.mff`` and MEF a folder), or an object of MNE's. Side files of BIDS beside it are used.
-    unknown
-        What to do with a channel that the file takes for EEG, but whose name is no known electrode: ``"error"``;
-        ``"drop"`` it; take the ``"nearest"`` official electrode within ``montage.REACH`` that the recording does not
-        have yet, where the file or its cap has positions; or ``"interpolate"``, which computes the signal there by
-        spherical splines. It decides about electrodes in ``channels`` that are missing (nearest, interpolate), and
-        about flat and saturated channels: refused, left out (drop, nearest), or interpolated, as are those that the
-        file marks as bad.
-    unit
-        What the numbers in the file really are: ``"V"``, ``"mV"``, ``"uV"`` or ``"nV"``. By default the file is
-        believed; one that says nothing is taken to mean µV. ``"auto"`` takes another unit where that brings the
-        amplitude to that of EEG, and says so.
-    channels
-        Electrodes to read, in this order; by default all that are found. Or a mapping from the file's own channel
-        names to electrodes, for files whose names say nothing (``{"ch1": "Fp1"}``).
+    reading
+        How to read it, where the file alone does not say it.
     check
-        Look at up to a minute of the signal, spread over the recording, for values that are not numbers, flat or
-        saturated channels and amplitudes that cannot be EEG.
+        Look at up to a minute of the signal, spread over the recording, for NaN, infinite values, flat or saturated
+        channels and amplitudes that cannot be EEG.
     montage
         ``"tcp"`` derives the bipolar channels of TUH's montage that have official names (FP1-F7 … P4-O2) from
         electrodes of one reference.
     cap
         MNE's name of the cap (``"GSN-HydroCel-128"``, ``"biosemi64"`` …) whose contacts the channels count.
-    stream
-        XDF: name or number of the stream to read; by default the longest of type EEG.
-    data_format
-        Neuroscan: ``"int16"`` or ``"int32"``; by default decided from the file, and said.
-    truncated
-        ``"refuse"`` a file that is shorter than its header says, or ``"accept"`` what is there.
 
     Raises
     ------
     RecordingError
         If the file is missing, damaged or of no known format, if it holds no EEG, or if it fails a check.
-    ValueError
-        For a policy, unit, montage or format that does not exist.
+    ConfigError
+        For a montage that does not exist.
     """
-    _require_known(unknown=unknown, unit=unit, montage=montage, data_format=data_format, truncated=truncated)
-    opened = _open(source, Options(stream=stream, data_format=data_format, truncated=truncated))
-    name = str(opened.path) if opened.path else "the MNE object"
+    require_one_of("montage", montage, (*MONTAGES, None))
+    opened = _open(source, reading)
+    name, unknown, unit = str(opened.path or "the MNE object"), reading.unknown or "error", reading.unit
 
     def chosen(bad: Mapping[int, str] | None = None) -> Choice:
-        return choose(opened.channels, source=name, unknown=unknown, wanted=channels, montage=montage, cap=cap, bad=bad)
+        return choose(
+            opened.channels, source=name, unknown=unknown, wanted=reading.channels, montage=montage, cap=cap, bad=bad
+        )
 
     choice = chosen()
-    taken = None if unit == AUTO else unit
+    taken: str | None = None if unit == AUTO else unit
     recording = assemble(opened, choice, taken)
     if not check and unit != AUTO:
         return recording
@@ -264,16 +233,9 @@ def open_recording(
     return replace(recording, coverage=coverage, notes=(*recording.notes, *notes))
 
 
-def _require_known(**given: str | None) -> None:
-    for name, value in given.items():
-        known, optional = _CHOICES[name]
-        if not (optional and value is None) and value not in known:
-            raise ValueError(f"{name}={value!r}: choose one of {', '.join(known)}")
-
-
-def _open(source: Path | str | mne.io.BaseRaw, options: Options) -> Source:
+def _open(source: Path | str | mne.io.BaseRaw, reading: ReadingOptions) -> Source:
     if isinstance(source, str | Path):
-        return open_source(Path(source).expanduser(), options)
+        return open_source(Path(source).expanduser(), reading)
     import mne
 
     if not isinstance(source, mne.io.BaseRaw):
@@ -290,7 +252,7 @@ def assemble(opened: Source, chosen: Choice, unit: str | None) -> Recording:
     RecordingError
         If there is not one sample.
     """
-    with reading(opened.path, "its samples cannot be found"):
+    with as_recording_error(opened.path, "its samples cannot be found"):
         signal = opened.load(chosen.indices)
     if not 0 < signal.rate <= FASTEST:
         raise RecordingError(

@@ -11,6 +11,7 @@ import pytest
 from neurolm.core.errors import RecordingError
 from neurolm.recording import sidecar
 from neurolm.recording.electrodes import caps
+from neurolm.recording.options import ReadingOptions
 from neurolm.recording.recording import open_recording
 
 RATE = 250
@@ -57,7 +58,7 @@ def test_nets_without_positions_take_those_of_their_cap(size: int, known: dict[s
     raw = mne_raw([f"E{i + 1}" for i in range(size)])
     with pytest.raises(RecordingError, match=rf"cap='GSN-HydroCel-{size}"):
         open_recording(raw)
-    recording = open_recording(raw, unknown="nearest")
+    recording = open_recording(raw, reading=ReadingOptions(unknown="nearest"))
     rows = {row.channel: row for row in recording.coverage}
     for contact, electrode in known.items():
         assert (rows[contact].electrode, rows[contact].how) == (electrode, "position")
@@ -78,7 +79,7 @@ def test_caps_of_biosemi_with_named_electrodes() -> None:
 
 def test_a_cap_by_name() -> None:
     raw = mne_raw([str(i + 1) for i in range(61)])
-    recording = open_recording(raw, cap="easycap-M10", unknown="nearest")
+    recording = open_recording(raw, cap="easycap-M10", reading=ReadingOptions(unknown="nearest"))
     assert len(recording.channels) > 50
     with pytest.raises(RecordingError, match=r"cap='M10': no such cap; MNE has .*easycap-M10"):
         open_recording(raw, cap="M10")
@@ -113,7 +114,7 @@ def places(folder: Path, rows: list[str], *, unit: str = "mm") -> None:
 
 def test_types_units_and_bad_channels_from_beside_the_recording(tmp_path: Path) -> None:
     path = bids(tmp_path, unit="")
-    recording = open_recording(path, unknown="drop", check=False)
+    recording = open_recording(path, reading=ReadingOptions(unknown="drop"), check=False)
     assert recording.channels == ("FP1", "CZ", "T7")
     assert recording.unit == "mV"
     notes = " ".join(recording.notes)
@@ -123,7 +124,7 @@ def test_types_units_and_bad_channels_from_beside_the_recording(tmp_path: Path) 
 
 
 def test_the_files_own_unit_goes_before_a_table(tmp_path: Path) -> None:
-    recording = open_recording(bids(tmp_path), unknown="drop")
+    recording = open_recording(bids(tmp_path), reading=ReadingOptions(unknown="drop"))
     assert recording.unit == "uV"
     assert "Fp1: channels.tsv says mV, the file uV, which is believed" in recording.notes
 
@@ -134,7 +135,7 @@ def test_positions_from_beside_the_recording(tmp_path: Path, shared: Path) -> No
 
     x, y, z = (1000 * value for value in positions()["PZ"])
     places(path.parent, [f"X1\t{x}\t{y}\t{z}", "Fp1\tn/a\tn/a\tn/a"])
-    recording = open_recording(path, unknown="nearest")
+    recording = open_recording(path, reading=ReadingOptions(unknown="nearest"))
     assert recording.channels == ("FP1", "CZ", "T7", "PZ")
     assert "X1 → PZ (0 mm)" in " ".join(recording.notes)
     real = shared / "eeg" / "formats" / "bids" / "tiny_bids" / "sub-01" / "ses-eeg" / "eeg"

@@ -7,9 +7,10 @@ import mne
 import numpy as np
 import pytest
 
-from neurolm.core.errors import RecordingError
+from neurolm.core.errors import ConfigError, RecordingError
 from neurolm.core.montage import ELECTRODES, channel_id, positions
 from neurolm.recording.electrodes import derivations as mixing
+from neurolm.recording.options import ReadingOptions
 from neurolm.recording.recording import coverage_table, open_recording
 
 RATE = 250
@@ -67,7 +68,7 @@ def test_bipolar_channels_of_a_file_resolve_by_either_name(tmp_path: Path) -> No
     raw = mne_raw(("FP1-F7", "EEG F7-T3", "T3-T5"), data)
     recording = open_recording(raw)
     assert recording.channels == ("FP1-F7", "F7-T7", "T7-P7")
-    kept = open_recording(raw, montage="tcp", unknown="drop")
+    kept = open_recording(raw, montage="tcp", reading=ReadingOptions(unknown="drop"))
     assert kept.channels == ("FP1-F7", "F7-T7", "T7-P7")
     np.testing.assert_allclose(kept.read(), data)
 
@@ -77,30 +78,30 @@ def test_what_a_montage_lacks(tmp_path: Path) -> None:
     tuh(path, without=("T5",))
     with pytest.raises(RecordingError, match=r"montage='tcp' needs P7 for T7-P7, P7-O1.*unknown='drop'"):
         open_recording(path, montage="tcp")
-    recording = open_recording(path, montage="tcp", unknown="drop")
+    recording = open_recording(path, montage="tcp", reading=ReadingOptions(unknown="drop"))
     assert recording.channels == tuple(name for name in BIPOLAR if name not in ("T7-P7", "P7-O1"))
     assert "left out, electrodes missing: T7-P7 (P7), P7-O1 (P7)" in recording.notes
-    filled = open_recording(path, montage="tcp", unknown="interpolate")
+    filled = open_recording(path, montage="tcp", reading=ReadingOptions(unknown="interpolate"))
     assert filled.channels == BIPOLAR
-    some = open_recording(path, montage="tcp", channels=["P4-O2", "FP1-F7"])
+    some = open_recording(path, montage="tcp", reading=ReadingOptions(channels=["P4-O2", "FP1-F7"]))
     assert some.channels == ("FP1-F7", "P4-O2")
     with pytest.raises(RecordingError, match=r"montage='tcp' has no Cz; it has FP1-F7"):
-        open_recording(path, montage="tcp", channels=["Cz"])
-    with pytest.raises(ValueError, match="montage='ear': choose one of tcp"):
+        open_recording(path, montage="tcp", reading=ReadingOptions(channels=["Cz"]))
+    with pytest.raises(ConfigError, match="montage='ear': choose one of tcp"):
         open_recording(path, montage="ear")
 
 
 def test_different_references_are_not_mixed() -> None:
     names = ("F4-M1", "C4-M1", "C3-M2", "F3-M2", "FP2-M1", "F8-M1")
     data = scalp(("F4", "C4", "C3", "F3", "Fp2", "F8"))
-    recording = open_recording(mne_raw(names, data), montage="tcp", unknown="drop")
+    recording = open_recording(mne_raw(names, data), montage="tcp", reading=ReadingOptions(unknown="drop"))
     assert recording.channels == ("FP2-F8", "F3-C3", "FP2-F4", "F4-C4")
     np.testing.assert_allclose(recording.read()[1], data[3] - data[2])
     names = ("F4-M1", "C4-M2", *names[2:])
     with pytest.raises(RecordingError, match=r"'tcp' \(F4-C4\).*different references \(M1: F4-M1; M2: C4-M2\)"):
-        open_recording(mne_raw(names, data), montage="tcp", unknown="drop")
+        open_recording(mne_raw(names, data), montage="tcp", reading=ReadingOptions(unknown="drop"))
     with pytest.raises(RecordingError, match=r"interpolating would mix channels with different references"):
-        open_recording(mne_raw(names, data), channels=["Cz"], unknown="interpolate")
+        open_recording(mne_raw(names, data), reading=ReadingOptions(channels=["Cz"], unknown="interpolate"))
 
 
 def test_splines_are_those_of_mne() -> None:
@@ -112,7 +113,7 @@ def test_splines_are_those_of_mne() -> None:
     broken = raw.copy()
     broken._data[8] = 0.0
     broken.info["bads"] = ["C3"]
-    recording = open_recording(broken, unknown="interpolate")
+    recording = open_recording(broken, reading=ReadingOptions(unknown="interpolate"))
     from neurolm.recording.electrodes.positions import sphere
 
     places = [place for e, place in positions().items() if e not in ("A1", "A2", "M1", "M2")]
@@ -130,7 +131,7 @@ def test_splines_are_those_of_mne() -> None:
 def test_flat_channels_are_interpolated_when_asked() -> None:
     data = scalp(TEN_TWENTY)
     data[4] = 3.0
-    recording = open_recording(mne_raw(TEN_TWENTY, data), unknown="interpolate")
+    recording = open_recording(mne_raw(TEN_TWENTY, data), reading=ReadingOptions(unknown="interpolate"))
     assert recording.channels == tuple(name.upper() for name in TEN_TWENTY)
     assert "interpolated by spherical splines: FZ (flat; from 18 channels, the nearest" in " ".join(recording.notes)
     kept = [i for i in range(19) if i != 4]
@@ -142,19 +143,21 @@ def test_wanted_electrodes_that_are_missing() -> None:
     data = scalp(TEN_TWENTY)
     raw = mne_raw(TEN_TWENTY, data)
     with pytest.raises(RecordingError, match=r"there is no POz, C1; found: .*unknown='nearest' takes a neighbour"):
-        open_recording(raw, channels=["POz", "C1", "Cz"])
-    near = open_recording(raw, channels=["POz", "C1", "Cz"], unknown="nearest")
+        open_recording(raw, reading=ReadingOptions(channels=["POz", "C1", "Cz"]))
+    near = open_recording(raw, reading=ReadingOptions(channels=["POz", "C1", "Cz"], unknown="nearest"))
     assert near.channels == ("POZ", "C1", "CZ")
     np.testing.assert_allclose(near.read(), data[[14, 8, 9]])
     assert "Pz → POZ (38 mm)" in " ".join(near.notes)
-    filled = open_recording(raw, channels=["POz", "C1", "Cz"], unknown="interpolate")
+    filled = open_recording(raw, reading=ReadingOptions(channels=["POz", "C1", "Cz"], unknown="interpolate"))
     np.testing.assert_allclose(filled.read()[2], data[9])
     truth = scalp(("POz", "C1"))
     assert all(np.corrcoef(filled.read()[i], truth[i])[0, 1] > 0.95 for i in range(2))
-    old = open_recording(raw, channels=["T7", "Cz"], unknown="nearest")  # one place, two names
+    old = open_recording(raw, reading=ReadingOptions(channels=["T7", "Cz"], unknown="nearest"))  # one place, two names
     np.testing.assert_allclose(old.read(), data[[7, 9]])
     with pytest.raises(RecordingError, match=r"too few channels near enough"):
-        open_recording(mne_raw(TEN_TWENTY[:3], data[:3]), channels=["Fp1", "O2"], unknown="interpolate")
+        open_recording(
+            mne_raw(TEN_TWENTY[:3], data[:3]), reading=ReadingOptions(channels=["Fp1", "O2"], unknown="interpolate")
+        )
 
 
 def test_dense_nets_give_official_electrodes_by_splines() -> None:
@@ -162,8 +165,8 @@ def test_dense_nets_give_official_electrodes_by_splines() -> None:
     places = np.array(list(net.get_positions()["ch_pos"].values()))
     rng = np.random.default_rng(2)
     raw = mne_raw(tuple(net.ch_names), 200 * (places @ rng.normal(size=(3, 3))) @ rng.normal(size=(3, 1000)))
-    near = open_recording(raw, unknown="nearest")
-    recording = open_recording(raw, unknown="interpolate")
+    near = open_recording(raw, reading=ReadingOptions(unknown="nearest"))
+    recording = open_recording(raw, reading=ReadingOptions(unknown="interpolate"))
     assert recording.channels == near.channels
     assert set(recording.channels) <= set(ELECTRODES)
     assert all(row.how in ("source", "left out", "interpolated") for row in recording.coverage)

@@ -6,7 +6,8 @@ import mne
 import numpy as np
 import pytest
 
-from neurolm.core.errors import RecordingError
+from neurolm.core.errors import ConfigError, RecordingError
+from neurolm.recording.options import ReadingOptions
 from neurolm.recording.recording import open_recording
 
 RATE = 250
@@ -52,11 +53,11 @@ def test_unknown_electrodes_under_each_policy() -> None:
     with pytest.raises(RecordingError, match=r"B7, X3.*unknown='drop'.*channels="):
         open_recording(raw)
     for policy in ("drop", "nearest"):  # without positions there is no nearest
-        recording = open_recording(raw, unknown=policy)
+        recording = open_recording(raw, reading=ReadingOptions(unknown=policy))
         assert recording.channels == ("FP1",)
         assert "B7, X3" in recording.notes[0]
-    with pytest.raises(ValueError, match="error, drop, nearest"):
-        open_recording(raw, unknown="ignore")
+    with pytest.raises(ConfigError, match="error, drop, nearest"):
+        open_recording(raw, reading=ReadingOptions(unknown="ignore"))
 
 
 def test_nearest_electrode_finds_the_true_ones_of_a_real_cap(shared: Path) -> None:
@@ -65,7 +66,7 @@ def test_nearest_electrode_finds_the_true_ones_of_a_real_cap(shared: Path) -> No
     raw = mne.io.read_raw_eeglab(path, verbose="error")
     hidden = ["F3", "C4", "Pz", "O1", "T8", "FC1", "PO7"]
     raw.rename_channels({name: f"X{i}" for i, name in enumerate(hidden)})
-    found = open_recording(raw, unknown="nearest")
+    found = open_recording(raw, reading=ReadingOptions(unknown="nearest"))
     assert set(found.channels) == set(true.channels)
     for name in hidden:
         electrode = name.upper()
@@ -79,7 +80,7 @@ def test_nearest_electrode_for_a_net_without_any_known_name() -> None:
     net = mne.channels.make_standard_montage("GSN-HydroCel-128")
     raw = mne_raw(net.ch_names, noise(len(net.ch_names)))
     raw.set_montage(net)
-    recording = open_recording(raw, unknown="nearest")
+    recording = open_recording(raw, reading=ReadingOptions(unknown="nearest"))
     assert len(set(recording.channels)) == len(recording.channels) > 64
     said = " ".join(recording.notes)
     # Luu & Ferree 2005: 10-20 equivalents of the HydroCel net
@@ -92,8 +93,8 @@ def test_names_that_count_contacts_are_not_taken_for_electrodes(shared: Path) ->
     with pytest.raises(RecordingError, match=r"count contacts"):
         open_recording(path)
     with pytest.raises(RecordingError, match=r"no EEG electrode"):
-        open_recording(path, unknown="drop")
-    recording = open_recording(path, channels={"B3": "Cz", "A7": "Fp1"})
+        open_recording(path, reading=ReadingOptions(unknown="drop"))
+    recording = open_recording(path, reading=ReadingOptions(channels={"B3": "Cz", "A7": "Fp1"}))
     assert recording.channels == ("CZ", "FP1")
     np.testing.assert_allclose(
         recording.read(), mne.io.read_raw_edf(path, verbose="error").get_data(["B3", "A7"]) * 1e6, atol=1e-6
@@ -111,13 +112,15 @@ def test_duplicates_keep_the_first(shared: Path) -> None:
 
 def test_chosen_channels_come_in_the_order_asked_for() -> None:
     data = noise(3)
-    recording = open_recording(mne_raw(["Fp1", "Cz", "O2"], data), channels=["O2", "EEG Fp1-REF"])
+    recording = open_recording(
+        mne_raw(["Fp1", "Cz", "O2"], data), reading=ReadingOptions(channels=["O2", "EEG Fp1-REF"])
+    )
     assert recording.channels == ("O2", "FP1")
     np.testing.assert_allclose(recording.read(), data[[2, 0]])
     with pytest.raises(RecordingError, match=r"no Pz; found: FP1, CZ, O2"):
-        open_recording(mne_raw(["Fp1", "Cz", "O2"], data), channels=["Pz"])
+        open_recording(mne_raw(["Fp1", "Cz", "O2"], data), reading=ReadingOptions(channels=["Pz"]))
     with pytest.raises(RecordingError, match=r"no known electrode: Q1"):
-        open_recording(mne_raw(["a", "b"], noise(2)), channels={"a": "Q1"})
+        open_recording(mne_raw(["a", "b"], noise(2)), reading=ReadingOptions(channels={"a": "Q1"}))
 
 
 def test_no_eeg_at_all() -> None:

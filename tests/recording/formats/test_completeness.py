@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurolm.core.errors import RecordingError
+from neurolm.core.errors import ConfigError, RecordingError
 from neurolm.recording import isolation as isolated
 from neurolm.recording.isolation import open_isolated
+from neurolm.recording.options import ReadingOptions
 from neurolm.recording.readers import open_here
 from neurolm.recording.recording import open_recording
 
@@ -26,13 +27,15 @@ def test_a_truncated_edf_file_is_taken_when_asked(shared: Path) -> None:
     path = shared / "eeg" / "formats" / "broken" / "truncated.edf"
     with pytest.raises(RecordingError, match="truncated='accept' takes those"):
         open_recording(path)
-    part = open_recording(path, truncated="accept")
+    part = open_recording(path, reading=ReadingOptions(truncated="accept"))
     assert "truncated: 23 of 182 data records are there and were taken" in part.notes
     assert part.seconds == 23
     assert (part.channels, part.rate) == (whole.channels, whole.rate)
-    np.testing.assert_allclose(part.read(), open_recording(path, truncated="accept", check=False).read())
-    with pytest.raises(ValueError, match="truncated='maybe': choose one of refuse, accept"):
-        open_recording(path, truncated="maybe")
+    np.testing.assert_allclose(
+        part.read(), open_recording(path, reading=ReadingOptions(truncated="accept"), check=False).read()
+    )
+    with pytest.raises(ConfigError, match="truncated='maybe': choose one of refuse, accept"):
+        open_recording(path, reading=ReadingOptions(truncated="maybe"))
 
 
 def nicolet(path: Path) -> Path:
@@ -47,7 +50,7 @@ def test_a_truncated_data_file_is_refused_or_taken(tmp_path: Path) -> None:
     path = cut(nicolet(tmp_path / "a.data"), 4 * 2 * 600 + 3)
     with pytest.raises(RecordingError, match=r"a\.data: truncated: 4,803 bytes hold 600 of 1,000 samples.*'accept'"):
         open_recording(path)
-    recording = open_recording(path, truncated="accept")
+    recording = open_recording(path, reading=ReadingOptions(truncated="accept"))
     assert recording.samples == 600
     assert "truncated: 600 of 1,000 samples are there and were taken" in recording.notes
     np.testing.assert_allclose(recording.read(), NOISE[:, :600], atol=0.051)
@@ -62,7 +65,7 @@ def test_a_truncated_eeglab_file(tmp_path: Path, shared: Path) -> None:
     cut(tmp_path / "eeglab_data.fdt", 4 * 32 * 1000)
     with pytest.raises(RecordingError, match=r"\.fdt: truncated: 128,000 bytes hold 1,000 of 30,504 samples"):
         open_recording(tmp_path / "eeglab_data.set")
-    recording = open_recording(tmp_path / "eeglab_data.set", truncated="accept")
+    recording = open_recording(tmp_path / "eeglab_data.set", reading=ReadingOptions(truncated="accept"))
     whole = open_recording(folder / "eeglab_data.set")
     np.testing.assert_array_equal(recording.read(), whole.read()[:, :1000])
     assert "annotations outside the recording's 7.8125 s left out" in " ".join(recording.notes)
@@ -73,7 +76,7 @@ def test_a_truncated_gdf_file(tmp_path: Path, shared: Path) -> None:
     path = tmp_path / "a.gdf"
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(RecordingError, match=r"a\.gdf: truncated: .* of 63,\d+ samples"):
-        open_recording(path, unit="mV")
+        open_recording(path, reading=ReadingOptions(unit="mV"))
     path.write_bytes(b"GDF 2.20" + bytes(300))
     with pytest.raises(RecordingError, match=r"a\.gdf: damaged header: 0 channels"):
         open_recording(path)
@@ -96,11 +99,11 @@ def test_other_truncated_files(tmp_path: Path, shared: Path, name: str, kept: fl
     path = tmp_path / source.name
     path.write_bytes(source.read_bytes()[: round(kept * source.stat().st_size)])
     with pytest.raises(RecordingError, match=found):
-        open_recording(path, **options)
+        open_recording(path, reading=ReadingOptions(**options))
     if name.startswith("egi"):
         return
-    recording = open_recording(path, truncated="accept", **options)
-    whole = open_recording(source, **options)
+    recording = open_recording(path, reading=ReadingOptions(truncated="accept", **options))
+    whole = open_recording(source, reading=ReadingOptions(**options))
     assert 0.4 < recording.samples / whole.samples < 0.6
     np.testing.assert_array_equal(recording.read(), whole.read()[:, : recording.samples])
 
@@ -112,7 +115,7 @@ def test_a_truncated_brainvision_file(tmp_path: Path, shared: Path) -> None:
     cut(tmp_path / "test.eeg", 2 * 32 * 5000 + 7)
     with pytest.raises(RecordingError, match=r"test\.eeg: truncated: 320,007 bytes hold 5,000 samples"):
         open_recording(tmp_path / "test.vhdr")
-    assert open_recording(tmp_path / "test.vhdr", truncated="accept").samples == 5000
+    assert open_recording(tmp_path / "test.vhdr", reading=ReadingOptions(truncated="accept")).samples == 5000
 
 
 def test_what_a_reader_cannot_read_later_is_an_error_of_the_recording(tmp_path: Path) -> None:

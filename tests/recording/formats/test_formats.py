@@ -9,7 +9,8 @@ import mne
 import numpy as np
 import pytest
 
-from neurolm.core.errors import RecordingError
+from neurolm.core.errors import ConfigError, RecordingError
+from neurolm.recording.options import ReadingOptions
 from neurolm.recording.recording import open_recording
 
 RATE = 250
@@ -39,7 +40,7 @@ SHARED: dict[str, tuple[Callable[[Path], mne.io.BaseRaw], dict, float]] = {
 def test_shared_files_sample_by_sample(shared: Path, name: str) -> None:
     read, options, worth = SHARED[name]
     path = shared / "eeg" / "formats" / name
-    recording = open_recording(path, **options)
+    recording = open_recording(path, reading=ReadingOptions(**options))
     raw = read(path, verbose="error")
     own = {row.electrode: row.channel for row in recording.coverage if row.electrode}
     if name.endswith("duplicate_channel_labels.edf"):
@@ -62,7 +63,7 @@ def test_xdf_sample_by_sample(shared: Path) -> None:
 
     path = shared / "eeg" / "formats" / "xdf" / "clock_resets.xdf"
     channels = {f"ch{i + 1}": name for i, name in enumerate(["Fp1", "Fp2", "C3", "C4", "P7", "P8", "O1", "O2"])}
-    recording = open_recording(path, channels=channels, unit="mV")
+    recording = open_recording(path, reading=ReadingOptions(channels=channels, unit="mV"))
     streams, _ = pyxdf.load_xdf(path, verbose=False)
     (eeg,) = [s for s in streams if s["info"]["type"][0] == "EEG"]
     np.testing.assert_array_equal(recording.read(), np.asarray(eeg["time_series"], np.float64).T * 1e3)
@@ -73,7 +74,7 @@ def test_mixed_rates_give_each_channel_at_its_own(shared: Path) -> None:
     path = shared / "eeg" / "formats" / "edf" / "test_uneven_samp.edf"
     whole = mne.io.read_raw_edf(path, verbose="error")
     names = dict.fromkeys(whole.ch_names[:1], "Cz")
-    recording = open_recording(path, channels=names, check=False)
+    recording = open_recording(path, reading=ReadingOptions(channels=names), check=False)
     alone = mne.io.read_raw_edf(path, include=list(names), verbose="error")
     assert recording.rate == alone.info["sfreq"]
     np.testing.assert_allclose(recording.read(), alone.get_data() * 1e6, rtol=1e-9, atol=1e-9)
@@ -122,13 +123,13 @@ def test_neuroscan_of_either_width(tmp_path: Path, width: int, samples: int | No
 
 def test_neuroscan_by_the_users_word_and_damaged(tmp_path: Path) -> None:
     path = neuroscan(tmp_path / "a.cnt", width=4)
-    asked = open_recording(path, data_format="int16", check=False)
+    asked = open_recording(path, reading=ReadingOptions(data_format="int16"), check=False)
     assert asked.samples == 2000
     assert "as asked for" in asked.notes[0]
-    with pytest.raises(RecordingError, match="data_format= is for Neuroscan"):
-        open_recording(eximia(tmp_path / "a.nxe"), data_format="int16")
-    with pytest.raises(ValueError, match="data_format='int8': choose one of int16, int32"):
-        open_recording(path, data_format="int8")
+    with pytest.raises(RecordingError, match="data_format is for Neuroscan"):
+        open_recording(eximia(tmp_path / "a.nxe"), reading=ReadingOptions(data_format="int16"))
+    with pytest.raises(ConfigError, match="data_format='int8': choose one of int16, int32"):
+        open_recording(path, reading=ReadingOptions(data_format="int8"))
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(RecordingError, match=r"a\.cnt: truncated or damaged: .* table of events"):
         open_recording(path)
@@ -261,7 +262,7 @@ WRITTEN = {
 @pytest.mark.parametrize("name", WRITTEN)
 def test_written_files_sample_by_sample(tmp_path: Path, name: str) -> None:
     write, options, digit = WRITTEN[name]
-    recording = open_recording(write(tmp_path / name), **options)
+    recording = open_recording(write(tmp_path / name), reading=ReadingOptions(**options))
     assert recording.channels == ("FP1", "CZ", "O2", "P4")
     assert (recording.rate, recording.samples) == (RATE, SIGNAL.shape[1])
     np.testing.assert_allclose(recording.read(), SIGNAL, atol=digit)

@@ -8,6 +8,7 @@ import pytest
 
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.prepare.prepare import prepare
+from neurolm.recording.options import ReadingOptions
 from neurolm.store.overlap import overlap as module
 from neurolm.store.overlap.overlap import Exclusion, overlap, read_exclusions, write_exclusions
 from neurolm.store.store import Store
@@ -47,7 +48,7 @@ def write_brainvision(path: Path, signal: np.ndarray, names=ELECTRODES) -> None:
 
 def prepared(folder: Path) -> Path:
     out = folder.with_name(f"{folder.name}-store")
-    prepare(folder, out, corpus="folder", jobs=1, mains=50)
+    prepare(folder, out, corpus="folder", jobs=1, reading=ReadingOptions(mains=50))
     return out
 
 

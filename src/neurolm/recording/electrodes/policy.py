@@ -16,9 +16,6 @@ from neurolm.recording.electrodes.coverage import Covered
 from neurolm.recording.electrodes.naming import Draft, listed, name_channels, rename, unknown_names
 from neurolm.recording.electrodes.positions import nearest_free, onto_template
 
-UNKNOWN_POLICIES = ("error", "drop", "nearest", "interpolate")
-"""What can be done with an EEG channel whose name is no known electrode, and with flat ones."""
-
 
 @dataclass(frozen=True)
 class Choice:
@@ -54,7 +51,7 @@ def choose(
     source
         The file, for messages.
     unknown
-        One of ``UNKNOWN_POLICIES``.
+        One of ``options.Unknown``.
     wanted
         Electrodes to take, in this order; or a mapping from the file's names to electrodes; or None for all.
     montage

@@ -16,8 +16,6 @@ from neurolm.core.errors import RecordingError
 if TYPE_CHECKING:
     import mne
 
-TRUNCATED_POLICIES = ("refuse", "accept")
-"""What can be done with a file that is shorter than its header says."""
 _EGI_HEAD = 36  # bytes before the codes of the events
 _EGI_BYTES = {2: 2, 4: 4, 6: 8}  # version → bytes of a number
 _GDF_FIXED = 256
@@ -39,7 +37,7 @@ def check_before(path: Path, suffix: str, truncated: str) -> tuple[int | None, l
     suffix
         Its suffix in ``suffixes.RECORDING_SUFFIXES``.
     truncated
-        One of ``TRUNCATED_POLICIES``.
+        One of ``options.Truncated``.
 
     Returns
     -------

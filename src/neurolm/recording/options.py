@@ -1,0 +1,111 @@
+"""How recordings are to be read, where the files alone do not say it: one set of options for every way in.
+
+>>> neurolm.ReadingOptions(unit="mV", channels=["Fp1", "Cz"])
+>>> neurolm.ReadingOptions(unknown="drop", channels={"E36": "C3", "E70": "O1"})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from neurolm.core.errors import ConfigError
+from neurolm.core.physics import RATE
+
+Unknown = Literal["error", "drop", "nearest", "interpolate"]
+"""What can be done with channels of the file that are no known electrode."""
+Unseen = Literal["nearest", "drop", "error"]
+"""What can be done with known electrodes that a model never saw in training."""
+Unit = Literal["V", "mV", "uV", "nV", "auto"]
+"""What the numbers in a file can be: a unit, or the one that fits the amplitude."""
+Truncated = Literal["refuse", "accept"]
+"""What can be done with a file that is shorter than its header says."""
+DataFormat = Literal["int16", "int32"]
+"""Formats of the numbers in Neuroscan's files."""
+AUTO: Unit = "auto"
+"""The unit that is decided from the amplitude."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonReadingOptions:
+    """How recordings are to be read: what can be said of many at once.
+
+    Parameters
+    ----------
+    unknown
+        What to do with channels that the file takes for EEG but whose names are no known electrodes, and with flat and
+        saturated ones: refuse the file (``error``); leave them out (``drop``); take each for the electrode that is
+        nearest to its position, within 40 mm, and that the recording lacks (``nearest``); or compute that electrode by
+        spherical splines (``interpolate``). By default ``error``, but ``nearest`` for a question.
+    unit
+        What the files' numbers are, where their headers are wrong; ``auto`` takes the unit that makes EEG of them. By
+        default the header is believed; one that says nothing means µV.
+    mains
+        Mains frequency in Hz; by default found in the spectrum.
+    truncated
+        Whether to take (``accept``) what is there of a file that ends too early.
+
+    Raises
+    ------
+    ConfigError
+        If a value is none of those that are allowed.
+    """
+
+    unknown: Unknown | None = None
+    unit: Unit | None = None
+    mains: float | None = None
+    truncated: Truncated = "refuse"
+
+    def __post_init__(self) -> None:
+        require_one_of("unknown", self.unknown, (*get_args(Unknown), None))
+        require_one_of("unit", self.unit, (*get_args(Unit), None))
+        require_one_of("truncated", self.truncated, get_args(Truncated))
+        if self.mains is not None and not 0 < self.mains < RATE / 2:
+            raise ConfigError(f"mains must be a frequency in Hz, 50 or 60, not {self.mains}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingOptions(CommonReadingOptions):
+    """How a recording is to be read.
+
+    Parameters
+    ----------
+    unknown, unit, mains, truncated
+        As for `CommonReadingOptions`. ``unknown`` also decides about channels that the file marks as bad, and about
+        electrodes in ``channels`` that are missing (nearest, interpolate).
+    channels
+        Electrodes to read, in this order (Fp1,Cz), by default all; or which electrodes the file's own names stand for,
+        where they say nothing (E36=C3,E70=O1).
+    stream
+        XDF: name or number of the stream to read; by default the longest of type EEG.
+    data_format
+        Neuroscan: format of the numbers; by default decided from the file, and said.
+    """
+
+    channels: Sequence[str] | Mapping[str, str] | None = None
+    stream: str | int | None = None
+    data_format: DataFormat | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_one_of("data_format", self.data_format, (*get_args(DataFormat), None))
+        if isinstance(self.channels, str):
+            raise ConfigError(f"channels={self.channels!r}: give a list of names, or a mapping of names to electrodes")
+
+
+def require_one_of(name: str, value: object, valid: Sequence[object]) -> None:
+    """Refuse an argument that is none of the valid values, listing them.
+
+    Raises
+    ------
+    ConfigError
+        If it is none of them.
+    """
+    if value not in valid:
+        names = ", ".join(str(each) for each in valid if each is not None)
+        raise ConfigError(f"{name}={value!r}: choose one of {names}")
+
+
+BELIEVED = ReadingOptions()
+"""The file is believed."""
