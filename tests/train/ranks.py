@@ -98,7 +98,7 @@ def in_double(stage) -> None:
 
 
 def interfere(job: dict, rank: int, stage) -> list[int]:
-    """Let something happen to one process at a step: a kill, a signal, a patch that is not a number.
+    """Let something happen to one process at a step: a kill, a signal, a patch that is NaN.
 
     Returns a list that will hold the steps that were made.
     """

@@ -78,7 +78,7 @@ def conclude(
     likelihoods
         Log-likelihoods in the order of time, shape (windows, options).
     calibration
-        Of the task.
+        Calibration of the task.
     options
         Their labels.
     spans

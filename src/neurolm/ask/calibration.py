@@ -156,7 +156,7 @@ def pool(log_probabilities: np.ndarray, *, correlation: float = 1.0) -> np.ndarr
     Parameters
     ----------
     log_probabilities
-        Of the windows, shape (windows, options).
+        Log-probabilities of the windows, shape (windows, options).
     correlation
         ρ: 1 counts all windows as one.
 
@@ -192,9 +192,9 @@ def fit(
     labels
         Class of every window, integers, shape (windows,).
     stretches
-        Which labelled stretch of which recording each window is from.
+        Name of the labelled stretch that each window is from.
     subjects
-        Whose it is.
+        Subject of each window.
     overlap
         Windows that a moment of EEG is in: window length over stride.
     """

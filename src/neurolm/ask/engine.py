@@ -92,7 +92,7 @@ def generate(
     temperature
         0 takes the likeliest token each time; else tokens are drawn at this temperature.
     seed
-        Of the draws; each document has draws of its own, so batch-mates change nothing.
+        Seed of the draws; each document has draws of its own, so batch-mates change nothing.
 
     Returns
     -------

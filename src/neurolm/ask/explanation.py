@@ -115,9 +115,9 @@ def occlude(
     samples
         Windows of the same electrodes and length.
     option
-        Whose log-odds are meant.
+        Index of the option that is explained.
     calibration
-        Of the task: its temperature divides the log-odds.
+        Calibration of the task: its temperature divides the log-odds.
     """
     channels = samples[0].channel[samples[0].second == 0]
     seconds = samples[0].seconds

@@ -109,9 +109,9 @@ def measure_range(task: str, features: np.ndarray, subjects: Sequence[str]) -> T
     Parameters
     ----------
     features
-        Of ``describe``, shape (windows, features).
+        What ``describe`` returned, shape (windows, features).
     subjects
-        Whose each window is.
+        Subject of each window.
     """
     names, subject = np.unique(np.asarray(subjects), return_inverse=True)
     spread = np.maximum(features.std(axis=0), 0.01)

@@ -99,7 +99,7 @@ def option_probabilities(
     Parameters
     ----------
     calibration
-        Of the task; None takes the likelihoods as they are.
+        Calibration of the task; None takes the likelihoods as they are.
 
     Returns
     -------

@@ -18,7 +18,7 @@ from neurolm.core.config import require_within
 from neurolm.core.errors import ConfigError
 
 CONFIDENCE = 0.9
-"""That the share of wrong answers among those given is below the risk, for people like those of the validation data."""
+"""With which the share of wrong answers among those given is below the risk, for people like those of validation."""
 STEPS = 40
 """Thresholds that are kept, at equal steps of coverage."""
 
@@ -101,7 +101,7 @@ def operating_points(
     Parameters
     ----------
     probabilities
-        Of validation answers, shape (n, options).
+        Probabilities of the validation answers, shape (n, options).
     labels
         Shape (n,).
     subject

@@ -38,7 +38,7 @@ def held_out_windows(task: Task, store: Store, split: Split, part: str, card: Ca
     part
         ``test`` or ``validation``.
     card
-        Of the model.
+        Card of the model.
 
     Raises
     ------

@@ -39,9 +39,9 @@ def pooled(
     Parameters
     ----------
     predictions
-        Of the windows: their labels, people and recordings.
+        Answers of the windows, with their labels, people and recordings.
     probabilities
-        Of the windows, shape (windows, options): the predictions' own, or a baseline's.
+        Probabilities of the windows, shape (windows, options): the predictions' own, or a baseline's.
     correlation
         How much the windows of a stretch say the same, where that was fitted.
     """

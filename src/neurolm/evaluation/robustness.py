@@ -92,11 +92,11 @@ def robustness_curves(
     Parameters
     ----------
     windows
-        Of which at most ``WINDOWS`` are taken, evenly out of all.
+        Windows of the task; at most ``WINDOWS`` are taken, evenly out of all.
     card
-        Of the model: which electrodes it knows.
+        Card of the model: which electrodes it knows.
     seed
-        Of all noise and choices; the same severity meets every model with the same noise.
+        Seed of all noise and choices; the same severity meets every model with the same noise.
     """
     chosen = spread(windows, WINDOWS)
     labels = np.array([task.index(str(w.label)) for w in chosen])

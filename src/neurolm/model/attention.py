@@ -39,9 +39,9 @@ class Visibility:
     Parameters
     ----------
     document, step
-        Of the queries, int64 (rows, queries).
+        Document and step of each query, int64 (rows, queries).
     key_document, key_step
-        Of the keys, int64 (rows, keys); the queries themselves by default.
+        The same of the keys, int64 (rows, keys); the queries are the keys by default.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Branches(Visibility):
     Parameters
     ----------
     seen
-        Of the places of all continuations, which come last among the keys.
+        Visibility of the places of all continuations, which come last among the keys.
     branch
         int64 (places,), which continuation each place belongs to, the same in every row.
     """

@@ -8,8 +8,8 @@ from neurolm.model.gpt2 import GPT2
 from neurolm.model.transformer import Block
 
 VARIANTS = 32
-"""Of the compiled blocks: for every width of a stack, with and without gradient, precision, kind of mask, and one row
-or several. PyTorch would stop compiling at 8 and run what follows as it is, without a word."""
+"""Most variants of the compiled blocks: for every width of a stack, with and without gradient, precision, kind of mask,
+and one row or several. PyTorch would stop compiling at 8 and run what follows as it is, without a word."""
 
 
 def compile_model(module: nn.Module, *, backend: str = "inductor") -> None:

@@ -19,7 +19,7 @@ from neurolm.model.transformer import LayerNorm, Transformer, initialise
 GROUPS = 4
 """Groups of the group normalisation."""
 KERNEL, STRIDE = 15, 8
-"""Of the first convolution."""
+"""Kernel and stride of the first convolution, in samples."""
 FRAMES = -(-PATCH // STRIDE)
 """Times that the convolution makes of a patch: 25."""
 SPECTRUM = PATCH // 2
@@ -27,7 +27,7 @@ SPECTRUM = PATCH // 2
 FLOOR = 0.1
 """Added to FFT amplitudes before their logarithm: that of white noise of 0.7 µV."""
 FINAL_EPS = 1e-6
-"""Of the normalisation after the blocks."""
+"""Epsilon of the normalisation after the blocks."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -129,7 +129,7 @@ class NeuroLM(nn.Module):
         features
             ``self.features(batch.patches)`` where the caller has them already.
         cache
-            Of earlier places of the same rows; grows by these.
+            Keys and values of earlier places of the same rows; grows by these.
         """
         tokens = batch.tokens
         assert tokens is not None, "the language model needs tokens"

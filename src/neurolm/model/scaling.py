@@ -19,7 +19,7 @@ class FeatureScaling(nn.Module):
     Parameters
     ----------
     width
-        Of the features.
+        How many features there are.
     scale
         Standard deviation of what comes out.
     """

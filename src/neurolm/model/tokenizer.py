@@ -25,7 +25,7 @@ from neurolm.model.transformer import initialise
 NO_CODE = -1
 """Code of a place that holds no patch."""
 SMALLEST = 1e-8
-"""Least standard deviation that targets are divided by, so that a silent sample is not a number over zero."""
+"""Least standard deviation that targets are divided by, so that a silent sample does not become NaN."""
 EEG, TEXT = 0, 1
 """Classes of the domain classifier."""
 DECODING = ("spectrum_decoder", "waveform_decoder", "spectrum_head", "waveform_head", "domain_classifier")
@@ -127,7 +127,7 @@ class NeuralTokenizer(nn.Module):
     def decode(self, quantized: Tensor, patches: Patches, seen: Visibility | None = None) -> Reconstruction:
         """Reconstruct patches from quantised vectors (rows, width, code width) and where they belong.
 
-        Of ``patches`` only channel, second and document are used.
+        Only channel, second and document of ``patches`` are used.
 
         Raises
         ------

@@ -53,7 +53,7 @@ def read_official(source: str | Path, *, prefix: str) -> OfficialFile:
     source
         Path, or ``hf://ORGANISATION/REPOSITORY/FILE``.
     prefix
-        Of names that the expected file has: ``VQ.`` or ``GPT2.``.
+        Prefix of names that the expected file has: ``VQ.`` or ``GPT2.``.
 
     Raises
     ------

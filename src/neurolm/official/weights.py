@@ -197,7 +197,7 @@ def weights_from_official(
     Parameters
     ----------
     module
-        Of the sizes of the state; only its names and shapes are read, so it may be on the meta device.
+        Module of the state's sizes; only its names and shapes are read, so it may be on the meta device.
     state
         Tensors by their official names, without the prefix of compiled models. They are not copied.
     source

@@ -39,7 +39,7 @@ def calibrate(folder: Path, store: Path | str, *, device: torch.device | None = 
     Parameters
     ----------
     folder
-        Of the checkpoint.
+        Folder of the checkpoint.
     store
         The one it was trained on.
 

@@ -28,9 +28,9 @@ class AttentionSize:
     """How much attention has to do in a batch."""
 
     places: int
-    """That are real."""
+    """Real places."""
     pairs: int
-    """Of places (query, key) where the query sees the key."""
+    """Pairs of places, query and key, of which the query sees the key."""
 
 
 def attention_size(document: Tensor, step: Tensor) -> AttentionSize:

@@ -88,7 +88,7 @@ def own_part(items: Items) -> Items:
 class EEGWindows:
     """Unlabelled windows of a store, by step: their order and their shifted starts are functions of (seed, step).
 
-    Of several processes, each has its share of a step's windows.
+    Where there are several processes, each has its share of a step's windows.
     """
 
     def __init__(self, store: Store, windows: list[Window], config: StageConfig) -> None:
@@ -110,7 +110,7 @@ class EEGWindows:
         Parameters
         ----------
         places
-            Which of the step's windows.
+            Indices into the step's windows.
         """
         chosen = self.sampler.step(step)
         shift = np.random.default_rng([self.config.seed, 3, step]).uniform(-0.5, 0.5, len(chosen))

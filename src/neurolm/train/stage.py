@@ -47,11 +47,11 @@ class Stage(ABC, Generic[B]):
     Attributes
     ----------
     name
-        Of the stage, its folder and its section of the configuration.
+        Name of the stage, of its folder and of its section of the configuration.
     config
-        Learning rate, batch sizes and what else the loop and the stage are set by.
+        Learning rate, batch sizes and whatever else the loop and the stage go by.
     steps
-        How many there are in all.
+        How many steps there are in all.
     module
         Its trainable parameters are trained; its whole state is saved.
     codes
@@ -79,7 +79,7 @@ class Stage(ABC, Generic[B]):
     def batch(self, step: int) -> B:
         """Make the batch of a step in host memory: a function of the step alone, called in any thread, in any order.
 
-        Of several processes, each makes its share of it.
+        Where there are several processes, each makes its share of it.
         """
 
     @abstractmethod

@@ -43,7 +43,7 @@ VECTORS_PER_CODE = 8
 STARTED_FROM = 16
 """Most samples that are encoded together for that: the same with any number of processes, as is what follows."""
 LOSSES = ("commitment", "frequency", "raw", "domain_eeg", "domain_text")
-"""Of ``TokenizerLosses``, those that make up the total."""
+"""The fields of ``TokenizerLosses`` that make up the total."""
 DEAD = 0.1
 """Share of the mean of the moving usage below which a code counts as dead."""
 
@@ -60,7 +60,7 @@ class TokenizerBatch:
     patches: list[Patches]
     """As many samples in each as go through the model together."""
     sources: list[tuple[str, ...]]
-    """Where the samples came from."""
+    """Recording and start of each sample."""
     orders: list[torch.Tensor]
     """For each of these, int64 (patches,): its real patches as they come in the samples, one sample after the other."""
     sizes: torch.Tensor

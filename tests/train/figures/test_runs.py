@@ -45,7 +45,7 @@ def test_how_far_a_run_is(run):
     assert stage is not None and (stage.stage, stage.step, stage.steps) == ("tokenizer", 4, 6)
     assert stage.training["loss"] == pytest.approx(2.7)
     assert stage.validation == {"step": 3, "score": 1.5, "text": 2.0}
-    assert stage.kept == {"step": 2, "score": 1.0, "text": 2.5}  # of the lowest score; what is no number is left out
+    assert stage.kept == {"step": 2, "score": 1.0, "text": 2.5}  # of the lowest score; NaN is left out
     assert stage.speed["tokens_per_second"] == 50
     language = found.stages[0]
     assert (language.step, language.steps, language.done) == (4, 4, True)

@@ -48,7 +48,7 @@ class ShallowConvNet(nn.Module):
 
 
 def shallow_conv_net(material: Material) -> Fitted:
-    """Train it; the epoch is the one that is best on the validation subjects."""
+    """Train it, and take the epoch that is best on the validation subjects."""
     train = material.drawn(MOST_WINDOWS)
     x = _signals(material, train)
     scale = x.std(dim=(0, 2), keepdim=True).clamp(min=1e-3)

@@ -92,7 +92,7 @@ def fit_baselines(
     windows
         To be answered; they have no part in fitting or choosing.
     tokenizer
-        Whose frozen encoder the linear probe reads.
+        Tokenizer whose frozen encoder the linear probe reads.
     cache
         Folder of answers from earlier evaluations; ``cache_folder()`` by default.
     """

@@ -65,5 +65,5 @@ def check_prompts(proof: Proof, gpt2: Path | str) -> Iterator[Comparison]:
 
 
 def _flat(rows: list[list[int]]) -> np.ndarray:
-    """All ids, each row closed by what is no id."""
+    """Return all ids; −1, which is no id, ends each row."""
     return np.array([value for row in rows for value in (*row, -1)])

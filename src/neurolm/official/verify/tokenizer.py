@@ -63,7 +63,7 @@ def check_channels(proof: Proof) -> Iterator[Comparison]:
 
 
 def check_loader(proof: Proof) -> Iterator[Comparison]:
-    """From microvolts to the tensors of training."""
+    """Compare what the loader makes of microvolts: the tensors of training."""
     case = proof.case("loader")
     raw, names, width = case.raw("raw_uV"), [str(name) for name in case.raw("ch_names")], int(case.raw("block_size"))
     unknown = [name for name in names if name not in NAMES]

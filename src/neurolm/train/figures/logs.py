@@ -19,12 +19,12 @@ from neurolm.train.figures.watch import Watch
 class Logs:
     """Writes figures to the files of a stage and to its sinks, and warns of what goes wrong.
 
-    Of several processes the main one writes; the others count their steps alone.
+    Where there are several processes, the main one writes; the others only count their steps.
 
     Parameters
     ----------
     folder
-        Of the stage.
+        Folder of the stage.
     first
         Step that training begins with, or goes on from: rows of later steps, which will be done again, are dropped.
     speed, watch, sinks

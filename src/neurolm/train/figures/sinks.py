@@ -22,7 +22,7 @@ from neurolm.core.files import write_text
 IDENTITY = "run-id.txt"
 """File of a stage that holds the name under which services know it, so that a resumed run is the same one there."""
 PROJECT = "neurolm"
-"""Of Weights & Biases ($WANDB_PROJECT overrides it) and of Trackio ($TRACKIO_PROJECT)."""
+"""Project in Weights & Biases ($WANDB_PROJECT overrides it) and in Trackio ($TRACKIO_PROJECT)."""
 
 
 class Sink(Protocol):
@@ -37,10 +37,10 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Whose figures they are."""
+    """The run and stage that figures are of."""
 
     folder: Path
-    """Of the stage."""
+    """Folder of the stage."""
     first: int
     """Step that training begins with, or goes on from."""
     settings: Mapping[str, Any]
@@ -165,12 +165,12 @@ def require_sinks(names: Sequence[str]) -> tuple[str, ...]:
 
 
 class Sinks:
-    """Those that were asked for; one that fails is switched off.
+    """All sinks that were asked for; one that fails is switched off.
 
     Parameters
     ----------
     names
-        Of ``SINKS``.
+        Keys of ``SINKS``.
 
     Raises
     ------

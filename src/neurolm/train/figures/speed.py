@@ -39,7 +39,7 @@ def matrix_rate(device: torch.device, dtype: torch.dtype = torch.float32) -> flo
     Parameters
     ----------
     dtype
-        Of the matrices: that in which the training multiplies.
+        Precision in which the training multiplies matrices.
     """
     return _matrix_rate(str(device), dtype, torch.get_num_threads())
 
@@ -104,7 +104,7 @@ class Speedometer:
 
     @contextmanager
     def apart(self) -> Iterator[None]:
-        """Do in this block what is no training: validating, saving."""
+        """Do in this block what is not training, but validating or saving."""
         began = time.perf_counter()
         try:
             yield

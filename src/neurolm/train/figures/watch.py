@@ -33,11 +33,11 @@ class Watch:
     stage
         Its name, for the messages and the flags in them.
     steps
-        Of the stage, in all.
+        How many steps the stage has in all.
     codes
         Codes of the codebook that is trained; 0: none.
     patches
-        Of validation: where they are fewer than the codes, not every code can be used there.
+        Patches of the validation data: where they are fewer than the codes, not every code can be used there.
     """
 
     def __init__(self, stage: str, *, steps: int = 0, codes: int = 0, patches: int = 0) -> None:

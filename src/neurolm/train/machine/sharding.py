@@ -125,5 +125,5 @@ def load_whole(module: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def as_number(norm: Tensor) -> float:
-    """Return a norm, of gradients that may be spread over the processes, as a number that all have."""
+    """Return a norm as a number, the same in all processes though the gradients may be spread over them."""
     return float(norm.full_tensor() if _is_spread(norm) else norm)
