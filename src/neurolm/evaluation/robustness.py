@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -38,8 +39,10 @@ LENGTHS = (0.75, 0.5, 0.25)
 TEMPORAL = (("T7", "T8"), ("T3", "T4"))
 """Electrodes beside the ears, by their newer and their older names: the reference nearest to linked ears."""
 
-Change = Callable[[np.ndarray, list[str], np.random.Generator], tuple[np.ndarray, list[str]]]
-"""From µV (samples, channels) and electrodes to the same."""
+EEG = tuple[np.ndarray, list[str]]
+"""µV (samples, channels), and the electrodes."""
+Change = Callable[[np.ndarray, list[str], np.random.Generator], EEG]
+"""Makes a disturbed window of µV (samples, channels) and electrodes."""
 
 
 @dataclass(frozen=True)
@@ -55,19 +58,19 @@ def disturbances(known: Sequence[str]) -> list[Disturbance]:
     """Return all disturbances; ``known`` are the electrodes that the model was trained on."""
     unknown = [name for name in NAMES if name not in set(known)]
 
-    def shares(make: Callable[[float], Change]) -> tuple[tuple[str, Change], ...]:
-        return tuple((f"{100 * share:g}", make(share)) for share in SHARES)
+    def each(values: Sequence[float], change: Callable[..., EEG], scale: float = 1) -> tuple[tuple[str, Change], ...]:
+        return tuple((f"{scale * value:g}", partial(change, value)) for value in values)
 
     return [
-        Disturbance("dropped channels", "% of the channels", shares(_drop)),
-        Disturbance("flat channels", "% of the channels", shares(_flat)),
-        Disturbance("unknown electrodes", "% of the channels", shares(lambda share: _rename(share, unknown))),
-        Disturbance("white noise", "SNR in dB", tuple((f"{db:g}", _noise(db, 0.0)) for db in NOISE)),
-        Disturbance("pink noise", "SNR in dB", tuple((f"{db:g}", _noise(db, 1.0)) for db in NOISE)),
-        Disturbance("mains 50 Hz", "SNR in dB", tuple((f"{db:g}", _mains(db, 50)) for db in MAINS)),
-        Disturbance("mains 60 Hz", "SNR in dB", tuple((f"{db:g}", _mains(db, 60)) for db in MAINS)),
-        Disturbance("resampled", "Hz, and back", tuple((f"{rate}", _resample(rate)) for rate in RATES)),
-        Disturbance("shorter windows", "% of the length", tuple((f"{100 * s:g}", _shorten(s)) for s in LENGTHS)),
+        Disturbance("dropped channels", "% of the channels", each(SHARES, _drop, 100)),
+        Disturbance("flat channels", "% of the channels", each(SHARES, _flat, 100)),
+        Disturbance("unknown electrodes", "% of the channels", each(SHARES, partial(_rename, unknown), 100)),
+        Disturbance("white noise", "SNR in dB", each(NOISE, partial(_noise, 0.0))),
+        Disturbance("pink noise", "SNR in dB", each(NOISE, partial(_noise, 1.0))),
+        Disturbance("mains 50 Hz", "SNR in dB", each(MAINS, partial(_mains, 50))),
+        Disturbance("mains 60 Hz", "SNR in dB", each(MAINS, partial(_mains, 60))),
+        Disturbance("resampled", "Hz, and back", each(RATES, _resample)),
+        Disturbance("shorter windows", "% of the length", each(LENGTHS, _shorten, 100)),
         Disturbance(
             "other reference", "", (("common average", _average), ("temporal pair", _temporal), ("Cz", _electrode))
         ),
@@ -135,84 +138,64 @@ def _some(count: int, share: float, rng: np.random.Generator) -> np.ndarray:
     return rng.permutation(count)[: max(1, round(share * count))]
 
 
-def _drop(share: float) -> Change:
-    def change(signal: np.ndarray, names: list[str], rng: np.random.Generator) -> tuple[np.ndarray, list[str]]:
-        kept = np.setdiff1d(np.arange(len(names)), _some(len(names), share, rng)[: len(names) - 1])
-        return signal[:, kept], [names[n] for n in kept]
-
-    return change
+def _drop(share: float, signal: np.ndarray, names: list[str], rng: np.random.Generator) -> EEG:
+    kept = np.setdiff1d(np.arange(len(names)), _some(len(names), share, rng)[: len(names) - 1])
+    return signal[:, kept], [names[n] for n in kept]
 
 
-def _flat(share: float) -> Change:
-    def change(signal: np.ndarray, names: list[str], rng: np.random.Generator) -> tuple[np.ndarray, list[str]]:
-        signal = signal.copy()
-        signal[:, _some(len(names), share, rng)] = 0
-        return signal, names
-
-    return change
+def _flat(share: float, signal: np.ndarray, names: list[str], rng: np.random.Generator) -> EEG:
+    signal = signal.copy()
+    signal[:, _some(len(names), share, rng)] = 0
+    return signal, names
 
 
-def _rename(share: float, unknown: Sequence[str]) -> Change:
-    def change(signal: np.ndarray, names: list[str], rng: np.random.Generator) -> tuple[np.ndarray, list[str]]:
-        names, free = list(names), [name for name in unknown if name not in names]
-        places = _some(len(names), share, rng)[: len(free)]
-        for place, name in zip(places, rng.permutation(np.array(free))[: len(places)].tolist(), strict=True):
-            names[place] = name
-        return signal, names
+def _rename(
+    unknown: Sequence[str], share: float, signal: np.ndarray, names: list[str], rng: np.random.Generator
+) -> EEG:
+    names, free = list(names), [name for name in unknown if name not in names]
+    places = _some(len(names), share, rng)[: len(free)]
+    for place, name in zip(places, rng.permutation(np.array(free))[: len(places)].tolist(), strict=True):
+        names[place] = name
+    return signal, names
 
-    return change
 
-
-def _noise(decibel: float, slope: float) -> Change:
+def _noise(slope: float, decibel: float, signal: np.ndarray, names: list[str], rng: np.random.Generator) -> EEG:
     """White noise (slope 0) or pink (power falling as 1/frequency: slope 1), of the stated power."""
-
-    def change(signal: np.ndarray, names: list[str], rng: np.random.Generator) -> tuple[np.ndarray, list[str]]:
-        hertz = np.fft.rfftfreq(len(signal), 1 / RATE)
-        shape = np.where(hertz >= 0.5, np.maximum(hertz, 0.5) ** (-slope / 2), 0.0)
-        noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(signal.shape), axis=0) * shape[:, None], len(signal), 0)
-        return signal + _scaled(noise, signal, decibel), names
-
-    return change
+    hertz = np.fft.rfftfreq(len(signal), 1 / RATE)
+    shape = np.where(hertz >= 0.5, np.maximum(hertz, 0.5) ** (-slope / 2), 0.0)
+    noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(signal.shape), axis=0) * shape[:, None], len(signal), 0)
+    return signal + _scaled(noise, signal, decibel), names
 
 
-def _mains(decibel: float, hertz: float) -> Change:
-    def change(signal: np.ndarray, names: list[str], rng: np.random.Generator) -> tuple[np.ndarray, list[str]]:
-        wave = np.sin(2 * np.pi * (hertz * np.arange(len(signal)) / RATE + rng.random()))
-        return signal + _scaled(np.repeat(wave[:, None], len(names), axis=1), signal, decibel), names
-
-    return change
+def _mains(hertz: float, decibel: float, signal: np.ndarray, names: list[str], rng: np.random.Generator) -> EEG:
+    wave = np.sin(2 * np.pi * (hertz * np.arange(len(signal)) / RATE + rng.random()))
+    return signal + _scaled(np.repeat(wave[:, None], len(names), axis=1), signal, decibel), names
 
 
 def _scaled(noise: np.ndarray, signal: np.ndarray, decibel: float) -> np.ndarray:
     return noise * (signal.std() / noise.std() / 10 ** (decibel / 20))
 
 
-def _resample(rate: int) -> Change:
-    def change(signal: np.ndarray, names: list[str], rng: np.random.Generator) -> tuple[np.ndarray, list[str]]:
-        from scipy.signal import resample_poly
+def _resample(rate: int, signal: np.ndarray, names: list[str], rng: np.random.Generator) -> EEG:
+    from scipy.signal import resample_poly
 
-        there = resample_poly(signal, rate, RATE, axis=0)
-        return resample_poly(there, RATE, rate, axis=0)[: len(signal)], names
-
-    return change
+    there = resample_poly(signal, rate, RATE, axis=0)
+    return resample_poly(there, RATE, rate, axis=0)[: len(signal)], names
 
 
-def _shorten(share: float) -> Change:
-    def change(signal: np.ndarray, names: list[str], rng: np.random.Generator) -> tuple[np.ndarray, list[str]]:
-        return signal[: max(1, round(share * len(signal) / RATE)) * RATE], names
-
-    return change
+def _shorten(share: float, signal: np.ndarray, names: list[str], rng: np.random.Generator) -> EEG:
+    return signal[: max(1, round(share * len(signal) / RATE)) * RATE], names
 
 
-def _average(signal: np.ndarray, names: list[str], rng: np.random.Generator) -> tuple[np.ndarray, list[str]]:
+def _average(signal: np.ndarray, names: list[str], rng: np.random.Generator) -> EEG:
     return signal - signal.mean(axis=1, keepdims=True), names
 
 
-def _temporal(signal: np.ndarray, names: list[str], rng: np.random.Generator) -> tuple[np.ndarray, list[str]]:
+def _temporal(signal: np.ndarray, names: list[str], rng: np.random.Generator) -> EEG:
     pair = next((pair for pair in TEMPORAL if set(pair) <= set(names)), (names[0], names[-1]))
     return signal - signal[:, [names.index(name) for name in pair]].mean(axis=1, keepdims=True), names
 
 
-def _electrode(signal: np.ndarray, names: list[str], rng: np.random.Generator) -> tuple[np.ndarray, list[str]]:
+def _electrode(signal: np.ndarray, names: list[str], rng: np.random.Generator) -> EEG:
     place = next((n for n, name in enumerate(names) if name.upper() == "CZ"), len(names) // 2)
     return signal - signal[:, [place]], names
