@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurolm.cli.values import did_you_mean, place
-from neurolm.core.config import STAGES, RunConfig, to_json
+from neurolm.core.config import STAGES, RunConfig, flat, to_json
 from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import parse_json
@@ -32,7 +32,7 @@ def add_settings(parser: ArgumentParser, given: Sequence[str]) -> None:
     parser.add_argument("--config", action=ActionConfigFile)
     parser.add_argument("--print_config", action="store_true")
     parser.add_class_arguments(RunConfig)
-    parser.set_defaults(dict(_flat(dataclasses.asdict(_base(given)))))
+    parser.set_defaults(dict(flat(dataclasses.asdict(_base(given)))))
     if (resumed := _first(given).resume) is not None:
         parser.set_defaults(_begun_command(resumed))
 
@@ -156,7 +156,7 @@ def check_files(parser: ArgumentParser, given: Sequence[str]) -> None:
     """
     known = [name[2:] for action in parser._actions for name in action.option_strings if name.startswith("--")]
     for path in _first(given).config:
-        for name, value in _flat(_read_yaml(path)):
+        for name, value in flat(_read_yaml(path)):
             if any(other.startswith(f"{name}.") for other in known):
                 raise ConfigError(f"--config {path}: {name}: expected settings such as {{…: …}}, found {value!r}")
             if name not in known:
@@ -174,11 +174,3 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"--config {path}: expected settings such as 'tokenizer: {{steps: 800}}', found {value!r}")
     return value
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -236,6 +237,15 @@ def require_within(config: Any, **bounds: tuple[float, float]) -> None:
         value = getattr(config, name)
         for number in value if isinstance(value, tuple) else (value,):
             _require(low <= number <= high, f"{name} must be between {low:g} and {high:g}, not {number}")
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Return nested settings with their dotted names: ``tokenizer.steps`` and its value."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 def to_json(config: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from neurolm.batches.splits import Split
 from neurolm.batches.windows import Window, overlaps, stretches
 from neurolm.checkpoint import CONFIG, Card
 from neurolm.core import distributed
-from neurolm.core.config import STAGES, RunConfig, to_json
+from neurolm.core.config import STAGES, RunConfig, flat, to_json
 from neurolm.core.decode import load_json
 from neurolm.core.device import choose_device
 from neurolm.core.errors import ConfigError, StoreError
@@ -27,9 +27,8 @@ from neurolm.core.files import write_text
 from neurolm.store.store import Store
 from neurolm.tasks.card import all_tasks, load_task
 from neurolm.tasks.task import Task, in_fold
+from neurolm.train.figures.runs import RUN
 from neurolm.train.figures.sinks import require_sinks
-
-RUN = "run.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,16 +195,8 @@ def _check_same(begun: RunFile, wanted: RunFile, path: Path) -> int:
 
 
 def _difference(begun: RunFile, wanted: RunFile, name: str) -> str:
-    def flat(value: object, prefix: str) -> dict[str, object]:
-        names = getattr(value, "__dataclass_fields__", ())
-        if not names:
-            return {prefix: value}
-        return {k: v for n in names for k, v in flat(getattr(value, n), f"{prefix}.{n}").items()}
-
-    old, new = flat(getattr(begun, name), name), flat(getattr(wanted, name), name)
-    changed = [
-        f"{key} {old.get(key)} then, {new.get(key)} now" for key in {**old, **new} if old.get(key) != new.get(key)
-    ]
+    old, new = (dict(flat({name: asdict(one)[name]})) for one in (begun, wanted))
+    changed = [f"{key} {old[key]} then, {new[key]} now" for key in old if old[key] != new[key]]
     return "; ".join(changed[:3])
 
 

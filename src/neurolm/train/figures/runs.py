@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from neurolm.core.config import STAGES
+from neurolm.core.config import STAGES, flat
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import parse_json
 from neurolm.train.figures.history import LOG, SPEED, TRAINING, VALIDATION, WARNING, read_rows
@@ -135,15 +135,7 @@ def settings(folder: Path) -> dict[str, Any]:
     if problems:
         raise ConfigError(f"{problems[0]}; give the folder of another run")
     config = run.pop("config", {})
-    return dict(_flat(config if isinstance(config, dict) else {})) | dict(_flat(run))
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
+    return dict(flat(config if isinstance(config, dict) else {})) | dict(flat(run))
 
 
 def _stage(folder: Path, config: Mapping[str, Any], problems: list[str]) -> StageSummary | None:
