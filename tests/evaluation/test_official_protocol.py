@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics
 
 from neurolm.core.errors import ConfigError
-from neurolm.evaluation.official_protocol import UNPARSED, parse, place, score_hard, words
+from neurolm.evaluation.official_protocol import UNPARSED, answer_place, answer_words, parse, score_hard
 from neurolm.tasks.card import load_task
 from neurolm.tasks.task import Option
 
@@ -18,7 +18,7 @@ RESULT_IDX = {"tuab": 7, "tuev": 34, "seed": 11, "hmc": 22, "eegmat": 9, "tusl":
 @pytest.mark.parametrize("name", RESULT_IDX)
 def test_reads_the_word_that_the_official_script_reads(name: str) -> None:
     task = load_task(name)
-    assert place(task) == RESULT_IDX[name]
+    assert answer_place(task) == RESULT_IDX[name]
     for index, answer in enumerate(task.answers):
         assert parse(task, answer.removesuffix("<|endoftext|>"), ended=True) == index
 
@@ -45,7 +45,7 @@ def test_options_that_begin_alike_are_refused() -> None:
     task = load_task("eegmat")
     same = tuple(Option(label=w, text=w) for w in ("eyes open", "eyes closed"))
     with pytest.raises(ConfigError, match="eyes, eyes"):
-        words(dataclasses.replace(task, options=same))
+        answer_words(dataclasses.replace(task, options=same))
 
 
 def test_failures_of_two_options_are_wrong_and_rank_between() -> None:

@@ -27,7 +27,7 @@ from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.core.physics import RATE
 from neurolm.evaluation.baselines.fit import BaselineAnswers, choose_baselines, fit_baselines
 from neurolm.evaluation.held_out import CHECKS, held_out_windows, require_not_in
-from neurolm.evaluation.official_protocol import WRITTEN_TOKENS, parse, score_hard, words
+from neurolm.evaluation.official_protocol import WRITTEN_TOKENS, answer_words, parse, score_hard
 from neurolm.evaluation.pooling import pooled
 from neurolm.evaluation.results import (
     BAND_POWER,
@@ -79,7 +79,7 @@ def evaluate(
         Names of tasks; by default all that the model was tuned on.
     protocol
         ``official`` adds what the authors' protocol makes of the same model and windows (see
-        ``tasks.official_protocol``), for comparison with published figures.
+        ``evaluation.official_protocol``), for comparison with published figures.
     wording
         ``held-out`` asks in the first of the words that training never used, where a card has such.
     baselines
@@ -110,7 +110,7 @@ def evaluate(
     chosen = _chosen(model, card, tasks)
     if protocol == OFFICIAL:
         for task in chosen:
-            words(task)  # an error comes before the work
+            answer_words(task)  # an error comes before the work
     results = []
     for task, (parts, windows) in evaluated.held_out(chosen, split, pretrained_on).items():
         if progress:

@@ -57,7 +57,7 @@ class OfficialScores:
     """Class of every window, or ``UNPARSED``."""
 
 
-def words(task: Task) -> dict[str, int]:
+def answer_words(task: Task) -> dict[str, int]:
     """Return the permitted words at the answer's place, and their classes.
 
     Raises
@@ -75,7 +75,7 @@ def words(task: Task) -> dict[str, int]:
     return {word: index for index, word in enumerate(found)}
 
 
-def place(task: Task) -> int:
+def answer_place(task: Task) -> int:
     """Return which word of prompt and answer is the answer (``result_idx`` in the official script)."""
     return len(task.prompt.split(" ")) - (task.options[0].letter is not None)
 
@@ -92,10 +92,10 @@ def parse(task: Task, written: str, *, ended: bool) -> int:
         stands between.
     """
     pieces = (task.prompt + written + (END_OF_TEXT if ended else "")).split(" ")
-    if place(task) >= len(pieces):
+    if answer_place(task) >= len(pieces):
         return UNPARSED
-    word = pieces[place(task)]
-    return words(task).get(word[:3] if word.startswith("(") else word, UNPARSED)
+    word = pieces[answer_place(task)]
+    return answer_words(task).get(word[:3] if word.startswith("(") else word, UNPARSED)
 
 
 def score_hard(labels: Sequence[int], answers: Sequence[int], *, options: int) -> OfficialScores:
