@@ -182,7 +182,7 @@ def test_several_seeds_share_the_store_and_the_split(tmp_path, commands, command
     ("arguments", "message"),
     [
         ({"corpus": "tuab"}, "corpus='tuab': choose one of simulated, eegmat"),
-        ({"corpus": "eegmat"}, "needs the folder of its recordings: give --data DIR"),
+        ({"corpus": "eegmat"}, "needs the folder of its recordings: give data='DIR'"),
     ],
 )
 def test_a_corpus_that_is_not_there_is_refused_before_any_work(tmp_path, micro_config, arguments, message):

@@ -30,7 +30,7 @@ from neurolm.batches.text import END_OF_TEXT, TextTokenizer
 from neurolm.checkpoint import Card, load_neurolm
 from neurolm.core.batch import PADDING
 from neurolm.core.device import choose_device
-from neurolm.core.errors import QuestionError
+from neurolm.core.errors import QuestionError, argument
 from neurolm.core.montage import REACH
 from neurolm.core.physics import RATE
 from neurolm.hub.publish import find_checkpoint, find_evaluation, push, save
@@ -115,7 +115,7 @@ class Model:
             If the recording cannot be read, is implausible, or has no electrode the model knows.
         """
         if risk is not None and not 0 < risk < 1:
-            raise QuestionError(f"risk={risk:g}: give a share of wrong answers between 0 and 1, such as 0.1")
+            raise QuestionError(f"{argument(risk=risk)}: give a share of wrong answers between 0 and 1, such as 0.1")
         asked = self._question(question, options)
         prepared = prepare(source, self.card, reading=reading, unseen=unseen)
         windows = Windows.of(source, prepared, asked.task)
@@ -185,9 +185,11 @@ class Model:
         asked = self._question(question, options)
         labels = asked.task.labels
         if option is not None and option not in labels:
-            raise QuestionError(f"option={option!r}: no answer to this question; choose one of {', '.join(labels)}")
+            raise QuestionError(
+                f"{argument(option=option)}: no answer to this question; choose one of {', '.join(labels)}"
+            )
         if windows < 1:
-            raise QuestionError(f"windows={windows}: at least one window is needed")
+            raise QuestionError(f"{argument(windows=windows)}: at least one window is needed")
         prepared = prepare(source, self.card, reading=reading, unseen=unseen)
         whole, prompt = Windows.of(source, prepared, asked.task), self._prompt(asked)
         starts = whole.between(start, stop, most=windows)
@@ -233,7 +235,7 @@ class Model:
         first = round(start * RATE)
         if not 0 <= first <= len(prepared.signal) - seconds * RATE:
             raise QuestionError(
-                f"start={start:g} s with seconds={seconds} lies outside the recording of "
+                f"{argument(start=start)} s with {argument(seconds=seconds)} lies outside the recording of "
                 f"{len(prepared.signal) / RATE:.1f} s: choose another start"
             )
         ids = (self.card.run.model.vocabulary.separator, *self.text.encode(prompt))

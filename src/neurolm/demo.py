@@ -22,7 +22,7 @@ from rich.markup import escape
 from neurolm.api import Answer, load
 from neurolm.batches.text import read_texts
 from neurolm.core.config import STAGES, RunConfig, to_json
-from neurolm.core.errors import ConfigError
+from neurolm.core.errors import ConfigError, argument
 from neurolm.core.files import write_text
 from neurolm.corpora.simulated.simulate import simulate
 from neurolm.evaluation.baselines.fit import QUICK
@@ -75,11 +75,11 @@ def demo(
         If the corpus is unknown, its data is not given, or ``out`` is a file.
     """
     if corpus not in CORPORA:
-        raise ConfigError(f"corpus={corpus!r}: choose one of {', '.join(CORPORA)}")
+        raise ConfigError(f"{argument(corpus=corpus)}: choose one of {', '.join(CORPORA)}")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: a file, not a folder; choose another --out")
     if corpus != "simulated" and data is None:
-        raise ConfigError(f"corpus={corpus!r} needs the folder of its recordings: give --data DIR")
+        raise ConfigError(f"{argument(corpus=corpus)} needs the folder of its recordings: give {argument(data='DIR')}")
     began = time.perf_counter()
     if data is None:
         with _part(console, "simulate recordings"):

@@ -11,7 +11,7 @@ from neurolm.ask.calibration import Calibration, TaskCalibration
 from neurolm.ask.novelty import Novelty, Ranges, TrainingRange, compare
 from neurolm.ask.recording import Prepared, window_starts
 from neurolm.batches.loader import Sample
-from neurolm.core.errors import QuestionError
+from neurolm.core.errors import QuestionError, argument
 from neurolm.core.physics import RATE
 from neurolm.tasks.task import Option, Task, find_questions
 
@@ -93,10 +93,10 @@ def find_question(
         questions = "; ".join(dict.fromkeys(task.question for task in tasks))
         raise QuestionError(
             f"the model was not tuned on the question {question!r}. It knows: {questions}. "
-            "Ask one of these, or give the permitted answers of your own question (options)"
+            f"Ask one of these, or give the permitted answers of your own question ({argument('options')})"
         )
     if len(set(options)) < 2:
-        raise QuestionError(f"options={list(options)}: give at least two different answers")
+        raise QuestionError(f"{argument(options=list(options))}: give at least two different answers")
     task = Task(
         name="question", description="", question=question, seconds=FREE_SECONDS, stride=FREE_SECONDS, metrics=(),
         options=tuple(Option(label=o, text=o) for o in options), licence="", citation="",
@@ -143,7 +143,7 @@ class Windows:
         within = [s for s, (first, last) in zip(self.starts, self.spans, strict=True) if start <= first and last <= end]
         if not within:
             raise QuestionError(
-                f"start={start:g} s, stop={end:g} s: no window of {self.seconds} s lies between them in a recording of "
-                f"{length:.1f} s"
+                f"{argument(start=start, stop=end)} s: no window of {self.seconds} s lies between them in a "
+                f"recording of {length:.1f} s"
             )
         return [within[i] for i in np.unique(np.linspace(0, len(within) - 1, min(most, len(within))).astype(int))]

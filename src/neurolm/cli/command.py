@@ -29,7 +29,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from neurolm.cli.settings import Settings, add_settings, check_files, describe_settings, read_settings
 from neurolm.cli.values import COMMON, READERS, did_you_mean, missing, place
-from neurolm.core.errors import ConfigError
+from neurolm.core.errors import ConfigError, flags_in_messages
 
 EMPTY = inspect.Parameter.empty
 METAVARS: dict[Any, str] = {int: "N", float: "X", Path: "PATH", Path | str: "PATH", Sequence[str]: "NAMES"}
@@ -41,19 +41,11 @@ class Argument:
     """A word or a flag of a verb."""
 
     def __init__(
-        self,
-        name: str,
-        hint: Any,
-        default: Any,
-        *,
-        word: bool,
-        help: str,
-        whole: str = "",
-        owner: Any = None,
+        self, name: str, hint: Any, default: Any, *, word: bool, help: str, whole: Argument | None = None
     ) -> None:
         self.name, self.default, self.word, self.help = name, default, word, help
-        self.whole, self.owner = whole, owner
-        """The parameter of whose dataclass it is a field, and that dataclass."""
+        self.whole = whole
+        """The dataclass whose field it is."""
         self.dest = name.rstrip("_")
         self.flag = self.dest if word else f"--{self.dest}"
         self.kind, said = _unwrapped(hint)
@@ -76,7 +68,7 @@ class Argument:
         help = self.help
         if self.choices and self.read:
             help = f"{help.removesuffix('.')}: {', '.join(self.choices)}."
-        if self.default not in (EMPTY, None, (), False):
+        if self.kind is not bool and self.default not in (EMPTY, None, ()):
             shown = ",".join(map(str, self.default)) if isinstance(self.default, tuple) else self.default
             help += f" (default: {shown})"
         how: dict[str, Any] = {"help": help.replace("%", "%%")}
@@ -120,10 +112,11 @@ def run(verb: str, given: Sequence[str]) -> bool:
     prog, function, given = _find(verb, given)
     taken = list(_arguments(function))
     parsed = _parse(prog, function, taken, given)
-    values = {one.name: one.value(parsed) for one in taken if not one.whole}
-    for name, kind in {one.whole: one.owner for one in taken if one.owner}.items():
-        values[name] = kind(**{one.name: one.value(parsed) for one in taken if one.whole == name})
-    return function(**values) is not False
+    with flags_in_messages([one.dest for one in taken]):
+        values = {one.name: one.value(parsed) for one in taken if not one.whole}
+        for whole in {one.whole for one in taken if one.whole}:
+            values[whole.name] = whole.kind(**{one.name: one.value(parsed) for one in taken if one.whole is whole})
+        return function(**values) is not False
 
 
 def parse(verb: str, given: Sequence[str]) -> Namespace:
@@ -170,7 +163,7 @@ def _arguments(function: Verb, *, without: Sequence[str] = ()) -> Iterator[Argum
         for field in dataclasses.fields(found.kind):
             default = field.default if found.default is EMPTY else getattr(found.default, field.name)
             help = helps_inner.get(field.name, "")
-            yield Argument(field.name, inner[field.name], default, word=False, help=help, whole=name, owner=found.kind)
+            yield Argument(field.name, inner[field.name], default, word=False, help=help, whole=found)
 
 
 def _unwrapped(hint: Any) -> tuple[Any, list[Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from neurolm.core import distributed
-from neurolm.core.errors import ConfigError
+from neurolm.core.errors import ConfigError, argument
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -21,7 +21,9 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "cuda" and distributed.announced() > 1:
         name = f"cuda:{distributed.local_rank()}"
     if name.split(":")[0] not in ("cpu", "cuda"):
-        raise ConfigError(f"device={name!r}: choose auto, cpu or cuda")
+        raise ConfigError(f"{argument(device=name)}: choose auto, cpu or cuda")
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device={name!r}: torch sees no CUDA device here; use device=cpu or auto")
+        raise ConfigError(
+            f"{argument(device=name)}: torch sees no CUDA device here; use {argument(device='cpu')} or auto"
+        )
     return torch.device(name)

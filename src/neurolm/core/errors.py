@@ -1,7 +1,65 @@
 """Errors meant for users: each says what was found and what to do about it.
 
-The command line prints the message of a :class:`NeuroLMError` without a traceback and exits with status 2.
+The command line prints the message of a :class:`NeuroLMError` without a traceback and exits with status 2. Messages
+spell arguments by `argument`, so that whoever reads them can give them: in Python, or as flags of the command.
 """
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+FLAGS = "NEUROLM_FLAGS"
+"""Environment variable with the flags of the verb that runs, for its worker processes too; in Python it is not set."""
+
+
+@contextmanager
+def flags_in_messages(names: Collection[str]) -> Iterator[None]:
+    """Let messages spell arguments as flags, of which there are those of some names."""
+    before = os.environ.get(FLAGS)
+    os.environ[FLAGS] = " ".join(names)
+    try:
+        yield
+    finally:
+        os.environ.pop(FLAGS)
+        if before is not None:
+            os.environ[FLAGS] = before
+
+
+def takes(name: str) -> bool:
+    """Return whether there is an argument to advise: always in Python, where the verb has the flag in a command."""
+    return FLAGS not in os.environ or name in os.environ[FLAGS].split()
+
+
+def argument(name: str = "", **values: object) -> str:
+    """Spell an argument by its name, or with its value: ``unit='mV'`` in Python, ``--unit mV`` in a command.
+
+    Parameters
+    ----------
+    values
+        A mapping among them is an example of entries.
+    """
+    if FLAGS not in os.environ:
+        return ", ".join(f"{one}={_in_python(value)}" for one, value in values.items()) or f"{name}="
+    return ", ".join(f"--{one} {_in_command(value)}" for one, value in values.items()) or f"--{name}"
+
+
+def _in_python(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{str(value)[:-1]}, …}}"
+    return f"{value:g}" if isinstance(value, float) else repr(value)
+
+
+def _in_command(value: object) -> str:
+    if isinstance(value, dict):
+        return f"'{','.join(f'{name}={entry}' for name, entry in value.items())},…'"
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 class NeuroLMError(Exception):

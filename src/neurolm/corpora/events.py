@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from neurolm.core.errors import ConfigError
+from neurolm.core.errors import ConfigError, argument
 from neurolm.core.files import write_text
 from neurolm.corpora.table import COLUMNS, OPTIONAL
 from neurolm.recording.options import ReadingOptions
@@ -192,13 +192,14 @@ def subject_of(file: Path, folder: Path, subject: str | None) -> str:
         return match[1] if match else _no_subject(subject, inside)
     except (re.error, IndexError) as error:
         raise ConfigError(
-            f"subject={subject!r}: no regular expression with a group ({error}); give a name, or one such as 'S(\\d+)'"
+            f"{argument(subject=subject)}: no regular expression with a group ({error}); give a name, or one such "
+            "as 'S(\\d+)'"
         ) from error
 
 
 def _no_subject(subject: str, inside: Path) -> str:
     raise ConfigError(
-        f"subject={subject!r}: not found in {inside}; give an expression that is in every path, or a name"
+        f"{argument(subject=subject)}: not found in {inside}; give an expression that is in every path, or a name"
     )
 
 

@@ -24,7 +24,7 @@ from neurolm import __version__
 from neurolm.batches.text import GPT2_SIZE, TextTokenizer
 from neurolm.checkpoint import WEIGHTS, Card, load_card, save_checkpoint
 from neurolm.core.config import ModelConfig, RunConfig, TransformerConfig
-from neurolm.core.errors import CheckpointError, ConfigError
+from neurolm.core.errors import CheckpointError, ConfigError, argument
 from neurolm.core.files import atomic_file
 from neurolm.core.physics import BAND
 from neurolm.core.recipes import RECIPES
@@ -131,7 +131,7 @@ def from_official(
     save_checkpoint(out, card, weights, text, extra=extra)
     notes = ["what the weights were trained on is not recorded in the files; see the README.md beside them"]
     if text is None:
-        notes.append("without GPT-2's text tokenizer the folder cannot read text: give gpt2=FOLDER")
+        notes.append(f"without GPT-2's text tokenizer the folder cannot read text: give {argument(gpt2='FOLDER')}")
     return Conversion(folder=out, recipe=card.run.recipe, files=(_matched(neural), _matched(words)), notes=tuple(notes))
 
 

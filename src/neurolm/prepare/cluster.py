@@ -6,13 +6,14 @@ worker's items to others, and takes workers that come and go. See docs/prepare.m
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import neurolm
-from neurolm.core.errors import ConfigError, StoreError
+from neurolm.core.errors import FLAGS, ConfigError, StoreError, argument
 from neurolm.core.workers import Item, Pool, Result
 
 PER_THREAD = 2
@@ -55,7 +56,8 @@ class Cluster(Pool):
             self._client = Client(**where, timeout=PATIENCE, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
             raise ConfigError(
-                f"scheduler={scheduler!r}: no Dask scheduler answers there ({error}); start one with: dask scheduler"
+                f"{argument(scheduler=scheduler)}: no Dask scheduler answers there ({error}); start one with: dask "
+                "scheduler"
             ) from error
         self._executor, self._death = self._client.get_executor(pure=False), KilledWorker
         try:
@@ -69,9 +71,10 @@ class Cluster(Pool):
             self._client.wait_for_workers(1, timeout=PATIENCE)
         except TimeoutError as error:
             raise ConfigError(
-                f"scheduler={scheduler!r}: no worker came within {PATIENCE} s; start some with: dask worker {scheduler}"
+                f"{argument(scheduler=scheduler)}: no worker came within {PATIENCE} s; start some with: "
+                f"dask worker {scheduler}"
             ) from error
-        found = self._client.run(examine, tuple(map(str, folders)), on_error="return")
+        found = self._client.run(examine, tuple(map(str, folders)), os.environ.get(FLAGS), on_error="return")
         for worker, answer in found.items():
             if isinstance(answer, BaseException):
                 raise StoreError(f"worker {worker}: neurolm does not run there: {answer!r}; install it there too")
@@ -94,6 +97,12 @@ class Cluster(Pool):
         return self._executor.submit(function, item)
 
 
-def examine(folders: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """Return this machine's version of neurolm, and which folders it does not see; runs in a worker."""
+def examine(folders: Sequence[str], flags: str | None = None) -> tuple[str, tuple[str, ...]]:
+    """Return this machine's version of neurolm, and which folders it does not see; runs in a worker.
+
+    From here on the worker's messages spell arguments as the client does, by its ``FLAGS``.
+    """
+    os.environ.pop(FLAGS, None)
+    if flags is not None:
+        os.environ[FLAGS] = flags
     return neurolm.__version__, tuple(folder for folder in folders if not Path(folder).is_dir())

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neurolm.core.errors import ConfigError, StoreError
+from neurolm.core.errors import ConfigError, StoreError, argument
 from neurolm.core.physics import RATE
 from neurolm.core.workers import Died, Worker, cores
 from neurolm.corpora import AUTO, layout
@@ -140,7 +140,7 @@ def plan(
         If an argument is not valid.
     """
     if not data and hours is None:
-        raise ConfigError("nothing to plan for: give folders of recordings, or hours of EEG (hours=)")
+        raise ConfigError(f"nothing to plan for: give folders of recordings, or hours of EEG ({argument('hours')})")
     if hours is not None and not 0 < hours < float("inf"):
         raise ConfigError(f"hours must be a number above 0, not {hours}")
     if samples < 1 or jobs < 0:

@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, urlsplit
 
-from neurolm.core.errors import ConfigError, DownloadError, WriteError
+from neurolm.core.errors import ConfigError, DownloadError, WriteError, argument
 from neurolm.corpora.download.sites import SITES, Site
 from neurolm.corpora.download.transfer import Interrupted, Transfer, Unreachable, file_hash
 
@@ -148,7 +148,7 @@ class _Run:
             f"  wget -r -N -c -np -nH --cut-dirs={self.site.depth} {self.site.url}\n"
             f"  aws s3 sync --no-sign-request {self.site.bucket} .\n"
             f"copy the folder with its {SUMS} to {self.out}, and give this command again: it compares all checksums. "
-            "Where a mirror can be reached, name it (base_url=)"
+            f"Where a mirror can be reached, name it ({argument('base_url')})"
         )
 
     def fetch(self, paths: Sequence[str], sums: Mapping[str, str], *, connections: int) -> None:
@@ -205,7 +205,7 @@ class _Run:
             stated = f"its terms are in {file}" if file.is_file() else f"it has no {LICENCE}"
             raise DownloadError(
                 f"{self.base}: {stated}, but {self.name} is known here under the {self.site.licence.title()}; read the "
-                "terms, and accept them (accept_licence=) to go on"
+                f"terms, and accept them ({argument('accept_licence')}) to go on"
             )
 
     def check_space(self, sums: Mapping[str, str]) -> None:
@@ -216,7 +216,7 @@ class _Run:
         if missing > free:
             raise WriteError(
                 f"{self.out}: about {missing / 1e9:.1f} GB are still to come, but {free / 1e9:.1f} GB are free; free "
-                "space, choose another folder, or fetch a part (include=)"
+                f"space, choose another folder, or fetch a part ({argument('include')})"
             )
 
     def report(self, wanted: Mapping[str, str]) -> DownloadReport:

@@ -11,7 +11,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import BaseHTTPResponse, Retry
 
-from neurolm.core.errors import DownloadError, WriteError
+from neurolm.core.errors import DownloadError, WriteError, argument
 
 PART = ".part"
 """Suffix of what is not complete yet; the next attempt, or the next run, goes on from it."""
@@ -82,7 +82,7 @@ class Transfer:
                     part.unlink()
                     raise DownloadError(
                         f"{url}: fetched twice, and its content (SHA-256 {found[:16]}…) is not the one that the site's "
-                        f"checksums promise ({sha256[:16]}…); tell the site, or name a mirror (base_url=)"
+                        f"checksums promise ({sha256[:16]}…); tell the site, or name a mirror ({argument('base_url')})"
                     )
             part.replace(path)
         except requests.RequestException as error:

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neurolm.core.errors import ConfigError, StoreError
+from neurolm.core.errors import ConfigError, StoreError, argument
 from neurolm.core.files import PARTIAL, atomic_file, remove_partial, write_text
 from neurolm.core.workers import Crash, Workers
 from neurolm.corpora.simulated.head import ELECTRODES, SCALP, Head, make_head
@@ -125,7 +125,7 @@ def simulate(
             if isinstance(result, Crash):
                 raise StoreError(
                     f"{recording.path}: the worker that simulates it died (exit code {result.exit_code}), perhaps for "
-                    "want of memory; call again with jobs=1 to go on"
+                    f"want of memory; call again with {argument(jobs=1)} to go on"
                 )
             done += 1
             if progress:
@@ -241,8 +241,9 @@ def _claim(out: Path, subjects: int, seed: int) -> None:
         found = path.read_text(encoding="utf-8")
         if found != text:
             raise StoreError(
-                f"{path}: this folder holds another corpus than asked for (subjects={subjects}, seed={seed}, simulator "
-                f"version {VERSION}): {' '.join(found.split())[:300]}; choose an empty folder, or delete this one"
+                f"{path}: this folder holds another corpus than asked for ({argument(subjects=subjects, seed=seed)}, "
+                f"simulator version {VERSION}): {' '.join(found.split())[:300]}; choose an empty folder, or delete "
+                "this one"
             )
         return
     if out.exists() and not (out.is_dir() and all(file.name.endswith(PARTIAL) for file in out.iterdir())):

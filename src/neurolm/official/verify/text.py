@@ -9,7 +9,7 @@ import numpy as np
 
 from neurolm.ask.prompt import Prompt
 from neurolm.batches.text import GPT2_SIZE, MERGES_FILE, TOKENIZER_FILE, TextTokenizer
-from neurolm.core.errors import CheckpointError
+from neurolm.core.errors import CheckpointError, argument
 from neurolm.core.vocabulary import Vocabulary
 from neurolm.official.verify.comparison import Comparison, equal
 from neurolm.official.verify.proof import Proof
@@ -41,7 +41,7 @@ def find_gpt2(folder: Path) -> Path:
             return place
     raise CheckpointError(
         f"{folder}: GPT-2's vocab.json and merges.txt are not beside it (looked in {', '.join(map(str, places))}): "
-        "give gpt2=FOLDER, or a hub id"
+        f"give {argument(gpt2='FOLDER')}, or a hub id"
     )
 
 

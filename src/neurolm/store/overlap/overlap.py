@@ -17,7 +17,7 @@ from functools import lru_cache
 from itertools import count
 from pathlib import Path
 
-from neurolm.core.errors import ConfigError, StoreError
+from neurolm.core.errors import ConfigError, StoreError, argument
 from neurolm.core.physics import RATE
 from neurolm.core.workers import Crash, Workers
 from neurolm.store.exclusions import Exclusion, read_exclusions, write_exclusions
@@ -381,7 +381,7 @@ def _notes(mine: Store, known: Sequence[Row], spacing: float, every: float | Non
     if every is None and spacing < PROBE_EVERY[1]:
         yield (
             f"looked up a stretch every {spacing:g} s, because the shortest recording to be found lasts {shortest:.0f} "
-            f"s; with every={PROBE_EVERY[1]} it takes less time, and finds shared parts from "
+            f"s; with {argument(every=PROBE_EVERY[1])} it takes less time, and finds shared parts from "
             f"{PROBE_EVERY[1] + PROBE_SECONDS} s on"
         )
     elif shortest < spacing + PROBE_SECONDS:
