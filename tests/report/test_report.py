@@ -379,7 +379,7 @@ def test_long_names_of_tasks_and_options_do_not_overlap():
 
 
 def test_names_with_dollars_are_drawn_as_they_are():
-    result = replace(an_evaluation().results[0], task=r"$\frac{a$")
+    result = replace(an_evaluation(options=(r"$\frac{b$", "c", "d")).results[0], task=r"$\frac{a$")
     figure = answers.confusion_matrices([answers.Answers.of([result])])
     assert pixels(figure).std() > 0
     assert figure.axes[0].get_title(loc="left") == result.task

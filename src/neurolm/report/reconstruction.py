@@ -85,17 +85,13 @@ def decode(tokenizer: NeuralTokenizer, sample: Sample) -> Decoded:
     else:
         mean, decoded_mean = shown.mean(axis=0), (spectrum * amplitude.std(ddof=1) + amplitude.mean()).mean(axis=0)
     return Decoded(
-        raw=_by_channel(raw, sample) * SCALE,
-        waveform=_by_channel(waveform * raw.std(ddof=1) + raw.mean(), sample) * SCALE,
+        raw=_by_channel(raw, sample.seconds) * SCALE,
+        waveform=_by_channel(waveform * raw.std(ddof=1) + raw.mean(), sample.seconds) * SCALE,
         spectrum=mean * to_microvolts,
         decoded_spectrum=decoded_mean * to_microvolts,
     )
 
 
-def _by_channel(patches: np.ndarray, sample: Sample) -> np.ndarray:
+def _by_channel(patches: np.ndarray, seconds: int) -> np.ndarray:
     """(seconds · channels, 200) to (samples, channels)."""
-    return (
-        patches.reshape(sample.seconds, -1, patches.shape[1])
-        .transpose(0, 2, 1)
-        .reshape(-1, len(patches) // sample.seconds)
-    )
+    return patches.reshape(seconds, -1, PATCH).swapaxes(1, 2).reshape(seconds * PATCH, -1)

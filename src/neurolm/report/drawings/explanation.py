@@ -9,7 +9,7 @@ import numpy as np
 
 from neurolm.core.errors import WriteError
 from neurolm.core.montage import positions
-from neurolm.report.drawings.style import BLUE, GREY, RED, styled
+from neurolm.report.drawings.style import BLUE, GREY, RED, canvas, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 NAMED = 6
 """Electrodes whose names stand on the map: those with the largest effects."""
 HEIGHTS, MARGIN = (3.6, 2.2), 0.6
-"""Inches: of electrodes and of seconds, and around them."""
+"""Inches: height of the electrodes' row and of the seconds' row, and what is around them."""
 ABOVE = 0.002
 """Metres between an electrode's dot and its name."""
 STEPS = (1, 1.5, 2, 3, 6, 10)
-"""Of the time axis: 15 s, 20 s, 30 s, a minute."""
+"""Steps of the time axis, times a power of ten: 15 s, 20 s, 30 s, a minute."""
 LEAST_PLACED = 3
 """Electrodes with a known place that a map needs; with fewer, bars show them."""
 
@@ -64,11 +64,10 @@ def save_picture(explanation: Explanation, path: Path) -> Path:
 
 @styled
 def draw(explanation: Explanation) -> Figure:
-    """Scalp map and ranking of the electrodes above, timeline of the seconds below; what there is of them."""
-    from matplotlib.figure import Figure
-
-    rows = [height for height, there in zip(HEIGHTS, _there(explanation), strict=True) if there]
-    figure = Figure(figsize=(9, sum(rows) + MARGIN))
+    """Draw the scalp map and the ranking of electrodes above, the timeline of seconds below; what there is of them."""
+    electrodes, seconds = bool(explanation.electrode_effects), bool(explanation.second_effects)
+    rows = [height for height, there in zip(HEIGHTS, (electrodes, seconds), strict=True) if there]
+    figure = canvas(sum(rows) + MARGIN, 9)
     grid = figure.add_gridspec(max(1, len(rows)), 2, height_ratios=rows or None, width_ratios=(1.2, 1))
     figure.suptitle(
         f"{explanation.question}  {explanation.option} (log-odds {explanation.log_odds:+.1f} {explanation.extent})\n"
@@ -77,17 +76,12 @@ def draw(explanation: Explanation) -> Figure:
         ha="left",
         x=0.02,
     )
-    electrodes, seconds = _there(explanation)
     if electrodes:
         _scalp(figure, figure.add_subplot(grid[0, 0]), explanation)
         _ranking(figure.add_subplot(grid[0, 1]), explanation)
     if seconds:
         _timeline(figure.add_subplot(grid[-1, :]), explanation)
     return figure
-
-
-def _there(explanation: Explanation) -> tuple[bool, bool]:
-    return bool(explanation.electrode_effects), bool(explanation.second_effects)
 
 
 def _scalp(figure: Figure, axes: Axes, explanation: Explanation) -> None:

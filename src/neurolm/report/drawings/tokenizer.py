@@ -42,7 +42,7 @@ def codebook(rows: Sequence[Mapping[str, Any]], counts: np.ndarray) -> Figure:
             left.plot(*zip(*points, strict=True), label=label, **style)
     left.axhline(len(counts), color=GREY, linestyle="--", linewidth=1)
     left.annotate(f"codebook: {len(counts)} codes", (0, len(counts)), (4, -11), textcoords="offset points", color=GREY)
-    left.locator_params(axis="x", integer=True)
+    left.locator_params(integer=True)
     left.set(title="codes in use", xlabel="step", ylabel="codes", ylim=(0, 1.06 * len(counts)))
     left.legend()
     share = np.sort(counts)[::-1] / max(1, counts.sum())
