@@ -77,11 +77,11 @@ def labelled(corpus: str, folder: Path, rng: Random, *, open_: bool = False) -> 
     """List the sources of a corpus, label them, and open them where they are recordings."""
     from types import SimpleNamespace
 
-    from neurolm.corpora import CORPORA, layout
+    from neurolm.corpora import LAYOUTS, layout_of
     from neurolm.recording.options import ReadingOptions
 
-    layout(folder)
-    for source in CORPORA[corpus](folder):
+    layout_of(folder)
+    for source in LAYOUTS[corpus].sources(folder):
         pickle.dumps(source)
         extent = SimpleNamespace(seconds=5000.0, annotations=())
         if open_:

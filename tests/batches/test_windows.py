@@ -29,7 +29,7 @@ def store(folder: Path, *rows: Row) -> Store:
 
 
 def test_eegmat_gives_the_published_numbers_of_windows(tmp_path, shared):
-    sources = eegmat.sources(shared / "eeg" / "eegmat")
+    sources = eegmat.LAYOUT.sources(shared / "eeg" / "eegmat")
     rows = []
     for source in sources:
         with source.path.open("rb") as stream:  # EDF header: number and duration of the records

@@ -21,7 +21,7 @@ def test_the_table_has_a_line_for_every_corpus(capsys):
     assert list(LAYOUTS) == [name for name in lines if name in LAYOUTS]
     assert lines["tuab"].split()[1:3] == ["tuab", "1,137"] and "On request from" in lines["tuab"]
     for name, layout in LAYOUTS.items():
-        assert layout.LICENCE in lines[name] and (layout.URL or "your own") in lines[name]
+        assert layout.licence in lines[name] and (layout.url or "your own") in lines[name]
 
 
 def test_the_table_fits_a_terminal():
@@ -38,10 +38,10 @@ def test_the_details_of_a_corpus(capsys, name):
     status, out, _ = run(capsys, "corpora", name)
     layout = LAYOUTS[name]
     assert status == 0
-    assert out.startswith(f"{name}: {layout.TITLE}\n") and f"--corpus {name}" in out
-    for text in (layout.TASK, layout.LICENCE, layout.CITATION, layout.URL):
+    assert out.startswith(f"{name}: {layout.title}\n") and f"--corpus {name}" in out
+    for text in (layout.task, layout.licence, layout.citation, layout.url):
         assert not text or text in out
-    for count in (layout.COUNTS or {}).values():
+    for count in (layout.counts or {}).values():
         assert f"{count:,}" in out
 
 

@@ -7,31 +7,31 @@ import pytest
 from neurolm.corpora import LAYOUTS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "corpora.md"
-PUBLISHED = {name: module for name, module in LAYOUTS.items() if module.URL}
+PUBLISHED = {name: module for name, module in LAYOUTS.items() if module.url}
 """Layouts of one data set each; the others are for anybody's data."""
 
 
 def line(module) -> str:
     """The corpus as a line of the page's table."""
-    hours = "" if module.HOURS is None else f"{module.HOURS:,g}"
-    counts = dict(module.COUNTS or {})
+    hours = "" if module.hours is None else f"{module.hours:,g}"
+    counts = dict(module.counts or {})
     total = sum(counts.values())
     parts = f" ({'/'.join(f'{n:,}' for n in counts.values())})" if len(counts) > 1 else ""
-    mains = "" if module.MAINS is None else f"{module.MAINS:g} Hz"
+    mains = "" if module.mains is None else f"{module.mains:g} Hz"
     samples = f"{total:,}{parts}" if total else ""
-    about = (module.LICENCE, module.CITATION)
-    cells = (f"`{module.NAME}`", f"[{module.TITLE}]({module.URL})", *about, hours, mains, samples)
+    about = (module.licence, module.citation)
+    cells = (f"`{module.name}`", f"[{module.title}]({module.url})", *about, hours, mains, samples)
     return f"| {' | '.join(cells)} |"
 
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED))
 def test_a_layout_says_what_its_corpus_is(name):
     module = PUBLISHED[name]
-    assert name == module.NAME == name.lower() and " " not in name
-    assert module.URL.startswith("http") and module.TITLE and module.LICENCE and module.CITATION
-    assert module.HOURS is None or module.HOURS > 0
-    assert module.MAINS in (50.0, 60.0)
-    assert not module.COUNTS or set(module.COUNTS) in ({"train", "validation", "test"}, {"all"})
+    assert name == module.name == name.lower() and " " not in name
+    assert module.url.startswith("http") and module.title and module.licence and module.citation
+    assert module.hours is None or module.hours > 0
+    assert module.mains in (50.0, 60.0)
+    assert not module.counts or set(module.counts) in ({"train", "validation", "test"}, {"all"})
 
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED))

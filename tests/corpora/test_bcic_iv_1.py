@@ -7,7 +7,7 @@ import pytest
 from scipy.io import savemat
 
 from neurolm.core.errors import ConfigError, RecordingError, StoreError
-from neurolm.corpora import bcic_iv_1, layout
+from neurolm.corpora import bcic_iv_1, layout_of
 from neurolm.store.store import Label
 
 NAMES = ("AF3", "CFC7", "C3", "CCP8", "O2")
@@ -35,8 +35,8 @@ def root(tmp_path, eeg):
 
 
 def test_recordings_and_cues(root, eeg):
-    assert layout(root) == "bcic-iv-1"
-    calibration, evaluation = pickle.loads(pickle.dumps(bcic_iv_1.sources(root)))
+    assert layout_of(root) == "bcic-iv-1"
+    calibration, evaluation = pickle.loads(pickle.dumps(bcic_iv_1.LAYOUT.sources(root)))
     assert (calibration.subject, evaluation.subject) == ("a", "g")
     recording = calibration.open_recording()
     assert (recording.channels, recording.rate, recording.path) == (NAMES, 1000.0, calibration.path)
@@ -49,8 +49,8 @@ def test_recordings_and_cues(root, eeg):
 
 def test_wrong_trees(root, eeg):
     with pytest.raises(StoreError, match=r"only the copies at 100 Hz .*download the 1000 Hz MATLAB files"):
-        bcic_iv_1.sources(root / "BCICIV_1_mat")
-    source, _ = bcic_iv_1.sources(root)
+        bcic_iv_1.LAYOUT.sources(root / "BCICIV_1_mat")
+    source, _ = bcic_iv_1.LAYOUT.sources(root)
     cues = {"pos": np.array([[2001]]), "y": np.array([[1]])}
     write(source.path, eeg(5, 12, 1000), classes=("left", "tongue"), mrk=cues)
     with pytest.raises(ConfigError, match=r"ds1a_1000Hz\.mat: unknown class 'tongue', known: left, right, foot"):

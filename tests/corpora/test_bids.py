@@ -11,7 +11,7 @@ import pytest
 from edfio import Edf, EdfSignal
 
 from neurolm.core.errors import ConfigError, StoreError
-from neurolm.corpora import CORPORA, layout
+from neurolm.corpora import LAYOUTS, layout_of
 from neurolm.store.store import Label
 
 pytest.importorskip("mne_bids")
@@ -56,8 +56,8 @@ def data_set(root: Path, about: dict | None = LABELS) -> Path:
 def test_the_real_data_set(tiny):
     for copy in ("derivatives/pipeline", "sourcedata"):  # mne-bids lists these too
         shutil.copytree(tiny / "sub-01", tiny / copy / "sub-01")
-    assert layout(tiny) == "bids"
-    (source,) = CORPORA["bids"](tiny)
+    assert layout_of(tiny) == "bids"
+    (source,) = LAYOUTS["bids"].sources(tiny)
     assert source.path == tiny / "sub-01/ses-eeg/eeg/sub-01_ses-eeg_task-rest_eeg.vhdr"
     assert (source.corpus, source.subject, source.mains) == ("tiny_bids", "sub-01", 60.0)
     assert (source.licence, source.labels) == ("not stated; tiny_bids", ())
@@ -68,7 +68,7 @@ def test_labels_of_the_real_data_set_are_its_events_as_mne_bids_reads_them(tiny)
 
     about = {"task": "t", "labels": {"start_experiment": "a", "show_stimulus": "b"}, "seconds": 0.2}
     (tiny / "corpus.json").write_text(json.dumps(about))
-    (source,) = CORPORA["bids"](tiny)
+    (source,) = LAYOUTS["bids"].sources(tiny)
     raw = mne_bids.read_raw_bids(mne_bids.get_bids_path_from_fname(source.path), verbose="error")
     found = source.labelled(SimpleNamespace(seconds=raw.n_times / raw.info["sfreq"], annotations=()))
     assert [(label.start, {"a": "start_experiment", "b": "show_stimulus"}[label.label]) for label in found] == [
@@ -80,8 +80,8 @@ def test_labels_of_the_real_data_set_are_its_events_as_mne_bids_reads_them(tiny)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_simulated_data_set(tmp_path, monkeypatch):
     root = data_set(tmp_path / "eyes")
-    assert layout(root) == "bids"
-    one, two, rest = CORPORA["bids"](root)
+    assert layout_of(root) == "bids"
+    one, two, rest = LAYOUTS["bids"].sources(root)
     assert [source.subject for source in (one, two, rest)] == ["sub-01", "sub-02", "sub-03"]
     assert (one.corpus, one.licence, one.mains) == ("eyes", "CC0; doi:10.1/x", 50.0)
     assert one.labelled(MINUTE) == (Label("eyes", "No", 0.5, 10.5), Label("eyes", "Yes", 11.0, 21.0))
@@ -89,7 +89,9 @@ def test_a_simulated_data_set(tmp_path, monkeypatch):
     opened = one.open_recording()
     assert (opened.channels, opened.seconds) == (("FP1", "CZ"), 60.0)
     monkeypatch.chdir(root)
-    assert [source.path for source in CORPORA["bids"](Path())] == [x.path.relative_to(root) for x in (one, two, rest)]
+    assert [source.path for source in LAYOUTS["bids"].sources(Path())] == [
+        x.path.relative_to(root) for x in (one, two, rest)
+    ]
 
 
 def test_corpus_json_says_name_terms_lengths_and_split(tmp_path):
@@ -99,9 +101,9 @@ def test_corpus_json_says_name_terms_lengths_and_split(tmp_path):
     for events in root.rglob("*_events.tsv"):
         events.write_text("onset\tduration\tvalue\n0.5\tn/a\t1\n")
     with pytest.raises(ConfigError, match=r"'2' under labels occurs in no events\.tsv; the column value has 1"):
-        CORPORA["bids"](root)
+        LAYOUTS["bids"].sources(root)
     (root / "corpus.json").write_text(json.dumps(about | {"labels": {"1": "No"}}))
-    one, two, _ = CORPORA["bids"](root)
+    one, two, _ = LAYOUTS["bids"].sources(root)
     assert (one.corpus, one.licence, one.mains) == ("own", "CC BY; Doe", 60.0)
     assert one.labelled(MINUTE) == (Label("eyes", "No", 0.5, 55.5, "train"),)
     assert two.labelled(SimpleNamespace(seconds=20.0, annotations=())) == (Label("eyes", "No", 0.5, 20.0, "test"),)
@@ -138,26 +140,26 @@ def change(name: str, old: str, new: str):
 )
 def test_a_wrong_data_set_is_refused(tmp_path, edit, error, message):
     root = data_set(tmp_path / "eyes", LABELS | {"split": "group"})
-    CORPORA["bids"](root)
+    LAYOUTS["bids"].sources(root)
     edit(root)
     with pytest.raises(error, match=message):
-        CORPORA["bids"](root)
+        LAYOUTS["bids"].sources(root)
 
 
 def test_labels_that_overlap_or_reach_too_far_are_named(tmp_path):
-    one, *_ = CORPORA["bids"](data_set(tmp_path / "eyes"))
+    one, *_ = LAYOUTS["bids"].sources(data_set(tmp_path / "eyes"))
     with pytest.raises(
         ConfigError, match=r"events\.tsv, line 3: the label 'Yes' \(11 to 21 s\) is outside of sub-01_task"
     ):
         one.labelled(SimpleNamespace(seconds=15.0, annotations=()))
-    one, *_ = CORPORA["bids"](data_set(tmp_path / "longer", LABELS | {"seconds": 20}))
+    one, *_ = LAYOUTS["bids"].sources(data_set(tmp_path / "longer", LABELS | {"seconds": 20}))
     with pytest.raises(ConfigError, match=r"line 3: .* labelled 'Yes' from 11 s, but 'No' lasts until 20.5 s"):
         one.labelled(MINUTE)
 
 
 def test_what_is_no_data_set_is_refused(tmp_path, monkeypatch):
     with pytest.raises(StoreError, match=r"no EEG recordings of a BIDS data set .* give the folder with dataset_desc"):
-        CORPORA["bids"](tmp_path)
+        LAYOUTS["bids"].sources(tmp_path)
     monkeypatch.setitem(sys.modules, "mne_bids", None)
     with pytest.raises(StoreError, match=r"pip install 'neurolm\[bids\]'"):
-        CORPORA["bids"](tmp_path)
+        LAYOUTS["bids"].sources(tmp_path)

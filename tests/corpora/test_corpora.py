@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from neurolm.core.errors import ConfigError, StoreError
-from neurolm.corpora import CORPORA, LAYOUTS, layout
+from neurolm.corpora import LAYOUTS, layout_of
 from neurolm.store.store import Label
 from neurolm.tasks.card import all_tasks
 
@@ -25,36 +25,35 @@ def touch(root: Path, *names: str) -> None:
 def table(root: Path, lines: str, header: str = HEADER) -> list:
     touch(root, "a.edf", "sub/b.edf")
     (root / "labels.csv").write_text(header + lines, encoding="utf-8")
-    return CORPORA["table"](root)
+    return LAYOUTS["table"].sources(root)
 
 
 def test_the_layout_is_recognised(tmp_path):
     touch(tmp_path, "any.edf")
-    assert layout(tmp_path) == "folder"
+    assert layout_of(tmp_path) == "folder"
     touch(tmp_path, "Subject07_2.edf")
-    assert layout(tmp_path) == "eegmat"
+    assert layout_of(tmp_path) == "eegmat"
     touch(tmp_path, "labels.csv")
-    assert layout(tmp_path) == "table"
-    assert layout(tmp_path, "folder") == "folder"
+    assert layout_of(tmp_path) == "table"
+    assert layout_of(tmp_path, "folder") == "folder"
     with pytest.raises(ConfigError, match=r"'none'.*auto, table, .*eegmat, .*folder"):
-        layout(tmp_path, "none")
+        layout_of(tmp_path, "none")
 
 
 def test_every_layout_says_what_it_is():
-    assert list(LAYOUTS) == list(CORPORA)
     assert (next(iter(LAYOUTS)), list(LAYOUTS)[-1]) == ("table", "folder")
     tasks = all_tasks()
     for name, module in LAYOUTS.items():
-        assert name == module.NAME and module.TITLE and module.LICENCE
+        assert name == module.name and module.title and module.licence
         if name in ("table", "folder", "bids"):
-            assert (module.URL, module.HOURS, module.COUNTS) == ("", None, None)
+            assert (module.url, module.hours, module.counts) == ("", None, None)
             continue
-        assert module.URL.startswith("https://") and module.CITATION
-        assert module.HOURS is None or module.HOURS > 0
-        assert module.MAINS in (50.0, 60.0)
-        if module.COUNTS is not None:
-            assert module.TASK in tasks  # of the paper; other labels wait for a card of one's own
-            assert set(module.COUNTS) in ({"all"}, {"train", "validation", "test"})
+        assert module.url.startswith("https://") and module.citation
+        assert module.hours is None or module.hours > 0
+        assert module.mains in (50.0, 60.0)
+        if module.counts is not None:
+            assert module.task in tasks  # of the paper; other labels wait for a card of one's own
+            assert set(module.counts) in ({"all"}, {"train", "validation", "test"})
 
 
 def test_no_corpus_is_taken_for_an_empty_folder(tmp_path):
@@ -63,25 +62,25 @@ def test_no_corpus_is_taken_for_an_empty_folder(tmp_path):
 
 def test_eegmat(tmp_path):
     touch(tmp_path, "Subject03_2.edf", "Subject03_1.edf", "subject-info.csv", "Subject3_1.edf")
-    rest, arithmetic = CORPORA["eegmat"](tmp_path)
+    rest, arithmetic = LAYOUTS["eegmat"].sources(tmp_path)
     assert (rest.corpus, rest.subject, rest.mains) == ("eegmat", "Subject03", 50.0)
     assert rest.labelled(SimpleNamespace(seconds=182.0, annotations=())) == (Label("eegmat", "No", 122.0, 182.0),)
     assert arithmetic.labelled(SimpleNamespace(seconds=59.0, annotations=())) == (Label("eegmat", "Yes", 0.0, 59.0),)
     with pytest.raises(StoreError, match=r"SubjectNN_1\.edf"):
-        CORPORA["eegmat"](tmp_path / "..")
+        LAYOUTS["eegmat"].sources(tmp_path / "..")
 
 
 def test_subjects_of_a_folder(tmp_path):
     root = tmp_path / "raw"
     touch(root, "S001/S001R01.edf", "S001/S001R02.edf", "sub-02/eeg/x.bdf", "alone.edf", "notes.txt")
-    found = {source.path.relative_to(root).as_posix(): source.subject for source in CORPORA["folder"](root)}
+    found = {source.path.relative_to(root).as_posix(): source.subject for source in LAYOUTS["folder"].sources(root)}
     assert found == {
         "S001/S001R01.edf": "S001", "S001/S001R02.edf": "S001", "sub-02/eeg/x.bdf": "sub-02", "alone.edf": "alone",
     }  # fmt: skip
-    assert {source.corpus for source in CORPORA["folder"](root)} == {"raw"}
+    assert {source.corpus for source in LAYOUTS["folder"].sources(root)} == {"raw"}
     (tmp_path / "none").mkdir()
     with pytest.raises(StoreError, match="no EEG recordings"):
-        CORPORA["folder"](tmp_path / "none")
+        LAYOUTS["folder"].sources(tmp_path / "none")
 
 
 def test_a_table_gives_labels(tmp_path):
@@ -191,7 +190,7 @@ def test_a_label_that_does_not_fit_is_named(tmp_path, lines, message):
 
 def test_a_wrong_table_is_refused(tmp_path):
     with pytest.raises(StoreError, match=r"labels\.csv: no such file"):
-        CORPORA["table"](tmp_path)
+        LAYOUTS["table"].sources(tmp_path)
     with pytest.raises(ConfigError, match=r"labels\.csv, line 1: the column stop, subject is missing"):
         table(tmp_path, "", "file,start,task,label\n")
     with pytest.raises(StoreError, match="names no recordings"):

@@ -8,7 +8,7 @@ import pytest
 
 from neurolm.core.errors import ConfigError
 from neurolm.corpora.events import Trial, count_events, divide, find_trials, subject_of, write_table
-from neurolm.corpora.table import read_table, sources
+from neurolm.corpora.table import LAYOUT, read_table
 
 
 def recording(path: Path, onsets: dict[float, str], *, seconds: float = 60.0, duration: float = 0.0) -> Path:
@@ -100,7 +100,7 @@ def test_the_table_is_one_that_prepare_reads(tmp_path: Path) -> None:
         ("ben/b_raw.fif", 2.125, 4.125, "move, fast", "ben", None),
         ("ben/b_raw.fif", 10.0, 12.0, "rest", "ben", None),
     ]
-    assert {source.subject for source in sources(tmp_path)} == {"anna", "ben"}
+    assert {source.subject for source in LAYOUT.sources(tmp_path)} == {"anna", "ben"}
     with pytest.raises(ConfigError, match=r"does not lie in .*elsewhere, the folder of the table"):
         write_table(tmp_path / "elsewhere" / "labels.csv", trials, task="reach")
 

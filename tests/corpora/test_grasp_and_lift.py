@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neurolm.core.errors import RecordingError, StoreError
-from neurolm.corpora import grasp_and_lift, layout
+from neurolm.corpora import grasp_and_lift, layout_of
 
 NAMES = (
     "Fp1 Fp2 F7 F3 Fz F4 F8 FC5 FC1 FC2 FC6 T7 C3 Cz C4 T8 TP9 CP5 CP1 CP2 CP6 TP10 P7 P3 Pz P4 P8 PO9 O1 Oz O2 PO10"
@@ -27,8 +27,8 @@ def root(tmp_path, eeg):
 
 
 def test_series(root, eeg):
-    assert layout(root) == "grasp-and-lift"
-    test, train = grasp_and_lift.sources(root)
+    assert layout_of(root) == "grasp-and-lift"
+    test, train = grasp_and_lift.LAYOUT.sources(root)
     assert (test.subject, train.subject, train.labels) == ("subj12", "subj01", ())
     recording = train.open_recording()
     assert recording.channels == tuple(name.upper() for name in NAMES.split())
@@ -36,7 +36,7 @@ def test_series(root, eeg):
 
 
 def test_wrong_trees(root, eeg, empty):
-    _, train = grasp_and_lift.sources(root)
+    _, train = grasp_and_lift.LAYOUT.sources(root)
     write(train.path, eeg(32, 4, 500), "subj2_series1")
     with pytest.raises(RecordingError, match=r"subj1_series1_data\.csv: begins with 'subj2_series1_0' where subj1_ser"):
         train.open_recording()
@@ -45,6 +45,6 @@ def test_wrong_trees(root, eeg, empty):
         train.open_recording()
     train.path.rename(train.path.with_name("subj13_series1_data.csv"))
     with pytest.raises(StoreError, match=r"subj13_series1_data\.csv: there are subjects 1 to 12"):
-        grasp_and_lift.sources(root)
+        grasp_and_lift.LAYOUT.sources(root)
     with pytest.raises(StoreError, match=r"no recordings of Grasp-and-Lift.*kaggle"):
-        grasp_and_lift.sources(empty)
+        grasp_and_lift.LAYOUT.sources(empty)

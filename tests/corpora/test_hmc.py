@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neurolm.core.errors import ConfigError, StoreError
-from neurolm.corpora import hmc, layout
+from neurolm.corpora import hmc, layout_of
 from neurolm.store.store import Label
 
 CHANNELS = ("EEG F4-M1", "EEG C4-M1", "EEG O2-M1", "EEG C3-M2", "EMG chin", "EOG E1-M2", "EOG E2-M2", "ECG")
@@ -37,8 +37,8 @@ def root(tmp_path, eeg, write_recorder_edf, write_hypnogram):
 
 
 def test_nights_and_their_stages(root, eeg):
-    assert layout(root) == "hmc"
-    first, second = hmc.sources(root)
+    assert layout_of(root) == "hmc"
+    first, second = hmc.LAYOUT.sources(root)
     assert (first.subject, second.subject, first.mains) == ("SN001", "SN002", 50.0)
     recording = first.open_recording()
     assert recording.channels == ("F4", "C4", "O2", "C3")
@@ -48,9 +48,9 @@ def test_nights_and_their_stages(root, eeg):
 
 def test_the_annotations_say_the_same(root, extent):
     (root / "recordings" / "SN002_sleepscoring.txt").unlink()
-    assert hmc.sources(root)[1].labelled(extent(120.0)) == STAGES
-    assert hmc.sources(root)[1].labelled(extent(100.0))[-1] == Label("hmc", "REM", 90.0, 100.0)
-    assert len(hmc.sources(root)[1].labelled(extent(90.0))) == 2
+    assert hmc.LAYOUT.sources(root)[1].labelled(extent(120.0)) == STAGES
+    assert hmc.LAYOUT.sources(root)[1].labelled(extent(100.0))[-1] == Label("hmc", "REM", 90.0, 100.0)
+    assert len(hmc.LAYOUT.sources(root)[1].labelled(extent(90.0))) == 2
 
 
 def test_wrong_trees(root, empty):
@@ -59,22 +59,22 @@ def test_wrong_trees(root, empty):
     with pytest.raises(
         ConfigError, match=r"SN002_sleepscoring\.txt, line 5: unknown stage 'Sleep stage N4', known: .*R"
     ):
-        hmc.sources(root)
+        hmc.LAYOUT.sources(root)
     text.write_text(HEADER + LINES.replace("60, 30", "sixty, 30"))
     with pytest.raises(ConfigError, match=r"line 5: the onset must be seconds from the start .* not 'sixty'"):
-        hmc.sources(root)
+        hmc.LAYOUT.sources(root)
     text.write_text("onset,stage\n0,W\n")
     with pytest.raises(ConfigError, match=r"line 1: the column Recording onset, Duration, Annotation is missing"):
-        hmc.sources(root)
+        hmc.LAYOUT.sources(root)
     text.write_text(HEADER + LINES.replace("90, 30", "70, 30"))
     with pytest.raises(ConfigError, match=r"SN002_.*txt: REM from 70 s, where NREM-2 lasts until 90 s"):
-        hmc.sources(root)
+        hmc.LAYOUT.sources(root)
     text.write_text(HEADER + "\n")
     with pytest.raises(ConfigError, match="no stages of 30 s"):
-        hmc.sources(root)
+        hmc.LAYOUT.sources(root)
     text.unlink()
     (root / "recordings" / "SN002_sleepscoring.edf").unlink()
     with pytest.raises(StoreError, match=r"SN002_sleepscoring\.txt: no such file, and it holds the sleep stages"):
-        hmc.sources(root)
+        hmc.LAYOUT.sources(root)
     with pytest.raises(StoreError, match=r"no recordings of Haaglanden.*physionet"):
-        hmc.sources(empty)
+        hmc.LAYOUT.sources(empty)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neurolm.core.errors import ConfigError, RecordingError, StoreError
-from neurolm.corpora import inria, layout
+from neurolm.corpora import inria, layout_of
 from neurolm.store.store import Label
 
 HEADER = "Time,Fp1,Cz,P08,EOG,FeedBackEvent"
@@ -27,8 +27,8 @@ def root(tmp_path, eeg):
 
 
 def test_sessions_and_feedback(root, eeg):
-    assert layout(root) == "inria"
-    test, train = inria.sources(root)
+    assert layout_of(root) == "inria"
+    test, train = inria.LAYOUT.sources(root)
     assert (test.subject, train.subject) == ("S01", "S02")
     recording = train.open_recording()
     assert (recording.channels, recording.rate) == (("FP1", "CZ", "PO8"), 200.0)
@@ -49,11 +49,11 @@ def test_sessions_and_feedback(root, eeg):
 def test_wrong_labels_are_named(root, labels, message):
     (root / "TrainLabels.csv").write_text(labels)
     with pytest.raises(ConfigError, match=message):
-        inria.sources(root)
+        inria.LAYOUT.sources(root)
 
 
 def test_wrong_trees(root, eeg):
-    _, train = inria.sources(root)
+    _, train = inria.LAYOUT.sources(root)
     write(train.path, eeg(4, 6, 200), feedback=(200,))
     with pytest.raises(ConfigError, match=r"Data_S02_Sess01\.csv: 1 feedbacks, but 2 labels in TrainLabels\.csv"):
         train.labelled(train.open_recording())
@@ -65,4 +65,4 @@ def test_wrong_trees(root, eeg):
         train.open_recording()
     (root / "TrainLabels.csv").unlink()
     with pytest.raises(StoreError, match=r"TrainLabels\.csv: no such file, and it holds the labels of the training"):
-        inria.sources(root)
+        inria.LAYOUT.sources(root)

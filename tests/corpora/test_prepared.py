@@ -17,7 +17,7 @@ def test_renamed_channels_and_splits_arrive_in_the_store(tmp_path, eeg, write_cn
     (row,) = Store(tmp_path / "store").rows
     assert (row.recording, row.subject, len(row.channels), row.mains) == ("seed/2_3.cnt", "seed/02", 62, 50.0)
     assert row.labels == (Label("seed", "Positive", 24.0, 26.0, "train"),)
-    assert row.licence == f"{seed.LICENCE}; {seed.CITATION}"
+    assert row.licence == f"{seed.LAYOUT.licence}; {seed.LAYOUT.citation}"
 
 
 def test_formats_without_a_reader_are_prepared(tmp_path, eeg):

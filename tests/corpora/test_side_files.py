@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neurolm.core.errors import NeuroLMError
-from neurolm.corpora import hmc, inria, layout, siena
+from neurolm.corpora import hmc, inria, layout_of, siena
 
 MUTATIONS = 200
 SECONDS = 5000.0
@@ -64,16 +64,16 @@ def test_damaged_side_files(tmp_path, extent):
     feedback = [(60.0 * n, 0.0, "FeedBackEvent") for n in range(6)]
     for module, (path, text) in trees(tmp_path).items():
         path.write_text(text)
-        root = tmp_path / module.NAME
-        assert layout(root) == module.NAME
-        (source,) = module.sources(root)
+        root = tmp_path / module.LAYOUT.name
+        assert layout_of(root) == module.LAYOUT.name
+        (source,) = module.LAYOUT.sources(root)
         sound = source.labelled(extent(SECONDS, *feedback))
         assert sound
         refused = 0
         for _ in range(MUTATIONS):
             path.write_bytes(mutated(text.encode(), rng))
             try:
-                (source,) = module.sources(root)
+                (source,) = module.LAYOUT.sources(root)
                 labels = source.labelled(extent(SECONDS, *feedback))
             except NeuroLMError as error:
                 refused += 1
@@ -91,4 +91,4 @@ def test_a_side_file_of_another_kind(tmp_path, module):
     path, _ = trees(tmp_path)[module]
     path.write_bytes(bytes(range(256)) * 40)
     with pytest.raises(NeuroLMError, match=path.name):
-        module.sources(tmp_path / module.NAME)
+        module.LAYOUT.sources(tmp_path / module.LAYOUT.name)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neurolm.core.errors import ConfigError, StoreError
-from neurolm.corpora import layout, siena
+from neurolm.corpora import layout_of, siena
 from neurolm.store.store import Label
 
 HEAD = "PN00\n\nData Sampling Rate: 512 Hz\n\nChannels in EDF files:\nChannel 1: Fp1      \nChannel 5: 1\n\n\n"
@@ -90,7 +90,7 @@ def root(tmp_path, eeg, write_recorder_edf):
 
 
 def seizures(root, name: str, extent, seconds: float) -> list[tuple[float, float]]:
-    (source,) = [source for source in siena.sources(root) if source.path.stem == name]
+    (source,) = [source for source in siena.LAYOUT.sources(root) if source.path.stem == name]
     labels = source.labelled(extent(seconds))
     assert [label.start for label in labels] == [0.0, *(label.stop for label in labels[:-1])]  # nothing is left out
     assert labels[-1].stop == seconds and {label.task for label in labels} == {"siena"}
@@ -98,8 +98,8 @@ def seizures(root, name: str, extent, seconds: float) -> list[tuple[float, float
 
 
 def test_recordings_without_the_unnamed_channels(root, eeg):
-    assert layout(root) == "siena"
-    sources = siena.sources(root)
+    assert layout_of(root) == "siena"
+    sources = siena.LAYOUT.sources(root)
     assert [source.subject for source in sources] == [name[:4] for name in STARTS]
     recording = sources[0].open_recording()
     assert recording.channels == ("FP1", "T3", "FC1")
@@ -108,7 +108,7 @@ def test_recordings_without_the_unnamed_channels(root, eeg):
 
 
 def test_times_of_the_clock(root, extent):
-    (source, *_) = siena.sources(root)
+    (source, *_) = siena.LAYOUT.sources(root)
     assert source.labelled(extent(2605.0)) == (
         Label("siena", "no seizure", 0.0, 1143.0),
         Label("siena", "seizure", 1143.0, 1213.0),
@@ -144,15 +144,15 @@ def test_faults_of_the_lists(root, extent, name, seconds, expected):
 def test_a_wrong_list_is_named(root, wrong, message):
     (root / "PN00" / "Seizures-list-PN00.txt").write_text(HEAD + wrong)
     with pytest.raises(ConfigError, match=message):
-        siena.sources(root)
+        siena.LAYOUT.sources(root)
 
 
 def test_wrong_trees(root, extent, empty):
-    (source, *_) = siena.sources(root)
+    (source, *_) = siena.LAYOUT.sources(root)
     with pytest.raises(ConfigError, match=r"line 14: a seizure from 1143 to 1213 s .* lasts 1200 s; correct the list"):
         source.labelled(extent(1200.0))
     (root / "PN06" / "Seizures-list-PN06.txt").unlink()
     with pytest.raises(StoreError, match=r"Seizures-list-PN06\.txt: no such file, and it holds the seizures of PN06"):
-        siena.sources(root)
+        siena.LAYOUT.sources(root)
     with pytest.raises(StoreError, match=r"no recordings of Siena.*PN00/PN00-1\.edf"):
-        siena.sources(empty)
+        siena.LAYOUT.sources(empty)

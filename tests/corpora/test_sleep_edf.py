@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neurolm.core.errors import ConfigError, StoreError
-from neurolm.corpora import layout, sleep_edf
+from neurolm.corpora import layout_of, sleep_edf
 from neurolm.store.store import Label
 
 CASSETTE = (
@@ -30,8 +30,8 @@ def root(tmp_path, eeg, write_recorder_edf, write_hypnogram):
 
 
 def test_nights_and_their_hypnograms(root, eeg):
-    assert layout(root) == "sleep-edf"
-    cassette, telemetry = sleep_edf.sources(root)
+    assert layout_of(root) == "sleep-edf"
+    cassette, telemetry = sleep_edf.LAYOUT.sources(root)
     assert (cassette.subject, telemetry.subject) == ("SC400", "ST701")
     recording = cassette.open_recording()
     assert recording.channels == ("FPZ", "PZ")
@@ -50,14 +50,14 @@ def test_wrong_trees(root, write_hypnogram):
     with pytest.raises(
         ConfigError, match=r"SC4001EC-Hypnogram\.edf: unknown stage 'Sleep stage N1' at 0 s, known: .*4"
     ):
-        sleep_edf.sources(root)
+        sleep_edf.LAYOUT.sources(root)
     write_hypnogram(path.with_name("SC4001EA-Hypnogram.edf"), STAGES)
     with pytest.raises(StoreError, match=r"SC4001E0-PSG\.edf: there must be one.*SC4001EA-Hyp.*, SC4001EC-Hyp"):
-        sleep_edf.sources(root)
+        sleep_edf.LAYOUT.sources(root)
     path.unlink()
     path.with_name("SC4001EA-Hypnogram.edf").write_bytes(b"0" * 100)
     with pytest.raises(StoreError, match=r"SC4001EA-Hypnogram\.edf: no sleep stages in the hypnogram"):
-        sleep_edf.sources(root)
+        sleep_edf.LAYOUT.sources(root)
     path.with_name("SC4001EA-Hypnogram.edf").unlink()
     with pytest.raises(StoreError, match=r"SC4001E\?-Hypnogram\.edf beside it, found: none; download it"):
-        sleep_edf.sources(root)
+        sleep_edf.LAYOUT.sources(root)

@@ -7,7 +7,7 @@ import pytest
 from scipy.io import savemat
 
 from neurolm.core.errors import ConfigError, RecordingError, StoreError
-from neurolm.corpora import layout, spis
+from neurolm.corpora import layout_of, spis
 from neurolm.recording.options import ReadingOptions
 from neurolm.store.store import Label
 
@@ -24,8 +24,8 @@ def root(tmp_path, eeg):
 
 
 def test_every_unit_gives_the_same_signal(root, eeg):
-    assert layout(root) == "spis"
-    sources = pickle.loads(pickle.dumps(spis.sources(root)))
+    assert layout_of(root) == "spis"
+    sources = pickle.loads(pickle.dumps(spis.LAYOUT.sources(root)))
     assert [s.subject for s in sources] == ["S02", "S02", "S11"]
     for source, unit in zip(sources, spis.UNITS, strict=True):
         recording = source.open_recording()
@@ -37,7 +37,7 @@ def test_every_unit_gives_the_same_signal(root, eeg):
 
 
 def test_wrong_trees(root, empty):
-    source = spis.sources(root)[0]
+    source = spis.LAYOUT.sources(root)[0]
     with pytest.raises(ConfigError, match=r"unit is 'nV', but the layout of spis knows the unit; leave unit out"):
         source.open_recording(reading=ReadingOptions(unit="nV"))
     savemat(source.path, {"dataRest": np.zeros((64, 512))})
@@ -49,6 +49,6 @@ def test_wrong_trees(root, empty):
     source.path.with_name("S02_restingPre_EC.mat").rename(root / "S02_restingPre_EC.mat")
     (root / "Pre-SART EEG" / "S02_restingPre_EC.mat").write_bytes(b"")
     with pytest.raises(StoreError, match=r"EC\.mat are the same recording by their names; move one"):
-        spis.sources(root)
+        spis.LAYOUT.sources(root)
     with pytest.raises(StoreError, match=r"no recordings of SPIS.*github"):
-        spis.sources(empty)
+        spis.LAYOUT.sources(empty)

@@ -7,7 +7,7 @@ import pytest
 from scipy.io import savemat
 
 from neurolm.core.errors import ConfigError, RecordingError, StoreError
-from neurolm.corpora import layout, target_nontarget
+from neurolm.corpora import layout_of, target_nontarget
 
 ELECTRODES = tuple(target_nontarget.ELECTRODES.split())
 
@@ -28,8 +28,8 @@ def root(tmp_path, eeg):
 
 
 def test_recordings_of_both_formats(root, eeg):
-    assert layout(root) == "target-nontarget"
-    sources = pickle.loads(pickle.dumps(target_nontarget.sources(root)))
+    assert layout_of(root) == "target-nontarget"
+    sources = pickle.loads(pickle.dumps(target_nontarget.LAYOUT.sources(root)))
     assert [s.path.name for s in sources] == ["subject_01_closed_before.csv", "subject_01_session_01.mat"]
     assert {s.subject for s in sources} == {"subject_01"}
     for source in sources:
@@ -40,15 +40,15 @@ def test_recordings_of_both_formats(root, eeg):
 
 def test_the_header_names_the_electrodes(root):
     (root / "Header.csv").write_text(",".join(("Time", *reversed(ELECTRODES), "Event", "Target")))
-    assert target_nontarget.sources(root)[0].open_recording().channels[0] == "PO10"
+    assert target_nontarget.LAYOUT.sources(root)[0].open_recording().channels[0] == "PO10"
 
 
 def test_wrong_trees(root, eeg, empty):
     (root / "Header.csv").write_text(",".join(("Time", *ELECTRODES[:-1], "Q9", "Event", "Target")))
     with pytest.raises(ConfigError, match=r"Header\.csv: expected the time, 32 electrodes.*unknown: Q9; download"):
-        target_nontarget.sources(root)
+        target_nontarget.LAYOUT.sources(root)
     (root / "Header.csv").unlink()
-    rest, session = target_nontarget.sources(root)
+    rest, session = target_nontarget.LAYOUT.sources(root)
     savemat(session.path, {"DATA": table(eeg(16, 4, 512))})
     with pytest.raises(RecordingError, match=r"session_01\.mat: DATA should be .* 35 columns.*\(2048, 19\)"):
         session.open_recording()
@@ -56,4 +56,4 @@ def test_wrong_trees(root, eeg, empty):
     with pytest.raises(RecordingError, match=r"closed_before\.csv: 3 columns where 35 should be"):
         rest.open_recording()
     with pytest.raises(StoreError, match=r"no recordings of Target versus.*zenodo"):
-        target_nontarget.sources(empty)
+        target_nontarget.LAYOUT.sources(empty)

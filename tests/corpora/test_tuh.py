@@ -10,7 +10,7 @@ from edfio import Edf, EdfSignal
 
 from neurolm.batches.splits import Split
 from neurolm.core.errors import ConfigError, RecordingError, StoreError
-from neurolm.corpora import CORPORA, LAYOUTS, layout, tuh
+from neurolm.corpora import LAYOUTS, layout_of, tuh
 from neurolm.recording.recording import find_recordings
 from neurolm.store.store import Label
 from neurolm.tasks.card import load_task
@@ -77,8 +77,8 @@ V2 = [
 def test_tueg_of_both_versions(tmp_path, tree, subjects, below):
     empty(tmp_path, *tree, "edf/000/AAREADME.txt", "DOCS/x.edf")
     empty(tmp_path, str(Path(tree[0]).with_name("notes.edf")), str(Path(tree[0]).with_name("._hidden_s001_t000.edf")))
-    assert layout(tmp_path / below) == "tueg"
-    sources = CORPORA["tueg"](tmp_path / below)
+    assert layout_of(tmp_path / below) == "tueg"
+    sources = LAYOUTS["tueg"].sources(tmp_path / below)
     assert [source.path for source in sources] == [tmp_path / path for path in tree]
     assert [source.subject for source in sources] == subjects
     assert {(source.corpus, source.mains, source.labels) for source in sources} == {("tueg", 60.0, ())}
@@ -88,7 +88,7 @@ def test_tueg_keeps_the_known_electrodes_of_every_reference(tmp_path):
     average = edf(tmp_path / V2[0], [*names(), *OTHERS, *NUMBERED])
     linked = edf(tmp_path / V2[1], [*names("LE"), "EEG EKG-LE", "PHOTIC PH"])
     without_ears = edf(tmp_path / V2[2], [*names(without=("A1", "A2", "T1", "T2")), *OTHERS])
-    opened = [source.open_recording() for source in CORPORA["tueg"](tmp_path)]
+    opened = [source.open_recording() for source in LAYOUTS["tueg"].sources(tmp_path)]
     assert [recording.path for recording in opened] == [average, linked, without_ears]
     assert opened[0].channels == opened[1].channels == tuh.ELECTRODES
     assert set(tuh.ELECTRODES) - set(opened[2].channels) == {"A1", "A2", "T1", "T2"}
@@ -102,10 +102,10 @@ def test_tueg_keeps_the_known_electrodes_of_every_reference(tmp_path):
 def test_a_wrong_tueg_is_refused(tmp_path):
     empty(tmp_path, "edf/000/aaaaaaaa/s001_2015/01_tcp_ar/aaaaaaab_s001_t000.edf")
     with pytest.raises(ConfigError, match="of subject aaaaaaab in the folder of aaaaaaaa"):
-        CORPORA["tueg"](tmp_path)
+        LAYOUTS["tueg"].sources(tmp_path)
     (tmp_path / "other").mkdir()
     with pytest.raises(StoreError, match=r"no recordings of TUEG.*give the folder of one version.*https://"):
-        CORPORA["tueg"](tmp_path / "other")
+        LAYOUTS["tueg"].sources(tmp_path / "other")
 
 
 TUAB = [
@@ -122,8 +122,8 @@ TUAB = [
 
 def test_tuab(tmp_path):
     empty(tmp_path, *TUAB)
-    assert layout(tmp_path) == "tuab"
-    sources = CORPORA["tuab"](tmp_path)
+    assert layout_of(tmp_path) == "tuab"
+    sources = LAYOUTS["tuab"].sources(tmp_path)
     assert [source.path for source in sources] == sorted(tmp_path / path for path in TUAB)
     labels = {source.path.relative_to(tmp_path).as_posix(): source.labelled(HOUR) for source in sources}
     assert labels[TUAB[0]] == (Label("tuab", "No", 0.0, 3600.0, None),)
@@ -141,14 +141,14 @@ def test_tuab(tmp_path):
 def test_tuab_of_version_2(tmp_path):
     below = "01_tcp_ar/000/00000021/s004_2013_08_15/00000021_s004_t000.edf"
     empty(tmp_path, f"edf/train/normal/{below}", f"edf/eval/abnormal/{below.replace('00000021', '00000035')}")
-    assert layout(tmp_path) == "tuab"
-    assert [source.subject for source in CORPORA["tuab"](tmp_path)] == ["00000035", "00000021"]
+    assert layout_of(tmp_path) == "tuab"
+    assert [source.subject for source in LAYOUTS["tuab"].sources(tmp_path)] == ["00000035", "00000021"]
 
 
 def test_tuab_has_the_papers_electrodes_in_their_order(tmp_path):
     edf(tmp_path / TUAB[0], [*OTHERS[:3], *reversed(names()), *OTHERS[3:], *NUMBERED])
     edf(tmp_path / TUAB[6], names(without=("T1", "T2")))
-    few, recording = CORPORA["tuab"](tmp_path)
+    few, recording = LAYOUTS["tuab"].sources(tmp_path)
     assert recording.open_recording().channels == tuh.ELECTRODES
     with pytest.raises(RecordingError, match="there is no EEG T1-REF, EEG T2-REF"):
         few.open_recording()
@@ -157,22 +157,22 @@ def test_tuab_has_the_papers_electrodes_in_their_order(tmp_path):
 def test_a_wrong_tuab_is_refused(tmp_path):
     empty(tmp_path, *(path for path in TUAB if "/train/" in path))
     with pytest.raises(StoreError, match=r"eval: no such folder; .*the official test set"):
-        CORPORA["tuab"](tmp_path)
+        LAYOUTS["tuab"].sources(tmp_path)
     (tmp_path / "edf" / "eval").mkdir()
     with pytest.raises(StoreError, match=r"eval: no EDF files in normal"):
-        CORPORA["tuab"](tmp_path)
+        LAYOUTS["tuab"].sources(tmp_path)
     empty(tmp_path, "edf/eval/normal/01_tcp_ar/aaaaaaax_s009_t000.edf")
     with pytest.raises(
         ConfigError, match=r"aaaaaaax_s009_t000\.edf: subject aaaaaaax is in the training set too \(.*s001"
     ):
-        CORPORA["tuab"](tmp_path)
+        LAYOUTS["tuab"].sources(tmp_path)
     empty(tmp_path, "edf/train/borderline/01_tcp_ar/aaaaaaab_s001_t000.edf")
     with pytest.raises(ConfigError, match="unknown label 'borderline'; a folder in train is abnormal or normal"):
-        CORPORA["tuab"](tmp_path)
+        LAYOUTS["tuab"].sources(tmp_path)
     other = tmp_path / "other"
     empty(other, "edf/train/normal/01_tcp_ar/anna.edf", TUAB[6])
     with pytest.raises(ConfigError, match=r"anna\.edf: not the name of a TUH recording"):
-        CORPORA["tuab"](other)
+        LAYOUTS["tuab"].sources(other)
 
 
 TUEV = {
@@ -192,8 +192,8 @@ def tuev(root: Path, **changes: str) -> Path:
 
 
 def test_tuev_gives_five_seconds_for_every_line(tmp_path):
-    assert layout(tuev(tmp_path)) == "tuev"
-    sources = CORPORA["tuev"](tmp_path)
+    assert layout_of(tuev(tmp_path)) == "tuev"
+    sources = LAYOUTS["tuev"].sources(tmp_path)
     assert [source.subject for source in sources] == ["000", "013", "aaaaaaar", "aaaaaaas", "aaaaaaat"]
     task, opened = load_task("tuev"), store(sources, 60.0)
     split = task.split(opened)
@@ -222,7 +222,7 @@ def test_tuevs_labels_are_not_taken_for_recordings(tmp_path):
 def test_tuev_opens_with_the_papers_electrodes(tmp_path):
     edf(tuev(tmp_path) / "edf/eval/000/bckg_000_a_.edf")
     edf(tmp_path / "edf/eval/013/spsw_013_a_1.edf", [*names("LE"), "PHOTIC PH"])
-    average, linked, *_ = CORPORA["tuev"](tmp_path)
+    average, linked, *_ = LAYOUTS["tuev"].sources(tmp_path)
     assert average.open_recording().channels == tuh.ELECTRODES
     with pytest.raises(RecordingError, match="there is no EEG FP1-REF"):  # left out by the paper, too
         linked.open_recording()
@@ -243,25 +243,25 @@ def test_tuev_opens_with_the_papers_electrodes(tmp_path):
 )
 def test_a_wrong_rec_file_is_named(tmp_path, events, message):
     with pytest.raises(ConfigError, match=rf"aaaaaaar_00000001\.{message}" if message.startswith("rec") else message):
-        CORPORA["tuev"](tuev(tmp_path, aaaaaaar_00000001=events))
+        LAYOUTS["tuev"].sources(tuev(tmp_path, aaaaaaar_00000001=events))
 
 
 def test_a_wrong_tuev_is_refused(tmp_path):
     (tuev(tmp_path) / "edf/train/aaaaaaas/aaaaaaas_00000002.rec").unlink()
-    assert layout(tmp_path) == "tuev"
+    assert layout_of(tmp_path) == "tuev"
     with pytest.raises(StoreError, match=r"aaaaaaas_00000002\.rec: no such file, and it holds the events of aaaaaaas"):
-        CORPORA["tuev"](tmp_path)
-    late = CORPORA["tuev"](tuev(tmp_path / "late", bckg_000_a_="0,61,62,6\n"))[0]
+        LAYOUTS["tuev"].sources(tmp_path)
+    late = LAYOUTS["tuev"].sources(tuev(tmp_path / "late", bckg_000_a_="0,61,62,6\n"))[0]
     with pytest.raises(
         ConfigError, match=r"bckg_000_a_\.rec: 'background' begins at 61 s, but the recording lasts 60 s"
     ):
         late.labelled(SimpleNamespace(seconds=60.0, annotations=()))
     empty(tuev(tmp_path / "moved"), "edf/train/aaaaaaar/aaaaaaaz_00000001.edf")
     with pytest.raises(ConfigError, match="must hold the subject that its folder is named after"):
-        CORPORA["tuev"](tmp_path / "moved")
+        LAYOUTS["tuev"].sources(tmp_path / "moved")
     empty(tmp_path / "half", "edf/train/aaaaaaar/aaaaaaar_00000001.edf")
     with pytest.raises(StoreError, match="eval: no such folder"):
-        CORPORA["tuev"](tmp_path / "half")
+        LAYOUTS["tuev"].sources(tmp_path / "half")
 
 
 SLOWING = "version = tse_v1.0.0\n\n{}"
@@ -280,8 +280,8 @@ def tusl(root: Path, lines: str | None = None) -> Path:
 
 
 def test_tusl(tmp_path):
-    assert layout(tusl(tmp_path)) == "tusl"
-    sources = CORPORA["tusl"](tmp_path)
+    assert layout_of(tusl(tmp_path)) == "tusl"
+    sources = LAYOUTS["tusl"].sources(tmp_path)
     assert [source.subject for source in sources] == ["aaaaaaju", "aaaaaajy", "aaaaaalq"]
     task, opened = load_task("tusl"), store(sources, 301.0)
     split = task.split(opened)
@@ -296,10 +296,10 @@ def test_tusl(tmp_path):
 def test_tusl_of_version_1_is_not_taken_for_tueg(tmp_path):
     path = "edf/01_tcp_ar/006/00000675/s001_2004_02_16/00000675_s001_t000.edf"
     empty(tmp_path, path)
-    assert layout(tmp_path) == "tueg"
+    assert layout_of(tmp_path) == "tueg"
     (tmp_path / path).with_suffix(".tse_agg").write_text(SLOWING.format("0 10 slow 1\n"))
-    assert layout(tmp_path) == "tusl"
-    assert [source.subject for source in CORPORA["tusl"](tmp_path)] == ["00000675"]
+    assert layout_of(tmp_path) == "tusl"
+    assert [source.subject for source in LAYOUTS["tusl"].sources(tmp_path)] == ["00000675"]
 
 
 @pytest.mark.parametrize(
@@ -313,33 +313,33 @@ def test_tusl_of_version_1_is_not_taken_for_tueg(tmp_path):
 )
 def test_a_wrong_tse_agg_file_is_named(tmp_path, lines, message):
     with pytest.raises(ConfigError, match=message):
-        CORPORA["tusl"](tusl(tmp_path, lines))
+        LAYOUTS["tusl"].sources(tusl(tmp_path, lines))
 
 
 def test_a_wrong_tusl_is_refused(tmp_path):
     side = (tusl(tmp_path) / next(iter(TUSL))).with_suffix(".tse_agg")
     side.write_text("0 10 slow 1\n")
     with pytest.raises(ConfigError, match=r"line 1: expected 'version = tse_v1\.0\.0', found '0 10 slow 1'"):
-        CORPORA["tusl"](tmp_path)
+        LAYOUTS["tusl"].sources(tmp_path)
     side.write_text("\n")
     with pytest.raises(ConfigError, match=r"line 1: .* found nothing"):
-        CORPORA["tusl"](tmp_path)
+        LAYOUTS["tusl"].sources(tmp_path)
     side.write_bytes(b"\xff\xfe")
     with pytest.raises(StoreError, match=r"aaaaaaju_s005_t000\.tse_agg: cannot be read"):
-        CORPORA["tusl"](tmp_path)
+        LAYOUTS["tusl"].sources(tmp_path)
     side.unlink()
     with pytest.raises(StoreError, match=r"aaaaaaju_s005_t000\.tse_agg: no such file, and it holds the labels"):
-        CORPORA["tusl"](tmp_path)
+        LAYOUTS["tusl"].sources(tmp_path)
     (tmp_path / "none").mkdir()
     with pytest.raises(StoreError, match="no recordings of TUSL"):
-        CORPORA["tusl"](tmp_path / "none")
+        LAYOUTS["tusl"].sources(tmp_path / "none")
 
 
 def test_the_labels_of_the_layouts_are_those_of_the_cards():
     from neurolm.corpora import tuab, tuev, tusl
 
     for module, labels in ((tuab, tuab.LABELS), (tuev, tuev.CLASSES), (tusl, tusl.LABELS)):
-        assert sorted(labels.values()) == sorted(load_task(module.TASK).labels)
-    assert {name: LAYOUTS[name].COUNTS["all"] for name in ("tuab", "tuev", "tusl")} == {
+        assert sorted(labels.values()) == sorted(load_task(module.LAYOUT.task).labels)
+    assert {name: LAYOUTS[name].counts["all"] for name in ("tuab", "tuev", "tusl")} == {
         "tuab": 409_455, "tuev": 112_491, "tusl": 245,
     }  # fmt: skip

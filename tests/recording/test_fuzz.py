@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurolm.core.errors import NeuroLMError, RecordingError, StoreError
-from neurolm.corpora import CORPORA
+from neurolm.corpora import LAYOUTS
 from neurolm.prepare.journal import Journal, read_settings
 from neurolm.recording.formats.edf import check_whole, read_header
 from neurolm.recording.inspect import inspect
@@ -191,12 +191,12 @@ def test_a_nicolet_header_of_infinitely_many_samples_per_second(lay, fuzzing):
 
 def test_a_tuev_event_that_never_ends(lay, fuzzing):
     name = "edf/eval/000/bckg_000_a_.rec"
-    sources = CORPORA["tuev"](lay(fuzzing.folders.tuev(), {name: lambda text: text.replace(b"2.0", b"8e8")}))
+    sources = LAYOUTS["tuev"].sources(lay(fuzzing.folders.tuev(), {name: lambda text: text.replace(b"2.0", b"8e8")}))
     with pytest.raises(NeuroLMError, match=r"bckg_000_a_\.rec: 'background' begins at 4e\+08 s, but .* lasts 60 s"):
         for source in sources:
             source.labelled(SimpleNamespace(seconds=60.0, annotations=()))
     with pytest.raises(NeuroLMError, match=r"bckg_000_a_\.rec, line 1: stop must be seconds"):
-        CORPORA["tuev"](lay(fuzzing.folders.tuev(), {name: lambda text: text.replace(b"2.0", b"1e308")}))
+        LAYOUTS["tuev"].sources(lay(fuzzing.folders.tuev(), {name: lambda text: text.replace(b"2.0", b"1e308")}))
 
 
 def test_a_unit_of_coordinates_that_is_no_text(lay, fuzzing):
@@ -218,7 +218,7 @@ def test_json_that_is_nested_too_deeply(lay, fuzzing, prepared, name):
     deep = {name: lambda _: f"{DEEP}\n".encode()}
     with pytest.raises(NeuroLMError, match=rf"{name}.*nested too deeply"):
         if name == "corpus.json":
-            CORPORA["table"](lay(fuzzing.folders.table(), deep))
+            LAYOUTS["table"].sources(lay(fuzzing.folders.table(), deep))
         elif name == "exclusions.jsonl":
             read_exclusions(lay(fuzzing.folders.exclusions(), deep) / name)
         elif name == "settings.json":

@@ -296,7 +296,7 @@ def test_cards_have_the_labels_that_layouts_make() -> None:
     }
     for task, meaning in eegmmidb.RUNS.values():
         made.setdefault(task, set()).update(meaning.values())
-    assert {layout.TASK for layout in LAYOUTS.values()} - {None} <= set(made)
+    assert {layout.task for layout in LAYOUTS.values()} - {None} <= set(made)
     tasks = all_tasks()
     assert {name: set(tasks[name].labels) for name in made} == made
     assert tasks["inria"].seconds <= inria.SECONDS and tasks["bcic-iv-1"].seconds <= bcic_iv_1.CUE_SECONDS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from neurolm.core.errors import ConfigError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from neurolm.corpora import Layout
+    from neurolm.corpora import CorpusLayout
 
 OWN = "your own"
 """In place of an address, for layouts of anybody's data."""
@@ -37,7 +36,7 @@ def corpora(name: str | None = None) -> None:
     print("neurolm corpora NAME says how the folder must look; neurolm prepare FOLDER --out STORE recognises it")
 
 
-def table(layouts: list[Layout]) -> Table:
+def table(layouts: list[CorpusLayout]) -> Table:
     """Return the corpora as a table for the terminal."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -48,27 +47,26 @@ def table(layouts: list[Layout]) -> Table:
         short = figures or name in ("corpus", "task")
         rows.add_column(name, justify="right" if figures else "left", no_wrap=short, overflow="fold")
     for layout in layouts:
-        hours = "" if layout.HOURS is None else f"{layout.HOURS:,g}"
-        rows.add_row(layout.NAME, layout.TASK or "", hours, layout.LICENCE, layout.URL or OWN)
+        hours = "" if layout.hours is None else f"{layout.hours:,g}"
+        rows.add_row(layout.name, layout.task or "", hours, layout.licence, layout.url or OWN)
     return rows
 
 
-def details(layout: Layout) -> Iterator[str]:
+def details(layout: CorpusLayout) -> Iterator[str]:
     """Say all that is known of a corpus, in lines."""
-    counts = dict(layout.COUNTS or {})
+    counts = dict(layout.counts or {})
     windows = ", ".join(f"{count:,}" if part == "all" else f"{part} {count:,}" for part, count in counts.items())
     facts = {
-        "task": layout.TASK,
-        "hours": None if layout.HOURS is None else f"about {layout.HOURS:,g}",
-        "mains": None if layout.MAINS is None else f"{layout.MAINS:g} Hz",
+        "task": layout.task,
+        "hours": None if layout.hours is None else f"about {layout.hours:,g}",
+        "mains": None if layout.mains is None else f"{layout.mains:g} Hz",
         "windows in the paper": windows,
-        "licence": layout.LICENCE,
-        "cite": layout.CITATION,
-        "where to get it": layout.URL or OWN,
-        "prepare": f"neurolm prepare FOLDER --corpus {layout.NAME} --out STORE",
+        "licence": layout.licence,
+        "cite": layout.citation,
+        "where to get it": layout.url or OWN,
+        "prepare": f"neurolm prepare FOLDER --corpus {layout.name} --out STORE",
     }
-    yield f"{layout.NAME}: {layout.TITLE}"
+    yield f"{layout.name}: {layout.title}"
     yield from (f"{name}: {value}" for name, value in facts.items() if value)
-    if text := inspect.getdoc(layout):
-        yield ""
-        yield text.replace("``", "").strip()
+    yield ""
+    yield layout.about.replace("``", "")

@@ -23,7 +23,7 @@ def download(name: Annotated[str, "neurolm.corpora.download.sites:SITES"], out: 
 
     known = LAYOUTS.get(name)
     if known is not None:
-        print(f"{known.TITLE}\nlicence: {known.LICENCE}\ncite: {known.CITATION}", flush=True)
+        print(f"{known.title}\nlicence: {known.licence}\ncite: {known.citation}", flush=True)
     with Display() as display:
         report = download(name, out, **how, progress=display.count("fetching files"))
     for note in report.notes:

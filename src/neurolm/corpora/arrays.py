@@ -41,7 +41,7 @@ def as_raw(
     marks
         Onset and duration in seconds and text of annotations.
     said
-        What must be known about the reading: ``Source.open_recording`` puts it into the recording's notes.
+        What must be known about the reading: ``RecordingSource.open_recording`` puts it into the recording's notes.
     """
     import mne
 

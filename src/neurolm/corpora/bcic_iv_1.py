@@ -21,57 +21,19 @@ import numpy as np
 
 from neurolm.core.errors import ConfigError, RecordingError, StoreError
 from neurolm.corpora.arrays import as_raw, matrix, read_matlab
-from neurolm.corpora.files import find, no_recordings, one_each, recognised
-from neurolm.corpora.source import Extent, Source, terms
+from neurolm.corpora.layouts import NamedFiles
+from neurolm.corpora.source import Extent, Labels
 from neurolm.store.store import Label
 
 if TYPE_CHECKING:
     import mne
 
-NAME = "bcic-iv-1"
-TITLE = "BCI Competition IV, data set 1 (Berlin), 7 subjects"
 TASK = "bcic-iv-1"
-LICENCE = "On acceptance of the competition's terms: for research, with citation"
-CITATION = "Blankertz et al. 2007, NeuroImage 37(2):539-550, doi:10.1016/j.neuroimage.2007.01.051"
-URL = "https://www.bbci.de/competition/iv/"
-HOURS = 8.0
-MAINS = 50.0
-COUNTS = None
 CLASSES = ("left", "right", "foot")
 CUE_SECONDS = 4.0
 MICROVOLTS = 0.1
 """Per count."""
-PLACES = ("*.mat", "BCICIV_1*_mat/*.mat", "BCICIV_1*/*.mat")
-PATTERN = re.compile(r"BCICIV_(calib|eval)_ds1([a-g])(_1000Hz)?\.mat")
-
-
-def recognise(root: Path) -> bool:
-    """Whether a folder holds the data set's recordings."""
-    return recognised(root, PLACES, PATTERN)
-
-
-def sources(root: Path) -> list[Source]:
-    """List the recordings at 1000 Hz.
-
-    Raises
-    ------
-    StoreError
-        If there are none, or only copies at 100 Hz.
-    """
-    named = find(root, PLACES, PATTERN)
-    fast = [(path, match) for path, match in named if match[3]]
-    if named and not fast:
-        raise StoreError(
-            f"{root}: only the copies at 100 Hz ({named[0][0].name} …), which hold nothing above 50 Hz; download the "
-            f"1000 Hz MATLAB files (BCICIV_1calib_1000Hz_mat, BCICIV_1eval_1000Hz_mat) from {URL}"
-        )
-    if not fast:
-        raise no_recordings(root, TITLE, "BCICIV_calib_ds1a_1000Hz.mat …", URL)
-    one_each((path, path.name) for path, _ in fast)
-    licence = terms(LICENCE, CITATION)
-    return [
-        Source(path, NAME, match[2], partial(_labels, path=path), licence, MAINS, open=read_mat) for path, match in fast
-    ]
+_ANY_RATE = re.compile(r"BCICIV_(calib|eval)_ds1[a-g](_1000Hz)?\.mat")
 
 
 def read_mat(path: Path) -> mne.io.RawArray:
@@ -107,3 +69,41 @@ def _labels(extent: Extent, *, path: Path) -> tuple[Label, ...]:
             raise ConfigError(f"{path}: unknown class {mark.text!r}, known: {', '.join(CLASSES)}; download it again")
     cues = (mark for mark in extent.annotations if mark.onset < extent.seconds)
     return tuple(Label(TASK, m.text, m.onset, min(m.onset + m.duration, extent.seconds)) for m in cues)
+
+
+class BcicIv1(NamedFiles):
+    name = "bcic-iv-1"
+    title = "BCI Competition IV, data set 1 (Berlin), 7 subjects"
+    task = TASK
+    licence = "On acceptance of the competition's terms: for research, with citation"
+    citation = "Blankertz et al. 2007, NeuroImage 37(2):539-550, doi:10.1016/j.neuroimage.2007.01.051"
+    url = "https://www.bbci.de/competition/iv/"
+    hours = 8.0
+    mains = 50.0
+    places = ("*.mat", "BCICIV_1*_mat/*.mat", "BCICIV_1*/*.mat")
+    pattern = re.compile(r"BCICIV_(calib|eval)_ds1([a-g])_1000Hz\.mat")
+    example = "BCICIV_calib_ds1a_1000Hz.mat …"
+    how = {"open": read_mat}
+
+    def recognise(self, root: Path) -> bool:
+        """Whether a folder holds the data set's recordings, be it their copies at 100 Hz."""
+        return any(self.named(root, _ANY_RATE))
+
+    def find(self, root: Path) -> list[tuple[Path, re.Match[str]]]:
+        """Find the recordings at 1000 Hz, and refuse a folder that has only their copies at 100 Hz."""
+        any_rate = sorted(path for path, _ in self.named(root, _ANY_RATE))
+        if any_rate and not any(self.named(root, self.pattern)):
+            raise StoreError(
+                f"{root}: only the copies at 100 Hz ({any_rate[0].name} …), which hold nothing above 50 Hz; download "
+                f"the 1000 Hz MATLAB files (BCICIV_1calib_1000Hz_mat, BCICIV_1eval_1000Hz_mat) from {self.url}"
+            )
+        return super().find(root)
+
+    def subject(self, match: re.Match[str]) -> str:
+        return match[2]
+
+    def labels(self, path: Path, match: re.Match[str]) -> Labels:
+        return partial(_labels, path=path)
+
+
+LAYOUT = BcicIv1()

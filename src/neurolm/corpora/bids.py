@@ -25,23 +25,15 @@ from neurolm.core.errors import ConfigError, StoreError
 from neurolm.core.files import parse_json
 from neurolm.core.physics import RATE
 from neurolm.corpora.about import About, read_about
-from neurolm.corpora.folder import LICENCE
-from neurolm.corpora.source import Extent, Labeller, Source, terms
-from neurolm.corpora.table import Line, Stretches
+from neurolm.corpora.layouts import CorpusLayout
+from neurolm.corpora.source import Extent, Labels, RecordingSource, terms
+from neurolm.corpora.table import LabelLine, Stretches
 from neurolm.store.manifest import SPLITS
 from neurolm.store.store import Label
 
 if TYPE_CHECKING:
     from mne_bids import BIDSPath
 
-NAME = "bids"
-TITLE = "any BIDS data set with EEG"
-TASK = None
-CITATION = ""
-URL = ""
-HOURS = None
-MAINS = None
-COUNTS = None
 DESCRIPTION = "dataset_description.json"
 EXTENSIONS = [".edf", ".bdf", ".vhdr", ".set"]
 """Formats that BIDS allows for EEG."""
@@ -52,69 +44,71 @@ RESTING = "rest"
 _MISSING = ("", "n/a")
 
 
-def recognise(root: Path) -> bool:
-    """Whether a folder is the root of a BIDS data set with EEG."""
-    return (root / DESCRIPTION).is_file() and any(root.glob("sub-*/**/eeg/*_eeg.*"))
+class Bids(CorpusLayout):
+    name = "bids"
+    title = "any BIDS data set with EEG"
+
+    def recognise(self, root: Path) -> bool:
+        """Whether a folder is the root of a BIDS data set with EEG."""
+        return (root / DESCRIPTION).is_file() and any(root.glob("sub-*/**/eeg/*_eeg.*"))
+
+    def sources(self, root: Path) -> list[RecordingSource]:
+        """List a data set's recordings, and read their events where ``corpus.json`` says what they mean."""
+        try:
+            import mne_bids
+        except ImportError as error:
+            raise StoreError(f"{root}: BIDS data sets need mne-bids: pip install 'neurolm[bids]'") from error
+        paths = mne_bids.find_matching_paths(root, datatypes="eeg", suffixes="eeg", extensions=EXTENSIONS)
+        own = sorted(
+            (path for path in paths if Path(path.root).resolve() == root.resolve()), key=lambda path: path.fpath
+        )
+        if not own:
+            raise StoreError(
+                f"{root}: no EEG recordings of a BIDS data set (sub-01/eeg/sub-01_task-rest_eeg{'|'.join(EXTENSIONS)})"
+                f"; give the folder with {DESCRIPTION}"
+            )
+        about, description = read_about(root), _json(root / DESCRIPTION)
+        if bool(about.task) != bool(about.labels):
+            raise ConfigError(
+                f"{about.path}: give task and labels (the label for each value of {about.column or COLUMN}), or neither"
+            )
+        licence = terms(
+            about.licence or _said(description, "License") or self.licence, about.citation or _citation(description)
+        )
+        splits = _splits(root, about) if about.split else {}
+        lines = {
+            path.fpath: tuple(_lines(path, about, splits.get(f"sub-{path.subject}"))) if about.labels else ()
+            for path in own
+        }
+        _require_used(about, {line.label for of_path in lines.values() for line in of_path})
+        return [
+            self.source(
+                path.fpath,
+                f"sub-{path.subject}",
+                _labelled(lines[path.fpath], about),
+                corpus=about.name,
+                licence=licence,
+                mains=about.mains or _mains(path),
+            )
+            for path in own
+        ]
 
 
-def sources(root: Path) -> list[Source]:
-    """List a data set's recordings and read their events where ``corpus.json`` says what they mean.
-
-    Raises
-    ------
-    StoreError
-        If mne-bids is missing, there are no recordings, or a side file is missing or no table.
-    ConfigError
-        If ``corpus.json`` or a side file is not valid; the message names the line.
-    """
-    try:
-        import mne_bids
-    except ImportError as error:
-        raise StoreError(f"{root}: BIDS data sets need mne-bids: pip install 'neurolm[bids]'") from error
-    paths = mne_bids.find_matching_paths(root, datatypes="eeg", suffixes="eeg", extensions=EXTENSIONS)
-    own = sorted((path for path in paths if Path(path.root).resolve() == root.resolve()), key=lambda path: path.fpath)
-    if not own:
-        raise StoreError(
-            f"{root}: no EEG recordings of a BIDS data set (sub-01/eeg/sub-01_task-rest_eeg{'|'.join(EXTENSIONS)}); "
-            f"give the folder with {DESCRIPTION}"
-        )
-    about, description = read_about(root), _json(root / DESCRIPTION)
-    if bool(about.task) != bool(about.labels):
-        raise ConfigError(
-            f"{about.path}: give task and labels (the label for each value of {about.column or COLUMN}), or neither"
-        )
-    licence = terms(about.licence or _said(description, "License") or LICENCE, about.citation or _citation(description))
-    splits = _splits(root, about) if about.split else {}
-    lines = {
-        path.fpath: tuple(_lines(path, about, splits.get(f"sub-{path.subject}"))) if about.labels else ()
-        for path in own
-    }
-    _require_used(about, {line.label for of_path in lines.values() for line in of_path})
-    return [
-        Source(
-            path.fpath,
-            about.name,
-            f"sub-{path.subject}",
-            _labelled(lines[path.fpath], about),
-            licence,
-            about.mains or _mains(path),
-        )
-        for path in own
-    ]
+LAYOUT = Bids()
 
 
 @dataclass(frozen=True)
 class Clipped:
     """Stretches of fixed length; one that reaches over the end of the recording is cut there."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[LabelLine, ...]
 
     def __call__(self, extent: Extent) -> tuple[Label, ...]:
         cut = (replace(line, stop=min(line.stop or extent.seconds, extent.seconds)) for line in self.lines)
         return Stretches(tuple(cut))(extent)
 
 
-def _labelled(lines: tuple[Line, ...], about: About) -> Labeller | tuple[Label, ...]:
+def _labelled(lines: tuple[LabelLine, ...], about: About) -> Labels:
     named = tuple(replace(line, label=about.labels[line.label]) for line in lines if line.label in about.labels)
     if not named:
         return ()
@@ -130,7 +124,7 @@ def _require_used(about: About, found: set[str]) -> None:
         )
 
 
-def _lines(path: BIDSPath, about: About, split: str | None) -> Iterator[Line]:
+def _lines(path: BIDSPath, about: About, split: str | None) -> Iterator[LabelLine]:
     """The events of a recording, with the value of the column in place of the label."""
     file = path.find_matching_sidecar(suffix="events", extension=".tsv", on_error="ignore")
     if file is None:
@@ -154,7 +148,7 @@ def _lines(path: BIDSPath, about: About, split: str | None) -> Iterator[Line]:
             )
         stop = onset + (about.seconds or duration)
         name, subject = path.fpath.name, f"sub-{path.subject}"
-        yield Line(where, name, onset, stop, about.task or "", row[column], subject, split)
+        yield LabelLine(where, name, onset, stop, about.task or "", row[column], subject, split)
 
 
 def _splits(root: Path, about: About) -> dict[str, str]:

@@ -12,26 +12,14 @@ import re
 from functools import partial
 from pathlib import Path
 
-from neurolm.core.errors import ConfigError, StoreError
-from neurolm.corpora.files import find, no_recordings, one_each, recognised
-from neurolm.corpora.source import Extent, Source, terms
+from neurolm.core.errors import ConfigError
+from neurolm.corpora.layouts import NamedFiles
+from neurolm.corpora.source import Extent, Labels
 from neurolm.store.store import Label
 
-NAME = "eegmmidb"
-TITLE = "EEG Motor Movement/Imagery Dataset (EEGMMIDB), 109 subjects"
 TASK = "motor_imagery"
 EXECUTION = "motor_execution"
 EYES = "eyes"
-LICENCE = "ODC-By 1.0: EEG Motor Movement/Imagery Dataset 1.0.0, PhysioNet"
-CITATION = (
-    "Schalk et al. 2004, IEEE Transactions on Biomedical Engineering 51(6):1034-1043, "
-    "doi:10.1109/TBME.2004.827072; data: doi:10.13026/C28G6P"
-)
-URL = "https://physionet.org/content/eegmmidb/1.0.0/"
-HOURS = 47.0
-MAINS = 60.0
-"""Recorded in Albany, New York."""
-COUNTS = None
 RESTING = {1: "open", 2: "closed"}
 FISTS = {"T0": "rest", "T1": "left fist", "T2": "right fist"}
 FISTS_OR_FEET = {"T0": "rest", "T1": "both fists", "T2": "both feet"}
@@ -42,38 +30,38 @@ RUNS = {
     **dict.fromkeys((6, 10, 14), (TASK, FISTS_OR_FEET)),
 }
 """Run → task, and label by annotation."""
-PLACES = ("S*R*.edf", "S*/S*R*.edf", "files/S*/S*R*.edf")
-PATTERN = re.compile(r"(S\d{3})R(\d{2})\.edf")
 
 
-def recognise(root: Path) -> bool:
-    """Whether a folder holds EEGMMIDB's recordings."""
-    return recognised(root, PLACES, PATTERN)
+class Eegmmidb(NamedFiles):
+    name = "eegmmidb"
+    title = "EEG Motor Movement/Imagery Dataset (EEGMMIDB), 109 subjects"
+    task = TASK
+    licence = "ODC-By 1.0: EEG Motor Movement/Imagery Dataset 1.0.0, PhysioNet"
+    citation = (
+        "Schalk et al. 2004, IEEE Transactions on Biomedical Engineering 51(6):1034-1043, "
+        "doi:10.1109/TBME.2004.827072; data: doi:10.13026/C28G6P"
+    )
+    url = "https://physionet.org/content/eegmmidb/1.0.0/"
+    hours = 47.0
+    mains = 60.0
+    """Recorded in Albany, New York."""
+    places = ("S*R*.edf", "S*/S*R*.edf", "files/S*/S*R*.edf")
+    pattern = re.compile(r"(S\d{3})R(\d{2})\.edf")
+    example = "S001/S001R01.edf … S109/S109R14.edf"
 
-
-def sources(root: Path) -> list[Source]:
-    """List the recordings.
-
-    Raises
-    ------
-    StoreError
-        If there are none, a run does not exist, or a recording lies in another subject's folder.
-    """
-    named = find(root, PLACES, PATTERN)
-    if not named:
-        raise no_recordings(root, TITLE, "S001/S001R01.edf … S109/S109R14.edf", URL)
-    one_each((path, path.name) for path, _ in named)
-    licence = terms(LICENCE, CITATION)
-    found = []
-    for path, match in named:
-        subject, run = match[1], int(match[2])
+    def problem(self, path: Path, match: re.Match[str]) -> str | None:
+        subject, run, folder = match[1], int(match[2]), path.parent.name
         if run not in RESTING and run not in RUNS:
-            raise StoreError(f"{path}: there are runs 1 to 14, not {run}; was the file renamed?")
-        folder = path.parent.name
+            return f"there are runs 1 to 14, not {run}; was the file renamed?"
         if re.fullmatch(r"S\d{3}", folder) and folder != subject:
-            raise StoreError(f"{path}: a recording of {subject} in the folder of {folder}; put it where it belongs")
-        found.append(Source(path, NAME, subject, partial(_labels, path=path, run=run), licence, MAINS))
-    return found
+            return f"a recording of {subject} in the folder of {folder}; put it where it belongs"
+        return None
+
+    def labels(self, path: Path, match: re.Match[str]) -> Labels:
+        return partial(_labels, path=path, run=int(match[2]))
+
+
+LAYOUT = Eegmmidb()
 
 
 def _labels(extent: Extent, *, path: Path, run: int) -> tuple[Label, ...]:

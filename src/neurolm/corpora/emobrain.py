@@ -14,48 +14,38 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from neurolm.core.errors import StoreError
-from neurolm.corpora.files import find, no_recordings, one_each, recognised
-from neurolm.corpora.source import Source, terms
+from neurolm.corpora.layouts import NamedFiles
 
-NAME = "emobrain"
-TITLE = "eNTERFACE'06 EMOBRAIN, 5 people"
-TASK = None
-LICENCE = "Not stated; made public for research by the eNTERFACE'06 workshop"
-CITATION = "Savran et al. 2006, Emotion detection in the loop from brain signals and facial images, eNTERFACE'06"
-URL = "https://www.enterface.net/results/"
-HOURS = 5.0
-MAINS = 50.0
-"""Recorded in Dubrovnik."""
-COUNTS = None
 ELECTRODES = (
     "AF3 AF4 F3 F1 Fz F2 F4 FT7 FC5 FC3 FC1 FCz FC2 FC4 FC6 FT8 T7 C5 C3 C1 Cz C2 C4 C6 T8 TP7 CP5 CP3 CP1 CPz CP2 CP4 "
     "CP6 TP8 P9 P7 P5 P3 P1 Pz P2 P4 P6 P8 P10 PO7 PO3 POz PO4 PO8 O1 Oz O2 Iz"
 )
-PLACES = ("*.bdf", "EEG/*.bdf", "Data/EEG/*.bdf", "*/Data/EEG/*.bdf")
-PATTERN = re.compile(r"PART([1-9])_IAPS_SES([1-9])_EEG_fNIRS_(\d{8})\.bdf", re.IGNORECASE)
 
 
-def recognise(root: Path) -> bool:
-    """Whether a folder holds the data set's recordings."""
-    return recognised(root, PLACES, PATTERN)
+class Emobrain(NamedFiles):
+    name = "emobrain"
+    title = "eNTERFACE'06 EMOBRAIN, 5 people"
+    licence = "Not stated; made public for research by the eNTERFACE'06 workshop"
+    citation = "Savran et al. 2006, Emotion detection in the loop from brain signals and facial images, eNTERFACE'06"
+    url = "https://www.enterface.net/results/"
+    hours = 5.0
+    mains = 50.0
+    """Recorded in Dubrovnik."""
+    places = ("*.bdf", "EEG/*.bdf", "Data/EEG/*.bdf", "*/Data/EEG/*.bdf")
+    pattern = re.compile(r"PART([1-9])_IAPS_SES([1-9])_EEG_fNIRS_(\d{8})\.bdf", re.IGNORECASE)
+    example = "Data/EEG/Part1_IAPS_SES1_EEG_fNIRS_….bdf …"
+    how = {"channels": {name: name for name in ELECTRODES.split()}}
 
+    def recording(self, match: re.Match[str]) -> str:
+        return f"{match[1]} {match[2]}"
 
-def sources(root: Path) -> list[Source]:
-    """List the recordings.
-
-    Raises
-    ------
-    StoreError
-        If there are none, or a session of a participant is there twice.
-    """
-    named = find(root, PLACES, PATTERN)
-    if not named:
-        raise no_recordings(root, TITLE, "Data/EEG/Part1_IAPS_SES1_EEG_fNIRS_….bdf …", URL)
-    one_each((path, f"{match[1]} {match[2]}") for path, match in named)
-    for path, match in named:
+    def problem(self, path: Path, match: re.Match[str]) -> str | None:
         if int(match[1]) > 5 or int(match[2]) > 3:
-            raise StoreError(f"{path}: there are participants 1 to 5 and sessions 1 to 3; was the file renamed?")
-    electrodes = {name: name for name in ELECTRODES.split()}
-    licence = terms(LICENCE, CITATION)
-    return [Source(path, NAME, f"Part{m[1]}", (), licence, MAINS, channels=electrodes) for path, m in named]
+            return "there are participants 1 to 5 and sessions 1 to 3; was the file renamed?"
+        return None
+
+    def subject(self, match: re.Match[str]) -> str:
+        return f"Part{match[1]}"
+
+
+LAYOUT = Emobrain()

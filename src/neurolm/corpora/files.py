@@ -1,10 +1,9 @@
-"""Finding the recordings of a corpus in its folder, and reading what lies beside them."""
+"""Reading the files that lie beside recordings, and making labels of what they say."""
 
 from __future__ import annotations
 
 import csv
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -16,41 +15,6 @@ from neurolm.store.store import Label
 
 _TOUCH = 1e-3
 """Seconds between two labels that count as none: onsets in side files are rounded."""
-
-
-def find(root: Path, places: Sequence[str], name: re.Pattern[str]) -> list[tuple[Path, re.Match[str]]]:
-    """Find the files in some places whose name fits.
-
-    Parameters
-    ----------
-    root
-        Folder of the corpus.
-    places
-        Glob patterns relative to the folder: where the corpus keeps its recordings. Naming the places keeps other
-        folders, which may be huge, from being walked.
-    name
-        Pattern of the whole file name.
-
-    Returns
-    -------
-    list of (path, match)
-        In the order of their paths.
-    """
-    paths = sorted({path for place in places for path in root.glob(place)})
-    named = ((path, name.fullmatch(path.name)) for path in paths)
-    return [(path, match) for path, match in named if match and path.is_file()]
-
-
-def recognised(root: Path, places: Sequence[str], name: re.Pattern[str]) -> bool:
-    """Whether one of the places holds a file of that name."""
-    return any(name.fullmatch(path.name) for place in places for path in root.glob(place))
-
-
-def no_recordings(root: Path, corpus: str, names: str, url: str) -> StoreError:
-    """The error of a folder without the corpus's recordings."""
-    return StoreError(
-        f"{root}: no recordings of {corpus} in this folder; it should hold {names} as downloaded from {url}"
-    )
 
 
 def read_side_file(path: Path, holds: str, url: str) -> str:
@@ -124,21 +88,6 @@ def seconds_of(where: str, what: str, text: str) -> float:
     if not 0 <= seconds < math.inf:
         raise ConfigError(f"{where}: {what} must be seconds from the start of the recording, not {text!r}")
     return seconds
-
-
-def one_each(recordings: Iterable[tuple[Path, str]]) -> None:
-    """Refuse two files that are the same recording by their names.
-
-    Raises
-    ------
-    StoreError
-        Naming both.
-    """
-    seen: dict[str, Path] = {}
-    for path, key in recordings:
-        if key in seen:
-            raise StoreError(f"{path} and {seen[key]} are the same recording by their names; move one of them away")
-        seen[key] = path
 
 
 @dataclass(frozen=True)

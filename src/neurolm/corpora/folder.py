@@ -9,37 +9,31 @@ from __future__ import annotations
 from pathlib import Path
 
 from neurolm.core.errors import StoreError
-from neurolm.corpora.source import Source
+from neurolm.corpora.layouts import CorpusLayout
+from neurolm.corpora.source import RecordingSource
 from neurolm.recording.recording import find_recordings
 
-NAME = "folder"
-TITLE = "any folder of recordings, without labels"
-TASK = None
-LICENCE = "not stated"
-CITATION = ""
-URL = ""
-HOURS = None
-MAINS = None
-COUNTS = None
+
+class Folder(CorpusLayout):
+    name = "folder"
+    title = "any folder of recordings, without labels"
+
+    def recognise(self, root: Path) -> bool:
+        """Whether recordings may lie in a folder: always."""
+        return root.is_dir()
+
+    def sources(self, root: Path) -> list[RecordingSource]:
+        """List all recordings of a folder and the folders below it."""
+        paths = find_recordings(root)
+        if not paths:
+            raise StoreError(
+                f"{root}: no EEG recordings in this folder; give the folder that holds the EDF, BDF, … files"
+            )
+        corpus = corpus_name(root)
+        return [self.source(path, _subject(path.relative_to(root)), corpus=corpus) for path in paths]
 
 
-def recognise(root: Path) -> bool:
-    """Whether recordings may lie in a folder: always."""
-    return root.is_dir()
-
-
-def sources(root: Path) -> list[Source]:
-    """List all recordings of a folder and the folders below it.
-
-    Raises
-    ------
-    StoreError
-        If there are none.
-    """
-    paths = find_recordings(root)
-    if not paths:
-        raise StoreError(f"{root}: no EEG recordings in this folder; give the folder that holds the EDF, BDF, … files")
-    return [Source(path, corpus_name(root), _subject(path.relative_to(root)), (), LICENCE, None) for path in paths]
+LAYOUT = Folder()
 
 
 def corpus_name(root: Path) -> str:

@@ -14,54 +14,17 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurolm.core.errors import RecordingError, StoreError
+from neurolm.core.errors import RecordingError
 from neurolm.corpora.arrays import as_raw, csv_header, csv_numbers
-from neurolm.corpora.files import find, no_recordings, one_each, recognised
-from neurolm.corpora.source import Source, terms
+from neurolm.corpora.layouts import NamedFiles
 
 if TYPE_CHECKING:
     import mne
 
-NAME = "grasp-and-lift"
-TITLE = "Grasp-and-Lift EEG detection, 12 subjects"
-TASK = None
-LICENCE = "CC BY 4.0 (the original, WAY-EEG-GAL); the rules of the competition on Kaggle"
-CITATION = "Luciw, Jarocka and Edin 2014, Scientific Data 1:140047, doi:10.1038/sdata.2014.47"
-URL = "https://www.kaggle.com/c/grasp-and-lift-eeg-detection/data"
-HOURS = 12.0
-MAINS = 50.0
-"""Recorded in Umeå."""
-COUNTS = None
 RATE = 500.0
 MICROVOLTS = 0.1
 """Per count."""
 ELECTRODES = 32
-PLACES = ("*.csv", "train/*.csv", "test/*.csv", "data/*.csv", "data/train/*.csv", "data/test/*.csv")
-PATTERN = re.compile(r"(subj(\d{1,2})_series(\d{1,2}))_data\.csv")
-
-
-def recognise(root: Path) -> bool:
-    """Whether a folder holds the competition's recordings."""
-    return recognised(root, PLACES, PATTERN)
-
-
-def sources(root: Path) -> list[Source]:
-    """List the recordings.
-
-    Raises
-    ------
-    StoreError
-        If there are none, one is there twice, or a subject does not exist.
-    """
-    named = find(root, PLACES, PATTERN)
-    if not named:
-        raise no_recordings(root, TITLE, "train/subj1_series1_data.csv …", URL)
-    one_each((path, path.name) for path, _ in named)
-    for path, match in named:
-        if not (1 <= int(match[2]) <= 12 and 1 <= int(match[3]) <= 10):
-            raise StoreError(f"{path}: there are subjects 1 to 12 and series 1 to 10; was the file renamed?")
-    licence = terms(LICENCE, CITATION)
-    return [Source(path, NAME, f"subj{int(match[2]):02}", (), licence, MAINS, open=read_csv) for path, match in named]
 
 
 def read_csv(path: Path) -> mne.io.RawArray:
@@ -80,3 +43,29 @@ def read_csv(path: Path) -> mne.io.RawArray:
         raise RecordingError(f"{path}: begins with {first!r} where {series}_0 should stand; is it another's recording?")
     numbers = csv_numbers(path, range(1, len(header)), header=True)
     return as_raw(numbers * MICROVOLTS, header[1:], RATE)
+
+
+class GraspAndLift(NamedFiles):
+    name = "grasp-and-lift"
+    title = "Grasp-and-Lift EEG detection, 12 subjects"
+    licence = "CC BY 4.0 (the original, WAY-EEG-GAL); the rules of the competition on Kaggle"
+    citation = "Luciw, Jarocka and Edin 2014, Scientific Data 1:140047, doi:10.1038/sdata.2014.47"
+    url = "https://www.kaggle.com/c/grasp-and-lift-eeg-detection/data"
+    hours = 12.0
+    mains = 50.0
+    """Recorded in Umeå."""
+    places = ("*.csv", "train/*.csv", "test/*.csv", "data/*.csv", "data/train/*.csv", "data/test/*.csv")
+    pattern = re.compile(r"(subj(\d{1,2})_series(\d{1,2}))_data\.csv")
+    example = "train/subj1_series1_data.csv …"
+    how = {"open": read_csv}
+
+    def problem(self, path: Path, match: re.Match[str]) -> str | None:
+        if not (1 <= int(match[2]) <= 12 and 1 <= int(match[3]) <= 10):
+            return "there are subjects 1 to 12 and series 1 to 10; was the file renamed?"
+        return None
+
+    def subject(self, match: re.Match[str]) -> str:
+        return f"subj{int(match[2]):02}"
+
+
+LAYOUT = GraspAndLift()

@@ -14,64 +14,43 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from neurolm.core.errors import ConfigError, StoreError
-from neurolm.corpora.files import (
-    Within,
-    find,
-    merged,
-    no_recordings,
-    one_each,
-    read_side_file,
-    recognised,
-    seconds_of,
-    table_rows,
-)
-from neurolm.corpora.source import Source, terms
+from neurolm.corpora.files import Within, merged, read_side_file, seconds_of, table_rows
+from neurolm.corpora.layouts import NamedFiles
+from neurolm.corpora.source import Labels
 from neurolm.store.store import Label
 
-NAME = "hmc"
-TITLE = "Haaglanden Medisch Centrum sleep staging database (HMC), 151 nights"
 TASK = "hmc"
-LICENCE = "CC BY 4.0: Haaglanden Medisch Centrum sleep staging database 1.1, PhysioNet"
-CITATION = (
-    "Alvarez-Estevez and Rijsman 2021, PLoS ONE 16(8):e0256111, "
-    "doi:10.1371/journal.pone.0256111; data: doi:10.13026/t79q-fr32"
-)
 URL = "https://physionet.org/content/hmc-sleep-staging/1.1/"
-HOURS = 1144.0
-MAINS = 50.0
-COUNTS = {"all": 137_243}
 STAGES = {"W": "Wake", "N1": "NREM-1", "N2": "NREM-2", "N3": "NREM-3", "R": "REM"}
 CHANNELS = {"EEG F4-M1": "F4", "EEG C4-M1": "C4", "EEG O2-M1": "O2", "EEG C3-M2": "C3"}
 SECONDS = 30.0
 STAGE = "Sleep stage"
 COLUMNS = ("Recording onset", "Duration", "Annotation")
-PLACES = ("SN*.edf", "recordings/SN*.edf")
-PATTERN = re.compile(r"(SN\d{3})\.edf")
 
 
-def recognise(root: Path) -> bool:
-    """Whether a folder holds HMC's recordings."""
-    return recognised(root, PLACES, PATTERN)
+class Hmc(NamedFiles):
+    name = "hmc"
+    title = "Haaglanden Medisch Centrum sleep staging database (HMC), 151 nights"
+    task = TASK
+    licence = "CC BY 4.0: Haaglanden Medisch Centrum sleep staging database 1.1, PhysioNet"
+    citation = (
+        "Alvarez-Estevez and Rijsman 2021, PLoS ONE 16(8):e0256111, "
+        "doi:10.1371/journal.pone.0256111; data: doi:10.13026/t79q-fr32"
+    )
+    url = URL
+    hours = 1144.0
+    mains = 50.0
+    counts = {"all": 137_243}
+    places = ("SN*.edf", "recordings/SN*.edf")
+    pattern = re.compile(r"(SN\d{3})\.edf")
+    example = "recordings/SN001.edf … SN154.edf with their sleepscoring files"
+    how = {"channels": CHANNELS}
+
+    def labels(self, path: Path, match: re.Match[str]) -> Labels:
+        return Within(_stages(path))
 
 
-def sources(root: Path) -> list[Source]:
-    """List HMC's recordings and read their stages.
-
-    Raises
-    ------
-    StoreError
-        If there are none, one is there twice, or one has no scoring.
-    ConfigError
-        If a scoring holds an unknown stage or is no table; the message names the line.
-    """
-    named = find(root, PLACES, PATTERN)
-    if not named:
-        raise no_recordings(root, TITLE, "recordings/SN001.edf … SN154.edf with their sleepscoring files", URL)
-    one_each((path, path.name) for path, _ in named)
-    licence = terms(LICENCE, CITATION)
-    return [
-        Source(path, NAME, match[1], Within(_stages(path)), licence, MAINS, channels=CHANNELS) for path, match in named
-    ]
+LAYOUT = Hmc()
 
 
 def _stages(path: Path) -> tuple[Label, ...]:

@@ -21,65 +21,58 @@ import numpy as np
 
 from neurolm.core.errors import ConfigError, RecordingError
 from neurolm.corpora.arrays import as_raw, csv_header, csv_numbers
-from neurolm.corpora.files import find, no_recordings, one_each, read_side_file, recognised, table_rows
-from neurolm.corpora.source import Extent, Source, terms
+from neurolm.corpora.files import read_side_file, table_rows
+from neurolm.corpora.layouts import NamedFiles
+from neurolm.corpora.source import Extent, Labels, RecordingSource
 from neurolm.store.store import Label
 
 if TYPE_CHECKING:
     import mne
 
-NAME = "inria"
-TITLE = "Inria BCI Challenge (NER 2015), 26 subjects"
 TASK = "inria"
-LICENCE = "The rules of the competition on Kaggle"
-CITATION = "Perrin et al. 2012, Advances in Human-Computer Interaction 2012:578295, doi:10.1155/2012/578295"
 URL = "https://www.kaggle.com/c/inria-bci-challenge/data"
-HOURS = 30.0
-MAINS = 50.0
-COUNTS = None
 RATE = 200.0
 ANSWERS = {"1": "correct", "0": "wrong"}
 SECONDS = 1.3
-TIME, EOG, FEEDBACK = "Time", "EOG", "FeedBackEvent"
 MISSPELT = {"P08": "PO8"}
 TRAIN_LABELS = "TrainLabels.csv"
-PLACES = ("*.csv", "train/*.csv", "test/*.csv", "data/train/*.csv", "data/test/*.csv")
-PATTERN = re.compile(r"Data_((S\d\d)_Sess\d\d)\.csv")
 
 
-def recognise(root: Path) -> bool:
-    """Whether a folder holds the challenge's recordings."""
-    return recognised(root, PLACES, PATTERN)
+class Inria(NamedFiles):
+    name = "inria"
+    title = "Inria BCI Challenge (NER 2015), 26 subjects"
+    task = TASK
+    licence = "The rules of the competition on Kaggle"
+    citation = "Perrin et al. 2012, Advances in Human-Computer Interaction 2012:578295, doi:10.1155/2012/578295"
+    url = URL
+    hours = 30.0
+    mains = 50.0
+    places = ("*.csv", "train/*.csv", "test/*.csv", "data/train/*.csv", "data/test/*.csv")
+    pattern = re.compile(r"Data_((S\d\d)_Sess\d\d)\.csv")
+    example = "train/Data_S02_Sess01.csv …, test/Data_S01_Sess01.csv …"
+
+    def sources(self, root: Path) -> list[RecordingSource]:
+        """List the recordings, and read the labels of the training sessions."""
+        named = self.find(root)
+        training = [path for path, _ in named if path.parent.name == "train"]
+        answers = _answers(_beside(root, training[0])) if training else {}
+        found = []
+        for path, match in named:
+            labels: Labels = ()
+            if path.parent.name == "train":
+                if match[1] not in answers:
+                    raise ConfigError(
+                        f"{_beside(root, path)}: no line for {match[1]} ({path.name}); download it from {URL}"
+                    )
+                labels = partial(_labels, path=path, answers=tuple(answers[match[1]]))
+            found.append(self.source(path, match[2], labels, open=read_csv))
+        return found
 
 
-def sources(root: Path) -> list[Source]:
-    """List the recordings and read the labels of the training sessions.
+LAYOUT = Inria()
 
-    Raises
-    ------
-    StoreError
-        If there are no recordings, one is there twice, or ``TrainLabels.csv`` is missing.
-    ConfigError
-        If ``TrainLabels.csv`` is not valid or says nothing about a training session.
-    """
-    named = find(root, PLACES, PATTERN)
-    if not named:
-        raise no_recordings(root, TITLE, "train/Data_S02_Sess01.csv …, test/Data_S01_Sess01.csv …", URL)
-    one_each((path, path.name) for path, _ in named)
-    training = [path for path, _ in named if path.parent.name == "train"]
-    answers = _answers(_beside(root, training[0])) if training else {}
-    licence = terms(LICENCE, CITATION)
-    found = []
-    for path, match in named:
-        labels: partial | tuple = ()
-        if path.parent.name == "train":
-            if match[1] not in answers:
-                raise ConfigError(
-                    f"{_beside(root, path)}: no line for {match[1]} ({path.name}); download it from {URL}"
-                )
-            labels = partial(_labels, path=path, answers=tuple(answers[match[1]]))
-        found.append(Source(path, NAME, match[2], labels, licence, MAINS, open=read_csv))
-    return found
+
+TIME, EOG, FEEDBACK = "Time", "EOG", "FeedBackEvent"
 
 
 def _beside(root: Path, training: Path) -> Path:

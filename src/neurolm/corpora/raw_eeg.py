@@ -9,42 +9,29 @@ names are those of public code that reads them.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from neurolm.corpora.files import find, no_recordings, one_each, recognised
-from neurolm.corpora.source import Source, terms
-
-NAME = "raw-eeg"
-TITLE = "Raw EEG data, visual categorisation (Trujillo 2019)"
-TASK = None
-LICENCE = "The terms of its record at the Texas Data Repository"
-CITATION = (
-    "Trujillo 2019, Frontiers in Neuroscience 13:1292, doi:10.3389/fnins.2019.01292; data: doi:10.18738/T8/SS2NHB"
-)
-URL = "https://doi.org/10.18738/T8/SS2NHB"
-HOURS = 34.0
-MAINS = 60.0
-COUNTS = None
-PLACES = ("*.bdf", "dataverse_files/*.bdf")
-PATTERN = re.compile(r"(?:.*_)?(II|RB-?II)_(S\d+)\.bdf", re.IGNORECASE)
+from neurolm.corpora.layouts import NamedFiles
 
 
-def recognise(root: Path) -> bool:
-    """Whether a folder holds the data set's recordings."""
-    return recognised(root, PLACES, PATTERN)
+class RawEeg(NamedFiles):
+    name = "raw-eeg"
+    title = "Raw EEG data, visual categorisation (Trujillo 2019)"
+    licence = "The terms of its record at the Texas Data Repository"
+    citation = (
+        "Trujillo 2019, Frontiers in Neuroscience 13:1292, doi:10.3389/fnins.2019.01292; data: doi:10.18738/T8/SS2NHB"
+    )
+    url = "https://doi.org/10.18738/T8/SS2NHB"
+    hours = 34.0
+    mains = 60.0
+    places = ("*.bdf", "dataverse_files/*.bdf")
+    pattern = re.compile(r"(?:.*_)?(II|RB-?II)_(S\d+)\.bdf", re.IGNORECASE)
+    example = "…_II_S01.bdf, …_RBII_S01.bdf …"
+
+    def recording(self, match: re.Match[str]) -> str:
+        return f"{match[1]} {match[2]}".upper().replace("-", "")
+
+    def subject(self, match: re.Match[str]) -> str:
+        return match[2].upper()
 
 
-def sources(root: Path) -> list[Source]:
-    """List the recordings.
-
-    Raises
-    ------
-    StoreError
-        If there are none, or a task of a person is there twice.
-    """
-    named = find(root, PLACES, PATTERN)
-    if not named:
-        raise no_recordings(root, TITLE, "…_II_S01.bdf, …_RBII_S01.bdf …", URL)
-    one_each((path, f"{match[1]} {match[2]}".upper().replace("-", "")) for path, match in named)
-    licence = terms(LICENCE, CITATION)
-    return [Source(path, NAME, match[2].upper(), (), licence, MAINS) for path, match in named]
+LAYOUT = RawEeg()

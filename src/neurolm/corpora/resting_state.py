@@ -10,43 +10,36 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from neurolm.corpora import raw_eeg
-from neurolm.corpora.files import find, no_recordings, one_each, recognised
-from neurolm.corpora.source import Source, terms
+from neurolm.corpora.layouts import NamedFiles
+from neurolm.corpora.raw_eeg import RawEeg
 
-NAME = "resting-state"
-TITLE = "Resting state EEG data (Trujillo 2017), 22 people"
-TASK = None
-LICENCE = "The terms of its record at the Texas Data Repository"
-CITATION = (
-    "Trujillo, Stanfield and Vela 2017, Frontiers in Neuroscience 11:425, "
-    "doi:10.3389/fnins.2017.00425; data: doi:10.18738/T8/9TTLK8"
-)
-URL = "https://doi.org/10.18738/T8/9TTLK8"
-HOURS = 3.0
-MAINS = 60.0
-COUNTS = None
-PLACES = ("*.bdf", "dataverse_files/*.bdf")
-PATTERN = re.compile(r"(.*)_(S\d+)\.bdf", re.IGNORECASE)
 _SPEAKS_OF_REST = re.compile(r".*rest.*_S\d+\.bdf", re.IGNORECASE)
 
 
-def recognise(root: Path) -> bool:
-    """Whether a folder holds recordings whose names speak of rest."""
-    return recognised(root, PLACES, _SPEAKS_OF_REST)
+class RestingState(NamedFiles):
+    name = "resting-state"
+    title = "Resting state EEG data (Trujillo 2017), 22 people"
+    licence = "The terms of its record at the Texas Data Repository"
+    citation = (
+        "Trujillo, Stanfield and Vela 2017, Frontiers in Neuroscience 11:425, "
+        "doi:10.3389/fnins.2017.00425; data: doi:10.18738/T8/9TTLK8"
+    )
+    url = "https://doi.org/10.18738/T8/9TTLK8"
+    hours = 3.0
+    mains = 60.0
+    places = ("*.bdf", "dataverse_files/*.bdf")
+    pattern = re.compile(rf"(?!{RawEeg.pattern.pattern}$).*_(?P<subject>S\d+)\.bdf", re.IGNORECASE)
+    example = "…_S01.bdf …"
+
+    def recognise(self, root: Path) -> bool:
+        """Whether a folder holds recordings whose names speak of rest."""
+        return any(self.named(root, _SPEAKS_OF_REST))
+
+    def recording(self, match: re.Match[str]) -> str:
+        return self.subject(match)
+
+    def subject(self, match: re.Match[str]) -> str:
+        return match["subject"].upper()
 
 
-def sources(root: Path) -> list[Source]:
-    """List the recordings.
-
-    Raises
-    ------
-    StoreError
-        If there are none, or one of a person is there twice.
-    """
-    named = [found for found in find(root, PLACES, PATTERN) if not raw_eeg.PATTERN.fullmatch(found[0].name)]
-    if not named:
-        raise no_recordings(root, TITLE, "…_S01.bdf …", URL)
-    one_each((path, match[2].upper()) for path, match in named)
-    licence = terms(LICENCE, CITATION)
-    return [Source(path, NAME, match[2].upper(), (), licence, MAINS) for path, match in named]
+LAYOUT = RestingState()

@@ -19,23 +19,12 @@ import re
 from pathlib import Path
 
 from neurolm.core.errors import StoreError
-from neurolm.corpora.files import Within, find, no_recordings, one_each, recognised
-from neurolm.corpora.source import Source, terms
+from neurolm.corpora.files import Within
+from neurolm.corpora.layouts import NamedFiles
+from neurolm.corpora.source import Labels
 from neurolm.store.store import Label
 
-NAME = "seed"
-TITLE = "SJTU Emotion EEG Dataset (SEED), 15 subjects"
 TASK = "seed"
-LICENCE = "On request from Shanghai Jiao Tong University, for academic research only"
-CITATION = (
-    "Zheng and Lu 2015, IEEE Transactions on Autonomous Mental Development 7(3):162-175, doi:10.1109/TAMD.2015.2431497"
-)
-URL = "https://bcmi.sjtu.edu.cn/home/seed/"
-HOURS = 48.0
-MAINS = 50.0
-COUNTS = {"train": 22_815, "validation": 7_965, "test": 7_695}
-"""38,475 in the paper; by split from the authors' times: 507, 177 and 171 windows in each of 45 sessions."""
-
 STARTS = (24, 289, 550, 782, 1049, 1260, 1483, 1747, 1993, 2283, 2550, 2812, 3072, 3332, 3598)
 LAST_SECONDS = (264, 526, 757, 1023, 1235, 1458, 1722, 1967, 2259, 2525, 2788, 3046, 3308, 3573, 3806)
 EMOTIONS = (1, 0, -1, -1, 0, 1, -1, 0, 1, 1, 0, -1, 0, 1, -1)
@@ -45,9 +34,6 @@ ELECTRODES = (
     "FP1 FPZ FP2 AF3 AF4 F7 F5 F3 F1 FZ F2 F4 F6 F8 FT7 FC5 FC3 FC1 FCZ FC2 FC4 FC6 FT8 T7 C5 C3 C1 CZ C2 C4 C6 T8 "
     "TP7 CP5 CP3 CP1 CPZ CP2 CP4 CP6 TP8 P7 P5 P3 P1 PZ P2 P4 P6 P8 PO7 PO5 PO3 POZ PO4 PO6 PO8 CB1 O1 OZ O2 CB2"
 )
-PLACES = ("*.cnt", "SEED_RAW_EEG/*.cnt", "SEED_EEG/SEED_RAW_EEG/*.cnt", "SEED/SEED_EEG/SEED_RAW_EEG/*.cnt")
-PATTERN = re.compile(r"(1[0-5]|[1-9])_([123])\.cnt")
-
 LABELS = tuple(
     Label(TASK, ANSWERS[emotion], float(start), last + 1.0, split)
     for start, last, emotion, split in zip(STARTS, LAST_SECONDS, EMOTIONS, SPLITS, strict=True)
@@ -55,34 +41,40 @@ LABELS = tuple(
 """Of every session."""
 
 
-def recognise(root: Path) -> bool:
-    """Whether a folder holds SEED's raw recordings."""
-    return recognised(root, PLACES, PATTERN)
+class Seed(NamedFiles):
+    name = "seed"
+    title = "SJTU Emotion EEG Dataset (SEED), 15 subjects"
+    task = TASK
+    licence = "On request from Shanghai Jiao Tong University, for academic research only"
+    citation = (
+        "Zheng and Lu 2015, IEEE Transactions on Autonomous Mental Development 7(3):162-175, "
+        "doi:10.1109/TAMD.2015.2431497"
+    )
+    url = "https://bcmi.sjtu.edu.cn/home/seed/"
+    hours = 48.0
+    mains = 50.0
+    counts = {"train": 22_815, "validation": 7_965, "test": 7_695}
+    """38,475 in the paper; by split from the authors' times: 507, 177 and 171 windows in each of 45 sessions."""
+    places = ("*.cnt", "SEED_RAW_EEG/*.cnt", "SEED_EEG/SEED_RAW_EEG/*.cnt", "SEED/SEED_EEG/SEED_RAW_EEG/*.cnt")
+    pattern = re.compile(r"(1[0-5]|[1-9])_([123])\.cnt")
+    example = "1_1.cnt … 15_3.cnt"
+    how = {"channels": {name: name for name in ELECTRODES.split()}, "data_format": "int32"}
 
-
-def sources(root: Path) -> list[Source]:
-    """List SEED's recordings.
-
-    Raises
-    ------
-    StoreError
-        If there are none, only the filtered ones that the data set also offers, or one twice.
-    """
-    named = find(root, PLACES, PATTERN)
-    if not named:
+    def find(self, root: Path) -> list[tuple[Path, re.Match[str]]]:
+        """Find the recordings, and refuse the folders of filtered ones that the data set also offers."""
         for folder in ("Preprocessed_EEG", "ExtractedFeatures"):
-            if root.name == folder or (root / folder).is_dir():
+            if (root.name == folder or (root / folder).is_dir()) and not self.recognise(root):
                 raise StoreError(
                     f"{root}: {folder} holds no raw recordings (its signals are filtered and cut); give the folder of "
-                    f"SEED_RAW_EEG with 1_1.cnt … 15_3.cnt, which is part of the same download ({URL})"
+                    f"SEED_RAW_EEG with {self.example}, which is part of the same download ({self.url})"
                 )
-        raise no_recordings(root, TITLE, "1_1.cnt … 15_3.cnt", URL)
-    one_each((path, path.name) for path, _ in named)
-    electrodes = {name: name for name in ELECTRODES.split()}
-    return [
-        Source(
-            path, NAME, f"{int(match[1]):02}", Within(LABELS), terms(LICENCE, CITATION), MAINS,
-            channels=electrodes, data_format="int32",
-        )
-        for path, match in named
-    ]  # fmt: skip
+        return super().find(root)
+
+    def subject(self, match: re.Match[str]) -> str:
+        return f"{int(match[1]):02}"
+
+    def labels(self, path: Path, match: re.Match[str]) -> Labels:
+        return Within(LABELS)
+
+
+LAYOUT = Seed()

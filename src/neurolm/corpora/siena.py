@@ -27,26 +27,57 @@ from functools import partial
 from pathlib import Path
 
 from neurolm.core.errors import ConfigError
-from neurolm.corpora.files import find, no_recordings, one_each, read_side_file, recognised
-from neurolm.corpora.source import Extent, Source, terms
+from neurolm.corpora.files import read_side_file
+from neurolm.corpora.layouts import NamedFiles
+from neurolm.corpora.source import Extent, RecordingSource
 from neurolm.store.store import Label
 
-NAME = "siena"
-TITLE = "Siena scalp EEG database, 14 people with epilepsy"
 TASK = "siena"
-LICENCE = "CC BY 4.0: Siena Scalp EEG Database 1.0.0, PhysioNet"
-CITATION = "Detti et al. 2020, Processes 8(7):846, doi:10.3390/pr8070846; data: doi:10.13026/5d4a-j060"
 URL = "https://physionet.org/content/siena-scalp-eeg/1.0.0/"
-HOURS = 128.0
-MAINS = 50.0
-COUNTS = None
-SEIZURE, NONE = "seizure", "no seizure"
-DAY, HOUR = 86_400.0, 3600.0
-PLACES = ("PN*.edf", "PN*/PN*.edf")
-PATTERN = re.compile(r"(PN\d\d)-[\d.]+\.edf")
 _LINE = re.compile(r"(file name|(?:seizure )?start time|(?:seizure )?end time)\s*:(.*)", re.IGNORECASE)
 _CLOCK = re.compile(r"(?<!\d)(\d{1,2})\s*[.:]\s*(\d{2})\s*[.:]\s*(\d{2})(?!\d)([^\d]*)")
 _TORN_HOUR = re.compile(r"(?<!\d)(\d) (\d)(?=[.:]\d\d[.:]\d\d)")
+
+
+class Siena(NamedFiles):
+    name = "siena"
+    title = "Siena scalp EEG database, 14 people with epilepsy"
+    task = TASK
+    licence = "CC BY 4.0: Siena Scalp EEG Database 1.0.0, PhysioNet"
+    citation = "Detti et al. 2020, Processes 8(7):846, doi:10.3390/pr8070846; data: doi:10.13026/5d4a-j060"
+    url = URL
+    hours = 128.0
+    mains = 50.0
+    places = ("PN*.edf", "PN*/PN*.edf")
+    pattern = re.compile(r"(PN\d\d)-[\d.]+\.edf")
+    example = "PN00/PN00-1.edf … with PN00/Seizures-list-PN00.txt"
+    how = {"unknown": "drop"}
+
+    def sources(self, root: Path) -> list[RecordingSource]:
+        """List the recordings, and read the lists of seizures: every recording has some."""
+        of_subject: dict[tuple[Path, str], list[Path]] = defaultdict(list)
+        for path, match in self.find(root):
+            of_subject[path.parent, match[1]].append(path)
+        found = []
+        for (folder, subject), paths in of_subject.items():
+            table = folder / f"Seizures-list-{subject}.txt"
+            seizures = _read(table, paths)
+            for path in paths:
+                if not seizures[path]:
+                    raise ConfigError(
+                        f"{table}: no seizure of {path.name} in the list, but every recording has one; is its name "
+                        f"written correctly there?"
+                    )
+                labels = partial(_labels, path=path, seizures=tuple(seizures[path]))
+                found.append(self.source(path, subject, labels, **self.how))
+        return found
+
+
+LAYOUT = Siena()
+
+
+SEIZURE, NONE = "seizure", "no seizure"
+DAY, HOUR = 86_400.0, 3600.0
 
 
 @dataclass(frozen=True)
@@ -58,44 +89,6 @@ class Seizure:
     start: float
     """Seconds since midnight."""
     end: float
-
-
-def recognise(root: Path) -> bool:
-    """Whether a folder holds the database's recordings."""
-    return recognised(root, PLACES, PATTERN)
-
-
-def sources(root: Path) -> list[Source]:
-    """List the recordings and read the lists of seizures.
-
-    Raises
-    ------
-    StoreError
-        If there are no recordings, one is there twice, or a list is missing.
-    ConfigError
-        If a list cannot be understood, or names no seizure of a recording: every one has some.
-    """
-    named = find(root, PLACES, PATTERN)
-    if not named:
-        raise no_recordings(root, TITLE, "PN00/PN00-1.edf … with PN00/Seizures-list-PN00.txt", URL)
-    one_each((path, path.name) for path, _ in named)
-    of_subject: dict[tuple[Path, str], list[Path]] = defaultdict(list)
-    for path, match in named:
-        of_subject[path.parent, match[1]].append(path)
-    licence = terms(LICENCE, CITATION)
-    found = []
-    for (folder, subject), paths in of_subject.items():
-        table = folder / f"Seizures-list-{subject}.txt"
-        seizures = _read(table, paths)
-        for path in paths:
-            if not seizures[path]:
-                raise ConfigError(
-                    f"{table}: no seizure of {path.name} in the list, but every recording has one; is its name "
-                    f"written correctly there?"
-                )
-            labeller = partial(_labels, path=path, seizures=tuple(seizures[path]))
-            found.append(Source(path, NAME, subject, labeller, licence, MAINS, unknown="drop"))
-    return found
 
 
 def _read(table: Path, paths: list[Path]) -> dict[Path, list[Seizure]]:

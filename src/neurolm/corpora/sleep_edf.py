@@ -14,58 +14,48 @@ import re
 from pathlib import Path
 
 from neurolm.core.errors import ConfigError, StoreError
-from neurolm.corpora.files import Within, find, merged, no_recordings, one_each, recognised
-from neurolm.corpora.source import Source, terms
+from neurolm.corpora.files import Within, merged
+from neurolm.corpora.layouts import NamedFiles
+from neurolm.corpora.source import Labels
 from neurolm.store.store import Label
 
-NAME = "sleep-edf"
-TITLE = "Sleep-EDF expanded, 197 recordings of 100 people"
 TASK = "sleep-edf"
-LICENCE = "ODC-By 1.0: Sleep-EDF Database Expanded 1.0.0, PhysioNet"
-CITATION = (
-    "Kemp et al. 2000, IEEE Transactions on Biomedical Engineering 47(9):1185-1194, "
-    "doi:10.1109/10.867928; data: doi:10.13026/C2X676"
-)
 URL = "https://physionet.org/content/sleep-edfx/1.0.0/"
-HOURS = 3900.0
-MAINS = 50.0
-COUNTS = None
 STAGES = {"W": "Wake", "1": "NREM-1", "2": "NREM-2", "3": "NREM-3", "4": "NREM-3", "R": "REM"}
 UNSCORED = ("Sleep stage ?", "Movement time")
 CHANNELS = {"EEG Fpz-Cz": "Fpz", "EEG Pz-Oz": "Pz"}
 STAGE = "Sleep stage "
 FOLDERS = ("", "sleep-cassette/", "sleep-telemetry/")
-PLACES = tuple(f"{folder}S*-PSG.edf" for folder in FOLDERS)
-PATTERN = re.compile(r"((SC4|ST7)(\d\d)[12][A-Z])[A-Z0-9]-PSG\.edf")
 
 
-def recognise(root: Path) -> bool:
-    """Whether a folder holds Sleep-EDF's recordings."""
-    return recognised(root, PLACES, PATTERN)
+class SleepEdf(NamedFiles):
+    name = "sleep-edf"
+    title = "Sleep-EDF expanded, 197 recordings of 100 people"
+    task = TASK
+    licence = "ODC-By 1.0: Sleep-EDF Database Expanded 1.0.0, PhysioNet"
+    citation = (
+        "Kemp et al. 2000, IEEE Transactions on Biomedical Engineering 47(9):1185-1194, "
+        "doi:10.1109/10.867928; data: doi:10.13026/C2X676"
+    )
+    url = URL
+    hours = 3900.0
+    mains = 50.0
+    places = tuple(f"{folder}S*-PSG.edf" for folder in FOLDERS)
+    pattern = re.compile(r"((SC4|ST7)(\d\d)[12][A-Z])[A-Z0-9]-PSG\.edf")
+    example = "sleep-cassette/SC4001E0-PSG.edf … with their hypnograms"
+    how = {"channels": CHANNELS}
+
+    def recording(self, match: re.Match[str]) -> str:
+        return match[1]
+
+    def subject(self, match: re.Match[str]) -> str:
+        return f"{match[2]}{match[3]}"
+
+    def labels(self, path: Path, match: re.Match[str]) -> Labels:
+        return Within(_stages(_hypnogram(path, match[1])))
 
 
-def sources(root: Path) -> list[Source]:
-    """List the recordings and read their hypnograms.
-
-    Raises
-    ------
-    StoreError
-        If there are none, or one has no hypnogram or several.
-    ConfigError
-        If a hypnogram holds an unknown stage.
-    """
-    named = find(root, PLACES, PATTERN)
-    if not named:
-        raise no_recordings(root, TITLE, "sleep-cassette/SC4001E0-PSG.edf … with their hypnograms", URL)
-    one_each((path, match[1]) for path, match in named)
-    licence = terms(LICENCE, CITATION)
-    return [
-        Source(
-            path, NAME, f"{match[2]}{match[3]}", Within(_stages(_hypnogram(path, match[1]))), licence, MAINS,
-            channels=CHANNELS,
-        )
-        for path, match in named
-    ]  # fmt: skip
+LAYOUT = SleepEdf()
 
 
 def _hypnogram(path: Path, night: str) -> Path:

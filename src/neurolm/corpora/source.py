@@ -30,6 +30,8 @@ class Extent(Protocol):
 
 Labeller = Callable[[Extent], tuple[Label, ...]]
 """Gives the labels of a recording once it is open. Picklable: it travels to worker processes."""
+Labels = Labeller | tuple[Label, ...]
+"""The labels of a recording, or what gives them."""
 Opener = Callable[[Path], "mne.io.BaseRaw"]
 """Reads a file that no reader knows (a table, MATLAB variables), in volts. Picklable, as a labeller is.
 
@@ -42,14 +44,14 @@ def terms(licence: str, citation: str) -> str:
 
 
 @dataclass(frozen=True)
-class Source:
+class RecordingSource:
     """A recording as the layout of its corpus knows it."""
 
     path: Path
     corpus: str
     subject: str
     """Id within the corpus."""
-    labels: Labeller | tuple[Label, ...]
+    labels: Labels
     licence: str
     mains: float | None
     """Mains frequency in Hz where the recording was made; None: to be detected."""

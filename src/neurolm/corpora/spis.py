@@ -21,25 +21,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurolm.corpora.arrays import as_raw, matrix, read_matlab
-from neurolm.corpora.files import Within, find, no_recordings, one_each, recognised
-from neurolm.corpora.source import Source, terms
+from neurolm.corpora.files import Within
+from neurolm.corpora.layouts import NamedFiles
+from neurolm.corpora.source import Labels
 from neurolm.store.store import Label
 
 if TYPE_CHECKING:
     import mne
 
-NAME = "spis"
-TITLE = "SPIS resting state dataset, 10 people"
 TASK = "eyes"
-LICENCE = "GPL-3.0 (the licence of its repository)"
-CITATION = (
-    "Torkamani-Azar et al. 2020, IEEE Journal of Biomedical and Health Informatics 24(9):2550-2558, "
-    "doi:10.1109/JBHI.2020.2980056"
-)
-URL = "https://github.com/mastaneht/SPIS-Resting-State-Dataset"
-HOURS = 0.8
-MAINS = 50.0
-COUNTS = None
 RATE = 256.0
 STATES = {"EO": "open", "EC": "closed"}
 VARIABLE = "dataRest"
@@ -52,32 +42,6 @@ UNITS = {"µV": 1.0, "31.25 nV": 31.25e-3, "1/8192 µV": 1 / 8192}
 """Microvolts in the units that the numbers may have."""
 TYPICAL = 10.0
 """Standard deviation within a second of EEG at rest, µV."""
-PLACES = ("*.mat", "Pre-SART EEG/*.mat", "*/Pre-SART EEG/*.mat")
-PATTERN = re.compile(r"(S\d\d)_restingPre_(EC|EO)\.mat")
-
-
-def recognise(root: Path) -> bool:
-    """Whether a folder holds the data set's recordings."""
-    return recognised(root, PLACES, PATTERN)
-
-
-def sources(root: Path) -> list[Source]:
-    """List the recordings.
-
-    Raises
-    ------
-    StoreError
-        If there are none, or one is there twice.
-    """
-    named = find(root, PLACES, PATTERN)
-    if not named:
-        raise no_recordings(root, TITLE, "'Pre-SART EEG/S02_restingPre_EC.mat' …", URL)
-    one_each((path, path.name) for path, _ in named)
-    licence = terms(LICENCE, CITATION)
-    return [
-        Source(path, NAME, match[1], Within((Label(TASK, STATES[match[2]], 0.0, math.inf),)), licence, MAINS, open=read)
-        for path, match in named
-    ]
 
 
 def read(path: Path) -> mne.io.RawArray:
@@ -98,3 +62,27 @@ def _unit(signal: np.ndarray) -> str:
     if not deviation > 0:
         return next(iter(UNITS))
     return min(UNITS, key=lambda unit: abs(math.log(deviation * UNITS[unit] / TYPICAL)))
+
+
+class Spis(NamedFiles):
+    name = "spis"
+    title = "SPIS resting state dataset, 10 people"
+    task = TASK
+    licence = "GPL-3.0 (the licence of its repository)"
+    citation = (
+        "Torkamani-Azar et al. 2020, IEEE Journal of Biomedical and Health Informatics 24(9):2550-2558, "
+        "doi:10.1109/JBHI.2020.2980056"
+    )
+    url = "https://github.com/mastaneht/SPIS-Resting-State-Dataset"
+    hours = 0.8
+    mains = 50.0
+    places = ("*.mat", "Pre-SART EEG/*.mat", "*/Pre-SART EEG/*.mat")
+    pattern = re.compile(r"(S\d\d)_restingPre_(EC|EO)\.mat")
+    example = "'Pre-SART EEG/S02_restingPre_EC.mat' …"
+    how = {"open": read}
+
+    def labels(self, path: Path, match: re.Match[str]) -> Labels:
+        return Within((Label(TASK, STATES[match[2]], 0.0, math.inf),))
+
+
+LAYOUT = Spis()

@@ -18,19 +18,11 @@ from pathlib import Path
 
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.corpora.about import About, read_about
-from neurolm.corpora.folder import LICENCE
-from neurolm.corpora.source import Extent, Source, terms
+from neurolm.corpora.layouts import CorpusLayout
+from neurolm.corpora.source import Extent, RecordingSource, terms
 from neurolm.store.manifest import SPLITS
 from neurolm.store.store import Label
 
-NAME = "table"
-TITLE = "any folder of recordings with a table of labels"
-TASK = None
-CITATION = ""
-URL = ""
-HOURS = None
-MAINS = None
-COUNTS = None
 TABLE = "labels.csv"
 COLUMNS = ("file", "start", "stop", "task", "label", "subject")
 OPTIONAL = ("split",)
@@ -39,7 +31,7 @@ SLACK = 0.01
 
 
 @dataclass(frozen=True)
-class Line:
+class LabelLine:
     """A line of the table."""
 
     where: str
@@ -58,7 +50,7 @@ class Line:
 class Stretches:
     """The lines of one recording, which become labels when its length is known."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[LabelLine, ...]
 
     def __call__(self, extent: Extent) -> tuple[Label, ...]:
         labels = [(line, _label(line, extent.seconds)) for line in self.lines if line.task]
@@ -72,7 +64,7 @@ class Stretches:
         return tuple(label for _, label in labels)
 
 
-def _label(line: Line, seconds: float) -> Label:
+def _label(line: LabelLine, seconds: float) -> Label:
     start = 0.0 if line.start is None else line.start
     stop = seconds if line.stop is None else line.stop
     if stop > seconds + SLACK or start >= seconds:
@@ -83,47 +75,46 @@ def _label(line: Line, seconds: float) -> Label:
     return Label(line.task, line.label, start, min(stop, seconds), line.split)
 
 
-def recognise(root: Path) -> bool:
-    """Whether a folder has a table of labels."""
-    return (root / TABLE).is_file()
+class Table(CorpusLayout):
+    name = "table"
+    title = "any folder of recordings with a table of labels"
+
+    def recognise(self, root: Path) -> bool:
+        """Whether a folder has a table of labels."""
+        return (root / TABLE).is_file()
+
+    def sources(self, root: Path) -> list[RecordingSource]:
+        """List the recordings that the table names."""
+        table = root / TABLE
+        if not table.is_file():
+            raise StoreError(f"{table}: no such file; a corpus of the layout 'table' needs it ({','.join(COLUMNS)})")
+        about = read_about(root)
+        lines: dict[str, list[LabelLine]] = defaultdict(list)
+        for line in _read(table, about):
+            path = root / line.file
+            if line.file not in lines and not path.exists():
+                raise ConfigError(f"{line.where}: no such file {path}; paths are relative to the table's folder")
+            first = lines[line.file][0] if lines[line.file] else line
+            if first.subject != line.subject:
+                raise ConfigError(
+                    f"{line.where}: {line.file} belongs to subject {line.subject!r} here, but to {first.subject!r} in "
+                    f"{first.where}; a recording has one subject"
+                )
+            lines[line.file].append(line)
+        if not lines:
+            raise StoreError(f"{table}: the table names no recordings")
+        licence = terms(about.licence or "", about.citation or "") or self.licence
+        facts = {"corpus": about.name, "licence": licence, "mains": about.mains}
+        return [
+            self.source(root / file, of_file[0].subject, Stretches(tuple(of_file)), **facts)
+            for file, of_file in sorted(lines.items())
+        ]
 
 
-def sources(root: Path) -> list[Source]:
-    """List the recordings that the table names.
-
-    Raises
-    ------
-    StoreError
-        If there is no table or it names no recording.
-    ConfigError
-        If the table or ``corpus.json`` is not valid; the message names the line.
-    """
-    table = root / TABLE
-    if not table.is_file():
-        raise StoreError(f"{table}: no such file; a corpus of the layout 'table' needs it ({','.join(COLUMNS)})")
-    about = read_about(root)
-    lines: dict[str, list[Line]] = defaultdict(list)
-    for line in _read(table, about):
-        path = root / line.file
-        if line.file not in lines and not path.exists():
-            raise ConfigError(f"{line.where}: no such file {path}; paths are relative to the table's folder")
-        first = lines[line.file][0] if lines[line.file] else line
-        if first.subject != line.subject:
-            raise ConfigError(
-                f"{line.where}: {line.file} belongs to subject {line.subject!r} here, but to {first.subject!r} in "
-                f"{first.where}; a recording has one subject"
-            )
-        lines[line.file].append(line)
-    if not lines:
-        raise StoreError(f"{table}: the table names no recordings")
-    licence = terms(about.licence or "", about.citation or "") or LICENCE
-    return [
-        Source(root / file, about.name, of_file[0].subject, Stretches(tuple(of_file)), licence, about.mains)
-        for file, of_file in sorted(lines.items())
-    ]
+LAYOUT = Table()
 
 
-def read_table(table: Path) -> list[Line]:
+def read_table(table: Path) -> list[LabelLine]:
     """Read a table without looking for the recordings that it names.
 
     Raises
@@ -138,7 +129,7 @@ def read_table(table: Path) -> list[Line]:
     return _read(table, read_about(table.parent))
 
 
-def _read(table: Path, about: About) -> list[Line]:
+def _read(table: Path, about: About) -> list[LabelLine]:
     try:
         with table.open(encoding="utf-8-sig", newline="") as stream:  # spreadsheets write a byte order mark
             reader = csv.DictReader(stream, skipinitialspace=True)
@@ -155,7 +146,7 @@ def _read(table: Path, about: About) -> list[Line]:
         raise ConfigError(f"{table}: cannot be read as a table in UTF-8 ({error}); save it as CSV UTF-8") from error
 
 
-def _line(where: str, row: dict[str, str | None], columns: int, task: str) -> Line:
+def _line(where: str, row: dict[str, str | None], columns: int, task: str) -> LabelLine:
     if None in row or None in row.values():
         raise ConfigError(f"{where}: expected {columns} values as in the header; quote values that hold a comma")
     value = {column: (row.get(column) or "").strip() for column in (*COLUMNS, *OPTIONAL)}
@@ -175,7 +166,7 @@ def _line(where: str, row: dict[str, str | None], columns: int, task: str) -> Li
     if file.is_absolute() or ".." in file.parts:
         raise ConfigError(f"{where}: {value['file']} must lie in the table's folder, named relative to it")
     split = value["split"] or None
-    return Line(where, file.as_posix(), start, stop, value["task"], value["label"], value["subject"], split)
+    return LabelLine(where, file.as_posix(), start, stop, value["task"], value["label"], value["subject"], split)
 
 
 def _seconds(where: str, column: str, text: str) -> float | None:

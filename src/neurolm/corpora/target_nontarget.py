@@ -19,21 +19,13 @@ import numpy as np
 from neurolm.core.errors import ConfigError, RecordingError
 from neurolm.core.montage import resolve
 from neurolm.corpora.arrays import as_raw, csv_header, csv_numbers, matrix, read_matlab
-from neurolm.corpora.files import find, no_recordings, one_each, recognised
-from neurolm.corpora.source import Source, terms
+from neurolm.corpora.layouts import NamedFiles
+from neurolm.corpora.source import RecordingSource
 
 if TYPE_CHECKING:
     import mne
 
-NAME = "target-nontarget"
-TITLE = "Target versus non-target: Brain Invaders 2015a, 50 people"
-TASK = None
-LICENCE = "CC BY 4.0"
-CITATION = "Korczowski et al. 2019, hal-02172347, doi:10.5281/zenodo.3266930"
 URL = "https://zenodo.org/record/3266930"
-HOURS = 16.0
-MAINS = 50.0
-COUNTS = None
 RATE = 512.0
 VARIABLE = "DATA"
 HEADER = "Header.csv"
@@ -43,37 +35,33 @@ ELECTRODES = (
 COUNT = len(ELECTRODES.split())
 COLUMNS = COUNT + 3
 """The time before the electrodes, two triggers after them."""
-PLACES = tuple(f"{folder}subject_*" for folder in ("", "subject_*/", "data/", "data/subject_*/"))
-PATTERN = re.compile(r"(subject_(\d\d)_(?:session_\d\d|[a-z]+_(?:before|after)))\.(mat|csv)")
 
 
-def recognise(root: Path) -> bool:
-    """Whether a folder holds the data set's recordings."""
-    return recognised(root, PLACES, PATTERN)
+class TargetNontarget(NamedFiles):
+    name = "target-nontarget"
+    title = "Target versus non-target: Brain Invaders 2015a, 50 people"
+    licence = "CC BY 4.0"
+    citation = "Korczowski et al. 2019, hal-02172347, doi:10.5281/zenodo.3266930"
+    url = URL
+    hours = 16.0
+    mains = 50.0
+    places = tuple(f"{folder}subject_*" for folder in ("", "subject_*/", "data/", "data/subject_*/"))
+    pattern = re.compile(r"(subject_(\d\d)_(?:session_\d\d|[a-z]+_(?:before|after)))\.(mat|csv)")
+    example = "subject_01/subject_01_session_01.mat …"
+
+    def sources(self, root: Path) -> list[RecordingSource]:
+        """List the recordings; of one in both formats the MATLAB file."""
+        named = self.find(root)
+        matlab = {match[1] for _, match in named if match[3] == "mat"}
+        opener = partial(read, names=_electrodes(root))
+        return [
+            self.source(path, f"subject_{match[2]}", open=opener)
+            for path, match in named
+            if match[3] == "mat" or match[1] not in matlab
+        ]
 
 
-def sources(root: Path) -> list[Source]:
-    """List the recordings.
-
-    Raises
-    ------
-    StoreError
-        If there are none, or one is there twice.
-    ConfigError
-        If ``Header.csv`` does not name 32 electrodes.
-    """
-    named = find(root, PLACES, PATTERN)
-    if not named:
-        raise no_recordings(root, TITLE, "subject_01/subject_01_session_01.mat …", URL)
-    one_each((path, path.name) for path, _ in named)
-    matlab = {match[1] for _, match in named if match[3] == "mat"}
-    names = _electrodes(root)
-    licence = terms(LICENCE, CITATION)
-    return [
-        Source(path, NAME, f"subject_{match[2]}", (), licence, MAINS, open=partial(read, names=names))
-        for path, match in named
-        if match[3] == "mat" or match[1] not in matlab
-    ]
+LAYOUT = TargetNontarget()
 
 
 def _electrodes(root: Path) -> tuple[str, ...]:

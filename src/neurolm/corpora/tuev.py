@@ -14,21 +14,9 @@ from pathlib import Path
 
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.corpora import tuh
-from neurolm.corpora.source import Source, terms
+from neurolm.corpora.source import RecordingSource
 from neurolm.store.store import Label
 
-NAME = "tuev"
-TITLE = "TUH EEG Events Corpus (TUEV), 518 recordings of 370 patients"
-TASK = "tuev"
-LICENCE = tuh.LICENCE
-CITATION = (
-    "Harati et al. 2015, Improved EEG event classification using differential energy, IEEE SPMB, "
-    f"doi:10.1109/SPMB.2015.7405421; {tuh.CITATION}"
-)
-URL = tuh.URL
-HOURS = None
-MAINS = tuh.MAINS
-COUNTS = {"all": 112_491}
 CLASSES = {
     1: "spike and slow wave",
     2: "generalized periodic epileptiform discharge",
@@ -46,39 +34,43 @@ _TRAIN = re.compile(r"(?P<subject>[a-z]{8}|\d{8})_\d+\.edf")
 _EVAL = re.compile(r"[a-z]{4}_(?P<subject>\d{3})_.*\.edf")
 
 
-def recognise(root: Path) -> bool:
-    """Whether a folder has TUEV's tree."""
-    edf = tuh.edf_folder(root)
-    return any(
-        pattern.fullmatch(path.name)
-        for part, pattern in (("train", _TRAIN), ("eval", _EVAL))
-        for path in (edf / part).glob("*/*.edf")
+class Tuev(tuh.TuhLayout):
+    name = "tuev"
+    title = "TUH EEG Events Corpus (TUEV), 518 recordings of 370 patients"
+    task = "tuev"
+    citation = (
+        "Harati et al. 2015, Improved EEG event classification using differential energy, IEEE SPMB, "
+        f"doi:10.1109/SPMB.2015.7405421; {tuh.CITATION}"
     )
+    counts = {"all": 112_491}
+
+    def recognise(self, root: Path) -> bool:
+        """Whether a folder has TUEV's tree."""
+        edf = tuh.edf_folder(root)
+        return any(
+            pattern.fullmatch(path.name)
+            for part, pattern in (("train", _TRAIN), ("eval", _EVAL))
+            for path in (edf / part).glob("*/*.edf")
+        )
+
+    def sources(self, root: Path) -> list[RecordingSource]:
+        """List the recordings of both parts, refuse subjects in both, and read the events."""
+        found = []
+        for split, folder in tuh.parts(root, self.title).items():
+            paths = tuh.recordings(folder)
+            if not paths:
+                raise StoreError(
+                    f"{folder}: no EDF files in its folders of subjects; copy the corpus again from {self.url}"
+                )
+            found += [(path, _subject(path, _TRAIN if split is None else _EVAL), split) for path in paths]
+        tuh.apart(found)
+        return [
+            self.source(path, subject, _events(path, split), channels=tuh.CHANNELS)
+            for path, subject, split in sorted(found, key=lambda entry: entry[0])
+        ]
 
 
-def sources(root: Path) -> list[Source]:
-    """List TUEV's recordings and read their events.
-
-    Raises
-    ------
-    StoreError
-        If ``train`` or ``eval`` is missing or empty, or a recording has no ``.rec`` file.
-    ConfigError
-        If a ``.rec`` file is not valid (the message names the line), a recording's name does not fit its folder, or a
-        subject is in ``train`` and ``eval``.
-    """
-    found = []
-    for split, folder in tuh.parts(root, TITLE).items():
-        paths = tuh.recordings(folder)
-        if not paths:
-            raise StoreError(f"{folder}: no EDF files in its folders of subjects; copy the corpus again from {URL}")
-        found += [(path, _subject(path, _TRAIN if split is None else _EVAL), split) for path in paths]
-    tuh.apart(found)
-    licence = terms(LICENCE, CITATION)
-    return [
-        Source(path, NAME, subject, _events(path, split), licence, MAINS, channels=tuh.CHANNELS)
-        for path, subject, split in sorted(found, key=lambda entry: entry[0])
-    ]
+LAYOUT = Tuev()
 
 
 def _subject(path: Path, pattern: re.Pattern[str]) -> str:
@@ -107,7 +99,7 @@ def _events(path: Path, split: str | None) -> tuh.Shifted:
             known = ", ".join(f"{n} ({name})" for n, name in CLASSES.items())
             raise ConfigError(f"{where}: unknown class {values[3]!r}, known: {known}; copy the file again")
         begin = tuh.at_sample((start + stop - EVENT) / 2) - AROUND
-        events.append((start, Label(TASK, label, begin, begin + 2 * AROUND + EVENT, split)))
+        events.append((start, Label("tuev", label, begin, begin + 2 * AROUND + EVENT, split)))
     return tuh.Shifted(str(side), tuple(events))
 
 

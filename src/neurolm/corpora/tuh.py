@@ -20,17 +20,14 @@ from pathlib import Path
 
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.core.physics import RATE
+from neurolm.corpora.layouts import CorpusLayout
 from neurolm.corpora.source import Extent
 from neurolm.store.store import Label
 
-LICENCE = "On request from the Neural Engineering Data Consortium, under its terms of use"
 CITATION = (
     "Obeid and Picone 2016, The Temple University Hospital EEG Data Corpus, Frontiers in Neuroscience 10:196, "
     "doi:10.3389/fnins.2016.00196"
 )
-URL = "https://isip.piconepress.com/projects/nedc/html/tuh_eeg/"
-MAINS = 60.0
-"""Recorded in Philadelphia. The official preparation notches TUAB and TUEV at 50 Hz, and TUEG and TUSL at 60 Hz."""
 ELECTRODES = (
     "FP1", "FP2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2", "F7", "F8", "T3", "T4", "T5", "T6", "A1", "A2", "FZ",
     "CZ", "PZ", "T1", "T2",
@@ -45,6 +42,16 @@ PATTERN = re.compile(r"(?:.+_)?(?P<subject>[a-z]{8}|\d{8})_s\d{3}(?:_[at]\d{2,3}
 _LONGEST = 1e9  # seconds, beyond which times are no times
 _HALF = 0.5 / RATE
 _ROUNDING = 1e-6  # samples
+
+
+class TuhLayout(CorpusLayout):
+    """What holds for all corpora of the hospital."""
+
+    licence = "On request from the Neural Engineering Data Consortium, under its terms of use"
+    citation = CITATION
+    url = "https://isip.piconepress.com/projects/nedc/html/tuh_eeg/"
+    mains = 60.0
+    """Recorded in Philadelphia. The official preparation notches TUAB and TUEV at 50 Hz, TUEG and TUSL at 60 Hz."""
 
 
 def edf_folder(root: Path) -> Path:

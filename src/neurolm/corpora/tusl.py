@@ -12,54 +12,43 @@ from pathlib import Path
 
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.corpora import tuh
-from neurolm.corpora.source import Source, terms
+from neurolm.corpora.source import RecordingSource
 from neurolm.corpora.tueg import first_version, has_slowing_labels
 from neurolm.store.store import Label
 
-NAME = "tusl"
-TITLE = "TUH EEG Slowing Corpus (TUSL), 112 recordings of 38 patients"
-TASK = "tusl"
-LICENCE = tuh.LICENCE
-CITATION = (
-    "von Weltin et al. 2017, Electroencephalographic slowing: A primary source of error in automatic seizure "
-    f"detection, IEEE SPMB, doi:10.1109/SPMB.2017.8257018; {tuh.CITATION}"
-)
-URL = tuh.URL
-HOURS = 20.6
-MAINS = tuh.MAINS
-COUNTS = {"all": 245}
 LABELS = {"bckg": "background", "seiz": "seizure", "slow": "slowing"}
 _VERSION = "version"
 
 
-def recognise(root: Path) -> bool:
-    """Whether a folder has TUSL's tree, of version 2 or 1."""
-    if any(tuh.folders(subject, tuh.SESSION) for subject in tuh.folders(tuh.edf_folder(root), tuh.SUBJECT)):
-        return True
-    return bool(first_version(root)) and has_slowing_labels(root)
+class Tusl(tuh.TuhLayout):
+    name = "tusl"
+    title = "TUH EEG Slowing Corpus (TUSL), 112 recordings of 38 patients"
+    task = "tusl"
+    citation = (
+        "von Weltin et al. 2017, Electroencephalographic slowing: A primary source of error in automatic seizure "
+        f"detection, IEEE SPMB, doi:10.1109/SPMB.2017.8257018; {tuh.CITATION}"
+    )
+    hours = 20.6
+    counts = {"all": 245}
+
+    def recognise(self, root: Path) -> bool:
+        """Whether a folder has TUSL's tree, of version 2 or 1."""
+        if any(tuh.folders(subject, tuh.SESSION) for subject in tuh.folders(tuh.edf_folder(root), tuh.SUBJECT)):
+            return True
+        return bool(first_version(root)) and has_slowing_labels(root)
+
+    def sources(self, root: Path) -> list[RecordingSource]:
+        """List the recordings and read their labels."""
+        paths = tuh.recordings(tuh.edf_folder(root))
+        if not paths:
+            raise StoreError(
+                f"{root}: no recordings of TUSL in this folder (edf/aaaaaaju/s005_2010/01_tcp_ar/"
+                f"aaaaaaju_s005_t000.edf); give the folder of one version. Apply for it at {self.url}"
+            )
+        return [self.source(path, tuh.subject_of(path), _stretches(path), channels=tuh.CHANNELS) for path in paths]
 
 
-def sources(root: Path) -> list[Source]:
-    """List TUSL's recordings and read their labels.
-
-    Raises
-    ------
-    StoreError
-        If there are none, or one has no ``.tse_agg`` file.
-    ConfigError
-        If a ``.tse_agg`` file is not valid; the message names the line.
-    """
-    paths = tuh.recordings(tuh.edf_folder(root))
-    if not paths:
-        raise StoreError(
-            f"{root}: no recordings of TUSL in this folder (edf/aaaaaaju/s005_2010/01_tcp_ar/aaaaaaju_s005_t000.edf); "
-            f"give the folder of one version. Apply for it at {URL}"
-        )
-    licence = terms(LICENCE, CITATION)
-    return [
-        Source(path, NAME, tuh.subject_of(path), _stretches(path), licence, MAINS, channels=tuh.CHANNELS)
-        for path in paths
-    ]
+LAYOUT = Tusl()
 
 
 def _stretches(path: Path) -> tuh.Shifted:
@@ -78,5 +67,5 @@ def _stretches(path: Path) -> tuh.Shifted:
             raise ConfigError(f"{where}: start ({start:g} s) must be before stop ({stop:g} s); copy the file again")
         if values[2] not in LABELS:
             raise ConfigError(f"{where}: unknown label {values[2]!r}, known: {', '.join(LABELS)}; copy the file again")
-        events.append((start, Label(TASK, LABELS[values[2]], tuh.at_sample(start), tuh.at_sample(stop))))
+        events.append((start, Label("tusl", LABELS[values[2]], tuh.at_sample(start), tuh.at_sample(stop))))
     return tuh.Shifted(str(side), tuple(events))

@@ -14,7 +14,7 @@ from pathlib import Path
 import neurolm
 from neurolm.core.errors import ConfigError, NeuroLMError, StoreError, WriteError
 from neurolm.core.files import atomic_file
-from neurolm.corpora import CORPORA, Source
+from neurolm.corpora import LAYOUTS, RecordingSource
 from neurolm.prepare.journal import Entry, FileState, FileStates, Settings
 from neurolm.recording.preprocess import preprocess_blocks
 from neurolm.recording.recording import Recording
@@ -28,7 +28,7 @@ from neurolm.store.store import SHARDS
 class RecordingJob:
     """A recording to prepare."""
 
-    source: Source
+    source: RecordingSource
     recording: str
     """Its id in the store."""
     relative: str
@@ -75,7 +75,7 @@ def require_folder(data: Path) -> None:
 def list_recordings(data: Path, out: Path, settings: Settings) -> Iterator[RecordingJob]:
     """List the recordings of a folder whose layout is known, in the order of their paths."""
     states = FileStates()
-    for source in CORPORA[settings.layout](data):
+    for source in LAYOUTS[settings.layout].sources(data):
         relative = source.path.relative_to(data).as_posix()
         mains = source.mains if settings.mains is None else settings.mains
         yield RecordingJob(

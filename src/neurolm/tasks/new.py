@@ -11,7 +11,7 @@ from pathlib import Path
 from string import ascii_uppercase
 
 from neurolm.core.errors import ConfigError
-from neurolm.corpora.table import Line, read_table
+from neurolm.corpora.table import LabelLine, read_table
 
 WINDOW = 10
 """Longest window in seconds that is suggested."""
@@ -84,7 +84,7 @@ citation = "not stated"
 {_split(lines)}{options}"""
 
 
-def _lines(name: str, table: Path) -> list[Line]:
+def _lines(name: str, table: Path) -> list[LabelLine]:
     lines = [line for line in read_table(table) if line.task == name]
     if not lines:
         known = sorted({line.task for line in read_table(table) if line.task})
@@ -121,7 +121,7 @@ def _measured(labels: Sequence[str]) -> bool:
     return len(labels) > NUMBERS and all(_number(label) is not None for label in labels)
 
 
-def _bins(labels: Sequence[str], lines: Sequence[Line]) -> str:
+def _bins(labels: Sequence[str], lines: Sequence[LabelLine]) -> str:
     """Ranges with about as many labels each, where the labels are measurements; else nothing."""
     if not _measured(labels):
         return ""
@@ -153,12 +153,12 @@ def _option(text: str, label: str, letter: str | None = None) -> str:
     return "\n".join([*lines, *([f"label = {_text(label)}"] if label != text else [])]) + "\n"
 
 
-def _suggested(lines: Sequence[Line]) -> int:
+def _suggested(lines: Sequence[LabelLine]) -> int:
     lengths = [line.stop - line.start for line in lines if line.start is not None and line.stop is not None]
     return max(1, min(WINDOW, math.floor(min(lengths) + 1e-6))) if lengths else WINDOW
 
 
-def _split(lines: Sequence[Line]) -> str:
+def _split(lines: Sequence[LabelLine]) -> str:
     said: dict[str, set[str | None]] = defaultdict(set)
     for line in lines:
         said[line.subject].add(line.split)

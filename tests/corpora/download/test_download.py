@@ -342,5 +342,5 @@ def test_sites_are_complete(name):
     assert site.url.startswith("https://") and site.url.endswith("/")
     assert site.depth == 3
     layout = LAYOUTS[name]
-    assert site.url.replace("/files/", "/content/") == layout.URL
-    assert layout.LICENCE.startswith("ODC-By" if "commons attribution license" in site.licence else "CC BY 4.0")
+    assert site.url.replace("/files/", "/content/") == layout.url
+    assert layout.licence.startswith("ODC-By" if "commons attribution license" in site.licence else "CC BY 4.0")

@@ -13,7 +13,7 @@ import pytest
 from scipy.signal import butter, find_peaks, sosfiltfilt, welch
 
 from neurolm.core.errors import ConfigError, StoreError
-from neurolm.corpora import CORPORA, layout
+from neurolm.corpora import LAYOUTS, layout_of
 from neurolm.corpora.simulated.head import ELECTRODES, make_head
 from neurolm.corpora.simulated.physiology import SLEEP, State
 from neurolm.corpora.simulated.simulate import COLUMNS, PROTOCOLS, record, simulate
@@ -124,7 +124,7 @@ def test_table_agrees_with_the_files(corpus: Path) -> None:
 
 
 def test_corpus_is_one_that_can_be_prepared(corpus: Path) -> None:
-    found = CORPORA[layout(corpus)](corpus)
+    found = LAYOUTS[layout_of(corpus)].sources(corpus)
     assert {source.corpus for source in found} == {"simulated"}
     assert sorted(source.path.name for source in found) == sorted(path.name for path in corpus.glob("*.edf"))
 
