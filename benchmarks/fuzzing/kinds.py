@@ -93,15 +93,15 @@ def labelled(corpus: str, folder: Path, rng: Random, *, open_: bool = False) -> 
 
 
 def stored(folder: Path, rng: Random) -> None:
-    """Read all of a store, check it, summarise it, and go on preparing it."""
+    """Read all of a store, check it, sum it up, and go on preparing it."""
     from neurolm.core.errors import NeuroLMError
     from neurolm.prepare.journal import Journal, read_settings
-    from neurolm.store.check import audit
-    from neurolm.store.info import summarise
+    from neurolm.store.check import check_store
+    from neurolm.store.info import store_info
     from neurolm.store.store import Store
 
     with contextlib.suppress(NeuroLMError):
-        audit(folder, jobs=1)
+        check_store(folder, jobs=1)
     with contextlib.suppress(NeuroLMError):
         read_settings(folder)
     Journal(folder, "mine").read()
@@ -112,7 +112,7 @@ def stored(folder: Path, rng: Random) -> None:
         store.read(index, 0, min(row.samples, 800))
         store.microvolts(index, 0, 1)
     assert len(rows) == len(store)
-    summarise(folder)
+    store_info(folder)
     pickle.loads(pickle.dumps(store)).verify()
 
 

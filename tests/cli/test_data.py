@@ -9,7 +9,8 @@ import pytest
 
 import neurolm.prepare.plan
 from neurolm.cli import DIFFERS, FAILED, main
-from neurolm.prepare.plan import Measured, Plan, Range
+from neurolm.prepare.plan import EstimatedRange as Range
+from neurolm.prepare.plan import Measured, Plan
 from neurolm.store.store import Label
 
 

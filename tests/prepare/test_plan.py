@@ -5,7 +5,7 @@ from edfio import Edf, EdfSignal
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.prepare import plan as module
 from neurolm.prepare.journal import FileState, Settings
-from neurolm.prepare.plan import Measured, Range, plan
+from neurolm.prepare.plan import EstimatedRange, Measured, plan
 from neurolm.prepare.prepare import prepare
 from neurolm.prepare.worker import RecordingJob
 from neurolm.recording.options import ReadingOptions
@@ -55,7 +55,7 @@ def test_hours_scale_everything_but_memory(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_measure", fake_measure)
     one, many = plan([corpus], jobs=4), plan([corpus], hours=1000, jobs=4)
     factor = 1000 / one.hours.estimate
-    assert many.hours == Range(1000, 1000, 1000)
+    assert many.hours == EstimatedRange(1000, 1000, 1000)
     assert many.store_bytes.estimate == pytest.approx(one.store_bytes.estimate * factor)
     assert many.core_hours.high == pytest.approx(one.core_hours.high * factor)
     assert many.wall_hours == many.core_hours.estimate / 4

@@ -12,16 +12,16 @@ import pytest
 from neurolm.cli import main
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.prepare.prepare import prepare
-from neurolm.store.check import audit
+from neurolm.store.check import check_store
 from neurolm.store.export import export_parquet
 from neurolm.store.index import INDEX, MANIFEST
-from neurolm.store.info import summarise
+from neurolm.store.info import store_info
 from neurolm.store.store import QUARANTINE, SETTINGS, SHARDS, SOURCES, Label, Store
 
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory, write_edf) -> Path:
-    folder = tmp_path_factory.mktemp("audit") / "raw"
+    folder = tmp_path_factory.mktemp("check_store") / "raw"
     for number in range(6):
         write_edf(folder / f"s{number // 2}" / f"{number}.edf", seed=number, seconds=3)
     return folder
@@ -50,22 +50,22 @@ def change(file: Path, place: int) -> None:
 
 def test_a_whole_store_is_whole(whole):
     seen = []
-    found = audit(whole, jobs=2, progress=lambda *done: seen.append(done))
+    found = check_store(whole, jobs=2, progress=lambda *done: seen.append(done))
     assert (found.damaged, found.notes, found.recordings) == ((), (), 6)
     assert found.bytes == sum(p.stat().st_size for p in (whole / SHARDS).iterdir())
     assert seen == [(n, 6) for n in range(1, 7)]
     remote = fsspec.filesystem("memory")
-    remote.put(str(whole), "/audit", recursive=True)
-    assert audit("memory://audit") == found
+    remote.put(str(whole), "/check_store", recursive=True)
+    assert check_store("memory://check_store") == found
 
 
 def test_every_damage_is_named(store):
     row = Store(store).rows[3]
     change(store / SHARDS / row.shard, row.offset + 11)
-    (problem,) = audit(store).damaged
+    (problem,) = check_store(store).damaged
     assert row.shard in problem and f"signal of {row.recording} (bytes {row.offset:,} to" in problem
     (store / SHARDS / row.shard).unlink()
-    (problem,) = audit(store).damaged
+    (problem,) = check_store(store).damaged
     assert problem.startswith(f"{SHARDS}/{row.shard}: is missing, with the signals of")
 
 
@@ -91,14 +91,14 @@ def test_every_damage_is_named(store):
 )
 def test_every_file_is_looked_at(store, file, spoil, says):
     spoil(store / file)
-    assert any(says in problem for problem in audit(store).damaged)
+    assert any(says in problem for problem in check_store(store).damaged)
 
 
 def test_what_is_strange_is_a_note(store):
     (store / INDEX).unlink()
     (store / SHARDS / "raw-0000000000000000.i16").write_bytes(b"old")
     sorted((store / SOURCES).iterdir())[0].unlink()
-    found = audit(store)
+    found = check_store(store)
     assert not found.damaged
     assert [note.split(":")[0] for note in found.notes] == [
         f"there is no {INDEX}",
@@ -133,7 +133,7 @@ def test_the_summary_counts_what_is_there(tmp_path, write_store, capsys):
             "micro/c": ("micro/q", ("C3", "O1"), labels[:1], signal),
         },
     )
-    found = summarise(tmp_path)
+    found = store_info(tmp_path)
     hours = 18 / 3600
     assert (found.recordings, found.subjects, found.bytes) == (3, 2, 3 * signal.size * 2)
     assert found.hours == pytest.approx(3 * hours)
@@ -175,4 +175,4 @@ def test_wrong_requests_are_refused(tmp_path, capsys):
     assert "not a store" in (errors := capsys.readouterr().err) and "--parquet is missing" in errors
     (tmp_path / SETTINGS).write_text('{"format": 1, "corpora": {}}')
     with pytest.raises(StoreError, match="format 1"):
-        audit(tmp_path)
+        check_store(tmp_path)

@@ -10,7 +10,7 @@ import pytest
 
 from neurolm.prepare.journal import Journal
 from neurolm.prepare.prepare import prepare
-from neurolm.store.check import audit
+from neurolm.store.check import check_store
 from neurolm.store.index import write_manifest
 from neurolm.store.shards import in_shard, is_shard_of
 from neurolm.store.store import SHARDS, SOURCES, Store
@@ -96,8 +96,8 @@ def test_a_store_with_several_recordings_in_a_shard_opens(one_shard):
     store.verify()
     for index, signal in enumerate(signals):
         np.testing.assert_array_equal(store.read(index, 100, 400).ravel(), signal.reshape(600, -1)[100:500].ravel())
-    assert audit(out).damaged == ()
-    assert any("sources of raw: these recordings would be prepared anew" in note for note in audit(out).notes)
+    assert check_store(out).damaged == ()
+    assert any("sources of raw: these recordings would be prepared anew" in note for note in check_store(out).notes)
 
 
 def test_and_preparing_again_gives_each_its_own(one_shard, tmp_path):

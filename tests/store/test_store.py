@@ -149,7 +149,7 @@ def test_a_store_travels_to_other_processes(tmp_path):
     np.testing.assert_array_equal(counts, [[42, 10]])
     # Another thread of the parent may hold the lock when it forks; it must not hold up the child.
     ours, theirs = multiprocessing.Pipe()
-    with opened._access._lock:
+    with opened._storage._lock:
         child = multiprocessing.get_context("fork").Process(target=_read_in_fork, args=(opened, theirs))
         child.start()
     assert ours.poll(120)

@@ -153,7 +153,7 @@ def pack(lengths: Sequence[int], width: int) -> list[list[int]]:
 
 
 @dataclass(frozen=True)
-class _Layout:
+class _Places:
     """Where each item of a packed batch stands, in flattened (row · width) places."""
 
     rows: int
@@ -165,7 +165,7 @@ class _Layout:
     """Places of each row that hold something; the rest is padding."""
 
 
-def _layout(lengths: Sequence[int], *, packed: bool) -> _Layout:
+def _arranged(lengths: Sequence[int], *, packed: bool) -> _Places:
     width = max(lengths)
     rows = pack(lengths, width) if packed else [[i] for i in range(len(lengths))]
     start, number, filled = [0] * len(lengths), [0] * len(lengths), []
@@ -175,12 +175,12 @@ def _layout(lengths: Sequence[int], *, packed: bool) -> _Layout:
             start[item], number[item] = at, place
             at += lengths[item]
         filled.append(at - row * width)
-    return _Layout(len(rows), width, start, number, filled)
+    return _Places(len(rows), width, start, number, filled)
 
 
 def build_patches(samples: Sequence[Sample], *, packed: bool = True) -> tuple[Patches, list[int]]:
     """Pack samples for the encoder; returns them with the flattened place where each sample starts."""
-    layout = _layout([len(s.second) for s in samples], packed=packed)
+    layout = _arranged([len(s.second) for s in samples], packed=packed)
     places = layout.rows * layout.width
     values = np.empty((places, PATCH), np.float32)
     for row, filled in enumerate(layout.filled):  # nearly all of it is written once, by the samples
@@ -205,7 +205,7 @@ def build_tokens(
 ) -> Tokens:
     """Pack documents for the language model; ``starts`` is where ``build_patches`` put each sample."""
     sizes = [(0 if d.sample is None else d.patches(samples[d.sample])) + len(d.text) for d in documents]
-    layout = _layout(sizes, packed=packed)
+    layout = _arranged(sizes, packed=packed)
     names = ("document", "step", "position", "text", "patch", "target", "target_patch")
     empty = (PADDING, 0, 0, NO_TEXT, NO_PATCH, NO_TARGET, NO_PATCH)
     places = layout.rows * layout.width

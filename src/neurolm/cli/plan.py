@@ -10,7 +10,7 @@ from neurolm.cli.show import duration, many
 from neurolm.cli.values import with_arguments_of
 
 if TYPE_CHECKING:
-    from neurolm.prepare.plan import Plan, Range
+    from neurolm.prepare.plan import EstimatedRange, Plan
 
 
 @with_arguments_of("neurolm.prepare.plan:plan")
@@ -46,7 +46,7 @@ def lines(found: Plan) -> Iterator[str]:
     )
 
 
-def _between(value: Range, unit: float, name: str) -> str:
+def _between(value: EstimatedRange, unit: float, name: str) -> str:
     estimate, low, high = (_number(number / unit) for number in (value.estimate, value.low, value.high))
     return f"{estimate} {name}" + (f" ({low} to {high})" if low != high else "")
 

@@ -10,7 +10,7 @@ from neurolm.cli.show import Display, as_json, many
 from neurolm.core.errors import StoreError
 
 if TYPE_CHECKING:
-    from neurolm.store.info import Summary
+    from neurolm.store.info import StoreInfo
 
 SHOWN = 20
 """Subjects printed; ``--json`` has all."""
@@ -30,10 +30,10 @@ def store_check(store: Path | str, *, json: bool = False, jobs: int = 0) -> None
     jobs
         Threads that read; 0: as many as there are cores.
     """
-    from neurolm.store.check import audit
+    from neurolm.store.check import check_store
 
     with Display() as display:
-        found = audit(store, jobs=jobs, progress=display.count("reading recordings"))
+        found = check_store(store, jobs=jobs, progress=display.count("reading recordings"))
     if json:
         print(as_json(found))
     else:
@@ -59,9 +59,9 @@ def store_info(store: Path | str, *, json: bool = False) -> None:
     store
         Folder of the store, or its URL (s3://bucket/store).
     """
-    from neurolm.store.info import summarise
+    from neurolm.store.info import store_info
 
-    summary = summarise(store)
+    summary = store_info(store)
     print(as_json(summary) if json else "\n".join(info_lines(summary)))
 
 
@@ -81,7 +81,7 @@ def store_export(store: Path | str, *, parquet: Path) -> None:
     print(f"{parquet}: {rows:,} rows")
 
 
-def info_lines(summary: Summary) -> Iterator[str]:
+def info_lines(summary: StoreInfo) -> Iterator[str]:
     """Write a summary for a terminal."""
     yield (
         f"{many(summary.recordings, 'recording')} of {many(summary.subjects, 'subject')}, {summary.hours:,.2f} h, "

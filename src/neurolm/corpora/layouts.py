@@ -74,7 +74,7 @@ class NamedFiles(CorpusLayout):
     places: ClassVar[tuple[str, ...]]
     """Where they lie, as globs below the folder: so other folders, which may be huge, are not walked."""
     pattern: ClassVar[re.Pattern[str]]
-    """Of the whole name of a file."""
+    """What the whole name of a file is like."""
     example: ClassVar[str]
     """Names as they should be, for messages."""
     how: ClassVar[Mapping[str, Any]] = {}

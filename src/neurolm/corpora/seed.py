@@ -38,7 +38,7 @@ LABELS = tuple(
     Label(TASK, ANSWERS[emotion], float(start), last + 1.0, split)
     for start, last, emotion, split in zip(STARTS, LAST_SECONDS, EMOTIONS, SPLITS, strict=True)
 )
-"""Of every session."""
+"""The same in every session."""
 
 
 class Seed(NamedFiles):

@@ -1,4 +1,4 @@
-"""What a store remembers of its making: settings, sources' states, and the lock of its writer."""
+"""What a store remembers of its making: settings, an entry for each recording, its writer's lock."""
 
 from __future__ import annotations
 
@@ -93,12 +93,12 @@ class Entry:
 
 
 def parse_entry(text: str | bytes, *, source: str) -> Entry:
-    """Make an entry of a line of JSON.
+    """Parse an entry from a line of JSON.
 
     Raises
     ------
     StoreError
-        If it is none.
+        If it is not one.
     """
     return decode(Entry, text, source=f"{source}: damaged, or written by another version", error=StoreError)
 
@@ -237,7 +237,7 @@ def read_settings(out: Path) -> dict[str, Settings]:
     Raises
     ------
     StoreError
-        If the folder is something else than a store, or one of another format.
+        If the folder is not a store, or a store of another format.
     """
     file = out / SETTINGS
     if not file.is_file():

@@ -29,24 +29,24 @@ from neurolm.recording.options import BELIEVED, CommonReadingOptions
 SAMPLED = 6
 """Files measured, besides the largest."""
 DRAWS = 1000
-"""Of the bootstrap; the range holds all but a tenth of them."""
+"""Times that the bootstrap draws; the range holds all but a tenth of them."""
 SIMULATED = "simulated"
-"""Folder of the recordings that stand for a corpus of which nothing is there..."""
+"""Folder of the simulated recordings that stand in for a corpus that is not at hand."""
 SIMULATED_SECONDS = (300, 900, 1800)
-"""... and their lengths."""
+"""Lengths of the simulated recordings."""
 
 
 @dataclass(frozen=True)
-class Range:
+class EstimatedRange:
     """An estimate, and the range in which nine of ten redrawn samples put it."""
 
     estimate: float
     low: float
     high: float
 
-    def times(self, factor: float) -> Range:
+    def times(self, factor: float) -> EstimatedRange:
         """The range of a multiple."""
-        return Range(self.estimate * factor, self.low * factor, self.high * factor)
+        return EstimatedRange(self.estimate * factor, self.low * factor, self.high * factor)
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ class Measured:
 
     source: str
     bytes: int
-    """Of the source, side files included."""
+    """Size of the source, side files included."""
     hours: float
-    """Of EEG."""
+    """Length of the EEG."""
     channels: int
     stored: int
     """Bytes in the store."""
@@ -72,12 +72,12 @@ class Plan:
 
     recordings: int
     """Found; 0 where only hours were given."""
-    source_bytes: Range
-    hours: Range
-    """Of EEG."""
-    store_bytes: Range
-    core_hours: Range
-    """Of one core's work, without waiting for the disk."""
+    source_bytes: EstimatedRange
+    hours: EstimatedRange
+    """Length of the EEG."""
+    store_bytes: EstimatedRange
+    core_hours: EstimatedRange
+    """Work of one core, without waiting for the disk."""
     peak_memory: int
     """Bytes that a worker held at most, with the largest file of all among the measured ones."""
     cores: int
@@ -163,7 +163,7 @@ def plan(
     return Plan(
         recordings=len(recordings) if data else 0,
         source_bytes=scaled["bytes"],
-        hours=scaled["hours"] if hours is None else Range(hours, hours, hours),
+        hours=scaled["hours"] if hours is None else EstimatedRange(hours, hours, hours),
         store_bytes=scaled["stored"],
         core_hours=scaled["cpu_seconds"].times(1 / 3600),
         peak_memory=max(one.peak_memory for one in measured.values()),
@@ -243,7 +243,7 @@ def _one(job: RecordingJob) -> Measured | str:
     )
 
 
-def _extrapolate(strata: Sequence[tuple[Measured, float]], seed: int) -> dict[str, Range]:
+def _extrapolate(strata: Sequence[tuple[Measured, float]], seed: int) -> dict[str, EstimatedRange]:
     """Sums over the corpus of everything that was measured: a stratum is so many times its file."""
     weights = np.array([size / one.bytes for one, size in strata])
     rng = np.random.default_rng(seed)
@@ -255,7 +255,7 @@ def _extrapolate(strata: Sequence[tuple[Measured, float]], seed: int) -> dict[st
         sizes = np.array([size for _, size in strata])
         redrawn = values[drawn].sum(axis=1) * all_bytes / sizes[drawn].sum(axis=1)
         low, high = np.quantile(redrawn, [0.05, 0.95])
-        sums[name] = Range(float(values.sum()), float(low), float(high))
+        sums[name] = EstimatedRange(float(values.sum()), float(low), float(high))
     return sums
 
 

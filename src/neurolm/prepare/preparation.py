@@ -22,7 +22,7 @@ from neurolm.store.exclusions import Exclusion, read_exclusions
 from neurolm.store.index import INDEX, MANIFEST, lines, scan, write_index, write_manifest
 from neurolm.store.manifest import Row, parse_row
 from neurolm.store.shards import is_shard_of
-from neurolm.store.storage import Local
+from neurolm.store.storage import LocalStorage
 from neurolm.store.store import EXCLUDED, QUARANTINE, SHARDS
 
 
@@ -141,7 +141,7 @@ class Preparation:
     def _before(self) -> Iterator[Row]:
         """Yield the rows of the manifest as it is."""
         file = self.out / MANIFEST
-        for number, line in enumerate(lines(Local(self.out)) if file.is_file() else (), start=1):
+        for number, line in enumerate(lines(LocalStorage(self.out)) if file.is_file() else (), start=1):
             yield parse_row(line, source=f"{file}, line {number}")
 
     def _rows(self) -> Iterator[Row]:
@@ -154,7 +154,7 @@ class Preparation:
         if any(old != new for old, new in zip_longest(self._before(), self._rows())):
             write_manifest(self.out, self._rows())
         elif not (self.out / INDEX).is_file():
-            write_index(self.out, scan(Local(self.out), str(self.out)))
+            write_index(self.out, scan(LocalStorage(self.out), str(self.out)))
 
     def _write_quarantine(self) -> None:
         file = self.out / QUARANTINE

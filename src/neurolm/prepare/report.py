@@ -1,4 +1,4 @@
-"""What a preparation says: how far it is, and in the end what it did and what was noticed."""
+"""What a preparation says: how far it has got, and in the end what it did and noticed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PrepareReport:
     """What a preparation did."""
 
     recordings: int
-    """In the store, of this corpus."""
+    """How many of this corpus are in the store."""
     hours: float
     """Their total length."""
     quarantined: int
@@ -35,7 +35,7 @@ class PrepareReport:
 
 @dataclass(frozen=True)
 class PrepareProgress:
-    """How far a preparation is."""
+    """How far a preparation has got."""
 
     done: int
     """Recordings that are prepared, were there already, or cannot be read."""
@@ -47,7 +47,7 @@ class PrepareProgress:
     hours: float
     """Hours of EEG prepared in this run."""
     seconds: float
-    """Since the work began."""
+    """Time since the work began."""
     seconds_left: float
     """Estimated from the bytes of the sources."""
 

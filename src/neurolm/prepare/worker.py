@@ -60,12 +60,12 @@ class Unreadable:
 
 
 def require_folder(data: Path) -> None:
-    """Refuse what is no folder of recordings.
+    """Refuse anything but a folder.
 
     Raises
     ------
     StoreError
-        If there is none, or it is a file.
+        If there is no such folder, or it is a file.
     """
     if not data.is_dir():
         what = "is a file; give the folder that holds it" if data.exists() else "no such folder"

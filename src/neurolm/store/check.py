@@ -14,7 +14,7 @@ from neurolm.core.errors import StoreError
 from neurolm.core.files import parse_json
 from neurolm.store.index import INDEX, MANIFEST, Index, IndexWriter, lines, read_index
 from neurolm.store.manifest import Row, parse_row
-from neurolm.store.storage import Access, open_access, read_whole
+from neurolm.store.storage import Storage, open_storage, read_whole
 from neurolm.store.store import (
     EXCLUDED,
     QUARANTINE,
@@ -27,20 +27,20 @@ from neurolm.store.store import (
 
 
 @dataclass(frozen=True)
-class Audit:
-    """What a store was found to be."""
+class StoreCheck:
+    """Whether a store is whole."""
 
     recordings: int
-    """Whose rows can be read."""
+    """How many have a row that can be read."""
     bytes: int
-    """Of their signals."""
+    """How many their signals take."""
     damaged: tuple[str, ...]
     """What is damaged, each with its file; nothing: the store is whole."""
     notes: tuple[str, ...]
     """What is strange, and harms nobody."""
 
 
-def audit(path: Path | str, *, jobs: int = 0, progress: Callable[[int, int], object] | None = None) -> Audit:
+def check_store(path: Path | str, *, jobs: int = 0, progress: Callable[[int, int], object] | None = None) -> StoreCheck:
     """Compare everything in a store with everything that says how it should be.
 
     Parameters
@@ -57,24 +57,24 @@ def audit(path: Path | str, *, jobs: int = 0, progress: Callable[[int, int], obj
     StoreError
         If there is no store, or it is of another format.
     """
-    access = open_access(path)
-    require_store(access, path)
+    storage = open_storage(path)
+    require_store(storage, path)
     damaged: list[str] = []
-    rows, index = _manifest(access, damaged)
-    damaged += _settings(access)
-    damaged += [problem for name in (QUARANTINE, EXCLUDED) for problem in _json_lines(access, name)]
-    if index is not None and access.size(INDEX) is not None:
-        damaged += _index(access, index)
-    damaged += _signals(access, rows, jobs or os.cpu_count() or 1, progress)
-    return Audit(len(rows), sum(row.size for row in rows), tuple(damaged), tuple(_notes(access, rows)))
+    rows, index = _manifest(storage, damaged)
+    damaged += _settings(storage)
+    damaged += [problem for name in (QUARANTINE, EXCLUDED) for problem in _json_lines(storage, name)]
+    if index is not None and storage.size(INDEX) is not None:
+        damaged += _index(storage, index)
+    damaged += _signals(storage, rows, jobs or os.cpu_count() or 1, progress)
+    return StoreCheck(len(rows), sum(row.size for row in rows), tuple(damaged), tuple(_notes(storage, rows)))
 
 
-def _manifest(access: Access, damaged: list[str]) -> tuple[list[Row], Index | None]:
+def _manifest(storage: Storage, damaged: list[str]) -> tuple[list[Row], Index | None]:
     """Return the rows that can be read, and the index that belongs to them if all can."""
     rows: list[Row] = []
     writer = IndexWriter()
     before = len(damaged)
-    for number, line in enumerate(lines(access), start=1):
+    for number, line in enumerate(lines(storage), start=1):
         where = f"{MANIFEST}, line {number}"
         try:
             rows.append(parse_row(line, source=where))
@@ -88,9 +88,9 @@ def _manifest(access: Access, damaged: list[str]) -> tuple[list[Row], Index | No
     return rows, writer.index() if len(damaged) == before else None
 
 
-def _index(access: Access, expected: Index) -> Iterator[str]:
+def _index(storage: Storage, expected: Index) -> Iterator[str]:
     try:
-        found = read_index(access, "")
+        found = read_index(storage, "")
     except StoreError as error:
         yield str(error).removeprefix("/")
         return
@@ -103,21 +103,21 @@ def _index(access: Access, expected: Index) -> Iterator[str]:
         yield f"{INDEX}: not that of {MANIFEST} ({', '.join(differing)}); delete it, and prepare again to make it anew"
 
 
-def _settings(access: Access) -> Iterator[str]:
-    if access.size(SETTINGS) is None:
+def _settings(storage: Storage) -> Iterator[str]:
+    if storage.size(SETTINGS) is None:
         return
     try:
-        content = parse_json(read_whole(access, SETTINGS))
+        content = parse_json(read_whole(storage, SETTINGS))
         if not isinstance(content["corpora"], dict):
             raise TypeError("no corpora")
     except (ValueError, KeyError, TypeError) as error:
         yield f"{SETTINGS}: damaged: {error}"
 
 
-def _json_lines(access: Access, name: str) -> Iterator[str]:
-    if access.size(name) is None:
+def _json_lines(storage: Storage, name: str) -> Iterator[str]:
+    if storage.size(name) is None:
         return
-    for number, line in enumerate(read_whole(access, name).splitlines(), start=1):
+    for number, line in enumerate(read_whole(storage, name).splitlines(), start=1):
         try:
             parse_json(line)
         except ValueError as error:
@@ -125,9 +125,9 @@ def _json_lines(access: Access, name: str) -> Iterator[str]:
 
 
 def _signals(
-    access: Access, rows: list[Row], jobs: int, progress: Callable[[int, int], object] | None
+    storage: Storage, rows: list[Row], jobs: int, progress: Callable[[int, int], object] | None
 ) -> Iterator[str]:
-    sizes = access.sizes(SHARDS)
+    sizes = storage.sizes(SHARDS)
     expected: dict[str, int] = {}
     for row in rows:
         expected[row.shard] = max(expected.get(row.shard, 0), row.offset + row.size)
@@ -139,7 +139,7 @@ def _signals(
             yield f"{SHARDS}/{shard}: is missing, with the signals of {count} recording{'s' if count > 1 else ''}"
     there = [row for row in rows if row.shard in sizes]
     with ThreadPoolExecutor(jobs) as pool:
-        digests = pool.map(lambda row: signal_digest(access, row.shard, row.offset, row.size), there)
+        digests = pool.map(lambda row: signal_digest(storage, row.shard, row.offset, row.size), there)
         for done, (row, digest) in enumerate(zip(there, digests, strict=True), start=1):
             if digest != row.sha256:
                 yield (
@@ -150,14 +150,14 @@ def _signals(
                 progress(done, len(there))
 
 
-def _notes(access: Access, rows: list[Row]) -> Iterator[str]:
-    if access.size(INDEX) is None:
+def _notes(storage: Storage, rows: list[Row]) -> Iterator[str]:
+    if storage.size(INDEX) is None:
         yield f"there is no {INDEX}: the store opens slowly; prepare again to make it anew"
-    unused = sorted(set(access.sizes(SHARDS)) - {row.shard for row in rows})
+    unused = sorted(set(storage.sizes(SHARDS)) - {row.shard for row in rows})
     if unused:
         names = f"{', '.join(unused[:3])}{' …' if len(unused) > 3 else ''}"
         yield f"files of a preparation that was interrupted or is under way: {names}; it removes them when it ends"
-    without = {row.corpus for row in rows} - {Path(name).stem for name in access.sizes(SOURCES)}
+    without = {row.corpus for row in rows} - {Path(name).stem for name in storage.sizes(SOURCES)}
     if without:
         names = ", ".join(sorted(without))
         yield f"nothing is known about the sources of {names}: these recordings would be prepared anew"

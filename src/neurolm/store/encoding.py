@@ -33,7 +33,7 @@ class Encoded:
     clipped: int
     """Samples outside the range of their channel's scale."""
     sha256: str
-    """Of the counts' bytes."""
+    """Hash of the counts' bytes."""
 
 
 def encode(signal: np.ndarray) -> tuple[np.ndarray, Encoded]:

@@ -18,7 +18,7 @@ import numpy as np
 from neurolm.core.errors import StoreError
 from neurolm.core.files import atomic_file
 from neurolm.store.manifest import Row, parse_row
-from neurolm.store.storage import BLOCK, Access, read_blocks, read_whole
+from neurolm.store.storage import BLOCK, Storage, read_blocks, read_whole
 
 MANIFEST = "manifest.jsonl"
 INDEX = "index.npz"
@@ -137,7 +137,7 @@ def write_index(folder: Path, index: Index) -> None:
         temporary.write_bytes(content.getvalue())
 
 
-def read_index(access: Access, name: str) -> Index:
+def read_index(storage: Storage, name: str) -> Index:
     """Read the index of a store; without one, make it of the manifest.
 
     Parameters
@@ -150,13 +150,13 @@ def read_index(access: Access, name: str) -> Index:
     StoreError
         If there is no manifest, it is damaged, or the index is of another one.
     """
-    size = access.size(MANIFEST)
+    size = storage.size(MANIFEST)
     assert size is not None
-    if access.size(INDEX) is None:
-        return scan(access, name)
+    if storage.size(INDEX) is None:
+        return scan(storage, name)
     remedy = f"delete {INDEX} (the store then opens slowly), or prepare the recordings again"
     try:
-        with np.load(io.BytesIO(read_whole(access, INDEX)), allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(read_whole(storage, INDEX)), allow_pickle=False) as arrays:
             index = Index(**{field.name: arrays[field.name] for field in fields(Index)})
         if index.entries.dtype != ENTRY or index.digest.shape != (32,):
             raise ValueError("of another version")
@@ -173,7 +173,7 @@ def read_index(access: Access, name: str) -> Index:
     return index
 
 
-def scan(access: Access, name: str) -> Index:
+def scan(storage: Storage, name: str) -> Index:
     """Make the index of a store by reading its whole manifest.
 
     Raises
@@ -182,7 +182,7 @@ def scan(access: Access, name: str) -> Index:
         If a line is damaged; the message names it.
     """
     writer = IndexWriter()
-    for number, line in enumerate(lines(access), start=1):
+    for number, line in enumerate(lines(storage), start=1):
         where = f"{name}/{MANIFEST}, line {number}"
         row = parse_row(line, source=where)
         try:
@@ -192,10 +192,10 @@ def scan(access: Access, name: str) -> Index:
     return writer.index()
 
 
-def lines(access: Access, size: int | None = None) -> Iterator[bytes]:
+def lines(storage: Storage, size: int | None = None) -> Iterator[bytes]:
     """Yield the lines of the manifest, or of its first bytes, with their ends; the last one may have none."""
     rest = b""
-    for block in read_blocks(access, MANIFEST, 0, (access.size(MANIFEST) or 0) if size is None else size):
+    for block in read_blocks(storage, MANIFEST, 0, (storage.size(MANIFEST) or 0) if size is None else size):
         whole, newline, rest = (rest + bytes(block)).rpartition(b"\n")
         for line in whole.split(b"\n") if newline else ():
             yield line + b"\n"
@@ -217,14 +217,14 @@ class Rows(Sequence[Row]):
         Of the store, for messages.
     """
 
-    def __init__(self, access: Access, index: Index, name: str) -> None:
-        self._access, self._index, self._name = access, index, name
-        access.read_into(MANIFEST, 0, memoryview(bytearray(1)))
+    def __init__(self, storage: Storage, index: Index, name: str) -> None:
+        self._storage, self._index, self._name = storage, index, name
+        storage.read_into(MANIFEST, 0, memoryview(bytearray(1)))
 
-    def __getstate__(self) -> tuple[Access, Index, str]:
-        return self._access, self._index, self._name
+    def __getstate__(self) -> tuple[Storage, Index, str]:
+        return self._storage, self._index, self._name
 
-    def __setstate__(self, state: tuple[Access, Index, str]) -> None:
+    def __setstate__(self, state: tuple[Storage, Index, str]) -> None:
         self.__init__(*state)  # type: ignore[misc]
 
     def __len__(self) -> int:
@@ -253,11 +253,11 @@ class Rows(Sequence[Row]):
         begin = int(begins[place])
         end = int(begins[place + 1] if place + 1 < len(self) else self._index.manifest[0])
         line = bytearray(end - begin)
-        got = self._access.read_into(MANIFEST, begin, memoryview(line))
+        got = self._storage.read_into(MANIFEST, begin, memoryview(line))
         return self._parse(place, bytes(line[:got]))
 
     def __iter__(self) -> Iterator[Row]:
-        for number, line in enumerate(lines(self._access, int(self._index.manifest[0]))):
+        for number, line in enumerate(lines(self._storage, int(self._index.manifest[0]))):
             yield self._parse(number, line)
 
     def _parse(self, place: int, line: bytes) -> Row:

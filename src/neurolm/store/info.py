@@ -11,7 +11,7 @@ from neurolm.store.store import Store
 
 @dataclass(frozen=True)
 class CorpusSummary:
-    """What is there of a corpus."""
+    """What a store holds of a corpus."""
 
     recordings: int
     subjects: int
@@ -21,7 +21,7 @@ class CorpusSummary:
 
 @dataclass(frozen=True)
 class LabelSummary:
-    """What is there of a label."""
+    """What a store holds of a label."""
 
     task: str
     label: str
@@ -33,24 +33,24 @@ class LabelSummary:
 
 
 @dataclass(frozen=True)
-class Summary:
+class StoreInfo:
     """What is in a store."""
 
     recordings: int
     subjects: int
     hours: float
     bytes: int
-    """Of the signals."""
+    """How many the signals take."""
     corpora: dict[str, CorpusSummary]
     channels: dict[str, float]
     """Hours by electrode, the most first."""
     subjects_hours: dict[str, float]
     """Hours by subject, the most first."""
     labels: tuple[LabelSummary, ...]
-    """By task, label and split."""
+    """Sorted by task, label and split."""
 
 
-def summarise(path: Path | str) -> Summary:
+def store_info(path: Path | str) -> StoreInfo:
     """Count what is in a store.
 
     Parameters
@@ -85,7 +85,7 @@ def summarise(path: Path | str) -> Summary:
             of_label[0] += 1
             of_label[1].add(row.subject)
             of_label[2] += (label.stop - label.start) / 3600
-    return Summary(
+    return StoreInfo(
         recordings=len(store),
         subjects=len(subjects),
         hours=sum(subjects.values()),

@@ -1,8 +1,8 @@
 """Shards: the files that hold the signals, one for each recording.
 
 A shard is named by what it holds and never changes: a recording that was added or changed gets a new one, all others
-stay as they are, and whoever reads the store meanwhile reads what was there before. Stores of the first version put
-about 1 GiB of recordings into one; a row says where its signal begins, so that both are read alike.
+stay as they are, and whoever reads the store meanwhile reads what was there before. Older stores put about 1 GiB
+of recordings into one; a row says where its signal begins, so both are read alike.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from neurolm.store.store import SHARDS
 
 
 def in_shard(row: Row) -> Row:
-    """Return a row with the shard of its own that a recording of its id and signal has."""
+    """Return a row as it stands in a shard of its own, which is named by the recording's id and signal."""
     content = f"{row.recording}\n{row.sha256} {row.samples} {len(row.channels)}\n"
     name = f"{row.corpus}-{hashlib.sha256(content.encode()).hexdigest()[:16]}.i16"
     return replace(row, shard=name, offset=0)

@@ -1,6 +1,6 @@
 """Bytes of a store's files, wherever they lie: on a disk (``preadv``) or in object storage (fsspec).
 
-Nothing here has a position, so threads and forked processes can share what is open.
+No position in a file is kept, so threads and forked processes can share what is open.
 """
 
 from __future__ import annotations
@@ -19,52 +19,52 @@ BLOCK = 1 << 22
 """Bytes read at a time where a whole file is read."""
 
 
-class Access(Protocol):
+class Storage(Protocol):
     """Reads files by their name below a folder."""
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file, None where there is none."""
+        """Size of a file in bytes; None if there is no such file."""
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Bytes of each file of a folder, by its name there."""
+        """Size in bytes of each file in a folder, by name."""
 
     def read_into(self, name: str, offset: int, target: memoryview) -> int:
-        """Fill a buffer from a place in a file on; returns how many bytes there were."""
+        """Fill a buffer from an offset in a file; returns how many bytes the file had."""
 
 
-def open_access(path: Path | str) -> Access:
+def open_storage(path: Path | str) -> Storage:
     """Return what reads a folder: a path of this machine, or a URL such as ``s3://bucket/store``.
 
     Raises
     ------
     StoreError
-        If the URL's kind is unknown here.
+        If this kind of URL is unknown.
     """
     if isinstance(path, str) and "://" in path:
-        return Remote(path)
-    return Local(Path(path))
+        return ObjectStorage(path)
+    return LocalStorage(Path(path))
 
 
-def read_whole(access: Access, name: str) -> bytes:
+def read_whole(storage: Storage, name: str) -> bytes:
     """Return the content of a small file."""
-    size = access.size(name) or 0
+    size = storage.size(name) or 0
     content = bytearray(size)
-    got = access.read_into(name, 0, memoryview(content))
+    got = storage.read_into(name, 0, memoryview(content))
     return bytes(content[:got])
 
 
-def read_blocks(access: Access, name: str, offset: int, size: int, *, block: int = BLOCK) -> Iterator[memoryview]:
+def read_blocks(storage: Storage, name: str, offset: int, size: int, *, block: int = BLOCK) -> Iterator[memoryview]:
     """Yield a stretch of a file in blocks; fewer bytes where the file ends. A block is valid until the next."""
     buffer = memoryview(bytearray(min(block, size)))
     while size:
-        got = access.read_into(name, offset, buffer[: min(block, size)])
+        got = storage.read_into(name, offset, buffer[: min(block, size)])
         if not got:
             return
         yield buffer[:got]
         offset, size = offset + got, size - got
 
 
-class Local:
+class LocalStorage(Storage):
     """Files on a disk.
 
     Parameters
@@ -88,12 +88,10 @@ class Local:
         self.__init__(state["folder"])  # type: ignore[misc]
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file, None where there is none."""
         file = self.folder / name
         return file.stat().st_size if file.is_file() else None
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Bytes of each file of a folder, by its name there."""
         path = self.folder / folder
         if not path.is_dir():
             return {}
@@ -101,7 +99,6 @@ class Local:
             return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
 
     def read_into(self, name: str, offset: int, target: memoryview) -> int:
-        """Fill a buffer from a place in a file on; returns how many bytes there were."""
         descriptor, filled = self._descriptor(name), 0
         while filled < len(target):
             got = _read_into(descriptor.number, target[filled:], offset + filled)
@@ -150,7 +147,7 @@ def _read_into(descriptor: int, target: memoryview, offset: int) -> int:
     return len(data)
 
 
-class Remote:
+class ObjectStorage(Storage):
     """Files in object storage, or whatever else fsspec reaches; a read is one request for a range.
 
     Parameters
@@ -185,7 +182,6 @@ class Remote:
         return self._system
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file, None where there is none."""
         files = self._files()
         try:
             found = files.info(f"{self._root}/{name}")
@@ -196,7 +192,6 @@ class Remote:
         return int(found["size"]) if found["type"] == "file" else None
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Bytes of each file of a folder, by its name there."""
         files = self._files()
         try:
             found = files.ls(f"{self._root}/{folder}", detail=True)
@@ -207,7 +202,6 @@ class Remote:
         return {entry["name"].rsplit("/", 1)[-1]: int(entry["size"]) for entry in found if entry["type"] == "file"}
 
     def read_into(self, name: str, offset: int, target: memoryview) -> int:
-        """Fill a buffer from a place in a file on; returns how many bytes there were."""
         if not target:
             return 0
         files = self._files()

@@ -29,12 +29,12 @@ from neurolm.core.errors import StoreError
 from neurolm.core.files import parse_json
 from neurolm.store.index import INDEX, MANIFEST, Index, Rows, read_index
 from neurolm.store.manifest import SAMPLE, Label, Outline, Row
-from neurolm.store.storage import Access, Local, open_access, read_blocks, read_whole
+from neurolm.store.storage import LocalStorage, Storage, open_storage, read_blocks, read_whole
 
 __all__ = ["INDEX", "MANIFEST", "SAMPLE", "Label", "Outline", "Row", "Store"]
 
 FORMAT = 2
-"""Of the store. Another number is another arrangement of files or another preprocessing."""
+"""Version of the store's format. Another number is another arrangement of files or another preprocessing."""
 QUARANTINE = "quarantine.jsonl"
 EXCLUDED = "excluded.jsonl"
 SETTINGS = "settings.json"
@@ -63,13 +63,13 @@ class Store:
 
     def __init__(self, path: Path | str) -> None:
         self.path = path if isinstance(path, str) and "://" in path else Path(path)
-        self._access = open_access(path)
-        require_store(self._access, self.path)
-        self._use(read_index(self._access, str(self.path)))
+        self._storage = open_storage(path)
+        require_store(self._storage, self.path)
+        self._use(read_index(self._storage, str(self.path)))
         if not len(self):
             raise StoreError(f"{self.path}: the store holds no recordings; prepare a folder of recordings into it")
         expected = dict(zip(self._index.shards.tolist(), self._index.sizes.tolist(), strict=True))
-        sizes = self._access.sizes(SHARDS)
+        sizes = self._storage.sizes(SHARDS)
         if expected.items() <= sizes.items():
             return
         shard = next(name for name, size in expected.items() if sizes.get(name) != size)
@@ -80,7 +80,7 @@ class Store:
 
     def _use(self, index: Index) -> None:
         self._index = index
-        self.rows = Rows(open_access(self.path), index, str(self.path))
+        self.rows = Rows(open_storage(self.path), index, str(self.path))
 
     @property
     def fingerprint(self) -> str:
@@ -118,7 +118,7 @@ class Store:
 
     def __setstate__(self, state: dict) -> None:
         self.path = state["path"]
-        self._access = open_access(self.path)
+        self._storage = open_storage(self.path)
         self._use(state["index"])
 
     def read(self, index: int, start: int, count: int, *, out: np.ndarray | None = None) -> np.ndarray:
@@ -156,7 +156,7 @@ class Store:
             return counts
         offset = int(entry["offset"]) + start * channels * SAMPLE.itemsize
         file = f"{SHARDS}/{self._index.shards[shard]}"
-        got = self._access.read_into(file, offset, counts.data.cast("B"))
+        got = self._storage.read_into(file, offset, counts.data.cast("B"))
         if got != counts.nbytes:
             raise StoreError(
                 f"{self.path}/{file}: the store is damaged: the file ends at byte {offset + got:,} of "
@@ -182,35 +182,35 @@ class Store:
             If a signal is not the one that was prepared.
         """
         for row in self.rows:
-            if signal_digest(self._access, row.shard, row.offset, row.size) != row.sha256:
+            if signal_digest(self._storage, row.shard, row.offset, row.size) != row.sha256:
                 raise StoreError(
                     f"{self.path}/{SHARDS}/{row.shard}: the store is damaged: the content of {row.recording} does not "
                     "match the manifest's hash"
                 )
 
 
-def signal_digest(access: Access, shard: str, offset: int, size: int) -> str:
+def signal_digest(storage: Storage, shard: str, offset: int, size: int) -> str:
     """Return the SHA-256 of a stretch of a shard; of fewer bytes where the file ends before."""
     digest = hashlib.sha256()
-    for block in read_blocks(access, f"{SHARDS}/{shard}", offset, size):
+    for block in read_blocks(storage, f"{SHARDS}/{shard}", offset, size):
         digest.update(block)
     return digest.hexdigest()
 
 
-def require_store(access: Access, path: Path | str) -> None:
-    """Refuse what is no finished store of this format.
+def require_store(storage: Storage, path: Path | str) -> None:
+    """Refuse anything but a finished store of this format.
 
     Raises
     ------
     StoreError
         If it is not; the message says what to do.
     """
-    if isinstance(access, Local) and not access.folder.is_dir():
+    if isinstance(storage, LocalStorage) and not storage.folder.is_dir():
         raise StoreError(f"{path}: no such store; make it with: neurolm prepare RECORDINGS --out {path}")
-    has_settings = access.size(SETTINGS) is not None
+    has_settings = storage.size(SETTINGS) is not None
     if has_settings:
-        require_format(read_whole(access, SETTINGS), f"{path}/{SETTINGS}")
-    if access.size(MANIFEST) is None:
+        require_format(read_whole(storage, SETTINGS), f"{path}/{SETTINGS}")
+    if storage.size(MANIFEST) is None:
         if has_settings:
             raise StoreError(f"{path}: the preparation of this store was not finished; give the same command again")
         raise StoreError(f"{path}: not a store (it has no {MANIFEST}); give the folder that `neurolm prepare` wrote")

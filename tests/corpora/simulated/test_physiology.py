@@ -7,7 +7,7 @@ import pytest
 
 from neurolm.corpora.simulated import physiology as phys
 from neurolm.corpora.simulated.head import ELECTRODES, SCALP, Head, make_head
-from neurolm.corpora.simulated.physiology import EVENTS, NIGHT, REGIONS, SLEEP, WORKLOAD, State, Wave
+from neurolm.corpora.simulated.physiology import EVENTS, NIGHT, REGIONS, SLEEP, WORKLOAD, BrainState, Wave
 from neurolm.tasks.card import load_task
 
 STATES = [*SLEEP.values(), *EVENTS.values(), *WORKLOAD.values()]
@@ -21,7 +21,7 @@ def heads() -> list[Head]:
 def test_ranges_are_ordered_and_shares_are_shares() -> None:
     waves = [value for value in vars(phys).values() if isinstance(value, Wave)]
     assert len(waves) > 8
-    owners: list[State | Wave] = [*STATES, *waves]
+    owners: list[BrainState | Wave] = [*STATES, *waves]
     for owner in owners:
         for field in fields(owner):
             low, high = getattr(owner, field.name)
@@ -32,7 +32,7 @@ def test_ranges_are_ordered_and_shares_are_shares() -> None:
 
 
 @pytest.mark.parametrize(("task", "states"), [("sleep", SLEEP), ("events", EVENTS), ("workload", WORKLOAD)])
-def test_labels_are_the_options_of_the_task_card(task: str, states: dict[str, State]) -> None:
+def test_labels_are_the_options_of_the_task_card(task: str, states: dict[str, BrainState]) -> None:
     assert set(states) == {option.label for option in load_task(task).options}
 
 

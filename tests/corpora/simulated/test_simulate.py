@@ -15,7 +15,7 @@ from scipy.signal import butter, find_peaks, sosfiltfilt, welch
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.corpora import LAYOUTS, layout_of
 from neurolm.corpora.simulated.head import ELECTRODES, make_head
-from neurolm.corpora.simulated.physiology import SLEEP, State
+from neurolm.corpora.simulated.physiology import SLEEP, BrainState
 from neurolm.corpora.simulated.simulate import COLUMNS, PROTOCOLS, record, simulate
 from neurolm.corpora.simulated.synthesis import make_person, noise, stretches, synthesise
 
@@ -176,7 +176,7 @@ def test_slope_of_the_spectrum_is_that_of_eeg(corpus: Path) -> None:
 def test_alpha_is_posterior_and_reacts_to_the_eyes(head, person) -> None:
     def alpha(eyes_open: float) -> dict[str, float]:
         share = (eyes_open, eyes_open)
-        state = State(background=(6.0, 6.0), alpha=(1.0, 1.0), alpha_time=(0.9, 0.9), eyes_open=share)
+        state = BrainState(background=(6.0, 6.0), alpha=(1.0, 1.0), alpha_time=(0.9, 0.9), eyes_open=share)
         made = synthesise(head, person, [state] * 3, scene_seconds=20, rate=250, rng=np.random.default_rng(2))
         made = made - made[[ELECTRODES.index("A1"), ELECTRODES.index("A2")]].mean(axis=0)
         inside = power(made, 250, person.alpha_hz - 1.5, person.alpha_hz + 1.5)
@@ -189,7 +189,7 @@ def test_alpha_is_posterior_and_reacts_to_the_eyes(head, person) -> None:
 
 
 def test_blinks_are_frontal_and_large(head, person) -> None:
-    state = State(background=(6.0, 6.0), eyes_open=(1.0, 1.0), blinks=(20.0, 20.0))
+    state = BrainState(background=(6.0, 6.0), eyes_open=(1.0, 1.0), blinks=(20.0, 20.0))
     made = synthesise(head, person, [state] * 3, scene_seconds=20, rate=250, rng=np.random.default_rng(0))
     peak = {name: float(np.percentile(values, 99.5)) for name, values in zip(ELECTRODES, made, strict=True)}
     assert min(peak["Fp1"], peak["Fp2"]) > 80
@@ -199,7 +199,7 @@ def test_blinks_are_frontal_and_large(head, person) -> None:
 
 
 def test_muscle_is_temporal_and_fast(head, person) -> None:
-    quiet = State(background=(6.0, 6.0))
+    quiet = BrainState(background=(6.0, 6.0))
     made = [
         synthesise(head, person, [state] * 3, scene_seconds=20, rate=250, rng=np.random.default_rng(4))
         for state in (quiet, replace(quiet, muscle=(20.0, 20.0)))

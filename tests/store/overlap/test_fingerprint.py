@@ -6,8 +6,8 @@ from neurolm.store.overlap.fingerprint import (
     INTERVALS,
     STEP,
     WIDTH,
+    CodeIndex,
     Codes,
-    Index,
     encode_waves,
     join,
     likeness,
@@ -142,7 +142,7 @@ def test_likeness_is_a_correlation_where_the_signal_does_not_repeat_itself():
 
 
 def test_the_index_finds_a_part_and_its_shift():
-    index = Index(join([codes(eeg(seed), recording=seed) for seed in range(10, 14)]))
+    index = CodeIndex(join([codes(eeg(seed), recording=seed) for seed in range(10, 14)]))
     part = moved(eeg(12), 0.5)[2001:5001]
     found = index.find(encode_waves(part, recording=7, start=400))
     assert {(c.recording, c.other) for c in found} == {(7, 12)}
@@ -157,4 +157,4 @@ def test_the_index_finds_a_part_and_its_shift():
 
 def test_a_code_that_is_everywhere_finds_nothing():
     wave = (20 * np.sin(2 * np.pi * 5 * np.arange(40_000) / 200))[:, None].astype(np.float32)
-    assert Index(codes(wave)).find(codes(wave)) == []
+    assert CodeIndex(codes(wave)).find(codes(wave)) == []

@@ -173,7 +173,7 @@ COMPLEX_HZ: Range = (2.6, 3.6)  # repetition of spike-and-slow-wave complexes in
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
+class BrainState:
     """What goes on in one condition. Everything that is not said does not happen.
 
     Ongoing activity (µV, root mean square)
@@ -222,9 +222,9 @@ MIDLINE_THETA_BAND: Range = (5.0, 7.0)
 BETA_BAND: Range = (14.0, 30.0)
 SLOWING_BAND: Range = (1.0, 4.0)
 
-SLEEP: dict[str, State] = {
+SLEEP: dict[str, BrainState] = {
     # Alpha in more than half of the epoch with closed eyes, or blinks with open ones; beta and muscle tone (AASM).
-    "Wake": State(
+    "Wake": BrainState(
         background=(5.5, 9.0),
         alpha=(0.7, 1.3),
         alpha_time=(0.55, 0.95),
@@ -236,7 +236,7 @@ SLEEP: dict[str, State] = {
         rolling=(0.0, 1.5),
     ),
     # Alpha drops out of more than half of the epoch; low-amplitude mixed frequency, vertex waves, rolling eyes (AASM).
-    "NREM-1": State(
+    "NREM-1": BrainState(
         background=(5.5, 9.0),
         steep=(2.5, 7.0),
         alpha=(0.4, 0.9),
@@ -249,7 +249,7 @@ SLEEP: dict[str, State] = {
         spindles=(0.0, 0.6),
     ),
     # Spindles and K-complexes; slow waves in less than a fifth of the epoch (AASM).
-    "NREM-2": State(
+    "NREM-2": BrainState(
         background=(5.0, 8.5),
         steep=(4.5, 12.0),
         theta=(3.0, 6.5),
@@ -261,7 +261,7 @@ SLEEP: dict[str, State] = {
         muscle=(0.0, 1.0),
     ),
     # Slow waves above 75 µV in at least a fifth of the epoch; spindles may persist (AASM).
-    "NREM-3": State(
+    "NREM-3": BrainState(
         background=(5.0, 8.0),
         steep=(6.5, 14.0),
         theta=(3.0, 6.0),
@@ -271,7 +271,7 @@ SLEEP: dict[str, State] = {
         k_complexes=(0.0, 1.5),
     ),
     # Low-amplitude mixed frequency, sawtooth waves, rapid eye movements, no tone; some slow alpha remains (AASM).
-    "REM": State(
+    "REM": BrainState(
         background=(5.0, 8.0),
         steep=(0.5, 4.0),
         alpha=(0.15, 0.5),
@@ -310,12 +310,12 @@ _ROUTINE = {
     "saccades": (0.0, 4.0),
 }
 
-EVENTS: dict[str, State] = {
-    "background": State(**_ROUTINE, steep=(0.0, 7.0), slowing_time=(0.0, 0.3), general_slowing=(0.0, 12.0)),
+EVENTS: dict[str, BrainState] = {
+    "background": BrainState(**_ROUTINE, steep=(0.0, 7.0), slowing_time=(0.0, 0.3), general_slowing=(0.0, 12.0)),
     # Runs of complexes at about 3 Hz, or repetitive single ones, in the person's focus (Kane 2017, Hirsch 2021).
-    "epileptiform": State(**_ROUTINE, steep=(0.0, 7.0), runs=(0.0, 0.7), spikes=(20.0, 66.0)),
+    "epileptiform": BrainState(**_ROUTINE, steep=(0.0, 7.0), runs=(0.0, 0.7), spikes=(20.0, 66.0)),
     # Polymorphic delta and theta, over the focus or everywhere; the alpha rhythm suffers (Hirsch 2021, TUSL).
-    "slowing": State(
+    "slowing": BrainState(
         **{**_ROUTINE, "alpha": (0.3, 0.9), "theta": (3.0, 8.0)},
         steep=(1.0, 9.0),
         slowing_time=(0.5, 1.0),
@@ -325,8 +325,8 @@ EVENTS: dict[str, State] = {
 }
 """Event types as in TUSL, with epileptiform runs for its seizures."""
 
-WORKLOAD: dict[str, State] = {
-    "No": State(
+WORKLOAD: dict[str, BrainState] = {
+    "No": BrainState(
         background=(6.0, 9.0),
         alpha=(0.7, 1.2),
         alpha_time=(0.6, 0.98),
@@ -338,7 +338,7 @@ WORKLOAD: dict[str, State] = {
         muscle=(0.0, 4.0),
     ),
     # Frontal-midline theta up, posterior alpha down, beta slightly up (Gevins 1997, Klimesch 1999, Mitchell 2008).
-    "Yes": State(
+    "Yes": BrainState(
         background=(6.0, 9.0),
         alpha=(0.25, 0.65),
         alpha_time=(0.25, 0.6),

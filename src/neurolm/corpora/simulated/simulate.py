@@ -24,7 +24,7 @@ from neurolm.core.errors import ConfigError, StoreError, argument
 from neurolm.core.files import PARTIAL, atomic_file, remove_partial, write_text
 from neurolm.core.workers import Crash, Workers
 from neurolm.corpora.simulated.head import ELECTRODES, SCALP, Head, make_head
-from neurolm.corpora.simulated.physiology import EVENTS, MAINS, NIGHT, SLEEP, WORKLOAD, State
+from neurolm.corpora.simulated.physiology import EVENTS, MAINS, NIGHT, SLEEP, WORKLOAD, BrainState
 from neurolm.corpora.simulated.synthesis import Person, make_person, sensors, synthesise
 
 LABELS = "labels.csv"
@@ -57,7 +57,7 @@ class Protocol:
     """
 
     task: str
-    states: dict[str, State]
+    states: dict[str, BrainState]
     rate: int
     scene_seconds: int
     channels: tuple[tuple[str, str], ...]

@@ -16,7 +16,7 @@ from scipy.ndimage import uniform_filter1d
 
 from neurolm.corpora.simulated import physiology as phys
 from neurolm.corpora.simulated.head import ELECTRODES, Head
-from neurolm.corpora.simulated.physiology import PEOPLE, REGIONS, Range, State, Wave
+from neurolm.corpora.simulated.physiology import PEOPLE, REGIONS, BrainState, Range, Wave
 
 Array = NDArray[np.float64]
 
@@ -57,7 +57,7 @@ def make_person(seed: Sequence[int]) -> Person:
 
 
 def synthesise(
-    head: Head, person: Person, scenes: Sequence[State], *, scene_seconds: int, rate: int, rng: np.random.Generator
+    head: Head, person: Person, scenes: Sequence[BrainState], *, scene_seconds: int, rate: int, rng: np.random.Generator
 ) -> Array:
     """Make a recording that goes through the given states.
 
@@ -144,7 +144,7 @@ def _peak(centre: float, width: float) -> Callable[[Array], Array]:
 class _Levels:
     """Values of the states over time: drawn once per scene, moving smoothly from one to the next."""
 
-    def __init__(self, scenes: Sequence[State], seconds: int, rate: int, rng: np.random.Generator) -> None:
+    def __init__(self, scenes: Sequence[BrainState], seconds: int, rate: int, rng: np.random.Generator) -> None:
         self._scenes, self._seconds, self._rate, self._rng = scenes, seconds, rate, rng
 
     def level(self, name: str) -> Array:
@@ -261,7 +261,7 @@ def _rhythms(brain: _Sources, outside: _Sources, person: Person, levels: _Levels
         outside.add("eye right", 0.8 * lid, onset)
 
 
-def _sleep_waves(brain: _Sources, state: State, span: tuple[float, float], person: Person) -> None:
+def _sleep_waves(brain: _Sources, state: BrainState, span: tuple[float, float], person: Person) -> None:
     """Spindles, K-complexes, vertex, sawtooth and slow waves."""
     rng = brain.rng
     for onset in brain.onsets(state.spindles, span):
@@ -314,7 +314,7 @@ def _slow_waves(brain: _Sources, start: float, stop: float, person: Person) -> N
         at += len(t) / brain.rate
 
 
-def _discharges(brain: _Sources, state: State, span: tuple[float, float], person: Person) -> None:
+def _discharges(brain: _Sources, state: BrainState, span: tuple[float, float], person: Person) -> None:
     """Epileptiform activity in the person's focus: runs of complexes, and single spikes with their slow waves."""
     rng = brain.rng
     for start, stop in stretches(rng, state.runs, span[1] - span[0], 4.0):
@@ -335,7 +335,7 @@ def _complex(brain: _Sources, onset: float, size: float, focus: str) -> None:
     brain.add(focus, -size * brain.size(phys.AFTER_WAVE) * np.sin(np.pi * after) ** 1.3, tail)
 
 
-def _eyes_and_muscles(outside: _Sources, state: State, span: tuple[float, float]) -> None:
+def _eyes_and_muscles(outside: _Sources, state: BrainState, span: tuple[float, float]) -> None:
     """Saccades, rolling eyes and muscle bursts; eyes move together, so that one side is positive, one negative."""
     rng, rate = outside.rng, outside.rate
     for onset in outside.onsets(state.saccades, span):

@@ -50,7 +50,7 @@ SAME_SHIFT = 1
 LEAST_CODES = 2
 """Codes with the same shift that make a candidate; whether it is a copy is decided by comparing the signals."""
 PLACES = 5
-"""Of a candidate, at which the signals can be compared."""
+"""Places of a candidate at which the signals can be compared."""
 SAME_SIGNAL = 0.9
 """Least absolute correlation of two copies, smoothed to the waves that the codes describe: copies stored in another
 format, unit or cut reached 0.99, and other recordings none (docs/benchmarks/overlap.md)."""
@@ -265,9 +265,9 @@ class Place:
     """Where two stretches share a code."""
 
     trace: int
-    """Of the probe."""
+    """Which trace of the probe."""
     other_trace: int
-    """Of the index."""
+    """Which trace of the index."""
     start: int
     """Sample of the probe's recording where the code begins."""
 
@@ -277,9 +277,9 @@ class Candidate:
     """Two stretches that share codes at one shift."""
 
     recording: int
-    """Of the probe."""
+    """Which recording of the probe."""
     other: int
-    """Of the index."""
+    """Which recording of the index."""
     shift: int
     """Samples from the start of ``recording`` to that of ``other``: a sample of the first is this much later there."""
     codes: int
@@ -292,7 +292,7 @@ class Candidate:
     """Some of those that they share, spread over all."""
 
 
-class Index:
+class CodeIndex:
     """Codes of many recordings, in which those of another are looked up.
 
     Parameters

@@ -24,8 +24,8 @@ from neurolm.store.exclusions import Exclusion, read_exclusions, write_exclusion
 from neurolm.store.overlap.fingerprint import (
     SAME_SIGNAL,
     Candidate,
+    CodeIndex,
     Codes,
-    Index,
     Place,
     encode_waves,
     join,
@@ -80,7 +80,7 @@ class Shared:
     shift: float
     """Seconds by which the content is later in ``other`` than in ``recording``, where most was found."""
     correlation: float
-    """Of the smoothed signals, where they were compared; negative for a copy of the other polarity."""
+    """Between the smoothed signals, where they were compared; negative for a copy of the other polarity."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class SamePerson:
     store: str
     """The other store."""
     recordings: int
-    """Of the subject, in the store."""
+    """How many the subject has in the store."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,11 @@ class Overlap:
     """What was found."""
 
     recordings: int
-    """Of the store that were looked at."""
+    """How many of the store were looked at."""
     others: int
-    """Of the other stores."""
+    """How many the other stores have."""
     hours: tuple[float, float]
-    """Of the store and of the others."""
+    """Hours of the store and of the others."""
     every: float
     """Seconds between the stretches that were looked up."""
     shared: tuple[Shared, ...]
@@ -193,7 +193,7 @@ def overlap(
             yield codes
 
     with Workers(jobs) as workers:
-        index = Index(join(list(work(workers, list(_chunks(others, against, wanted, run))))))
+        index = CodeIndex(join(list(work(workers, list(_chunks(others, against, wanted, run))))))
         found: list[Candidate] = []
         probes = [(0, number) for number in range(len(mine))]
         for codes in work(workers, list(_chunks([mine], [store], probes, run, every=spacing))):
