@@ -15,7 +15,6 @@ https://bids-specification.readthedocs.io
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from neurolm.core.errors import ConfigError, StoreError
 from neurolm.core.files import parse_json
 from neurolm.core.physics import RATE
 from neurolm.corpora.about import About, read_about
+from neurolm.corpora.files import seconds_of
 from neurolm.corpora.layouts import CorpusLayout
 from neurolm.corpora.source import Extent, Labels, RecordingSource, terms
 from neurolm.corpora.table import LabelLine, Stretches
@@ -139,8 +139,8 @@ def _lines(path: BIDSPath, about: About, split: str | None) -> Iterator[LabelLin
     for where, row in _table(Path(file), ("onset", "duration", column)):
         if row["onset"] in _MISSING or row[column] in _MISSING:
             continue
-        onset = _seconds(where, "onset", row["onset"])
-        duration = 0.0 if row["duration"] in _MISSING else _seconds(where, "duration", row["duration"])
+        onset = seconds_of(where, "onset", row["onset"])
+        duration = 0.0 if row["duration"] in _MISSING else seconds_of(where, "duration", row["duration"])
         if row[column] in about.labels and about.seconds is None and duration <= 0:
             raise ConfigError(
                 f"{where}: the event {row[column]!r} has no duration, so its label has no end; say how long it lasts "
@@ -180,16 +180,6 @@ def _table(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str
         raise StoreError(f"{file}: no such file; restore the data set as it was downloaded") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise StoreError(f"{file}: cannot be read as a table ({error}); restore it") from error
-
-
-def _seconds(where: str, name: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or value < 0:
-        raise ConfigError(f"{where}: {name} must be seconds from the start of the recording, not {text!r}")
-    return value
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from neurolm.core.errors import ConfigError, StoreError
 from neurolm.corpora.source import Extent
 from neurolm.store.store import Label
 
+_LONGEST = 1e9
+"""Seconds beyond which a time is no time."""
 _TOUCH = 1e-3
 """Seconds between two labels that count as none: onsets in side files are rounded."""
 
@@ -35,6 +37,26 @@ def read_side_file(path: Path, holds: str, url: str) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         return raw.decode("latin-1")
+
+
+def edf_annotations(path: Path, what: str) -> list[tuple[float, float, str]]:
+    """Read the annotations of an EDF+ file: onset and duration in seconds, and text.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be read.
+    """
+    import mne
+
+    try:
+        marks = mne.read_annotations(path)
+    except Exception as error:  # the reader fails in many ways on damaged files
+        raise StoreError(f"{path}: cannot be read as {what} ({error}); download it again") from error
+    return [
+        (float(onset), float(duration), str(text))
+        for onset, duration, text in zip(marks.onset, marks.duration, marks.description, strict=True)
+    ]
 
 
 def table_rows(path: Path, text: str, columns: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -79,13 +101,13 @@ def seconds_of(where: str, what: str, text: str) -> float:
     Raises
     ------
     ConfigError
-        If it is none, negative or not finite.
+        If it is not a number, or not in the recording: negative or years later.
     """
     try:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 0 <= seconds < math.inf:
+    if not 0 <= seconds < _LONGEST:
         raise ConfigError(f"{where}: {what} must be seconds from the start of the recording, not {text!r}")
     return seconds
 

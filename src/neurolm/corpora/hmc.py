@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from neurolm.core.errors import ConfigError, StoreError
-from neurolm.corpora.files import Within, merged, read_side_file, seconds_of, table_rows
+from neurolm.core.errors import ConfigError
+from neurolm.corpora.files import Within, edf_annotations, merged, read_side_file, seconds_of, table_rows
 from neurolm.corpora.layouts import NamedFiles
 from neurolm.corpora.source import Labels
 from neurolm.store.store import Label
@@ -80,13 +80,5 @@ def _text_lines(path: Path, text: str) -> Iterator[tuple[str, float, float, str]
 
 
 def _edf_lines(path: Path) -> Iterator[tuple[str, float, float, str]]:
-    import mne
-
-    try:
-        marks = mne.read_annotations(path)
-    except Exception as error:  # the reader fails in many ways on damaged files
-        raise StoreError(f"{path}: cannot be read as EDF+ annotations ({error}); download it again") from error
-    for number, (onset, duration, text) in enumerate(
-        zip(marks.onset, marks.duration, marks.description, strict=True), start=1
-    ):
-        yield f"{path}, annotation {number}", float(onset), float(duration), str(text)
+    for number, mark in enumerate(edf_annotations(path, "EDF+ annotations"), start=1):
+        yield f"{path}, annotation {number}", *mark

@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 
 from neurolm.core.errors import ConfigError, StoreError
-from neurolm.corpora.files import Within, merged
+from neurolm.corpora.files import Within, edf_annotations, merged
 from neurolm.corpora.layouts import NamedFiles
 from neurolm.corpora.source import Labels
 from neurolm.store.store import Label
@@ -70,21 +70,15 @@ def _hypnogram(path: Path, night: str) -> Path:
 
 
 def _stages(path: Path) -> tuple[Label, ...]:
-    import mne
-
-    try:
-        marks = mne.read_annotations(path)
-    except Exception as error:  # the reader fails in many ways on damaged files
-        raise StoreError(f"{path}: cannot be read as an EDF+ hypnogram ({error}); download it again") from error
     labels = []
-    for onset, duration, text in zip(marks.onset, marks.duration, marks.description, strict=True):
+    for onset, duration, text in edf_annotations(path, "an EDF+ hypnogram"):
         if text in UNSCORED:
             continue
         answer = STAGES.get(text.removeprefix(STAGE)) if text.startswith(STAGE) else None
         if answer is None:
             known = ", ".join([*(f"{STAGE}{name}" for name in STAGES), *UNSCORED])
-            raise ConfigError(f"{path}: unknown stage {str(text)!r} at {onset:g} s, known: {known}; download it again")
-        labels.append(Label(TASK, answer, float(onset), float(onset + duration)))
+            raise ConfigError(f"{path}: unknown stage {text!r} at {onset:g} s, known: {known}; download it again")
+        labels.append(Label(TASK, answer, onset, onset + duration))
     if not labels:
         raise StoreError(f"{path}: no sleep stages in the hypnogram; download it again")
     return merged(path, labels)

@@ -10,7 +10,6 @@ to which part of the split a stretch belongs. ``corpus.json`` beside it may stat
 from __future__ import annotations
 
 import csv
-import math
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.corpora.about import About, read_about
+from neurolm.corpora.files import seconds_of
 from neurolm.corpora.layouts import CorpusLayout
 from neurolm.corpora.source import Extent, RecordingSource, terms
 from neurolm.store.manifest import SPLITS
@@ -159,7 +159,7 @@ def _line(where: str, row: dict[str, str | None], columns: int, task: str) -> La
         raise ConfigError(f"{where}: give both task and label, or neither for a recording without labels")
     if value["split"] not in ("", *SPLITS):
         raise ConfigError(f"{where}: split must be one of {', '.join(SPLITS)}, or empty, not {value['split']!r}")
-    start, stop = _seconds(where, "start", value["start"]), _seconds(where, "stop", value["stop"])
+    start, stop = (seconds_of(where, name, value[name]) if value[name] else None for name in ("start", "stop"))
     if start is not None and stop is not None and start >= stop:
         raise ConfigError(f"{where}: start ({start:g} s) must be before stop ({stop:g} s)")
     file = Path(value["file"])
@@ -167,15 +167,3 @@ def _line(where: str, row: dict[str, str | None], columns: int, task: str) -> La
         raise ConfigError(f"{where}: {value['file']} must lie in the table's folder, named relative to it")
     split = value["split"] or None
     return LabelLine(where, file.as_posix(), start, stop, value["task"], value["label"], value["subject"], split)
-
-
-def _seconds(where: str, column: str, text: str) -> float | None:
-    if not text:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not math.isfinite(seconds) or seconds < 0:
-        raise ConfigError(f"{where}: {column} must be seconds from the start of the recording, not {text!r}")
-    return seconds

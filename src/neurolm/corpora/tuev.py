@@ -14,6 +14,7 @@ from pathlib import Path
 
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.corpora import tuh
+from neurolm.corpora.files import seconds_of
 from neurolm.corpora.source import RecordingSource
 from neurolm.store.store import Label
 
@@ -91,7 +92,7 @@ def _events(path: Path, split: str | None) -> tuh.Shifted:
         values = [value.strip() for value in line.split(",")]
         if len(values) != 4:
             raise ConfigError(f"{where}: expected channel,start,stop,class, found {line!r}; copy the file again")
-        start, stop = tuh.seconds(where, "start", values[1]), tuh.seconds(where, "stop", values[2])
+        start, stop = seconds_of(where, "start", values[1]), seconds_of(where, "stop", values[2])
         if start >= stop:
             raise ConfigError(f"{where}: start ({start:g} s) must be before stop ({stop:g} s); copy the file again")
         label = CLASSES.get(_whole(values[3]))

@@ -39,7 +39,6 @@ MONTAGES = ("01_tcp_ar", "02_tcp_le", "03_tcp_ar_a", "04_tcp_le_a")
 SUBJECT = re.compile(r"[a-z]{8}|\d{8}")
 SESSION = re.compile(r"s\d{3}_\d{4}.*")
 PATTERN = re.compile(r"(?:.+_)?(?P<subject>[a-z]{8}|\d{8})_s\d{3}(?:_[at]\d{2,3})?\.edf")
-_LONGEST = 1e9  # seconds, beyond which times are no times
 _HALF = 0.5 / RATE
 _ROUNDING = 1e-6  # samples
 
@@ -160,23 +159,6 @@ def side_file(path: Path, suffix: str, holds: str) -> tuple[Path, list[tuple[int
     except (OSError, UnicodeDecodeError) as error:
         raise StoreError(f"{side}: cannot be read ({error}); copy the corpus again") from error
     return side, [(n, line.strip()) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
-
-
-def seconds(where: str, name: str, text: str) -> float:
-    """Read a time of a side file.
-
-    Raises
-    ------
-    ConfigError
-        If it is none.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < _LONGEST:
-        raise ConfigError(f"{where}: {name} must be seconds from the start of the recording, not {text!r}")
-    return value
 
 
 def at_sample(time: float) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.corpora import tuh
+from neurolm.corpora.files import seconds_of
 from neurolm.corpora.source import RecordingSource
 from neurolm.corpora.tueg import first_version, has_slowing_labels
 from neurolm.store.store import Label
@@ -62,7 +63,7 @@ def _stretches(path: Path) -> tuh.Shifted:
         values = line.split()
         if len(values) != 4:
             raise ConfigError(f"{where}: expected 'start stop label probability', found {line!r}; copy the file again")
-        start, stop = tuh.seconds(where, "start", values[0]), tuh.seconds(where, "stop", values[1])
+        start, stop = seconds_of(where, "start", values[0]), seconds_of(where, "stop", values[1])
         if start >= stop:
             raise ConfigError(f"{where}: start ({start:g} s) must be before stop ({stop:g} s); copy the file again")
         if values[2] not in LABELS:
