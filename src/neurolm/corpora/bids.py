@@ -24,8 +24,8 @@ from neurolm.core.errors import ConfigError, StoreError
 from neurolm.core.files import parse_json
 from neurolm.core.physics import RATE
 from neurolm.corpora.about import About, read_about
-from neurolm.corpora.files import seconds_of
 from neurolm.corpora.layouts import CorpusLayout
+from neurolm.corpora.side_files import seconds_of
 from neurolm.corpora.source import Extent, Labels, RecordingSource, terms
 from neurolm.corpora.table import LabelLine, Stretches
 from neurolm.store.manifest import SPLITS

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from neurolm.core.errors import ConfigError
-from neurolm.corpora.files import Within, edf_annotations, merged, read_side_file, seconds_of, table_rows
 from neurolm.corpora.layouts import NamedFiles
+from neurolm.corpora.side_files import Within, edf_annotations, merged, read_side_file, seconds_of, table_rows
 from neurolm.corpora.source import Labels
 from neurolm.store.store import Label
 

@@ -21,8 +21,8 @@ import numpy as np
 
 from neurolm.core.errors import ConfigError, RecordingError
 from neurolm.corpora.arrays import as_raw, csv_header, csv_numbers
-from neurolm.corpora.files import read_side_file, table_rows
 from neurolm.corpora.layouts import NamedFiles
+from neurolm.corpora.side_files import read_side_file, table_rows
 from neurolm.corpora.source import Extent, Labels, RecordingSource
 from neurolm.store.store import Label
 

@@ -19,8 +19,8 @@ import re
 from pathlib import Path
 
 from neurolm.core.errors import StoreError
-from neurolm.corpora.files import Within
 from neurolm.corpora.layouts import NamedFiles
+from neurolm.corpora.side_files import Within
 from neurolm.corpora.source import Labels
 from neurolm.store.store import Label
 

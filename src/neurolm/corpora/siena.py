@@ -27,8 +27,8 @@ from functools import partial
 from pathlib import Path
 
 from neurolm.core.errors import ConfigError
-from neurolm.corpora.files import read_side_file
 from neurolm.corpora.layouts import NamedFiles
+from neurolm.corpora.side_files import read_side_file
 from neurolm.corpora.source import Extent, RecordingSource
 from neurolm.store.store import Label
 

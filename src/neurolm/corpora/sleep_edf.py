@@ -14,8 +14,8 @@ import re
 from pathlib import Path
 
 from neurolm.core.errors import ConfigError, StoreError
-from neurolm.corpora.files import Within, edf_annotations, merged
 from neurolm.corpora.layouts import NamedFiles
+from neurolm.corpora.side_files import Within, edf_annotations, merged
 from neurolm.corpora.source import Labels
 from neurolm.store.store import Label
 

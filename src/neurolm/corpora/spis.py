@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurolm.corpora.arrays import as_raw, matrix, read_matlab
-from neurolm.corpora.files import Within
 from neurolm.corpora.layouts import NamedFiles
+from neurolm.corpora.side_files import Within
 from neurolm.corpora.source import Labels
 from neurolm.store.store import Label
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.corpora.about import About, read_about
-from neurolm.corpora.files import seconds_of
 from neurolm.corpora.layouts import CorpusLayout
+from neurolm.corpora.side_files import seconds_of
 from neurolm.corpora.source import Extent, RecordingSource, terms
 from neurolm.store.manifest import SPLITS
 from neurolm.store.store import Label

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.corpora import tuh
-from neurolm.corpora.files import seconds_of
+from neurolm.corpora.side_files import seconds_of
 from neurolm.corpora.source import RecordingSource
 from neurolm.corpora.tueg import first_version, has_slowing_labels
 from neurolm.store.store import Label
