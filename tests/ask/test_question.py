@@ -65,7 +65,9 @@ def test_windows_between_two_moments_are_whole_and_spread_over_all():
     assert windows.between(3, 12.5, most=100) == [s * RATE for s in (4, 6, 8)]
     assert windows.between(0, None, most=3) == [s * RATE for s in (0, 8, 16)]
     assert windows.between(3, 12.5, most=1) == [4 * RATE]
-    with pytest.raises(QuestionError, match=r"start=3 s, stop=6 s: no window of 4 s .* of 21\.5 s"):
+    with pytest.raises(
+        QuestionError, match=r"start=3, stop=6: no window of 4 s lies between these seconds .* of 21\.5 s"
+    ):
         windows.between(3, 6, most=5)
 
 

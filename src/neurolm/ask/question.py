@@ -143,7 +143,7 @@ class Windows:
         within = [s for s, (first, last) in zip(self.starts, self.spans, strict=True) if start <= first and last <= end]
         if not within:
             raise QuestionError(
-                f"{argument(start=start, stop=end)} s: no window of {self.seconds} s lies between them in a "
+                f"{argument(start=start, stop=end)}: no window of {self.seconds} s lies between these seconds of a "
                 f"recording of {length:.1f} s"
             )
         return [within[i] for i in np.unique(np.linspace(0, len(within) - 1, min(most, len(within))).astype(int))]

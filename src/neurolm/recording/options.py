@@ -1,4 +1,4 @@
-"""How recordings are to be read, where the files alone do not say it: one set of options for every way in.
+"""How recordings are to be read, where files do not say it: one set of options for every way in
 
 >>> neurolm.ReadingOptions(unit="mV", channels=["Fp1", "Cz"])
 >>> neurolm.ReadingOptions(unknown="drop", channels={"E36": "C3", "E70": "O1"})
