@@ -19,7 +19,6 @@ from neurolm.api import Answer, WindowAnswer
 from neurolm.cli import FAILED, INTERRUPTED, VERBS, main
 from neurolm.cli.ask import MODEL_VARIABLE, answer_lines, bar_characters, condense, find_model
 from neurolm.cli.command import parse
-from neurolm.cli.flags import as_flags
 from neurolm.cli.settings import read_settings
 from neurolm.cli.show import Display, duration, losses, many
 from neurolm.cli.values import names_or_pairs
@@ -331,22 +330,6 @@ def test_channels(text, read):
 def test_channels_are_all_named_or_none():
     with pytest.raises(ConfigError, match="give what each stands for"):
         names_or_pairs("ch1=Fp1,Fp2")
-
-
-@pytest.mark.parametrize(
-    ("message", "shown"),
-    [
-        ("are really mV, open it with unit='mV' (6.98 µV)", "are really mV, open it with --unit mV (6.98 µV)"),
-        ("choose unknown='nearest' or 'drop'", "choose --unknown nearest or 'drop'"),
-        ("say which with channels={'A1': 'Fp1', …}", "say which with --channels 'A1=Fp1,…'"),
-        ("name the others (channels=), or", "name the others (--channels), or"),
-        ("subjects=0: simulate needs subjects of 1", "--subjects 0: simulate needs subjects of 1"),
-        ("of your own question (options)", "of your own question (--options)"),
-        ("my=unit.edf: the device is unknown", "my=unit.edf: the device is unknown"),
-    ],
-)
-def test_remedies_are_flags(message, shown):
-    assert as_flags(message) == shown
 
 
 def an_answer(windows: int) -> Answer:

@@ -80,7 +80,7 @@ def fake_measure(tasks):
 def test_a_corpus_that_is_not_there_is_simulated(monkeypatch):
     monkeypatch.setattr(module, "Worker", Inline)
     monkeypatch.setattr(module, "SIMULATED_SECONDS", (10, 30))
-    found = plan(hours=25_000, channels=4, rate=200)
+    found = plan(hours=25_000, simulated_channels=4, simulated_rate=200)
     assert found.recordings == 0
     assert [(one.source, one.channels) for one in found.measured] == [("simulated/10.edf", 4), ("simulated/30.edf", 4)]
     assert found.store_bytes.estimate == pytest.approx(25_000 * 3600 * 200 * 4 * 2, rel=0.05)
@@ -145,7 +145,7 @@ def test_wrong_arguments_are_refused(tmp_path, corpus):
     with pytest.raises(ConfigError, match="samples"):
         plan([corpus], samples=0)
     with pytest.raises(ConfigError, match="channels"):
-        plan(hours=1, channels=0)
+        plan(hours=1, simulated_channels=0)
     with pytest.raises(StoreError, match="no such folder"):
         plan([tmp_path / "none"])
     with pytest.raises(StoreError, match="is a file"):

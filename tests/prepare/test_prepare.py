@@ -272,9 +272,9 @@ def test_what_is_left_out_and_what_is_double_is_said(tmp_path, write_edf):
 
 def test_other_settings_are_refused(recordings, uninterrupted):
     before = content(uninterrupted)
-    with pytest.raises(StoreError, match=r"prepared with unit=None, not 'mV'; use unit=None, or prepare into another"):
+    with pytest.raises(StoreError, match=r"prepared without unit=, not 'mV'; prepare without unit= again, or into"):
         prepare(recordings, uninterrupted, jobs=1, reading=ReadingOptions(unit="mV"))
-    with pytest.raises(StoreError, match="prepared with layout='table', not 'folder'"):
+    with pytest.raises(StoreError, match="prepared with corpus='table', not 'folder'"):
         prepare(recordings, uninterrupted, jobs=1, corpus="folder")
     assert content(uninterrupted) == before
 

@@ -62,10 +62,10 @@ def test_the_unit_is_decided_from_the_amplitude_when_asked() -> None:
         recording = open_recording(raw, reading=ReadingOptions(unit="auto"))
         assert recording.unit == unit
         np.testing.assert_allclose(recording.read(), data)
-        assert f"unit='auto': the numbers are taken as {unit}" in " ".join(recording.notes)
+        assert f"unit auto: the numbers are taken as {unit}" in " ".join(recording.notes)
         assert recording.coverage[0].amplitude == pytest.approx(20, rel=0.1)
     right = open_recording(mne_raw(data, ("Fp1", "Cz", "O2")), reading=ReadingOptions(unit="auto"))
-    assert "unit='auto': V, as the file says" in " ".join(right.notes)
+    assert "unit auto: V, as the file says" in " ".join(right.notes)
     np.testing.assert_allclose(right.read(), data)
     with pytest.raises(RecordingError, match="no other unit"):
         open_recording(mne_raw(data * 1e-3, ("Fp1", "Cz", "O2")), reading=ReadingOptions(unit="auto"))

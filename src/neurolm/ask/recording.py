@@ -12,7 +12,7 @@ import numpy as np
 
 from neurolm.batches.loader import Sample, sample_from
 from neurolm.checkpoint import Card
-from neurolm.core.errors import RecordingError
+from neurolm.core.errors import RecordingError, argument
 from neurolm.core.montage import REACH, channel_id, positions
 from neurolm.core.physics import RATE
 from neurolm.recording.options import ReadingOptions, Unseen, require_one_of
@@ -98,7 +98,7 @@ def _fit_electrodes(
     if unseen and policy == "error":
         raise RecordingError(
             f"{name}: electrodes {', '.join(c for _, c in unseen)} were not in the model's training data "
-            f"({', '.join(sorted(seen))}); choose unseen='nearest' or 'drop'"
+            f"({', '.join(sorted(seen))}); choose {argument(unseen='nearest')} or 'drop'"
         )
     notes: list[str] = []
     free = sorted(seen - {channel for _, channel in kept})

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pkgutil import resolve_name
 
 from neurolm import __version__
-from neurolm.cli.flags import as_flags
 from neurolm.core.errors import ConfigError, NeuroLMError, Stopped
 
 VERBS = (
@@ -74,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str) -> int:
-    print(f"neurolm: error: {as_flags(message)}", file=sys.stderr)
+    print(f"neurolm: error: {message}", file=sys.stderr)
     return FAILED
 
 

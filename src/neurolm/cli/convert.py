@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurolm.cli.flags import as_flags
 from neurolm.official import PADDED_TO
 
 if TYPE_CHECKING:
@@ -58,5 +57,5 @@ def convert_to_official(folder: Path, *, out: Path) -> None:
 def _print(done: Conversion, out: Path) -> None:
     from neurolm.official.convert import report
 
-    print(as_flags("\n".join(report(done))))
+    print("\n".join(report(done)))
     print(out)

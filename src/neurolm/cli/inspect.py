@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurolm.cli.flags import as_flags
 from neurolm.cli.show import as_json, duration
 from neurolm.core.errors import ConfigError, RecordingError
 from neurolm.recording.options import ReadingOptions
@@ -123,9 +122,9 @@ def lines(found: Inspection) -> Iterator[str]:
         yield from ("", coverage_table(found.coverage), "")
     yield from (f"{name:<12} {value}" for name, value in _facts(found) if value)
     for note in found.notes:
-        yield f"{'note':<12} {as_flags(note)}"
+        yield f"{'note':<12} {note}"
     for problem in found.problems:
-        yield f"{'problem':<12} {as_flags(problem)}"
+        yield f"{'problem':<12} {problem}"
     yield f"{'verdict':<12} {verdict(found)}"
 
 
@@ -206,7 +205,7 @@ def summary(every: Sequence[Inspection], *, reasons: bool) -> Iterator[str]:
     if reasons:
         for found in every:
             for problem in found.problems:
-                yield f"{found.file}: {as_flags(problem)}"
+                yield f"{found.file}: {problem}"
 
 
 def as_dict(found: Inspection) -> dict[str, Any]:

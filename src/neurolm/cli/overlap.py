@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurolm.cli.flags import as_flags
 from neurolm.cli.show import Display, duration
 from neurolm.cli.values import with_arguments_of
 
@@ -38,7 +37,7 @@ def overlap(
 
     with Display() as display:
         found = overlap(store, against, **how, progress=display.count("reading recordings"))
-    print(as_flags("\n".join(lines(found))))
+    print("\n".join(lines(found)))
     write_exclusions(out, found.exclusions)
     if found.none:
         print(f"nothing of {', '.join(map(str, against))} is in {store}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from neurolm.cli.flags import preparing_flags
 from neurolm.cli.show import duration, many
 from neurolm.cli.values import with_arguments_of
 
@@ -29,7 +28,7 @@ def lines(found: Plan) -> Iterator[str]:
             f"{one.cpu_seconds:.2f} s"
         )
     for reason in found.failed:
-        yield f"cannot be prepared, left out of the sums: {preparing_flags(reason)}"
+        yield f"cannot be prepared, left out of the sums: {reason}"
     what = many(found.recordings, "recording") if found.recordings else "simulated recordings"
     yield f"{what}, measured on {many(len(found.measured), 'file')}; in brackets where 9 of 10 redrawn samples lie"
     yield f"EEG             {_between(found.hours, 1, 'h')}"

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from neurolm.cli.flags import preparing_flags
 from neurolm.cli.show import Display, many
 from neurolm.cli.values import with_arguments_of
 
@@ -30,5 +29,5 @@ def prepare(data: Path, *, out: Path, **how: Any) -> None:
     if report.quarantined:
         print(f"{report.quarantined} could not be read: the reasons are in {out / 'quarantine.jsonl'}")
     for note in report.notes:
-        print(f"note: {preparing_flags(note)}")
+        print(f"note: {note}")
     print(f"next: neurolm train language --store {out} --out RUN")

@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-from neurolm.cli.flags import as_flags
 from neurolm.cli.values import Machine
 
 
@@ -25,7 +24,7 @@ def verify(folder: Path, *, gpt2: str | None = None, threads: int = 0) -> bool:
 
     from neurolm.official.verify import verify
 
-    lines = verify(folder, gpt2=gpt2, progress=lambda line: print(as_flags(str(line)), flush=True))
+    lines = verify(folder, gpt2=gpt2, progress=lambda line: print(line, flush=True))
     wrong = [line.name for line in lines if not line.holds]
     if wrong:
         print(f"neurolm: {len(wrong)} of {len(lines)} quantities differ: {', '.join(wrong)}", file=sys.stderr)

@@ -35,7 +35,7 @@ def takes(name: str) -> bool:
     return FLAGS not in os.environ or name in os.environ[FLAGS].split()
 
 
-def argument(name: str = "", **values: object) -> str:
+def argument(name: str = "", /, **values: object) -> str:
     """Spell an argument by its name, or with its value: ``unit='mV'`` in Python, ``--unit mV`` in a command.
 
     Parameters

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from neurolm.core.config import to_json
 from neurolm.core.decode import decode
-from neurolm.core.errors import ConfigError, StoreError, WriteError
+from neurolm.core.errors import ConfigError, StoreError, WriteError, argument
 from neurolm.core.files import PARTIAL, append_text, atomic_file, remove_partial, write_text
 from neurolm.recording.options import CommonReadingOptions, ReadingOptions, Truncated, Unit, Unknown
 from neurolm.recording.recording import Annotation
@@ -208,12 +208,15 @@ def agree(out: Path, corpus: str, settings: Settings) -> None:
     if corpus not in corpora:
         write_settings(out, {**corpora, corpus: settings})
         return
-    for name, old in asdict(corpora[corpus]).items():
-        new = getattr(settings, name)
+    before = asdict(corpora[corpus])
+    for name, new in asdict(settings).items():
+        old = before[name]
         if new != old:
+            how = {"corpus" if name == "layout" else name: old}
+            said = f"without {argument(name)}" if old is None else f"with {argument(**how)}"
             raise StoreError(
-                f"{out}: the recordings of {corpus!r} in this store were prepared with {name}={old!r}, not {new!r}; "
-                f"use {name}={old!r}, or prepare into another folder"
+                f"{out}: the recordings of {corpus!r} in this store were prepared {said}, not {new!r}; prepare {said} "
+                "again, or into another folder"
             )
 
 

@@ -106,8 +106,8 @@ def plan(
     jobs: int = 0,
     samples: int = SAMPLED,
     seed: int = 0,
-    channels: int = 23,
-    rate: int = 256,
+    simulated_channels: int = 23,
+    simulated_rate: int = 256,
 ) -> Plan:
     """Estimate what preparing corpora takes.
 
@@ -127,9 +127,9 @@ def plan(
         How many files to measure, besides the largest.
     seed
         Seed that draws them.
-    channels
+    simulated_channels
         Number of channels of the simulated recordings.
-    rate
+    simulated_rate
         Sampling rate of the simulated recordings, in Hz.
 
     Raises
@@ -150,7 +150,7 @@ def plan(
         if data:
             recordings = [job for path in data for job in _recordings(Path(path), out, corpus, reading)]
         else:
-            simulated = _simulate(Path(folder) / SIMULATED, channels=channels, rate=rate)
+            simulated = _simulate(Path(folder) / SIMULATED, channels=simulated_channels, rate=simulated_rate)
             recordings = list(_recordings(simulated, out, "folder", replace(reading, mains=50.0)))
         strata = _strata(recordings, samples, np.random.default_rng(seed))
         largest = max(recordings, key=lambda job: job.size)
@@ -267,7 +267,8 @@ def _simulate(folder: Path, *, channels: int, rate: int) -> Path:
 
     if not 1 <= channels <= len(ELECTRODES) or rate < RATE // 2:
         raise ConfigError(
-            f"channels ({channels}) must be 1 to {len(ELECTRODES)}, and rate ({rate}) {RATE // 2} or more"
+            f"{argument(simulated_channels=channels, simulated_rate=rate)}: simulated recordings have 1 to "
+            f"{len(ELECTRODES)} channels, and a rate of {RATE // 2} Hz or more"
         )
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True)

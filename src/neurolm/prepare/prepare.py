@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from neurolm.core.errors import ConfigError, NeuroLMError, StoreError
+from neurolm.core.errors import ConfigError, NeuroLMError, StoreError, argument
 from neurolm.core.workers import Workers
 from neurolm.corpora import AUTO, layout_of
 from neurolm.prepare.cluster import Cluster
@@ -110,7 +110,9 @@ def _check_arguments(data: Path, jobs: int, scheduler: str | None) -> None:
     if jobs < 0:
         raise ConfigError(f"jobs must be 0 (all cores) or the number of worker processes, not {jobs}")
     if jobs and scheduler is not None:
-        raise ConfigError(f"jobs={jobs} is for this machine, and scheduler={scheduler!r} for others; give one of them")
+        raise ConfigError(
+            f"{argument(jobs=jobs)} is for this machine, and {argument(scheduler=scheduler)} for others; give one"
+        )
 
 
 def _corpus_name(recordings: Sequence[RecordingJob]) -> str:

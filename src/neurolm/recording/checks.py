@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from neurolm.core.errors import RecordingError
+from neurolm.core.errors import RecordingError, argument, takes
 from neurolm.recording.formats.edf import MICROVOLTS
 
 PLAUSIBLE = (0.5, 500.0)
@@ -157,13 +157,19 @@ def refusals(found: Look, *, channels: Sequence[str], unit: str, given: bool) ->
         bad = [f"{name} ({count:,})" for name, count in zip(channels, found.missing, strict=True) if count]
         wrong.append(
             f"values that are not numbers (NaN or infinite) among {found.samples:,} samples of {', '.join(bad)}; "
-            f"repair or cut them out, or name the channels to read without them (channels=)"
+            f"{repair()}"
         )
     if found.flat.all():
         wrong.append(f"all {len(channels)} channels are flat: nothing was recorded, or it was erased")
     elif not plausible(found.typical):
         wrong.append(_implausible(found.typical, unit, given))
     return wrong
+
+
+def repair() -> str:
+    """What can be done about values that are not numbers."""
+    remedy = f", or name the channels to read without them ({argument('channels')})" if takes("channels") else ""
+    return f"repair them or cut them out{remedy}"
 
 
 def useless(unusable: Mapping[str, str]) -> str:
@@ -177,9 +183,10 @@ def useless(unusable: Mapping[str, str]) -> str:
     flat = ", ".join(name for name, why in unusable.items() if why == "flat")
     saturated = ", ".join(f"{name}: {why}" for name, why in unusable.items() if why != "flat")
     found = "; ".join(part for part in (flat and f"flat channels: {flat}", saturated) if part)
+    remedy = f"name the others ({argument('channels')}), " if takes("channels") else ""
     return (
-        f"{found}; name the others (channels=), choose unknown='drop' or 'nearest', which leave them out, or "
-        f"'interpolate', which computes them from the others"
+        f"{found}; {remedy}choose {argument(unknown='drop')} or 'nearest', which leave them out, or 'interpolate', "
+        f"which computes them from the others"
     )
 
 
@@ -266,7 +273,7 @@ def _robust_deviation(part: np.ndarray, rate: float) -> np.ndarray:
 
 
 def _implausible(typical: float, unit: str, given: bool) -> str:
-    who = f"with unit={unit!r}" if given else f"with its numbers taken as {unit}"
+    who = f"with {argument(unit=unit)}" if given else f"with its numbers taken as {unit}"
     found = (
         f"{who}, the typical amplitude (robust standard deviation) is {readable(typical)} µV; scalp EEG lies between "
         f"{PLAUSIBLE[0]:g} and {PLAUSIBLE[1]:g} µV"
@@ -279,8 +286,8 @@ def _implausible(typical: float, unit: str, given: bool) -> str:
         )
     worth = typical * MICROVOLTS[fits] / MICROVOLTS[unit]
     return (
-        f"{found}. If the numbers in the file are really {fits}, open it with unit={fits!r} ({worth:.3g} µV), or leave "
-        f"the choice to unit='auto'"
+        f"{found}. If the numbers in the file are really {fits}, open it with {argument(unit=fits)} ({worth:.3g} µV), "
+        f"or leave the choice to {argument(unit='auto')}"
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from neurolm.core.errors import ConfigError
+from neurolm.core.errors import ConfigError, argument
 from neurolm.core.physics import RATE
 
 Unknown = Literal["error", "drop", "nearest", "interpolate"]
@@ -91,7 +91,9 @@ class ReadingOptions(CommonReadingOptions):
         super().__post_init__()
         require_one_of("data_format", self.data_format, (*get_args(DataFormat), None))
         if isinstance(self.channels, str):
-            raise ConfigError(f"channels={self.channels!r}: give a list of names, or a mapping of names to electrodes")
+            raise ConfigError(
+                f"{argument(channels=self.channels)}: give a list of names, or a mapping of names to electrodes"
+            )
 
 
 def require_one_of(name: str, value: object, valid: Sequence[object]) -> None:
@@ -104,7 +106,7 @@ def require_one_of(name: str, value: object, valid: Sequence[object]) -> None:
     """
     if value not in valid:
         names = ", ".join(str(each) for each in valid if each is not None)
-        raise ConfigError(f"{name}={value!r}: choose one of {names}")
+        raise ConfigError(f"{argument(**{name: value})}: choose one of {names}")
 
 
 BELIEVED = ReadingOptions()

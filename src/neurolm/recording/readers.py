@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurolm.core.errors import RecordingError
+from neurolm.core.errors import RecordingError, argument
 from neurolm.core.montage import resolve
 from neurolm.recording.channels import Channel, Signal, Source
 from neurolm.recording.faults import as_recording_error
@@ -164,7 +164,7 @@ def _open_xdf(path: Path, stream: str | int | None, truncated: str) -> Source:
     if truncated != "accept" and (damage := [note for note in heard if "corruption" in note]):
         raise RecordingError(
             f"{path}: truncated or damaged: pyxdf {damage[0][:200].rstrip('.')}; copy or export it again; "
-            f"truncated='accept' takes what it found"
+            f"{argument(truncated='accept')} takes what it found"
         )
     raw = contents.raw
     rate = float(raw.info["sfreq"])

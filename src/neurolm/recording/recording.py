@@ -135,8 +135,8 @@ class Recording:
             ]
             more = f" and {len(where) - _NAMED} other electrodes" if len(where) > _NAMED else ""
             raise RecordingError(
-                f"{self.path or 'the MNE object'}: NaN or infinite values in {', '.join(where[:_NAMED])}{more}; repair "
-                f"them or cut them out, or name the channels to read without these (channels=)"
+                f"{self.path or 'the MNE object'}: NaN or infinite values in {', '.join(where[:_NAMED])}{more}; "
+                f"{checks.repair()}"
             )
         return found
 
@@ -291,11 +291,11 @@ def decide_unit(found: checks.Look, unit: str, notes: list[str]) -> str | None:
     fits = checks.fitting_unit(found.typical, unit)
     if fits is None or fits == unit:
         if fits is not None:
-            notes.append(f"unit='auto': {unit}, as the file says; the typical amplitude is {found.typical:.3g} µV")
+            notes.append(f"unit auto: {unit}, as the file says; the typical amplitude is {found.typical:.3g} µV")
         return None
     typical = found.scaled(unit, fits).typical
     notes.append(
-        f"unit='auto': the numbers are taken as {fits}, which makes the typical amplitude {typical:.3g} µV; as {unit} "
+        f"unit auto: the numbers are taken as {fits}, which makes the typical amplitude {typical:.3g} µV; as {unit} "
         f"it would be {found.typical:.3g} µV"
     )
     return fits

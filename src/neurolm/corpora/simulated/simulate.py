@@ -113,7 +113,7 @@ def simulate(
     """
     for name, value, least in (("subjects", subjects, 1), ("seed", seed, 0), ("jobs", jobs, 0)):
         if value < least:
-            raise ConfigError(f"{name}={value}: simulate needs {name} of {least} or more")
+            raise ConfigError(f"{argument(**{name: value})}: simulate needs {name} of {least} or more")
     out = Path(out)
     _claim(out, subjects, seed)
     remove_partial(out)

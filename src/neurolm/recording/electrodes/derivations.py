@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from neurolm.core.errors import RecordingError
+from neurolm.core.errors import RecordingError, argument, takes
 from neurolm.core.montage import REACH, SAME_PLACE, TCP, positions, reference, resolve
 from neurolm.recording.electrodes.positions import SOURCES, spline_weights
 
@@ -101,7 +101,7 @@ def refuse_mixed_references(names: Sequence[str], source: str, purpose: str) -> 
             stated.setdefault(own, []).append(name)
     if len(stated) > 1:
         found = "; ".join(f"{own}: {', '.join(members[:6])}" for own, members in stated.items())
+        remedy = f"name channels of one reference ({argument('channels')}), or " if takes("channels") else ""
         raise RecordingError(
-            f"{source}: {purpose} would mix channels with different references ({found}); name channels of one "
-            f"reference (channels=), or do without"
+            f"{source}: {purpose} would mix channels with different references ({found}); {remedy}do without"
         )

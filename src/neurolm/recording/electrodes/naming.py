@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from neurolm.core.errors import RecordingError
+from neurolm.core.errors import RecordingError, argument, takes
 from neurolm.core.montage import ELECTRODES, channel_id, kind, resolve
 from neurolm.recording.channels import Channel
 from neurolm.recording.electrodes import caps
@@ -119,35 +119,41 @@ def rename(draft: Draft, wanted: Mapping[str, str]) -> None:
     source = draft.source
     own = {channel.name: i for i, channel in enumerate(draft.channels)}
     if missing := [name for name in wanted if name not in own]:
-        raise RecordingError(f"{source}: channels=: there is no {', '.join(missing)}; found: {listed(own)}")
+        raise RecordingError(
+            f"{source}: {argument('channels')}: there is no {', '.join(missing)}; found: {listed(own)}"
+        )
     if strange := [electrode for electrode in wanted.values() if resolve(electrode) is None]:
-        raise RecordingError(f"{source}: channels=: no known electrode: {', '.join(strange)}; known: {_known()}")
+        raise RecordingError(
+            f"{source}: {argument('channels')}: no known electrode: {', '.join(strange)}; known: {_known()}"
+        )
     electrodes = [resolve(electrode) or "" for electrode in wanted.values()]
     if twice := [electrode for electrode, count in Counter(electrodes).items() if count > 1]:
-        raise RecordingError(f"{source}: channels=: given more than once: {', '.join(twice)}")
+        raise RecordingError(f"{source}: {argument('channels')}: given more than once: {', '.join(twice)}")
     if not wanted:
-        raise RecordingError(f"{source}: channels= is empty; found: {listed(own)}")
+        raise RecordingError(f"{source}: {argument('channels')} is empty; found: {listed(own)}")
     for electrode, name in zip(electrodes, wanted, strict=True):
         draft.take(electrode, own[name], "given")
     if no_voltage := [draft.channels[i].name for i in draft.named.values() if draft.channels[i].unit is None]:
-        raise RecordingError(f"{source}: channels=: not a voltage in the file: {', '.join(no_voltage)}")
+        raise RecordingError(f"{source}: {argument('channels')}: not a voltage in the file: {', '.join(no_voltage)}")
     rest = [(name, i) for name, i in own.items() if i not in draft.named.values()]
     for _, i in rest:
-        draft.row(i, "left out", "not named in channels=")
+        draft.row(i, "left out", "not named in channels")
     if rest:
-        draft.notes.append(f"left out, not named in channels=: {', '.join(name for name, _ in rest)}")
+        draft.notes.append(f"left out, not named in channels: {', '.join(name for name, _ in rest)}")
 
 
 def unknown_names(draft: Draft, names: Sequence[str]) -> str:
     grid = _grid_contacts(names)
     lookalikes = [name for name in names if name in grid and resolve(name) is not None]
     why = f" (its names count contacts, so {lookalikes[0]} is not taken for the electrode)" if lookalikes else ""
-    remedies = ["leave them out with unknown='drop'"] if draft.named else []
+    remedies = [f"leave them out with {argument(unknown='drop')}"] if draft.named else []
     if cap := caps.recognise(names):
-        remedies.append(f"take the nearest electrodes with unknown='nearest', as contacts of cap={cap!r}, as it seems")
+        nearest = argument(unknown="nearest")
+        remedies.append(f"take the nearest electrodes with {nearest}, as contacts of cap={cap!r}, as it seems")
     elif draft.places:
-        remedies.append("take the nearest electrodes with unknown='nearest', by the positions in the file")
-    remedies.append(f"say what they are with channels={{{names[0]!r}: 'Fp1', …}}")
+        remedies.append(f"take the nearest electrodes with {argument(unknown='nearest')}, by the positions in the file")
+    if takes("channels"):
+        remedies.append(f"say what they are with {argument(channels={names[0]: 'Fp1'})}")
     remedies.append("rename them in the file")
     return (
         f"{draft.source}: {len(names)} of {len(names) + len(draft.named)} EEG channels are no known electrodes: "

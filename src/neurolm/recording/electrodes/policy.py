@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from neurolm.core.errors import RecordingError
+from neurolm.core.errors import RecordingError, argument, takes
 from neurolm.core.montage import REACH, positions, resolve
 from neurolm.recording.channels import Channel
 from neurolm.recording.electrodes import derivations as mixing
@@ -104,7 +104,8 @@ def _pairs(draft: Draft, asked: Mapping[str, str] | None) -> list[tuple[str, str
     names = [name for name, _, _ in pairs]
     if strange := [name for electrode, name in asked.items() if electrode not in names]:
         raise RecordingError(
-            f"{draft.source}: channels=: montage='tcp' has no {', '.join(strange)}; it has {', '.join(names)}"
+            f"{draft.source}: {argument('channels')}: montage='tcp' has no {', '.join(strange)}; it has "
+            f"{', '.join(names)}"
         )
     return [pair for pair in pairs if pair[0] in asked]
 
@@ -115,8 +116,8 @@ def _asked(draft: Draft, wanted: Sequence[str]) -> dict[str, str]:
     if nobody := [name for name, electrode in electrodes.items() if electrode is None]:
         found = ", ".join(draft.named) or "none"
         raise RecordingError(
-            f"{draft.source}: channels={list(wanted)}: there is no {', '.join(nobody)}, which is no known electrode; "
-            f"found: {found}"
+            f"{draft.source}: {argument(channels=list(wanted))}: there is no {', '.join(nobody)}, which is no known "
+            f"electrode; found: {found}"
         )
     return {electrode: name for name, electrode in electrodes.items() if electrode is not None}
 
@@ -142,8 +143,9 @@ def _only(draft: Draft, asked: Mapping[str, str], bipolar: Sequence[str], needed
     """Keep what was asked for, which must be there, or what a montage needs."""
     if missing := [name for electrode, name in asked.items() if electrode not in draft.named]:
         raise RecordingError(
-            f"{draft.source}: channels={list(asked.values())}: there is no {', '.join(missing)}; found: "
-            f"{', '.join(draft.named) or 'none'}. unknown='nearest' takes a neighbour, 'interpolate' computes it"
+            f"{draft.source}: {argument(channels=list(asked.values()))}: there is no {', '.join(missing)}; found: "
+            f"{', '.join(draft.named) or 'none'}. {argument(unknown='nearest')} takes a neighbour, 'interpolate' "
+            "computes it"
         )
     kept = [electrode for electrode in (*needed, *bipolar) if electrode in draft.named]
     for electrode in [electrode for electrode in draft.named if electrode not in kept]:
@@ -212,9 +214,10 @@ def _one_rate(draft: Draft, needed: Sequence[str] | None) -> None:
         return
     said = [f"{electrode} ({rate:g} Hz)" for electrode, rate in slow.items()]
     if draft.unknown == "error" or any(electrode in slow for electrode in needed or ()):
+        remedy = f"name those of one rate ({argument('channels')}), or " if takes("channels") else ""
         raise RecordingError(
-            f"{draft.source}: electrodes sampled at different rates: most at {main:g} Hz, but {listed(said)}; name "
-            f"those of one rate (channels=), or choose unknown='drop', which keeps those at {main:g} Hz"
+            f"{draft.source}: electrodes sampled at different rates: most at {main:g} Hz, but {listed(said)}; {remedy}"
+            f"choose {argument(unknown='drop')}, which keeps those at {main:g} Hz"
         )
     for electrode, rate in slow.items():
         draft.leave(electrode, f"{rate:g} Hz, not {main:g}")
@@ -254,8 +257,8 @@ def _recipes(draft: Draft, needed: Sequence[str] | None, *, must: bool) -> dict[
     if failed := [e for e in targets if e not in made]:
         if must:
             raise RecordingError(
-                f"{draft.source}: channels=: there is no {', '.join(failed)}, and too few channels near enough to "
-                f"interpolate it; found: {listed(list(draft.named))}"
+                f"{draft.source}: {argument('channels')}: there is no {', '.join(failed)}, and too few channels near "
+                f"enough to interpolate it; found: {listed(list(draft.named))}"
             )
         said = [f"{electrode} ({why[electrode]})" for electrode in failed]
         draft.notes.append(f"left out, cannot be interpolated: {', '.join(said)}")
@@ -290,7 +293,7 @@ def _derive(
         lacking = list(dict.fromkeys(end for ends in missing.values() for end in ends))
         raise RecordingError(
             f"{draft.source}: montage='tcp' needs {', '.join(lacking)} for {', '.join(missing)}; found: "
-            f"{listed(list(draft.named))}; unknown='drop' leaves such channels out"
+            f"{listed(list(draft.named))}; {argument(unknown='drop')} leaves such channels out"
         )
     if missing:
         said = [f"{name} ({', '.join(lacking)})" for name, lacking in missing.items()]
@@ -335,7 +338,8 @@ def _unlike_itself(draft: Draft, index: int, row: Covered, used: Sequence[int]) 
 def _no_eeg(draft: Draft) -> str:
     details = "; ".join(note if len(note) <= 200 else f"{note[:200]} …" for note in draft.notes)
     first = draft.channels[0].name if draft.channels else "name"
+    remedy = f"say which with {argument(channels={first: 'Fp1'})}" if takes("channels") else "rename them in the file"
     return (
         f"{draft.source}: no EEG electrode among its {len(draft.channels)} channels ({details}). If some of them are "
-        f"electrodes, say which with channels={{{first!r}: 'Fp1', …}}"
+        f"electrodes, {remedy}"
     )

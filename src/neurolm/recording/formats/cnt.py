@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neurolm.core.errors import RecordingError
+from neurolm.core.errors import RecordingError, argument
 
 WIDTHS = {"int16": 2, "int32": 4}
 """Names of the number formats → bytes."""
@@ -99,8 +99,8 @@ def inspect_cnt(path: Path, data_format: str | None = None) -> CntFormat:
         given, how = data_format, "as asked for"
         if data_format not in fits:
             raise RecordingError(
-                f"{path}: data_format={data_format!r}: {data:,} bytes of data are no whole number of samples of "
-                f"{channels} channels; leave data_format out, or copy the file again"
+                f"{path}: {argument(data_format=data_format)}: {data:,} bytes of data are no whole number of samples "
+                f"of {channels} channels; leave data_format out, or copy the file again"
             )
     elif exact:
         given, how = exact[0], f"{samples:,} samples × {channels} channels fill the {data:,} bytes of data exactly"
@@ -157,7 +157,7 @@ def _by_words(path: Path, first: int, data: int, channels: int, fits: list[str],
         return "int16", f"{why}, but every 16 bits of it move like a channel"
     raise RecordingError(
         f"{path}: {why}, and the data do not tell whether its numbers have 16 or 32 bits; say which with "
-        f"data_format='int16' or 'int32'"
+        f"{argument(data_format='int16')} or 'int32'"
     )
 
 

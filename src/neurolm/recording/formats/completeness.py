@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurolm.core.errors import RecordingError
+from neurolm.core.errors import RecordingError, argument
 
 if TYPE_CHECKING:
     import mne
@@ -112,7 +112,7 @@ def shortened(path: Path, there: int, promised: int | None, truncated: str) -> t
     """
     of = f" of {promised:,}" if promised is not None else ""
     if truncated != "accept" or there < 1:
-        more = "; truncated='accept' takes what is there" if there else ""
+        more = f"; {argument(truncated='accept')} takes what is there" if there else ""
         raise RecordingError(
             f"{path}: truncated: {path.stat().st_size:,} bytes hold {there:,}{of} samples and the file breaks off; "
             f"copy or download it again{more}"

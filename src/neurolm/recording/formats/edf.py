@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neurolm.core.errors import RecordingError
+from neurolm.core.errors import RecordingError, argument
 
 _FIXED = 256  # bytes of the fixed part of the header; every signal adds as many
 _WIDTHS = {"label": 16, "transducer": 80, "unit": 8, "physical_minimum": 8, "physical_maximum": 8, "digital_minimum": 8}
@@ -217,7 +217,7 @@ def _check_size(path: Path, header: Header, truncated: str) -> list[str]:
     if size < promised:
         if truncated == "accept" and whole > 0:
             return [f"truncated: {whole:,} of {records:,} data records are there and were taken"]
-        more = "; truncated='accept' takes those" if whole > 0 else ""
+        more = f"; {argument(truncated='accept')} takes those" if whole > 0 else ""
         raise RecordingError(
             f"{path}: truncated: {size:,} bytes, the header promises {promised:,} ({whole:,} of {records:,} data "
             f"records are there); copy or download it again{more}"

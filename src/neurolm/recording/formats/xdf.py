@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurolm.core.errors import RecordingError
+from neurolm.core.errors import RecordingError, argument, takes
 from neurolm.recording.formats.edf import UNSTATED, unit_of
 
 if TYPE_CHECKING:
@@ -82,13 +82,15 @@ def read(path: Path, stream: str | int | None = None) -> Contents:
 def _eeg_stream(path: Path, streams: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
     found = [s for s in streams if (s["info"]["type"][0] or "").upper() == "EEG" and _is_signal(s)]
     if not found:
+        remedy = (
+            f"; another one can be asked for by its name or number ({argument('stream')})" if takes("stream") else ""
+        )
         raise RecordingError(
-            f"{path}: no stream of type EEG with samples in it; streams found: {_listed(streams)}; another one can be "
-            f"asked for by its name or number (stream=)"
+            f"{path}: no stream of type EEG with samples in it; streams found: {_listed(streams)}{remedy}"
         )
     best = max(found, key=lambda s: len(s["time_stamps"]))
     names = [s["info"]["name"][0] for s in found if s is not best]
-    return best, [f"EEG streams left out (stream= chooses another): {', '.join(names)}"] if names else []
+    return best, [f"EEG streams left out (stream chooses another): {', '.join(names)}"] if names else []
 
 
 def _asked_for(path: Path, streams: list[dict[str, Any]], stream: str | int) -> dict[str, Any]:
@@ -98,10 +100,10 @@ def _asked_for(path: Path, streams: list[dict[str, Any]], stream: str | int) -> 
         found = [s for s in streams if s["info"]["name"][0] == stream]
     if len(found) != 1:
         many = "there are several of this name, give the number" if found else "there is none"
-        raise RecordingError(f"{path}: stream={stream!r}: {many}; streams found: {_listed(streams)}")
+        raise RecordingError(f"{path}: {argument(stream=stream)}: {many}; streams found: {_listed(streams)}")
     if not _is_signal(found[0]):
         raise RecordingError(
-            f"{path}: stream={stream!r} is no signal: it has no samples at a regular rate; streams found: "
+            f"{path}: {argument(stream=stream)} is no signal: it has no samples at a regular rate; streams found: "
             f"{_listed(streams)}"
         )
     return found[0]
