@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from neurolm.cli.show import table_console
+from neurolm.cli.show import print_table
 from neurolm.core.errors import ConfigError
+from neurolm.core.table import Column, Table, columns
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from neurolm.corpora import CorpusLayout
 
 OWN = "your own"
@@ -32,24 +31,17 @@ def corpora(name: str | None = None) -> None:
             raise ConfigError(f"unknown corpus {name!r}: choose one of {', '.join(LAYOUTS)}")
         print("\n".join(details(LAYOUTS[name])))
         return
-    table_console().print(table(list(LAYOUTS.values())))
+    print_table(table(list(LAYOUTS.values())))
     print("neurolm corpora NAME says how the folder must look; neurolm prepare FOLDER --out STORE recognises it")
 
 
 def table(layouts: list[CorpusLayout]) -> Table:
-    """Return the corpora as a table for the terminal."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    rows = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ("corpus", "task", "hours", "licence", "where to get it"):
-        figures = name == "hours"
-        short = figures or name in ("corpus", "task")
-        rows.add_column(name, justify="right" if figures else "left", no_wrap=short, overflow="fold")
-    for layout in layouts:
-        hours = "" if layout.hours is None else f"{layout.hours:,g}"
-        rows.add_row(layout.name, layout.task or "", hours, layout.licence, layout.url or OWN)
-    return rows
+    """Return the corpora as a table."""
+    heads = [Column(head=head, whole=True) for head in ("corpus", "task")]
+    heads += [Column(head="hours", form=",g"), *columns("licence", "where to get it")]
+    return Table(
+        columns=heads, groups=[[(one.name, one.task, one.hours, one.licence, one.url or OWN) for one in layouts]]
+    )
 
 
 def details(layout: CorpusLayout) -> Iterator[str]:

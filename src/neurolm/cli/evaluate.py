@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from neurolm.cli.show import below_common
 from neurolm.cli.values import Machine, instruct_folder, missing, names
 from neurolm.core.errors import ConfigError
 
@@ -145,9 +145,8 @@ def _several(
             found.append(load_evaluation(results))
         else:
             raise ConfigError(f"{results}: no such file: give --store to evaluate the runs now")
-    absolute = [run.absolute() for run in runs]
-    common = Path(os.path.commonpath([run.parent for run in absolute]))
-    joined = join(list(zip([str(run.relative_to(common)) for run in absolute], found, strict=True)))
+    common, names = below_common(runs)
+    joined = join(list(zip(names, found, strict=True)))
     out = out or common / (_default(runs[0], part).name.removesuffix(RESULTS) + JOINED)
     save_joined(out, joined)
     for table in joined_tables(joined):

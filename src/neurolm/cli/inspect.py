@@ -210,11 +210,7 @@ def summary(every: Sequence[Inspection], *, reasons: bool) -> Iterator[str]:
 
 def as_dict(found: Inspection) -> dict[str, Any]:
     """Everything that was found, as JSON has it."""
-    values = {
-        field.name: getattr(found, field.name) for field in dataclasses.fields(found) if field.name != "recording"
-    }
-    values["planned"] = None if found.planned is None else dataclasses.asdict(found.planned)
-    values["coverage"] = [dataclasses.asdict(row) for row in found.coverage]
+    values = {name: value for name, value in vars(found).items() if name != "recording"}
     return {"usable": found.usable} | values | {"file": str(found.file)}
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurolm.cli.show import as_json, table_console
+from neurolm.cli.show import as_json, below_common, print_table
 from neurolm.core.config import STAGES
 from neurolm.core.errors import ConfigError
+from neurolm.core.table import NOTHING, Cell, Column, Table, columns
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from neurolm.train.figures.runs import RunSummary, StageSummary
 
 SETTING = 40
@@ -50,7 +49,7 @@ def runs_list(folders: Sequence[Path] = (Path("runs"),), *, json: bool = False) 
     if not found:
         print(f"no runs below {', '.join(map(str, folders))}")
         return
-    table_console().print(table(found))
+    print_table(table(found))
     for run in found:
         told = [f"{stage.stage}: {text}" for stage in run.stages for text in stage.warnings if not stage.done]
         for text in (*run.problems, *told):
@@ -74,7 +73,7 @@ def runs_compare(folders: Sequence[Path] = (), *, out: Path | None = None, json:
     settings = different_settings(folders)
     found = [summarise(folder) for folder in folders]
     figures = side_by_side(found)
-    names = _names(folders)
+    _, names = below_common(folders)
     if out is not None:
         from neurolm.report.drawings.training import write_curves
 
@@ -82,8 +81,14 @@ def runs_compare(folders: Sequence[Path] = (), *, out: Path | None = None, json:
     if json:
         print(as_json({"runs": [plain(run) for run in found], "settings": settings, "figures": figures}))
         return
-    _print_settings(names, settings)
-    _print_figures(names, figures)
+    if settings:
+        rows = [(name, *map(_setting, values)) for name, values in settings.items()]
+        print_table(Table(columns=columns("setting", *names), groups=[rows]))
+    else:
+        print("the settings are the same")
+    print_table(_figures_table(names, figures))
+    if any(name.startswith(STAGES) for name in figures):
+        print("of validation: at the evaluation whose weights are kept; test: balanced accuracy on held-out people")
     for run in found:
         for problem in run.problems:
             print(f"{run.folder}: {problem}")
@@ -92,44 +97,30 @@ def runs_compare(folders: Sequence[Path] = (), *, out: Path | None = None, json:
 
 
 def table(found: Sequence[RunSummary]) -> Table:
-    """Return runs as a table for the terminal."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    rows = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
-    for name in ("run", "recipe", "stages done", "under way", "validation", "test", "changed (UTC)"):
-        rows.add_column(name, no_wrap=name in ("recipe", "changed (UTC)"), overflow="fold")
-    for run in found:
-        rows.add_row(
+    """Return runs as a table."""
+    whole = {"recipe", "changed (UTC)"}
+    heads = ("run", "recipe", "stages done", "under way", "validation", "test", "changed (UTC)")
+    rows = [
+        (
             str(run.folder),
             run.recipe or "?",
             " ".join(run.done) or "none",
-            _step(run.under_way) if run.under_way else "–",
+            _step(run.under_way) if run.under_way else None,
             _validation(run),
-            " ".join(f"{task} {value:.3f}" for task, value in run.evaluation.items()) or "–",
-            _when(run.changed),
+            " ".join(f"{task} {value:.3f}" for task, value in run.evaluation.items()) or None,
+            f"{run.changed:%Y-%m-%d %H:%M}" if run.changed.year > 1970 else "?",
         )
-    return rows
+        for run in found
+    ]
+    return Table(columns=[Column(head=head, whole=head in whole) for head in heads], groups=[rows])
 
 
 def plain(run: RunSummary) -> dict[str, Any]:
     """Return a run as plain values."""
-    stages = {
-        stage.stage: {
-            "done": stage.done,
-            "step": stage.step,
-            "steps": stage.steps,
-            "validation": dict(stage.validation),
-            "kept": dict(stage.kept),
-            "speed": dict(stage.speed),
-            "warnings": list(stage.warnings),
-        }
-        for stage in run.stages
-    }
     return {
         "folder": str(run.folder),
         "recipe": run.recipe,
-        "stages": stages,
+        "stages": {stage.stage: asdict(stage) for stage in run.stages},
         "test": dict(run.evaluation),
         "changed": run.changed.isoformat(timespec="seconds"),
         "problems": list(run.problems),
@@ -142,67 +133,34 @@ def _step(stage: StageSummary) -> str:
     return f"{stage.stage} {stage.step:,}" + (f"/{stage.steps:,}" if stage.steps else "")
 
 
-def _validation(run: RunSummary) -> str:
+def _validation(run: RunSummary) -> str | None:
     """Figures of the furthest stage that was validated."""
     for stage in reversed(run.stages):
         names = [name for name in HEADLINES[stage.stage] if name in stage.kept]
         if names:
             return f"{stage.stage} " + " ".join(f"{name} {stage.kept[name]:.4g}" for name in names)
-    return "–"
-
-
-def _when(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M}" if time.year > 1970 else "?"
-
-
-def _print_settings(names: Sequence[str], settings: dict[str, list[Any]]) -> None:
-    if not settings:
-        print("the settings are the same")
-        return
-    rows = _side_by_side("setting", names)
-    for name, values in settings.items():
-        rows.add_row(name, *map(_setting, values))
-    table_console().print(rows)
+    return None
 
 
 def _setting(value: Any) -> str:
-    text = "–" if value is None else json.dumps(value).strip('"')
+    text = NOTHING if value is None else json.dumps(value).strip('"')
     return text if len(text) <= SETTING else f"{text[: SETTING - 1]}…"
 
 
-def _print_figures(names: Sequence[str], figures: dict[str, list[float | None]]) -> None:
-    rows = _side_by_side("figure", names, difference=len(names) == 2)
-    before = ""
-    for name, values in figures.items():
-        group = name.split(":")[0]
-        if before not in ("", group):
-            rows.add_section()
-        before = group
-        cells = ["–" if value is None else f"{value:.4g}" for value in values]
-        if len(values) == 2:
-            one, other = values
-            cells.append("" if one is None or other is None else f"{other - one:+.3g}")
-        rows.add_row(name, *cells)
-    table_console().print(rows)
-    stages = [stage for stage in STAGES if any(name.startswith(f"{stage}:") for name in figures)]
-    if stages:
-        print("of validation: at the evaluation whose weights are kept; test: balanced accuracy on held-out people")
+def _figures_table(names: Sequence[str], figures: dict[str, list[float | None]]) -> Table:
+    """Figures side by side, and the difference of two."""
+    heads = [*columns("figure"), *columns(*names, form=".4g")]
+    if len(names) == 2:
+        heads += columns("difference", form="+.3g")
+    groups = [
+        [(name, *values, *_difference(values)) for name, values in group]
+        for _, group in groupby(figures.items(), key=lambda item: item[0].split(":")[0])
+    ]
+    return Table(columns=heads, groups=groups)
 
 
-def _side_by_side(what: str, names: Sequence[str], *, difference: bool = False) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    rows = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
-    rows.add_column(what, overflow="fold")
-    for name in (*names, *(["difference"] if difference else [])):
-        rows.add_column(name, justify="right", overflow="fold")
-    return rows
-
-
-def _names(folders: Sequence[Path]) -> list[str]:
-    """Names of runs without the folders that all have in common; made different where they are given twice."""
-    absolute = [folder.absolute() for folder in folders]
-    common = Path(os.path.commonpath([folder.parent for folder in absolute]))
-    names = [str(folder.relative_to(common)) for folder in absolute]
-    return [f"{name} ({place})" if names.count(name) > 1 else name for place, name in enumerate(names, start=1)]
+def _difference(values: Sequence[float | None]) -> list[Cell]:
+    if len(values) != 2:
+        return []
+    one, other = values
+    return ["" if one is None or other is None else other - one]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
+    from neurolm.core.table import Table
     from neurolm.prepare.report import PrepareProgress
     from neurolm.train.loop import TrainingProgress
 
@@ -138,8 +141,16 @@ def as_json(value: Any) -> str:
     return json.dumps(value, default=dataclasses.asdict, indent=2)
 
 
-def table_console() -> Console:
-    """Return a console for tables: as wide as the terminal, or as the longest row where there is none."""
+def print_table(table: Table) -> None:
+    """Print a table as wide as the terminal, or as its longest row where there is none."""
     from rich.console import Console
 
-    return Console(width=None if Console().is_terminal else WIDE)
+    Console(width=None if Console().is_terminal else WIDE).print(table)
+
+
+def below_common(folders: Sequence[Path]) -> tuple[Path, list[str]]:
+    """Return the folder that all have in common, and their names below it, numbered where one is given twice."""
+    absolute = [folder.absolute() for folder in folders]
+    common = Path(os.path.commonpath([folder.parent for folder in absolute]))
+    names = [str(folder.relative_to(common)) for folder in absolute]
+    return common, [f"{name} ({place})" if names.count(name) > 1 else name for place, name in enumerate(names, 1)]

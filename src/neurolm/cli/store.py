@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurolm.cli.show import Display, as_json, many
+from neurolm.cli.show import Display, as_json, many, print_table
 from neurolm.core.errors import StoreError
+from neurolm.core.table import Table, columns
 
 if TYPE_CHECKING:
     from neurolm.store.info import StoreInfo
@@ -25,8 +25,6 @@ def store_check(store: Path | str, *, json: bool = False, jobs: int = 0) -> None
 
     Parameters
     ----------
-    store
-        Folder of the store, or its URL (s3://bucket/store).
     jobs
         Threads that read; 0: as many as there are cores.
     """
@@ -52,17 +50,14 @@ def store_check(store: Path | str, *, json: bool = False, jobs: int = 0) -> None
 
 
 def store_info(store: Path | str, *, json: bool = False) -> None:
-    """Say what is in it.
-
-    Parameters
-    ----------
-    store
-        Folder of the store, or its URL (s3://bucket/store).
-    """
+    """Say what is in it."""
     from neurolm.store.info import store_info
 
-    summary = store_info(store)
-    print(as_json(summary) if json else "\n".join(info_lines(summary)))
+    found = store_info(store)
+    if json:
+        print(as_json(found))
+    else:
+        _print_info(found)
 
 
 def store_export(store: Path | str, *, parquet: Path) -> None:
@@ -70,8 +65,6 @@ def store_export(store: Path | str, *, parquet: Path) -> None:
 
     Parameters
     ----------
-    store
-        Folder of the store, or its URL (s3://bucket/store).
     parquet
         The Parquet file to write.
     """
@@ -81,33 +74,30 @@ def store_export(store: Path | str, *, parquet: Path) -> None:
     print(f"{parquet}: {rows:,} rows")
 
 
-def info_lines(summary: StoreInfo) -> Iterator[str]:
-    """Write a summary for a terminal."""
-    yield (
-        f"{many(summary.recordings, 'recording')} of {many(summary.subjects, 'subject')}, {summary.hours:,.2f} h, "
-        f"{summary.bytes / 1e9:,.3f} GB"
+def _print_info(found: StoreInfo) -> None:
+    print(
+        f"{many(found.recordings, 'recording')} of {many(found.subjects, 'subject')}, {found.hours:,.2f} h, "
+        f"{found.bytes / 1e9:,.3f} GB"
     )
-    yield from ("", f"{'corpus':<24} {'recordings':>10} {'subjects':>9} {'hours':>10}  licence")
-    for name, of in summary.corpora.items():
-        yield f"{name:<24} {of.recordings:>10,} {of.subjects:>9,} {of.hours:>10,.2f}  {'; '.join(of.licences)}"
-    if summary.labels:
-        yield from ("", f"{'task':<24} {'label':<24} {'split':<10} {'stretches':>9} {'subjects':>9} {'hours':>10}")
-    for label in summary.labels:
-        yield (
-            f"{label.task:<24} {label.label:<24} {label.split or '':<10} {label.stretches:>9,} {label.subjects:>9,} "
-            f"{label.hours:>10,.2f}"
-        )
-    yield from ("", "hours by electrode")
-    yield from _in_columns(summary.channels, len(summary.channels))
-    yield from ("", "hours by subject")
-    yield from _in_columns(summary.subjects_hours, SHOWN)
+    counts = (*columns("subjects", form=","), *columns("hours", form=",.2f"))
+    rows = [(n, of.recordings, of.subjects, of.hours, "; ".join(of.licences)) for n, of in found.corpora.items()]
+    heads = (*columns("corpus"), *columns("recordings", form=","), *counts, *columns("licence"))
+    print_table(Table(columns=heads, groups=[rows]))
+    if found.labels:
+        labels = [(of.task, of.label, of.split or "", of.stretches, of.subjects, of.hours) for of in found.labels]
+        heads = (*columns("task", "label", "split"), *columns("stretches", form=","), *counts)
+        print_table(Table(columns=heads, groups=[labels]))
+    _print_hours("electrode", found.channels, len(found.channels))
+    _print_hours("subject", found.subjects_hours, SHOWN)
 
 
-def _in_columns(hours: dict[str, float], most: int, *, columns: int = 4) -> Iterator[str]:
-    width = max(map(len, hours))
-    cells = [f"{name:<{width}} {value:>10,.2f}" for name, value in list(hours.items())[:most]]
-    columns = max(1, min(columns, 110 // (width + 14)))
-    for first in range(0, len(cells), columns):
-        yield "  " + "   ".join(cells[first : first + columns])
+def _print_hours(what: str, hours: dict[str, float], most: int) -> None:
+    from rich.columns import Columns
+    from rich.console import Console
+    from rich.text import Text
+
+    print(f"hours by {what}")
+    cells = [Text(f"{name} {value:,.2f}") for name, value in list(hours.items())[:most]]
+    Console().print(Columns(cells, padding=(0, 3), equal=True))
     if len(hours) > most:
-        yield f"  and {len(hours) - most:,} more (--json shows all)"
+        print(f"and {len(hours) - most:,} more (--json shows all)")

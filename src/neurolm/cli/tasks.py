@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from neurolm.cli.inspect import recordings
-from neurolm.cli.show import as_json, table_console
+from neurolm.cli.show import as_json, print_table
 from neurolm.cli.values import missing, names, pairs, with_arguments_of
 from neurolm.core.errors import ConfigError, NeuroLMError
 from neurolm.core.files import write_text
+from neurolm.core.table import Cell, Column, Table, columns
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from neurolm.tasks.status import Fit
     from neurolm.tasks.task import Task
 
@@ -72,22 +72,24 @@ def tasks_list(
     if json:
         print(as_json([asdict(task) | {"stores": held[task.name]} for task in chosen]))
         return
-    table_console().print(_rows(chosen, held))
+    print_table(_table(chosen, held))
     print("neurolm tasks show NAME prints a card as the model reads it; neurolm tasks new NAME writes one of your own")
 
 
-def _rows(tasks: Sequence[Task], held: dict[str, list[Fit]]) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    rows = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ("task", "question", "options", "windows", "split", "data"):
-        rows.add_column(name, overflow="fold", no_wrap=name == "task")
-    for task in tasks:
-        data = "\n".join(_status(fit) for fit in held[task.name]) or "no store here"
-        options = ", ".join(option.text for option in task.options)
-        rows.add_row(task.name, task.question, options, _windows(task), _split(task), data)
-    return rows
+def _table(tasks: Sequence[Task], held: dict[str, list[Fit]]) -> Table:
+    rows = [
+        (
+            task.name,
+            task.question,
+            ", ".join(option.text for option in task.options),
+            _windows(task),
+            _split(task),
+            "\n".join(_status(fit) for fit in held[task.name]) or "no store here",
+        )
+        for task in tasks
+    ]
+    heads = (Column(head="task", whole=True), *columns("question", "options", "windows", "split", "data"))
+    return Table(columns=heads, groups=[rows])
 
 
 def _windows(task: Task) -> str:
@@ -105,12 +107,11 @@ def _split(task: Task) -> str:
 
 
 def _status(fit: Fit) -> str:
-    labels: dict[str, int] = {}
+    labels: Counter[str] = Counter()
     for part in fit.parts:
-        for label, count in part.windows.items():
-            labels[label] = labels.get(label, 0) + count
-    counts = ", ".join(f"{label} {count:,}" for label, count in labels.items())
-    told = f"{fit.store}: {fit.subjects:,} subjects, {fit.recordings:,} recordings" + (f", {counts}" if counts else "")
+        labels.update(part.windows)
+    counts = "".join(f", {label} {count:,}" for label, count in labels.items())
+    told = f"{fit.store}: {fit.subjects:,} subjects, {fit.recordings:,} recordings{counts}"
     return told if fit.fits else f"{told}; does not fit (neurolm tasks check says why)"
 
 
@@ -124,13 +125,15 @@ def tasks_show(task: str, *, store: Sequence[Path | str] = ()) -> None:
     store
         Stores whose labels to count.
     """
+    from neurolm.store.store import Store
     from neurolm.tasks.card import load_task
+    from neurolm.tasks.status import check_fit
 
     card = load_task(task)
     print("\n".join(_details(card)))
     for one in store:
         print()
-        _print_fit(_fit(card, one))
+        _print_fit(check_fit(card, Store(one)))
 
 
 def _details(task: Task) -> Iterator[str]:
@@ -153,13 +156,6 @@ def _details(task: Task) -> Iterator[str]:
             yield from (f"  {question}" for question in words)
 
 
-def _fit(task: Task, store: Path | str) -> Fit:
-    from neurolm.store.store import Store
-    from neurolm.tasks.status import check_fit
-
-    return check_fit(task, Store(store))
-
-
 def tasks_check(task: str, *, store: Sequence[Path | str], json: bool = False) -> bool:
     """Say whether a card and a store fit, by the exit status too.
 
@@ -170,10 +166,12 @@ def tasks_check(task: str, *, store: Sequence[Path | str], json: bool = False) -
     store
         The stores that `neurolm prepare` wrote.
     """
+    from neurolm.store.store import Store
     from neurolm.tasks.card import load_task
+    from neurolm.tasks.status import check_fit
 
     card = load_task(task)
-    fits = [_fit(card, one) for one in store]
+    fits = [check_fit(card, Store(one)) for one in store]
     if json:
         print(as_json(fits))
     else:
@@ -184,12 +182,13 @@ def tasks_check(task: str, *, store: Sequence[Path | str], json: bool = False) -
 
 def _print_fit(fit: Fit) -> None:
     print(f"{fit.store}: task {fit.task}, {fit.recordings:,} recordings of {fit.subjects:,} people with labels")
-    width = max((len(label) for part in fit.parts for label in part.windows), default=0)
     if fit.parts:
-        print(f"  {'windows':<{width}}" + "".join(f"{part.part:>12}" for part in fit.parts))
-        for label in fit.parts[0].windows:
-            print(f"  {label:<{width}}" + "".join(f"{part.windows[label]:>12,}" for part in fit.parts))
-        print(f"  {'people':<{width}}" + "".join(f"{part.subjects:>12,}" for part in fit.parts))
+        labels: list[tuple[Cell, ...]] = [
+            (label, *(part.windows[label] for part in fit.parts)) for label in fit.parts[0].windows
+        ]
+        people: list[tuple[Cell, ...]] = [("people", *(part.subjects for part in fit.parts))]
+        heads = (*columns("windows"), *columns(*(part.part for part in fit.parts), form=","))
+        print_table(Table(columns=heads, groups=[labels, people]))
     for note in fit.notes:
         print(f"note: {note}")
     for problem in fit.problems:

@@ -70,6 +70,7 @@ COMMON = {
     "jobs": "Worker processes; 0: as many as there are cores.",
     "text": "Folder of .txt files to learn language from; by default the shipped text.",
     "gpt2": "Folder or hub id of GPT-2 weights; by default a small one is trained.",
+    "store": "Folder of the store, or its URL (s3://bucket/store).",
     "file": "Recording in any format that MNE reads.",
     "question": "In English.",
     "options": "Permitted answers of a question of your own, as a,b.",
