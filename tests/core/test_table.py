@@ -38,6 +38,17 @@ def test_long_text_is_broken_and_numbers_never_are():
     assert "".join(line.split()[0] for line in lines[4:] if line.strip()) == "a-task-of-a-very-long-name" * 3
 
 
+def test_long_headings_of_numbers_are_broken():
+    heads = ("a run of a name without end/seed-0", "other")
+    table = Table(columns=columns("figure") + columns(*heads, form=".1f"), groups=[[("loss", 1234567890.5, 0.1)]])
+    lines = shown(table, width=40)
+    assert max(map(len, lines)) <= 40
+    (row,) = (line.split() for line in lines if "loss" in line)
+    assert row == ["loss", "1234567890.5", "0.1"]
+    assert table.columns[1].heading([row[1]]) == "a run of a\nname without\nend/seed-0"
+    assert table.columns[2].heading(["0.1"]) == "other"
+
+
 @pytest.mark.parametrize("code", ["\x1b]0;title\x07", "\x9b31m", "\r"])
 def test_control_characters_do_not_reach_the_terminal(code):
     table = Table(columns=columns(f"a{code}"), groups=[[(f"b{code}",)]], title=f"c{code}", notes=(f"d{code}",))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 Cell = str | float | None
 NOTHING = "–"
 """Stands for None."""
+HEADING = 10
+"""Characters to which headings of numbers are broken, unless the numbers are longer."""
 _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 """What would steer a terminal: all control characters but the line's end."""
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~#$])")
@@ -35,6 +38,13 @@ class Column:
     def number(self) -> bool:
         """Whether the column is one of numbers."""
         return self.form is not None
+
+    def heading(self, cells: Sequence[str]) -> str:
+        """Return the heading in a terminal: over numbers, broken to the width of the longest."""
+        head = self.narrow or self.head
+        width = max([HEADING, *(len(line) for cell in cells for line in cell.split("\n"))])
+        broken = (part for line in head.split("\n") for part in wrap(line, width))
+        return "\n".join(broken) if self.number else head
 
     def text(self, cell: Cell) -> str:
         """Write a cell; text stays as it is."""
@@ -78,13 +88,13 @@ class Table:
             title=text(self.title) if self.title else None, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0),
             pad_edge=False, caption=text("\n".join(self.notes)) if self.notes else None, caption_justify="left",
         )  # fmt: skip
-        for column in self.columns:
-            first, _, last = column.head.rpartition(" ")
-            broken = f"{first}\n{last}" if column.number and first else column.head
+        groups = self.texts()
+        for number, column in enumerate(self.columns):
+            head = column.heading([row[number] for group in groups for row in group])
             justify: Literal["left", "right"] = "right" if column.number else "left"
             whole = column.number or column.whole
-            shown.add_column(text(column.narrow or broken), justify=justify, no_wrap=whole, overflow="fold")
-        for group in self.texts():
+            shown.add_column(text(head), justify=justify, no_wrap=whole, overflow="fold")
+        for group in groups:
             for row in group:
                 shown.add_row(*map(text, row))
             shown.add_section()
