@@ -22,7 +22,7 @@ from neurolm.batches.loader import read_sample
 from neurolm.batches.windows import labelled_windows
 from neurolm.checkpoint import load_neurolm, save_checkpoint
 from neurolm.core.errors import CheckpointError, ConfigError, QuestionError, RecordingError
-from neurolm.core.montage import ELECTRODES, positions
+from neurolm.core.montage import ELECTRODES, template_positions
 from neurolm.prepare.prepare import prepare
 from neurolm.recording.options import ReadingOptions
 from neurolm.store.store import Store
@@ -171,6 +171,16 @@ def test_unseen_electrodes_follow_the_policy(tmp_path, model, rhythm):
         model.ask(path, QUESTION, unseen="guess")
 
 
+def test_a_position_that_the_recording_has_by_another_name_is_not_given_away(tmp_path, model, rhythm):
+    """FT7 lies near T3, which is T7 by its older name: with T7 there, FT7 is not taken for a second electrode there."""
+    card = replace(model.card, electrodes=("T3", "T7", "O1"))
+    path = write_edf(tmp_path / "a.edf", rhythm("Yes", 10, 2, (5,)) * [1, 3], ("FT7", "T7"))
+    found = prepare_recording(path, card, reading=ReadingOptions(), unseen="nearest")
+    assert found.electrodes == ("T7",)
+    alone = write_edf(tmp_path / "b.edf", rhythm("Yes", 10, 1, (5,)), ("FT7",))
+    assert prepare_recording(alone, card, reading=ReadingOptions(), unseen="nearest").electrodes == ("T3",)
+
+
 def test_nearest_uses_the_columns_of_the_neighbour(tmp_path, model, rhythm):
     """A signal at CP4 answers as the same signal at C4."""
     signal = rhythm("Yes", 10, 2, (5,)) * [1, 3]
@@ -217,7 +227,7 @@ def test_unknown_questions_list_the_known_ones(model, file):
 def test_electrodes_are_summed_up_in_a_few_notes(tmp_path, model, rhythm):
     """Two names of one place are no distance, and nobody reads the names of forty electrodes."""
     few = ("T7", "T8", "CP4", "CP3")
-    many = [name for name in ELECTRODES if name in positions() and name[0] in "FA"][:40]
+    many = [name for name in ELECTRODES if name in template_positions() and name[0] in "FA"][:40]
     card = replace(model.card, electrodes=("T3", "T4", "C3", "C4"))
     signal = rhythm("Yes", 10, 44, (5,)) * np.linspace(1, 2, 44)
     found = prepare_recording(

@@ -64,7 +64,7 @@ def test_ids_are_those_of_the_official_list(shared: Path) -> None:
 
 
 def test_positions_are_metres_in_head_coordinates() -> None:
-    positions = montage.positions()
+    positions = montage.template_positions()
     assert set(positions) <= set(montage.ELECTRODES)
     assert len(positions) > 100
     right, front, top = positions["T8"], positions["FPZ"], positions["CZ"]
@@ -72,14 +72,3 @@ def test_positions_are_metres_in_head_coordinates() -> None:
     assert all(0.05 < math.hypot(*place) < 0.2 for place in positions.values())
     assert positions["T3"] == positions["T7"]
     assert abs(positions["C3"][0] + positions["C4"][0]) < 0.01
-
-
-def test_nearest_electrode_by_name_and_by_position() -> None:
-    assert montage.nearest("T3", ("C3", "T7", "FP1-F7"))[0] == "T7"
-    name, distance = montage.nearest("C3", ("CZ", "C4", "C1"))
-    assert name == "C1"
-    assert 20 < distance < 50
-    x, y, z = montage.positions()["OZ"]
-    assert montage.nearest((x, y, z + 0.005), montage.ELECTRODES) == ("OZ", pytest.approx(5.0))
-    with pytest.raises(ValueError, match="known position"):
-        montage.nearest("C3", ("FP1-F7",))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -13,8 +11,9 @@ import numpy as np
 from neurolm.batches.loader import Sample, sample_from
 from neurolm.checkpoint import Card
 from neurolm.core.errors import RecordingError, argument
-from neurolm.core.montage import REACH, channel_id, positions
+from neurolm.core.montage import REACH, channel_id, template_positions
 from neurolm.core.physics import RATE
+from neurolm.recording.electrodes.positions import SAME_POSITION, nearest_free
 from neurolm.recording.options import ReadingOptions, Unseen, require_one_of
 from neurolm.recording.preprocess import band_note, preprocess
 from neurolm.recording.recording import Recording, open_recording
@@ -22,8 +21,6 @@ from neurolm.recording.recording import Recording, open_recording
 if TYPE_CHECKING:
     import mne
 
-SAME_PLACE = 1.0
-"""mm: what is nearer has two names (T7 is the later name of T3)."""
 NAMED = 12
 """Most dropped electrodes that are named."""
 
@@ -101,11 +98,15 @@ def _fit_electrodes(
             f"({', '.join(sorted(seen))}); choose {argument(unseen='nearest')} or 'drop'"
         )
     notes: list[str] = []
-    free = sorted(seen - {channel for _, channel in kept})
-    matches = _matches([channel for _, channel in unseen], free) if policy == "nearest" else {}
+    matches: dict[str, tuple[str, float]] = {}
+    if policy == "nearest":
+        positions = template_positions()
+        unmatched = {name: positions[name] for name in sorted(name for _, name in unseen) if name in positions}
+        matches = nearest_free(unmatched, [channel for _, channel in kept], among=sorted(seen))
     kept += [(column, matches[channel][0]) for column, channel in unseen if channel in matches]
-    taken = {name: match for name, match in matches.items() if match[1] >= SAME_PLACE}
-    renamed = [name for name in matches if name not in taken]
+    matched = sorted(matches, key=lambda name: (matches[name][1], name))
+    taken = {name: matches[name] for name in matched if matches[name][1] >= SAME_POSITION}
+    renamed = [name for name in matched if name not in taken]
     if renamed:
         notes.append(f"other names of places seen in training: {', '.join(f'{n} is {matches[n][0]}' for n in renamed)}")
     if taken:
@@ -123,24 +124,6 @@ def _fit_electrodes(
     if len(kept) < len(seen):
         notes.append(f"the answer rests on {len(kept)} of the {len(seen)} electrodes seen in training")
     return sorted(kept), tuple(notes)
-
-
-def _matches(unseen: Sequence[str], free: Sequence[str]) -> dict[str, tuple[str, float]]:
-    """Give unseen electrodes free ones within reach: the closest pair first, whatever the order in the file."""
-    where = positions()
-    pairs = sorted(
-        (distance, channel, name)
-        for channel in unseen
-        for name in free
-        if channel in where and name in where
-        for distance in [1000 * math.dist(where[channel], where[name])]
-        if distance <= REACH
-    )
-    matches: dict[str, tuple[str, float]] = {}
-    for distance, channel, name in pairs:
-        if channel not in matches and name not in {taken for taken, _ in matches.values()}:
-            matches[channel] = (name, distance)
-    return matches
 
 
 def window_starts(samples: int, seconds: int, stride: float, source) -> tuple[list[int], int, tuple[str, ...]]:

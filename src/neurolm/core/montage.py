@@ -7,9 +7,7 @@ so that the authors' channel embeddings fit. It keeps old and new 10-20 names ap
 from __future__ import annotations
 
 import functools
-import math
 import re
-from collections.abc import Sequence
 
 REACH = 40.0
 """Millimetres within which one electrode stands for another: a step of the 10-10 system. On the template neighbours
@@ -153,7 +151,7 @@ def _label(name: str) -> str:
 
 
 @functools.cache
-def positions() -> dict[str, tuple[float, float, float]]:
+def template_positions() -> dict[str, tuple[float, float, float]]:
     """Return the positions of the electrodes in metres, in MNE's head coordinates.
 
     From MNE's template ``colin27_1005`` (``standard_1005`` before MNE 1.13), moved to head coordinates (origin between
@@ -166,34 +164,3 @@ def positions() -> dict[str, tuple[float, float, float]]:
     in_head = mne.channels.transform_to_head(template).get_positions()["ch_pos"]
     placed = {name.upper(): (float(x), float(y), float(z)) for name, (x, y, z) in in_head.items()}
     return {name: placed[name.upper()] for name in ELECTRODES if name.upper() in placed}
-
-
-def nearest(place: str | Sequence[float], among: Sequence[str]) -> tuple[str, float]:
-    """Find the electrode nearest to an electrode or a position.
-
-    Parameters
-    ----------
-    place
-        Canonical electrode name, or x, y, z in metres in head coordinates.
-    among
-        Canonical names of the candidates; those without a known position are passed over.
-
-    Returns
-    -------
-    name, distance
-        The nearest candidate (the first of equals) and its distance in mm.
-
-    Raises
-    ------
-    KeyError
-        If ``place`` is a name without a known position.
-    ValueError
-        If no candidate has a known position.
-    """
-    known = positions()
-    x, y, z = known[place] if isinstance(place, str) else place
-    distances = [(1000 * math.dist((x, y, z), known[name]), name) for name in among if name in known]
-    if not distances:
-        raise ValueError(f"none of {', '.join(among) or 'no electrodes'} has a known position")
-    distance, name = min(distances, key=lambda pair: pair[0])
-    return name, distance

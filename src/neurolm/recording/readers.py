@@ -29,7 +29,7 @@ from neurolm.recording.formats.edf import MICROVOLTS
 from neurolm.recording.formats.edf_signal import open_samples
 from neurolm.recording.isolation import open_isolated
 from neurolm.recording.options import BELIEVED, ReadingOptions
-from neurolm.recording.sidecar import described
+from neurolm.recording.sidecar import with_sidecar
 from neurolm.recording.suffixes import EDF_READERS, FOLDERS, MNE_READERS, RECORDING_SUFFIXES, main_file, suffix_of
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def open_source(path: Path, reading: ReadingOptions = BELIEVED) -> Source:
         else:
             source = _open_with_mne(path, suffix, reading)
         source.notes[:0] = notes
-        return described(source)
+        return with_sidecar(source)
 
 
 def open_mne(raw: mne.io.BaseRaw, path: Path | None = None) -> Source:

@@ -33,12 +33,12 @@ class Sidecar:
 
     channels: dict[str, dict[str, str]] = field(default_factory=dict)
     """Channel → the columns of ``channels.tsv``."""
-    places: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    positions: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     """Electrode → x, y, z in metres."""
     files: tuple[Path, ...] = ()
 
 
-def beside(path: Path) -> Sidecar:
+def read_sidecar(path: Path) -> Sidecar:
     """Read the side files of a recording with a BIDS name; empty for any other recording.
 
     Raises
@@ -53,11 +53,11 @@ def beside(path: Path) -> Sidecar:
     listed = _nearest(path.parent, entities, "channels.tsv")
     placed = _nearest(path.parent, entities, "electrodes.tsv")
     channels = {row["name"]: row for row in _rows(listed, ("name", "type", "units"))} if listed else {}
-    places = dict(_places(placed)) if placed else {}
-    return Sidecar(channels, places, tuple(file for file in (listed, placed) if file is not None))
+    positions = dict(_positions(placed)) if placed else {}
+    return Sidecar(channels, positions, tuple(file for file in (listed, placed) if file is not None))
 
 
-def described(source: Source) -> Source:
+def with_sidecar(source: Source) -> Source:
     """Add what the side files say to an opened recording: kinds, units that it does not state, positions, bad channels.
 
     Raises
@@ -67,7 +67,7 @@ def described(source: Source) -> Source:
     """
     if source.path is None:
         return source
-    said = beside(source.path)
+    said = read_sidecar(source.path)
     if not said.files:
         return source
     notes = [f"used beside it: {', '.join(file.name for file in said.files)}"]
@@ -93,8 +93,8 @@ def _with(channel: Channel, said: Sidecar, notes: list[str]) -> Channel:
         if unit is None and kind == "eeg":
             kind = channel.kind  # a table cannot make a voltage of what the file measures in other units
         channel = replace(channel, kind=kind, unit=unit, bad=row.get("status", "").strip().lower() == "bad")
-    if channel.name in said.places:
-        channel = replace(channel, position=said.places[channel.name])
+    if channel.name in said.positions:
+        channel = replace(channel, position=said.positions[channel.name])
     return channel
 
 
@@ -125,7 +125,7 @@ def _rows(file: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
     return rows
 
 
-def _places(file: Path) -> Iterator[tuple[str, tuple[float, float, float]]]:
+def _positions(file: Path) -> Iterator[tuple[str, tuple[float, float, float]]]:
     system = file.with_name(file.name.replace("electrodes.tsv", "coordsystem.json"))
     unit = "m"
     if system.exists():
@@ -134,7 +134,7 @@ def _places(file: Path) -> Iterator[tuple[str, tuple[float, float, float]]]:
         except (OSError, ValueError, AttributeError) as error:
             raise RecordingError(f"{system}: not a JSON object: {error}; repair it, or move it away") from error
     if unit not in _METRES:
-        return  # places in pixels or without a unit are of no use
+        return  # positions in pixels or without a unit are of no use
     for row in _rows(file, ("name", "x", "y", "z")):
         try:
             x, y, z = (float(row[axis]) * _METRES[unit] for axis in "xyz")

@@ -131,15 +131,15 @@ def test_the_files_own_unit_goes_before_a_table(tmp_path: Path) -> None:
 
 def test_positions_from_beside_the_recording(tmp_path: Path, shared: Path) -> None:
     path = bids(tmp_path)
-    from neurolm.core.montage import positions
+    from neurolm.core.montage import template_positions
 
-    x, y, z = (1000 * value for value in positions()["PZ"])
+    x, y, z = (1000 * value for value in template_positions()["PZ"])
     places(path.parent, [f"X1\t{x}\t{y}\t{z}", "Fp1\tn/a\tn/a\tn/a"])
     recording = open_recording(path, reading=ReadingOptions(unknown="nearest"))
     assert recording.channels == ("FP1", "CZ", "T7", "PZ")
     assert "X1 → PZ (0 mm)" in " ".join(recording.notes)
     real = shared / "eeg" / "formats" / "bids" / "tiny_bids" / "sub-01" / "ses-eeg" / "eeg"
-    said = sidecar.beside(real / "sub-01_ses-eeg_task-rest_eeg.vhdr")
+    said = sidecar.read_sidecar(real / "sub-01_ses-eeg_task-rest_eeg.vhdr")
     assert [file.name for file in said.files] == [
         "sub-01_ses-eeg_task-rest_channels.tsv",
         "sub-01_ses-eeg_electrodes.tsv",
@@ -152,9 +152,9 @@ def test_side_files_are_inherited_from_above(tmp_path: Path) -> None:
     table = path.with_name("sub-01_task-rest_channels.tsv")
     table.rename(tmp_path / "task-rest_channels.tsv")
     (tmp_path / "task-other_channels.tsv").write_text("name\ttype\tunits\nX\tEEG\tuV\n")
-    assert sidecar.beside(path).files == (tmp_path / "task-rest_channels.tsv",)
+    assert sidecar.read_sidecar(path).files == (tmp_path / "task-rest_channels.tsv",)
     other = path.rename(path.with_name("recording.edf"))
-    assert sidecar.beside(other).files == ()
+    assert sidecar.read_sidecar(other).files == ()
 
 
 def test_side_files_that_are_wrong_are_refused(tmp_path: Path) -> None:

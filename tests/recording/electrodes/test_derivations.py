@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from neurolm.core.errors import ConfigError, RecordingError
-from neurolm.core.montage import ELECTRODES, channel_id, positions
+from neurolm.core.montage import ELECTRODES, channel_id, template_positions
 from neurolm.recording.electrodes import derivations as mixing
 from neurolm.recording.options import ReadingOptions
 from neurolm.recording.recording import coverage_table, open_recording
@@ -23,7 +23,7 @@ BIPOLAR = ("FP1-F7", "F7-T7", "T7-P7", "P7-O1", "FP2-F8", "F8-T8", "T8-P8", "P8-
 def scalp(names: tuple[str, ...], seconds: float = 4.0) -> np.ndarray:
     """µV of a few smooth fields over the head, so that neighbours are alike."""
     rng = np.random.default_rng(1)
-    places = np.array([positions()[name.upper()] for name in names])
+    places = np.array([template_positions()[name.upper()] for name in names])
     directions = rng.normal(size=(5, 3))
     return 300 * (places @ directions.T) @ rng.normal(size=(5, round(seconds * RATE)))
 
@@ -107,7 +107,7 @@ def test_different_references_are_not_mixed() -> None:
 def test_splines_are_those_of_mne() -> None:
     raw = mne_raw(TEN_TWENTY, scalp(TEN_TWENTY))
     raw.rename_channels({"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"})
-    template = {e: positions()[e] for e in (name.upper() for name in raw.ch_names)}
+    template = {e: template_positions()[e] for e in (name.upper() for name in raw.ch_names)}
     raw.rename_channels(str.upper)
     raw.set_montage(mne.channels.make_dig_montage(template, coord_frame="head"))
     broken = raw.copy()
@@ -116,7 +116,7 @@ def test_splines_are_those_of_mne() -> None:
     recording = open_recording(broken, reading=ReadingOptions(unknown="interpolate"))
     from neurolm.recording.electrodes.positions import sphere
 
-    places = [place for e, place in positions().items() if e not in ("A1", "A2", "M1", "M2")]
+    places = [place for e, place in template_positions().items() if e not in ("A1", "A2", "M1", "M2")]
     middle, _ = sphere(np.array(places))
     theirs = broken.copy().interpolate_bads(origin=tuple(middle), verbose="error")
     np.testing.assert_allclose(recording.read(), theirs.get_data() * 1e6, rtol=1e-6, atol=1e-6)

@@ -1,7 +1,7 @@
 """Dense caps and nets whose channels are only counted: which one it is, and where its contacts lie.
 
-The places are those of MNE's built-in montages. Sources of the conventions: Geodesic sensor nets count E1, E2, …, and
-the last number is the vertex reference; BioSemi's amplifiers count A1–A32, B1–B32, …, in the order of its caps.
+The positions are those of MNE's built-in montages. Sources of the conventions: Geodesic sensor nets count E1, E2, …,
+and the last number is the vertex reference; BioSemi's amplifiers count A1–A32, B1–B32, …, in the order of its caps.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Cap:
     """As MNE calls it."""
     electrodes: Mapping[str, str] = field(default_factory=dict)
     """A file's channel name → the electrode it is by the cap's own table."""
-    places: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    positions: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     """A file's channel name → x, y, z in metres in head coordinates, for channels that are no named electrode."""
 
 
@@ -79,7 +79,7 @@ def fit(cap: str, names: Sequence[str]) -> Cap:
         template = mne.channels.transform_to_head(template)
     spots = {name.upper(): tuple(map(float, xyz)) for name, xyz in template.get_positions()["ch_pos"].items()}
     electrodes: dict[str, str] = {}
-    places: dict[str, tuple[float, float, float]] = {}
+    positions: dict[str, tuple[float, float, float]] = {}
     for name in names:
         spot = _contact(cap, name, template.ch_names)
         if spot is None or spot.upper() not in spots:
@@ -89,10 +89,10 @@ def fit(cap: str, names: Sequence[str]) -> Cap:
             electrodes[name] = electrode
         else:
             x, y, z = spots[spot.upper()]
-            places[name] = (x, y, z)
-    if not electrodes and not places:
+            positions[name] = (x, y, z)
+    if not electrodes and not positions:
         raise RecordingError(f"cap={cap!r}: none of the file's channels is in it: {', '.join(list(names)[:12])} …")
-    return Cap(cap, electrodes, places)
+    return Cap(cap, electrodes, positions)
 
 
 def _contact(cap: str, name: str, contacts: Sequence[str]) -> str | None:
@@ -103,8 +103,8 @@ def _contact(cap: str, name: str, contacts: Sequence[str]) -> str | None:
         return listed[upper]
     bank = re.fullmatch(r"([AB])([1-9]|[12]\d|3[0-2])", upper)
     if cap in ("biosemi32", "biosemi64") and bank:
-        place = _BANK * "AB".index(bank[1]) + int(bank[2]) - 1
-        return contacts[place] if place < len(contacts) else None
+        number = _BANK * "AB".index(bank[1]) + int(bank[2]) - 1
+        return contacts[number] if number < len(contacts) else None
     numbered = re.fullmatch(r"(?:E(?:EG)? ?|CH(?:AN(?:NEL)?)? ?)?0*(\d{1,3})", upper)
     if numbered:
         if (contact := f"E{numbered[1]}") in listed:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from neurolm.core.errors import RecordingError, argument, takes
-from neurolm.core.montage import REACH, SAME_PLACE, TCP, positions, reference, resolve
+from neurolm.core.montage import REACH, SAME_PLACE, TCP, reference, resolve, template_positions
 from neurolm.recording.electrodes.positions import SOURCES, spline_weights
 
 MONTAGES = ("tcp",)
@@ -27,7 +27,7 @@ def tcp_pairs(present: Sequence[str]) -> list[tuple[str, str, str]]:
     Parameters
     ----------
     present
-        Electrodes of the recording: of two names of one place, the one that is there is used.
+        Electrodes of the recording: of two names of one position, the one that is there is used.
     """
     pairs = []
     for plus, minus in TCP:
@@ -58,17 +58,17 @@ def splines(targets: Sequence[str], sources: Mapping[int, Sequence[float]]) -> d
     targets
         Canonical names of electrodes.
     sources
-        Index of a good channel → its place in metres on the template.
+        Index of a good channel → its position in metres on the template.
 
     Returns
     -------
     dict
-        Electrode → (recipe, how it came about in words), for those with a known place, four or more sources and one of
-        them within twice ``montage.REACH``.
+        Electrode → (recipe, how it came about in words), for those with a known position, four or more sources and
+        one of them within twice ``montage.REACH``.
     """
-    template = positions()
+    template = template_positions()
     nearest = {
-        target: min((1000 * math.dist(template[target], place) for place in sources.values()), default=math.inf)
+        target: min((1000 * math.dist(template[target], position) for position in sources.values()), default=math.inf)
         for target in targets
         if target in template
     }
@@ -76,8 +76,8 @@ def splines(targets: Sequence[str], sources: Mapping[int, Sequence[float]]) -> d
     if len(sources) < SOURCES or not reached:
         return {}
     indices = list(sources)
-    places = np.array([sources[i] for i in indices], float)
-    weights = spline_weights(places, np.array([template[target] for target in reached]))
+    positions = np.array([sources[i] for i in indices], float)
+    weights = spline_weights(positions, np.array([template[target] for target in reached]))
     return {
         target: (
             dict(zip(indices, row.tolist(), strict=True)),

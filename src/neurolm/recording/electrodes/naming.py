@@ -30,8 +30,8 @@ class Draft:
     """Electrode → index, for channels that are an electrode by name, cap or position."""
     strange: list[int] = field(default_factory=list)
     """EEG channels that are no known electrode."""
-    places: dict[int, tuple[float, float, float]] = field(default_factory=dict)
-    """Index of a strange channel → its place in the frame of the file, or of its cap."""
+    positions: dict[int, tuple[float, float, float]] = field(default_factory=dict)
+    """Index of a strange channel → its position in the frame of the file, or of its cap."""
     bad: dict[int, str] = field(default_factory=dict)
     """Index → why a channel cannot be used."""
     targets: list[str] = field(default_factory=list)
@@ -58,21 +58,21 @@ def name_channels(draft: Draft, cap: str | None) -> None:
     eeg = _leave_out_other_kinds(draft)
     names = [draft.channels[i].name for i in eeg]
     grid = _grid_contacts(names)
-    if cap is None and draft.unknown in ("nearest", "interpolate") and _unplaced(draft, eeg, grid):
+    if cap is None and draft.unknown in ("nearest", "interpolate") and _without_position(draft, eeg, grid):
         cap = caps.recognise(names)
         if cap is not None:
-            draft.notes.append(f"its names count the contacts of {cap}, whose places are used; cap= says another")
+            draft.notes.append(f"its names count the contacts of {cap}, whose positions are used; cap= says another")
     fitted = caps.fit(cap, names) if cap is not None else caps.Cap("")
     repeated = []
     for i in eeg:
         name = draft.channels[i].name
         by_cap = fitted.electrodes.get(name)
-        electrode = by_cap or (None if name in grid or name in fitted.places else resolve(name))
+        electrode = by_cap or (None if name in grid or name in fitted.positions else resolve(name))
         if electrode is None:
             draft.strange.append(i)
-            place = fitted.places.get(name) or draft.channels[i].position
-            if place is not None:
-                draft.places[i] = place
+            position = fitted.positions.get(name) or draft.channels[i].position
+            if position is not None:
+                draft.positions[i] = position
         elif electrode in draft.named:
             repeated.append(f"{name} (a second {electrode})")
             draft.row(i, "left out", f"a second {electrode}")
@@ -83,8 +83,8 @@ def name_channels(draft: Draft, cap: str | None) -> None:
         draft.notes.append(f"left out, duplicates: {', '.join(repeated)}")
 
 
-def _unplaced(draft: Draft, eeg: Sequence[int], grid: set[str]) -> bool:
-    """Whether channels are unknown by name and by place."""
+def _without_position(draft: Draft, eeg: Sequence[int], grid: set[str]) -> bool:
+    """Whether channels are unknown by name and by position."""
     names = {i: draft.channels[i].name for i in eeg if draft.channels[i].position is None}
     return any(name in grid or resolve(name) is None for name in names.values())
 
@@ -150,7 +150,7 @@ def unknown_names(draft: Draft, names: Sequence[str]) -> str:
     if cap := caps.recognise(names):
         nearest = argument(unknown="nearest")
         remedies.append(f"take the nearest electrodes with {nearest}, as contacts of cap={cap!r}, as it seems")
-    elif draft.places:
+    elif draft.positions:
         remedies.append(f"take the nearest electrodes with {argument(unknown='nearest')}, by the positions in the file")
     if takes("channels"):
         remedies.append(f"say what they are with {argument(channels={names[0]: 'Fp1'})}")

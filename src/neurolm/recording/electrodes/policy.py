@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neurolm.core.errors import RecordingError, argument, takes
-from neurolm.core.montage import REACH, positions, resolve
+from neurolm.core.montage import REACH, resolve, template_positions
 from neurolm.recording.channels import Channel
 from neurolm.recording.electrodes import derivations as mixing
 from neurolm.recording.electrodes.coverage import Covered
@@ -127,9 +127,9 @@ def _seek(draft: Draft, asked: Sequence[str]) -> None:
     missing = [electrode for electrode in asked if electrode not in draft.named]
     if draft.unknown == "nearest" and missing:
         others = {i: e for e, i in draft.named.items() if e not in asked}
-        template = positions()
+        template = template_positions()
         near = _moved(draft) | {i: np.array(template[e]) for i, e in others.items() if e in template}
-        matches = nearest_free(near, (), among=missing)
+        matches = nearest_free(dict(sorted(near.items())), (), among=missing)
         for i, (electrode, distance) in matches.items():
             draft.named = {e: index for e, index in draft.named.items() if index != i}
             draft.take(electrode, i, "position", f"{distance:.0f} mm")
@@ -178,7 +178,7 @@ def _settle(draft: Draft) -> None:
 
 def _moved(draft: Draft) -> dict[int, np.ndarray]:
     """Places of the strange channels on the template."""
-    return onto_template(draft.places, {e: draft.channels[i].position for e, i in draft.named.items()})
+    return onto_template(draft.positions, {e: draft.channels[i].position for e, i in draft.named.items()})
 
 
 def _say_nearest(draft: Draft, matches: Mapping[int, tuple[str, float]]) -> None:
@@ -235,12 +235,12 @@ def _recipes(draft: Draft, needed: Sequence[str] | None, *, must: bool) -> dict[
     targets = [e for e in wanted if e not in recipes]
     if draft.unknown != "interpolate" or not targets:
         return recipes
-    template = positions()
+    template = template_positions()
     rate = draft.channels[next(iter(draft.named.values()))].rate
-    places = {i: np.array(template[e]) for e, i in draft.named.items() if e in template and e not in draft.targets}
+    positions = {i: np.array(template[e]) for e, i in draft.named.items() if e in template and e not in draft.targets}
     sources = {
-        i: place.tolist()
-        for i, place in (_moved(draft) | places).items()
+        i: position.tolist()
+        for i, position in (_moved(draft) | positions).items()
         if i not in draft.bad and draft.channels[i].rate == rate
     }
     mixing.refuse_mixed_references([draft.channels[i].name for i in sources], draft.source, "interpolating")
@@ -311,7 +311,7 @@ def _choice(draft: Draft, recipes: Mapping[str, Mapping[int, float]]) -> Choice:
     used = list(dict.fromkeys(i for recipe in recipes.values() for i in recipe))
     weights = None
     if not single:
-        column = {index: place for place, index in enumerate(used)}
+        column = {index: number for number, index in enumerate(used)}
         weights = np.zeros((len(recipes), len(used)))
         for row, recipe in enumerate(recipes.values()):
             weights[row, [column[i] for i in recipe]] = list(recipe.values())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurolm.core.errors import WriteError
-from neurolm.core.montage import positions
+from neurolm.core.montage import template_positions
 from neurolm.report.drawings.style import BLUE, GREY, RED, canvas, styled
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def draw(explanation: Explanation) -> Figure:
 def _scalp(figure: Figure, axes: Axes, explanation: Explanation) -> None:
     import mne
 
-    where = positions()
+    where = template_positions()
     placed = [i for i, name in enumerate(explanation.electrodes) if name in where]
     axes.set_title(f"Fall of the log-odds without each electrode:\nred spoke for {explanation.option}, blue against it")
     axes.grid(False)
