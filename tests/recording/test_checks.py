@@ -41,7 +41,7 @@ def test_a_clipped_channel_is_noted_and_a_saturated_one_refused() -> None:
 def test_coarse_digits_are_no_clipping() -> None:
     """A signal of few steps touches its limits often."""
     coarse = np.round(noise(2, sd=1.0)) * 5.0
-    assert checks.look([coarse], RATE).clipped.max() == 0
+    assert checks.measure_quality([coarse], RATE).clipped.max() == 0
 
 
 def test_a_trigger_channel_by_an_electrodes_name_is_noted() -> None:
@@ -101,10 +101,10 @@ def test_a_look_never_complains() -> None:
     data = noise(3)
     data[0, 5] = np.nan
     data[1] = 4.0
-    found = checks.look([data[:, :1000], data[:, 1000:]], RATE)
+    found = checks.measure_quality([data[:, :1000], data[:, 1000:]], RATE)
     assert found.samples == data.shape[1]
     assert found.missing.tolist() == [1, 0, 0]
     assert found.flat.tolist() == [False, True, False]
     assert found.unusable == {1: "flat"}
     assert found.amplitude[2] == pytest.approx(20, rel=0.1)
-    assert np.isnan(checks.look([np.ones((2, 500))], RATE).typical)
+    assert np.isnan(checks.measure_quality([np.ones((2, 500))], RATE).typical)

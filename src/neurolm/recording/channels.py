@@ -38,7 +38,7 @@ class Signal:
     """Samples of each channel."""
     volts: tuple[float, ...]
     """What ``read`` makes of one unit of the file's own number, for each channel that was asked for."""
-    marks: tuple[tuple[float, float, str], ...]
+    annotations: tuple[tuple[float, float, str], ...]
     """Annotations: seconds from the first sample, seconds, text."""
     read: Callable[[int, int], np.ndarray]
     """First and last sample (exclusive) → float64 of shape (channels that were asked for, samples)."""
@@ -47,7 +47,7 @@ class Signal:
 
 
 @dataclass(frozen=True)
-class Source:
+class RawRecording:
     """An opened file: its channels, and how to get at their signal."""
 
     path: Path | None

@@ -2,7 +2,7 @@
 
 So opening a day of EEG stays cheap.
 
-``look`` measures and never complains; ``examine`` says what must be refused, and with which remedy.
+``measure_quality`` measures and never complains; ``examine`` says what must be refused, and with which remedy.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _FEW_VALUES = 8  # different values of a trigger channel
 
 
 @dataclass(frozen=True)
-class Look:
+class SignalQuality:
     """What was measured, for each channel."""
 
     samples: int
@@ -58,7 +58,7 @@ class Look:
         """Median amplitude of the channels that are not flat, in µV; NaN where all are."""
         return float(np.median(self.amplitude[~self.flat])) if not self.flat.all() else float("nan")
 
-    def scaled(self, unit: str, other: str | None) -> Look:
+    def scaled(self, unit: str, other: str | None) -> SignalQuality:
         """What would have been measured with the numbers taken as another unit; None is the same one."""
         factor = MICROVOLTS[other] / MICROVOLTS[unit] if other is not None and other != unit else 1.0
         return replace(self, amplitude=self.amplitude * factor)
@@ -83,7 +83,7 @@ def blocks(samples: int, rate: float) -> list[tuple[int, int]]:
     return [(start, min(start + length, samples)) for start in starts]
 
 
-def look(parts: Iterable[np.ndarray], rate: float) -> Look:
+def measure_quality(parts: Iterable[np.ndarray], rate: float) -> SignalQuality:
     """Measure blocks of a recording.
 
     Parameters
@@ -112,7 +112,7 @@ def look(parts: Iterable[np.ndarray], rate: float) -> Look:
     # A block counts only where its limit is the limit of them all.
     stuck = (np.array(at_low) * (lows == low)).sum(axis=0) + (np.array(at_high) * (highs == high)).sum(axis=0)
     coarse = (np.array(values[0]) > 2) & (np.array(values[0]) < _STEPS)
-    return Look(
+    return SignalQuality(
         samples=samples,
         missing=np.sum(missing, axis=0),
         flat=low == high,
@@ -122,13 +122,15 @@ def look(parts: Iterable[np.ndarray], rate: float) -> Look:
     )
 
 
-def examine(found: Look, *, source: str, channels: Sequence[str], rate: float, unit: str, given: bool) -> list[str]:
+def examine(
+    found: SignalQuality, *, source: str, channels: Sequence[str], rate: float, unit: str, stated: bool
+) -> list[str]:
     """Refuse what cannot be EEG; returns notes about what is odd.
 
     Parameters
     ----------
     found
-        What ``look`` measured.
+        What ``measure_quality`` measured.
     source
         The recording, for messages.
     channels
@@ -137,7 +139,7 @@ def examine(found: Look, *, source: str, channels: Sequence[str], rate: float, u
         Samples per second.
     unit
         Unit that the file's numbers were taken to have: a key of ``MICROVOLTS``, or several joined with ``/``.
-    given
+    stated
         Whether the user stated the unit.
 
     Raises
@@ -145,12 +147,12 @@ def examine(found: Look, *, source: str, channels: Sequence[str], rate: float, u
     RecordingError
         For values that are not numbers, channels that are all flat, and amplitudes that cannot be EEG.
     """
-    if wrong := refusals(found, channels=channels, unit=unit, given=given):
+    if wrong := refusals(found, channels=channels, unit=unit, stated=stated):
         raise RecordingError(f"{source}: {wrong[0]}")
     return oddities(found, channels, rate)
 
 
-def refusals(found: Look, *, channels: Sequence[str], unit: str, given: bool) -> list[str]:
+def refusals(found: SignalQuality, *, channels: Sequence[str], unit: str, stated: bool) -> list[str]:
     """Every reason why a signal cannot be EEG as it is, with its remedy; parameters as of ``examine``."""
     wrong = []
     if found.missing.any():
@@ -162,7 +164,7 @@ def refusals(found: Look, *, channels: Sequence[str], unit: str, given: bool) ->
     if found.flat.all():
         wrong.append(f"all {len(channels)} channels are flat: nothing was recorded, or it was erased")
     elif not plausible(found.typical):
-        wrong.append(_implausible(found.typical, unit, given))
+        wrong.append(_implausible(found.typical, unit, stated))
     return wrong
 
 
@@ -178,7 +180,7 @@ def useless(unusable: Mapping[str, str]) -> str:
     Parameters
     ----------
     unusable
-        Electrode → why, as in ``Look.unusable``; at least one.
+        Electrode → why, as in ``SignalQuality.unusable``; at least one.
     """
     flat = ", ".join(name for name, why in unusable.items() if why == "flat")
     saturated = ", ".join(f"{name}: {why}" for name, why in unusable.items() if why != "flat")
@@ -190,7 +192,7 @@ def useless(unusable: Mapping[str, str]) -> str:
     )
 
 
-def oddities(found: Look, channels: Sequence[str], rate: float) -> list[str]:
+def oddities(found: SignalQuality, channels: Sequence[str], rate: float) -> list[str]:
     """What is odd about a signal without being wrong for certain, as notes."""
     odd = [
         f"{name} ({readable(value)} µV)"
@@ -272,8 +274,8 @@ def _robust_deviation(part: np.ndarray, rate: float) -> np.ndarray:
     return np.median(np.abs(thin - np.median(thin, axis=1, keepdims=True)), axis=1) / _NORMAL
 
 
-def _implausible(typical: float, unit: str, given: bool) -> str:
-    who = f"with {argument(unit=unit)}" if given else f"with its numbers taken as {unit}"
+def _implausible(typical: float, unit: str, stated: bool) -> str:
+    who = f"with {argument(unit=unit)}" if stated else f"with its numbers taken as {unit}"
     found = (
         f"{who}, the typical amplitude (robust standard deviation) is {readable(typical)} µV; scalp EEG lies between "
         f"{PLAUSIBLE[0]:g} and {PLAUSIBLE[1]:g} µV"

@@ -60,8 +60,8 @@ class Grid:
         """Samples of the recording from one sample of the result to the next."""
         return self.padded / self.resampled
 
-    def place(self, sample: int) -> float:
-        """Place of a sample of the result, in samples of the recording from its beginning."""
+    def position(self, sample: int) -> float:
+        """Position of a sample of the result, in samples of the recording from its beginning."""
         return (sample + self.cut) * self.padded / self.resampled - self.before
 
 
@@ -88,7 +88,7 @@ def kernels(design: Design) -> Kernels:
     return Kernels(tuple(each), each[0] if len(each) == 1 else fftconvolve(*each))
 
 
-def grid(samples: int, design: Design) -> Grid:
+def output_grid(samples: int, design: Design) -> Grid:
     """Place the samples of the result as ``mne.filter.resample(npad="auto")`` does."""
     if design.rate == design.target:
         return Grid(samples, samples, samples, 0, 0, 0)

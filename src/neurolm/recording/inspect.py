@@ -21,13 +21,13 @@ from neurolm.core.errors import RecordingError
 from neurolm.core.montage import kind
 from neurolm.core.physics import RATE, SHORTEST_WINDOW
 from neurolm.recording import checks
-from neurolm.recording.channels import Channel, Source
+from neurolm.recording.channels import Channel, RawRecording
 from neurolm.recording.electrodes.coverage import Covered
-from neurolm.recording.electrodes.policy import Choice, choose
+from neurolm.recording.electrodes.selection import Selection, select_electrodes
 from neurolm.recording.formats import edf
 from neurolm.recording.options import AUTO, BELIEVED, ReadingOptions
 from neurolm.recording.preprocess import detect_mains, preprocess_blocks
-from neurolm.recording.readers import open_source
+from neurolm.recording.readers import open_raw
 from neurolm.recording.recording import Recording, assemble, decide_unit, open_recording
 from neurolm.recording.suffixes import EDF_READERS, suffix_of
 
@@ -149,37 +149,37 @@ def _as_far_as_possible(found: _Finding) -> Recording | None:
     if source is None:
         _header(found)
         return None
-    choice = _choice(found, source.channels)
-    found.facts["coverage"] = choice.coverage
-    if not choice.indices:
+    selection = _selection(found, source.channels)
+    found.facts["coverage"] = selection.coverage
+    if not selection.indices:
         found.notes += source.notes
         return None
     unit = found.reading.unit
     try:
-        recording = assemble(source, choice, None if unit == AUTO else unit)
-        look = recording.look()
+        recording = assemble(source, selection, None if unit == AUTO else unit)
+        quality = recording.measure_quality()
     except RecordingError as error:
         found.refuse(error)
         found.notes += source.notes
         return None
     if unit == AUTO:
-        fits = decide_unit(look, recording.unit, found.notes)
-        recording, look = assemble(source, choice, fits), look.scaled(recording.unit, fits)
-    _judge(found, recording, look, choice)
-    # What the choice left out is said by the refusal already.
-    amplitudes = dict(zip(choice.indices, look.amplitude.tolist(), strict=True))
+        fits = decide_unit(quality, recording.unit, found.notes)
+        recording, quality = assemble(source, selection, fits), quality.scaled(recording.unit, fits)
+    _judge(found, recording, quality, selection)
+    # What the selection left out is said by the refusal already.
+    amplitudes = dict(zip(selection.indices, quality.amplitude.tolist(), strict=True))
     rows = tuple(
-        replace(row, amplitude=amplitudes.get(i)) if row.channel else row for i, row in enumerate(choice.coverage)
+        replace(row, amplitude=amplitudes.get(i)) if row.channel else row for i, row in enumerate(selection.coverage)
     )
-    notes = tuple(note for note in recording.notes if note not in choice.notes)
+    notes = tuple(note for note in recording.notes if note not in selection.notes)
     return replace(recording, coverage=rows, notes=notes)
 
 
-def _source(found: _Finding) -> Source | None:
+def _source(found: _Finding) -> RawRecording | None:
     weaker = replace(found.reading, truncated="accept")
     for reading in (found.reading,) if found.reading == weaker else (found.reading, weaker):
         try:
-            source = open_source(found.path, reading)
+            source = open_raw(found.path, reading)
         except RecordingError as error:
             found.refuse(error)
             continue
@@ -199,33 +199,33 @@ def _header(found: _Finding) -> None:
     except RecordingError:
         return  # that is among the problems already
     channels = [Channel(s.label, "eeg" if s.unit is not None else "other", s.unit, s.rate) for s in header.signals]
-    found.facts["coverage"] = _choice(found, channels).coverage
+    found.facts["coverage"] = _selection(found, channels).coverage
     if header.records > 0:
         found.facts["seconds"] = header.records * header.duration
         found.notes.append("channels and duration are those of the header; none of the signal was read")
 
 
-def _choice(found: _Finding, channels: Sequence[Channel]) -> Choice:
+def _selection(found: _Finding, channels: Sequence[Channel]) -> Selection:
     """The electrodes as asked for; else without those that are unknown; else all, by their own names."""
     policy, wanted = found.reading.unknown or "error", found.reading.channels
     source = str(found.path)
     try:
-        return choose(channels, source=source, unknown=policy, wanted=wanted)
+        return select_electrodes(channels, source=source, unknown=policy, wanted=wanted)
     except RecordingError as error:
         found.refuse(error)
     try:
-        choice = choose(channels, source=source, unknown="drop")
+        selection = select_electrodes(channels, source=source, unknown="drop")
     except RecordingError:
         return _as_they_are(channels)
-    known = [c for c, row in zip(channels, choice.coverage, strict=True) if not row.detail.startswith(_UNKNOWN)]
+    known = [c for c, row in zip(channels, selection.coverage, strict=True) if not row.detail.startswith(_UNKNOWN)]
     try:
-        choose(known, source=source, unknown=policy)
+        select_electrodes(known, source=source, unknown=policy)
     except RecordingError as error:
         found.refuse(error)  # different rates, say, which the unknown electrodes hid
-    return choice
+    return selection
 
 
-def _as_they_are(channels: Sequence[Channel]) -> Choice:
+def _as_they_are(channels: Sequence[Channel]) -> Selection:
     """What may be EEG, by the file's own names, where no electrode is known."""
     kinds = [kind(channel.name) if channel.kind == "eeg" else channel.kind for channel in channels]
     maybe = [i for i, c in enumerate(channels) if kinds[i] in ("eeg", "unknown") and c.unit is not None]
@@ -239,22 +239,22 @@ def _as_they_are(channels: Sequence[Channel]) -> Choice:
         )
         for i, c in enumerate(channels)
     )  # fmt: skip
-    return Choice(indices, tuple(channels[i].name for i in indices), None, rows, ())
+    return Selection(indices, tuple(channels[i].name for i in indices), None, rows, ())
 
 
-def _judge(found: _Finding, recording: Recording, look: checks.Look, choice: Choice) -> None:
+def _judge(found: _Finding, recording: Recording, quality: checks.SignalQuality, selection: Selection) -> None:
     """Put down everything that is wrong with the signal."""
-    labels = [choice.coverage[i].electrode or choice.coverage[i].channel for i in choice.indices]
-    given = found.reading.unit not in (None, AUTO)
-    wrong = checks.refusals(look, channels=labels, unit=recording.unit, given=given)
-    if look.unusable and not look.flat.all() and found.reading.unknown in (None, "error"):
-        wrong.append(checks.useless({labels[i]: why for i, why in look.unusable.items()}))
+    labels = [selection.coverage[i].electrode or selection.coverage[i].channel for i in selection.indices]
+    stated = found.reading.unit not in (None, AUTO)
+    wrong = checks.refusals(quality, channels=labels, unit=recording.unit, stated=stated)
+    if quality.unusable and not quality.flat.all() and found.reading.unknown in (None, "error"):
+        wrong.append(checks.useless({labels[i]: why for i, why in quality.unusable.items()}))
     for text in wrong:
         found.refuse(RecordingError(text))
-    found.numbers = not look.missing.any()
+    found.numbers = not quality.missing.any()
     if found.numbers:
-        odd = checks.oddities(look, labels, recording.rate)
-        found.notes += odd if checks.plausible(look.typical) else [n for n in odd if not n.startswith(checks.ODD)]
+        odd = checks.oddities(quality, labels, recording.rate)
+        found.notes += odd if checks.plausible(quality.typical) else [n for n in odd if not n.startswith(checks.ODD)]
 
 
 def _prepared(found: _Finding, recording: Recording) -> None:
@@ -270,7 +270,7 @@ def _prepared(found: _Finding, recording: Recording) -> None:
         "unit": recording.unit,
         "amplitude": float(np.median(amplitudes)) if amplitudes else None,
         "annotations": dict(inside.most_common()),
-        "outside": len(recording._signal.marks) - len(recording.annotations),
+        "outside": len(recording._signal.annotations) - len(recording.annotations),
     }
     if not found.numbers:
         return

@@ -20,7 +20,7 @@ import numpy as np
 
 from neurolm.core.errors import RecordingError
 from neurolm.core.workers import Died, Worker
-from neurolm.recording.channels import Channel, Signal, Source
+from neurolm.recording.channels import Channel, RawRecording, Signal
 from neurolm.recording.faults import as_recording_error
 
 PATIENCE = 300.0
@@ -31,18 +31,18 @@ MEMORY, TIMES = 512 << 20, 100
 """Bytes that a reader may take to open a file: so many, and so many times the size of the file."""
 
 _waiting: list[Worker] = []
-_source: Source | None = None
+_source: RawRecording | None = None
 """In such a process: the file."""
 
 
 def open_isolated(
-    opener: Callable[..., Source],
+    opener: Callable[..., RawRecording],
     path: Path,
     reader: str,
     options: dict[str, Any] | None = None,
     *,
     truncated: str = "refuse",
-) -> Source:
+) -> RawRecording:
     """Open a file by a reader in a process of its own.
 
     Parameters
@@ -70,7 +70,7 @@ def open_isolated(
         volts = tuple(signal.volts[i] for i in indices)
         return replace(signal, volts=volts, read=lambda first, last: process.call(_read, first, last, indices))
 
-    return Source(path, channels, load, notes)
+    return RawRecording(path, channels, load, notes)
 
 
 class _Process:
@@ -107,7 +107,7 @@ def _give_back(worker: Worker) -> None:
 
 
 def _open(
-    opener: Callable[..., Source], path: Path, reader: str, options: dict[str, Any], truncated: str
+    opener: Callable[..., RawRecording], path: Path, reader: str, options: dict[str, Any], truncated: str
 ) -> tuple[tuple[Channel, ...], list[str], Signal]:
     """Open a file; runs in the process."""
     import mne  # noqa: F401 - what is loaded once is no file's

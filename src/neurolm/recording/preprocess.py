@@ -19,7 +19,7 @@ from neurolm.core.errors import RecordingError
 from neurolm.core.physics import BAND, RATE
 from neurolm.recording import checks, spectral
 from neurolm.recording.faults import as_recording_error
-from neurolm.recording.filters import Design, grid
+from neurolm.recording.filters import Design, output_grid
 from neurolm.recording.readers import listening
 from neurolm.recording.recording import Recording
 
@@ -131,7 +131,7 @@ def preprocess_blocks(
     notch = mains if _notch_fits(mains, recording.rate) else None
     design = Design(recording.rate, RATE, (BAND[0], high), notch)
     return PreprocessedBlocks(
-        samples=grid(recording.samples, design).samples,
+        samples=output_grid(recording.samples, design).samples,
         channels=len(recording.channels),
         mains=mains,
         band=design.band,

@@ -1,4 +1,4 @@
-"""Which reader opens which file: one for each suffix, behind ``open_source``.
+"""Which reader opens which file: one for each suffix, behind ``open_raw``.
 
 Whatever a reader does, the caller gets the same: the channels as the file names them, with what one of its numbers is
 worth, and the signal as an MNE object that reads from the file only what is asked for.
@@ -20,7 +20,7 @@ import numpy as np
 
 from neurolm.core.errors import RecordingError, argument
 from neurolm.core.montage import resolve
-from neurolm.recording.channels import Channel, Signal, Source
+from neurolm.recording.channels import Channel, RawRecording, Signal
 from neurolm.recording.faults import as_recording_error
 from neurolm.recording.formats import edf, xdf
 from neurolm.recording.formats.cnt import inspect_cnt, reader_of
@@ -54,7 +54,7 @@ arithmetic with positions that are not there."""
 _MNE_TYPES = {"eeg": "eeg", "stim": "stimulus", "eog": "eog", "ecg": "ecg", "emg": "emg", "ref_meg": "reference"}
 
 
-def open_source(path: Path, reading: ReadingOptions = BELIEVED) -> Source:
+def open_raw(path: Path, reading: ReadingOptions = BELIEVED) -> RawRecording:
     """Open a file by its suffix, reading its header only.
 
     Raises
@@ -87,7 +87,7 @@ def open_source(path: Path, reading: ReadingOptions = BELIEVED) -> Source:
         return with_sidecar(source)
 
 
-def open_mne(raw: mne.io.BaseRaw, path: Path | None = None) -> Source:
+def open_mne(raw: mne.io.BaseRaw, path: Path | None = None) -> RawRecording:
     """Take an object of MNE's as an opened file."""
     types = raw.get_channel_types()
     worth = [(_unit_worth(volts), volts) for volts in _volts_per_number(raw)]
@@ -110,7 +110,7 @@ def open_mne(raw: mne.io.BaseRaw, path: Path | None = None) -> Source:
     def load(indices: Sequence[int]) -> Signal:
         return _mne_signal(raw, indices, [volts[i] for i in indices])
 
-    return Source(path, channels, load)
+    return RawRecording(path, channels, load)
 
 
 @contextlib.contextmanager
@@ -133,11 +133,11 @@ def listening() -> Iterator[list[str]]:
     notes[:] = dict.fromkeys(" ".join(note.split()) for note in notes if not _NO_BEARING.search(note))
 
 
-def _open_edf(path: Path, reader: str, reading: ReadingOptions) -> Source:
+def _open_edf(path: Path, reader: str, reading: ReadingOptions) -> RawRecording:
     header = edf.read_header(path)
     channels = tuple(Channel(s.label, "eeg" if s.unit is not None else "other", s.unit, s.rate) for s in header.signals)
     notes = edf.check_whole(path, header, reading.truncated)
-    return Source(path, channels, lambda indices: _load_edf(path, reader, header, indices, notes), notes)
+    return RawRecording(path, channels, lambda indices: _load_edf(path, reader, header, indices, notes), notes)
 
 
 def _load_edf(path: Path, reader: str, header: edf.Header, indices: Sequence[int], notes: list[str]) -> Signal:
@@ -158,7 +158,7 @@ def _load_edf(path: Path, reader: str, header: edf.Header, indices: Sequence[int
     return _mne_signal(raw, picks, [volts[i] for i in picks])
 
 
-def _open_xdf(path: Path, stream: str | int | None, truncated: str) -> Source:
+def _open_xdf(path: Path, stream: str | int | None, truncated: str) -> RawRecording:
     with listening() as heard:
         contents = xdf.read(path, stream)
     if truncated != "accept" and (damage := [note for note in heard if "corruption" in note]):
@@ -176,10 +176,10 @@ def _open_xdf(path: Path, stream: str | int | None, truncated: str) -> Source:
     def load(indices: Sequence[int]) -> Signal:
         return _mne_signal(raw, indices, [1.0] * len(indices))  # the numbers were put there as they are
 
-    return Source(path, channels, load, [*contents.notes, *heard])
+    return RawRecording(path, channels, load, [*contents.notes, *heard])
 
 
-def _open_with_mne(path: Path, suffix: str, reading: ReadingOptions) -> Source:
+def _open_with_mne(path: Path, suffix: str, reading: ReadingOptions) -> RawRecording:
     """Open a file by one of MNE's readers, after the checks that it lacks."""
     samples, notes = check_before(path, suffix, reading.truncated) if path.is_file() else (None, [])
     reader = reader_of(path) if suffix == ".cnt" else MNE_READERS[suffix]
@@ -198,7 +198,7 @@ def _open_with_mne(path: Path, suffix: str, reading: ReadingOptions) -> Source:
     return source if samples is None else _cut(source, samples)
 
 
-def open_here(path: Path, reader: str, arguments: dict[str, Any], *, truncated: str = "refuse") -> Source:
+def open_here(path: Path, reader: str, arguments: dict[str, Any], *, truncated: str = "refuse") -> RawRecording:
     """Open a file by one of MNE's readers, or an ``XDF`` file, in this process.
 
     Raises
@@ -217,7 +217,7 @@ def open_here(path: Path, reader: str, arguments: dict[str, Any], *, truncated: 
     return source if samples is None else _cut(source, samples)
 
 
-def _cut(source: Source, samples: int) -> Source:
+def _cut(source: RawRecording, samples: int) -> RawRecording:
     """The part of a truncated recording that is there."""
 
     def load(indices: Sequence[int]) -> Signal:
@@ -264,7 +264,7 @@ def _mne_signal(raw: mne.io.BaseRaw, picks: Sequence[int], volts: Sequence[float
         rate=float(raw.info["sfreq"]),
         samples=int(raw.n_times),
         volts=tuple(volts),
-        marks=tuple(
+        annotations=tuple(
             (float(onset) - shift, float(duration), str(text))
             for onset, duration, text in zip(marks.onset, marks.duration, marks.description, strict=True)
         ),

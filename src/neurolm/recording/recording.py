@@ -19,14 +19,14 @@ import numpy as np
 
 from neurolm.core.errors import RecordingError
 from neurolm.recording import checks
-from neurolm.recording.channels import Signal, Source
+from neurolm.recording.channels import RawRecording, Signal
 from neurolm.recording.electrodes.coverage import Covered, coverage_table
 from neurolm.recording.electrodes.derivations import MONTAGES
-from neurolm.recording.electrodes.policy import Choice, choose
+from neurolm.recording.electrodes.selection import Selection, select_electrodes
 from neurolm.recording.faults import as_recording_error
 from neurolm.recording.formats.edf import MICROVOLTS, UNSTATED
 from neurolm.recording.options import AUTO, BELIEVED, ReadingOptions, require_one_of
-from neurolm.recording.readers import open_mne, open_source
+from neurolm.recording.readers import open_mne, open_raw
 from neurolm.recording.suffixes import RECORDING_SUFFIXES, find_recordings, suffix_of
 
 if TYPE_CHECKING:
@@ -114,10 +114,10 @@ class Recording:
             raise ValueError(f"start={start}, stop={stop}: not inside the recording's {self.seconds:g} s")
         return self._read(first, last)
 
-    def look(self) -> checks.Look:
+    def measure_quality(self) -> checks.SignalQuality:
         """Measure up to a minute of the signal of the channels that are read, before electrodes are made from them."""
         parts = (self._sources(first, last) for first, last in checks.blocks(self.samples, self.rate))
-        return checks.look(parts, self.rate)
+        return checks.measure_quality(parts, self.rate)
 
     def read_finite(self, first: int, last: int) -> np.ndarray:
         """Read samples for a filter or a model: float64 of shape (channels, samples), µV, none of them NaN or infinite.
@@ -201,41 +201,43 @@ def open_recording(
     opened = _open(source, reading)
     name, unknown, unit = str(opened.path or "the MNE object"), reading.unknown or "error", reading.unit
 
-    def chosen(bad: Mapping[int, str] | None = None) -> Choice:
-        return choose(
+    def chosen(bad: Mapping[int, str] | None = None) -> Selection:
+        return select_electrodes(
             opened.channels, source=name, unknown=unknown, wanted=reading.channels, montage=montage, cap=cap, bad=bad
         )
 
-    choice = chosen()
+    selection = chosen()
     taken: str | None = None if unit == AUTO else unit
-    recording = assemble(opened, choice, taken)
+    recording = assemble(opened, selection, taken)
     if not check and unit != AUTO:
         return recording
-    found = recording.look()
+    found = recording.measure_quality()
     notes: list[str] = []
     if unit == AUTO:
         taken = decide_unit(found, recording.unit, notes)
-        recording, found = assemble(opened, choice, taken), found.scaled(recording.unit, taken)
-    amplitudes = dict(zip(choice.indices, found.amplitude.tolist(), strict=True))
+        recording, found = assemble(opened, selection, taken), found.scaled(recording.unit, taken)
+    amplitudes = dict(zip(selection.indices, found.amplitude.tolist(), strict=True))
     if check:
-        labels = [choice.coverage[i].electrode or opened.channels[i].name for i in choice.indices]
-        given = unit is not None and unit != AUTO
+        labels = [selection.coverage[i].electrode or opened.channels[i].name for i in selection.indices]
+        stated = unit is not None and unit != AUTO
         notes += checks.examine(
-            found, source=name, channels=labels, rate=recording.rate, unit=recording.unit, given=given
+            found, source=name, channels=labels, rate=recording.rate, unit=recording.unit, stated=stated
         )
         if found.unusable and unknown == "error":
             raise RecordingError(f"{name}: {checks.useless({labels[i]: why for i, why in found.unusable.items()})}")
         if found.unusable:
-            recording = assemble(opened, chosen({choice.indices[i]: why for i, why in found.unusable.items()}), taken)
+            recording = assemble(
+                opened, chosen({selection.indices[i]: why for i, why in found.unusable.items()}), taken
+            )
     coverage = tuple(
         replace(row, amplitude=amplitudes.get(i)) if row.channel else row for i, row in enumerate(recording.coverage)
     )
     return replace(recording, coverage=coverage, notes=(*recording.notes, *notes))
 
 
-def _open(source: Path | str | mne.io.BaseRaw, reading: ReadingOptions) -> Source:
+def _open(source: Path | str | mne.io.BaseRaw, reading: ReadingOptions) -> RawRecording:
     if isinstance(source, str | Path):
-        return open_source(Path(source).expanduser(), reading)
+        return open_raw(Path(source).expanduser(), reading)
     import mne
 
     if not isinstance(source, mne.io.BaseRaw):
@@ -244,7 +246,7 @@ def _open(source: Path | str | mne.io.BaseRaw, reading: ReadingOptions) -> Sourc
     return open_mne(source, Path(files[0]) if files else None)
 
 
-def assemble(opened: Source, chosen: Choice, unit: str | None) -> Recording:
+def assemble(opened: RawRecording, chosen: Selection, unit: str | None) -> Recording:
     """Make a recording of the chosen channels of an opened file, without looking at its signal.
 
     Raises
@@ -286,7 +288,7 @@ def assemble(opened: Source, chosen: Choice, unit: str | None) -> Recording:
     )
 
 
-def decide_unit(found: checks.Look, unit: str, notes: list[str]) -> str | None:
+def decide_unit(found: checks.SignalQuality, unit: str, notes: list[str]) -> str | None:
     """The unit that makes EEG of the numbers; None to believe the file, also where none does."""
     fits = checks.fitting_unit(found.typical, unit)
     if fits is None or fits == unit:
@@ -305,7 +307,7 @@ def _annotations(signal: Signal) -> tuple[tuple[Annotation, ...], list[str]]:
     """The annotations inside the recording; what lies outside is cut off and said."""
     seconds = signal.samples / signal.rate
     inside, outside, cut = [], 0, 0
-    for onset, duration, text in signal.marks:
+    for onset, duration, text in signal.annotations:
         first, last = max(onset, 0.0), min(onset + duration, seconds)
         if not (first <= last and onset <= seconds):  # NaN lies nowhere
             outside += 1

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from neurolm.core.errors import RecordingError
 from neurolm.core.files import parse_json
-from neurolm.recording.channels import Channel, Source
+from neurolm.recording.channels import Channel, RawRecording
 from neurolm.recording.formats.edf import UNSTATED, unit_of
 
 _LEVELS = 4  # folders upwards to the root of the data set: datatype, session, subject, root
@@ -57,7 +57,7 @@ def read_sidecar(path: Path) -> Sidecar:
     return Sidecar(channels, positions, tuple(file for file in (listed, placed) if file is not None))
 
 
-def with_sidecar(source: Source) -> Source:
+def with_sidecar(source: RawRecording) -> RawRecording:
     """Add what the side files say to an opened recording: kinds, units that it does not state, positions, bad channels.
 
     Raises

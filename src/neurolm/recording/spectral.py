@@ -10,7 +10,7 @@ a third of the transforms and, because a block needs only its own surroundings, 
 - MNE's resampling evaluates the recording's trigonometric interpolation at N / M samples from one another, where N is a
   power of two and M is rounded: at 250 and 500 Hz the spacing is not quite that of 200 Hz, and the result is off by up
   to half a sample. ``Grid`` has the places; a block interpolates on the nearest regular grid, and the drift from there
-  to MNE's places is a short Chebyshev series (Jacobi-Anger).
+  to MNE's is a short Chebyshev series (Jacobi-Anger).
 - MNE's transform joins the end of the padding to its beginning. The jump there rings through the recording at the new
   Nyquist frequency, falling with distance (0.1 µV and less). ``Jump`` adds what it adds.
 """
@@ -26,7 +26,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from neurolm.recording.filters import Design, Grid, grid, kernels
+from neurolm.recording.filters import Design, Grid, kernels, output_grid
 
 Read = Callable[[int, int], np.ndarray]
 """First and last sample (exclusive) → numbers of shape (channels, samples)."""
@@ -66,15 +66,15 @@ def filter_blocks(read: Read, samples: int, *, gain: np.ndarray, design: Design,
     numpy.ndarray
         float32 of shape (samples, channels), µV; one block after the other.
     """
-    places = grid(samples, design)
-    count = -(-places.samples // block)
+    grid = output_grid(samples, design)
+    count = -(-grid.samples // block)
     if count == 1:
         whole = read(0, samples)
         read = lambda first, last: whole[:, first:last]  # noqa: E731 - the recording is read once
-    jump = None if design.rate == design.target else Jump.of(read, samples, places, gain, design)
-    edges = [i * places.samples // count for i in range(count + 1)]
+    jump = None if design.rate == design.target else Jump.of(read, samples, grid, gain, design)
+    edges = [i * grid.samples // count for i in range(count + 1)]
     for first, last in itertools.pairwise(edges):
-        one = _Block.of(first, last, places, design)
+        one = _Block.of(first, last, grid, design)
         result = one.run(*_extended(read, samples, one.start, one.stop), gain)
         if jump is not None:
             jump.add(result, first)
@@ -104,14 +104,14 @@ def filter_short(signal: np.ndarray, *, design: Design) -> np.ndarray:
         spectrum = fft.rfft(_padded(signal, edge, edge), size)
         spectrum *= fft.rfft(kernel, size)
         signal = fft.irfft(spectrum, size)[:, edge + len(kernel) // 2 :][:, :samples]
-    places = grid(samples, design)
+    grid = output_grid(samples, design)
     if design.rate != design.target:
-        spectrum = fft.rfft(_padded(signal, places.before, places.after))
-        kept = min(places.padded, places.resampled)
+        spectrum = fft.rfft(_padded(signal, grid.before, grid.after))
+        kept = min(grid.padded, grid.resampled)
         if kept % 2 == 0:
-            spectrum[:, kept // 2] *= 2 if kept < places.padded else 0.5
-        signal = fft.irfft(spectrum, places.resampled) * (places.resampled / places.padded)
-        signal = signal[:, places.cut :][:, : places.samples]
+            spectrum[:, kept // 2] *= 2 if kept < grid.padded else 0.5
+        signal = fft.irfft(spectrum, grid.resampled) * (grid.resampled / grid.padded)
+        signal = signal[:, grid.cut :][:, : grid.samples]
     return np.ascontiguousarray(signal.T, dtype=np.float32)
 
 
@@ -134,18 +134,18 @@ class _Block:
     """For each term, what the samples of the result are multiplied with."""
 
     @staticmethod
-    def of(first: int, last: int, places: Grid, design: Design) -> _Block:
+    def of(first: int, last: int, grid: Grid, design: Design) -> _Block:
         """Plan a block of the samples ``first`` to ``last``, not included, of the result."""
         from scipy import fft
 
         reach = _reach(design)
-        start = math.floor(places.place(first)) - reach
-        stop = math.ceil(places.place(last - 1)) + reach + 1
+        start = math.floor(grid.position(first)) - reach
+        stop = math.ceil(grid.position(last - 1)) + reach + 1
         step = Fraction(design.rate / design.target).limit_denominator(1000)
         repeats = fft.next_fast_len(-(-(stop - start) // step.numerator), real=True)
         size, resized = step.numerator * repeats, step.denominator * repeats
         centre = (first + last - 1) // 2
-        place = places.place(centre) - start
+        place = grid.position(centre) - start
         index = round(place * resized / size)
         bins = np.arange(size // 2 + 1 if size <= resized else (resized + 1) // 2)
         response = _response(design, size)[: len(bins)] * (resized / size)
@@ -154,7 +154,7 @@ class _Block:
         shift = place - index * size / resized
         if shift:
             response = response * np.exp(2j * np.pi * shift / size * bins)
-        drift = (np.arange(first, last) - centre) * (places.spacing - size / resized)
+        drift = (np.arange(first, last) - centre) * (grid.spacing - size / resized)
         most = float(np.abs(drift[[0, -1]]).max())
         series = _anger(2 * np.pi * most / size * bins)
         return _Block(
@@ -203,43 +203,43 @@ class _Block:
 class Jump:
     """Ringing of the jump where MNE's transform joins the end of the padded recording to its beginning."""
 
-    places: Grid
+    grid: Grid
     moments: np.ndarray
     """Shape (6, channels), µV: sums around the jump, times cosine and sine at the cut-off, times powers of distance."""
 
     @staticmethod
-    def of(read: Read, samples: int, places: Grid, gain: np.ndarray, design: Design) -> Jump:
+    def of(read: Read, samples: int, grid: Grid, gain: np.ndarray, design: Design) -> Jump:
         """Measure the jump: the filtered recording where the padding's ends are reflected from."""
-        width = min(round(_JUMP_SECONDS * design.rate), places.before, places.after)
+        width = min(round(_JUMP_SECONDS * design.rate), grid.before, grid.after)
         half = kernels(design).half
         moments = np.zeros((6, len(gain)))
         # Padding begins with the negative of the sample `before` and ends with that of the sample `last`.
-        last = samples - 1 - places.after
-        parts = ((places.before - half - width + 1, places.before + half + 1), (last - half, last + half + width))
+        last = samples - 1 - grid.after
+        parts = ((grid.before - half - width + 1, grid.before + half + 1), (last - half, last + half + width))
         for (start, stop), functional in zip(parts, _jump_functionals(design, width), strict=True):
             part, left, right = _extended(read, samples, start, stop)
             values = _reflected(part, left, right, np.zeros((len(part), stop - start), np.float32))
             moments -= functional @ values.T
-        return Jump(places, moments * gain)
+        return Jump(grid, moments * gain)
 
     def add(self, result: np.ndarray, first: int) -> None:
         """Add the ringing to samples (samples, channels) of the result that begin with the sample ``first``."""
-        places = self.places
-        numbers = np.arange(first, first + len(result)) + places.cut
-        nearest = np.minimum(numbers, places.resampled - numbers)
-        sine = np.sin((np.pi / places.resampled * nearest).astype(np.float32))
-        if np.abs(self.moments[:2]).max() / (places.padded * sine.min()) < _NEGLIGIBLE:
+        grid = self.grid
+        numbers = np.arange(first, first + len(result)) + grid.cut
+        nearest = np.minimum(numbers, grid.resampled - numbers)
+        sine = np.sin((np.pi / grid.resampled * nearest).astype(np.float32))
+        if np.abs(self.moments[:2]).max() / (grid.padded * sine.min()) < _NEGLIGIBLE:
             return
-        theta = np.pi / places.resampled * numbers  # angle from the jump in the circle of MNE's transform
+        theta = np.pi / grid.resampled * numbers  # angle from the jump in the circle of MNE's transform
         cosine = np.cos(theta.astype(np.float32))
-        peak = 1 / (places.padded * sine)
+        peak = 1 / (grid.padded * sine)
         slope = -np.pi * peak * cosine * peak
         curve = np.pi**2 * peak**3  # enough: it matters only close to the jump
-        if places.padded < places.resampled:
-            angle = (theta * places.padded) % (2 * np.pi)
+        if grid.padded < grid.resampled:
+            angle = (theta * grid.padded) % (2 * np.pi)
             slope, peak = -np.pi * peak**2, peak * cosine
         else:  # an even number of frequencies has the last one twice
-            angle = np.pi * (numbers % 2) + (theta if places.resampled % 2 == 0 else 0.0)
+            angle = np.pi * (numbers % 2) + (theta if grid.resampled % 2 == 0 else 0.0)
         up, across = np.sin(angle.astype(np.float32)), -np.cos(angle.astype(np.float32))
         basis = np.stack([up * peak, across * peak, -up * slope, -across * slope, up * curve, across * curve])
         result += basis.T @ self.moments.astype(np.float32)
@@ -303,11 +303,11 @@ def _anger(angles: np.ndarray) -> list[np.ndarray]:
     return terms
 
 
-def _chebyshev(places: np.ndarray, count: int) -> tuple[np.ndarray, ...]:
+def _chebyshev(points: np.ndarray, count: int) -> tuple[np.ndarray, ...]:
     """Chebyshev polynomials of the first kind, by their recurrence."""
-    found = [np.ones(len(places)), places]
+    found = [np.ones(len(points)), points]
     while len(found) < count:
-        found.append(2 * places * found[-1] - found[-2])
+        found.append(2 * points * found[-1] - found[-2])
     return tuple(found[:count])
 
 

@@ -144,7 +144,7 @@ def test_positions_from_beside_the_recording(tmp_path: Path, shared: Path) -> No
         "sub-01_ses-eeg_task-rest_channels.tsv",
         "sub-01_ses-eeg_electrodes.tsv",
     ]
-    assert said.places["Fp1"] == (-0.03741270038437644, 0.11102138145885607, 0.04987088609474466)
+    assert said.positions["Fp1"] == (-0.03741270038437644, 0.11102138145885607, 0.04987088609474466)
 
 
 def test_side_files_are_inherited_from_above(tmp_path: Path) -> None:

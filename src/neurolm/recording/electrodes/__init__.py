@@ -1,4 +1,4 @@
 """Which channel is which electrode, where electrodes lie, and how others are made from them.
 
-Read `naming.py` first; `policy.py` decides which electrodes a recording gets.
+Read `naming.py` first; `selection.py` decides which electrodes a recording gets.
 """

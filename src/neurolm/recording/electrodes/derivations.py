@@ -16,7 +16,7 @@ from neurolm.recording.electrodes.positions import SOURCES, spline_weights
 
 MONTAGES = ("tcp",)
 """Montages that can be derived from referential channels: TUH's TCP."""
-Recipe = Mapping[int, float]
+Mix = Mapping[int, float]
 """Index of a file's channel → its weight."""
 _FARTHEST_SOURCE = 2 * REACH  # neighbours in the 10-20 system lie 56 to 74 mm apart
 
@@ -44,14 +44,14 @@ def tcp_without_names() -> list[str]:
     return [f"{plus}-{minus}" for plus, minus in TCP if resolve(f"{plus}-{minus}") not in official]
 
 
-def difference(plus: Recipe, minus: Recipe) -> dict[int, float]:
-    """The recipe of one electrode against another."""
+def difference(plus: Mix, minus: Mix) -> dict[int, float]:
+    """The mix of one electrode against another."""
     indices = dict.fromkeys([*plus, *minus])
     return {i: weight for i in indices if (weight := plus.get(i, 0.0) - minus.get(i, 0.0))}
 
 
 def splines(targets: Sequence[str], sources: Mapping[int, Sequence[float]]) -> dict[str, tuple[dict[int, float], str]]:
-    """Recipes of electrodes from the channels around them.
+    """Mixes of electrodes from the channels around them.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def splines(targets: Sequence[str], sources: Mapping[int, Sequence[float]]) -> d
     Returns
     -------
     dict
-        Electrode → (recipe, how it came about in words), for those with a known position, four or more sources and
+        Electrode → (mix, how it came about in words), for those with a known position, four or more sources and
         one of them within twice ``montage.REACH``.
     """
     template = template_positions()

@@ -28,10 +28,10 @@ class Draft:
     rows: dict[int, Covered] = field(default_factory=dict)
     named: dict[str, int] = field(default_factory=dict)
     """Electrode → index, for channels that are an electrode by name, cap or position."""
-    strange: list[int] = field(default_factory=list)
+    unrecognised: list[int] = field(default_factory=list)
     """EEG channels that are no known electrode."""
     positions: dict[int, tuple[float, float, float]] = field(default_factory=dict)
-    """Index of a strange channel → its position in the frame of the file, or of its cap."""
+    """Index of an unrecognised channel → its position in the frame of the file, or of its cap."""
     bad: dict[int, str] = field(default_factory=dict)
     """Index → why a channel cannot be used."""
     targets: list[str] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Draft:
 
 
 def name_channels(draft: Draft, cap: str | None) -> None:
-    """Sort the channels into electrodes by name or cap, strange ones, and those that are no EEG."""
+    """Sort the channels into electrodes by name or cap, unrecognised ones, and those that are no EEG."""
     eeg = _leave_out_other_kinds(draft)
     names = [draft.channels[i].name for i in eeg]
     grid = _grid_contacts(names)
@@ -69,7 +69,7 @@ def name_channels(draft: Draft, cap: str | None) -> None:
         by_cap = fitted.electrodes.get(name)
         electrode = by_cap or (None if name in grid or name in fitted.positions else resolve(name))
         if electrode is None:
-            draft.strange.append(i)
+            draft.unrecognised.append(i)
             position = fitted.positions.get(name) or draft.channels[i].position
             if position is not None:
                 draft.positions[i] = position
@@ -122,9 +122,9 @@ def rename(draft: Draft, wanted: Mapping[str, str]) -> None:
         raise RecordingError(
             f"{source}: {argument('channels')}: there is no {', '.join(missing)}; found: {listed(own)}"
         )
-    if strange := [electrode for electrode in wanted.values() if resolve(electrode) is None]:
+    if unrecognised := [electrode for electrode in wanted.values() if resolve(electrode) is None]:
         raise RecordingError(
-            f"{source}: {argument('channels')}: no known electrode: {', '.join(strange)}; known: {_known()}"
+            f"{source}: {argument('channels')}: no known electrode: {', '.join(unrecognised)}; known: {_known()}"
         )
     electrodes = [resolve(electrode) or "" for electrode in wanted.values()]
     if twice := [electrode for electrode, count in Counter(electrodes).items() if count > 1]:

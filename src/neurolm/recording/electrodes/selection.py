@@ -11,14 +11,14 @@ import numpy as np
 from neurolm.core.errors import RecordingError, argument, takes
 from neurolm.core.montage import REACH, resolve, template_positions
 from neurolm.recording.channels import Channel
-from neurolm.recording.electrodes import derivations as mixing
+from neurolm.recording.electrodes import derivations
 from neurolm.recording.electrodes.coverage import Covered
 from neurolm.recording.electrodes.naming import Draft, listed, name_channels, rename, unknown_names
 from neurolm.recording.electrodes.positions import nearest_free, onto_template
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selection:
     """The chosen channels of a file and what is made of them."""
 
     indices: tuple[int, ...]
@@ -32,7 +32,7 @@ class Choice:
     notes: tuple[str, ...]
 
 
-def choose(
+def select_electrodes(
     channels: Sequence[Channel],
     *,
     source: str,
@@ -41,7 +41,7 @@ def choose(
     montage: str | None = None,
     cap: str | None = None,
     bad: Mapping[int, str] | None = None,
-) -> Choice:
+) -> Selection:
     """Choose the EEG channels of a file and name their electrodes.
 
     Parameters
@@ -55,7 +55,7 @@ def choose(
     wanted
         Electrodes to take, in this order; or a mapping from the file's names to electrodes; or None for all.
     montage
-        One of ``mixing.MONTAGES`` to derive, or None.
+        One of ``derivations.MONTAGES`` to derive, or None.
     cap
         MNE's name of the cap whose contacts the channels are, or None.
     bad
@@ -84,27 +84,27 @@ def choose(
             _only(
                 draft, {e: name for e, name in (asked or {}).items() if montage is None}, [p[0] for p in pairs], needed
             )
-    elif draft.strange:
+    elif draft.unrecognised:
         _settle(draft)
     _set_bad_aside(draft, bad or {})
     if not draft.named:
         raise RecordingError(_no_eeg(draft))
     _one_rate(draft, needed if needed is not None else list(draft.named) if isinstance(wanted, Mapping) else None)
-    recipes = _recipes(draft, needed, must=asked is not None and montage is None)
+    mixes = _mixes(draft, needed, must=asked is not None and montage is None)
     if montage is not None:
-        recipes = _derive(draft, recipes, pairs, asked is not None)
-    return _choice(draft, recipes)
+        mixes = _derive(draft, mixes, pairs, asked is not None)
+    return _selection(draft, mixes)
 
 
 def _pairs(draft: Draft, asked: Mapping[str, str] | None) -> list[tuple[str, str, str]]:
     """The bipolar channels to derive."""
-    pairs = mixing.tcp_pairs(list(draft.named))
+    pairs = derivations.tcp_pairs(list(draft.named))
     if asked is None:
         return pairs
     names = [name for name, _, _ in pairs]
-    if strange := [name for electrode, name in asked.items() if electrode not in names]:
+    if unrecognised := [name for electrode, name in asked.items() if electrode not in names]:
         raise RecordingError(
-            f"{draft.source}: {argument('channels')}: montage='tcp' has no {', '.join(strange)}; it has "
+            f"{draft.source}: {argument('channels')}: montage='tcp' has no {', '.join(unrecognised)}; it has "
             f"{', '.join(names)}"
         )
     return [pair for pair in pairs if pair[0] in asked]
@@ -134,7 +134,7 @@ def _seek(draft: Draft, asked: Sequence[str]) -> None:
             draft.named = {e: index for e, index in draft.named.items() if index != i}
             draft.take(electrode, i, "position", f"{distance:.0f} mm")
         _say_nearest(draft, matches)
-    for i in draft.strange:
+    for i in draft.unrecognised:
         if i not in draft.named.values():
             draft.row(i, "left out", "unknown electrode, not asked for")
 
@@ -155,7 +155,7 @@ def _only(draft: Draft, asked: Mapping[str, str], bipolar: Sequence[str], needed
 
 def _settle(draft: Draft) -> None:
     """Apply the policy for channels whose names are no known electrodes."""
-    names = [draft.channels[i].name for i in draft.strange]
+    names = [draft.channels[i].name for i in draft.unrecognised]
     if draft.unknown == "error":
         raise RecordingError(unknown_names(draft, names))
     matches: dict[int, tuple[str, float]] = {}
@@ -170,14 +170,14 @@ def _settle(draft: Draft) -> None:
     why = "unknown electrode"
     if draft.unknown != "drop":
         why += f" with no free electrode within {REACH:g} mm of its position, or without one"
-    if dropped := [i for i in draft.strange if i not in matches]:
+    if dropped := [i for i in draft.unrecognised if i not in matches]:
         for i in dropped:
             draft.row(i, "left out", why)
         draft.notes.append(f"left out, {why}: {', '.join(draft.channels[i].name for i in dropped)}")
 
 
 def _moved(draft: Draft) -> dict[int, np.ndarray]:
-    """Places of the strange channels on the template."""
+    """Positions of the unrecognised channels on the template."""
     return onto_template(draft.positions, {e: draft.channels[i].position for e, i in draft.named.items()})
 
 
@@ -224,17 +224,17 @@ def _one_rate(draft: Draft, needed: Sequence[str] | None) -> None:
     draft.notes.append(f"left out, not sampled at {main:g} Hz: {', '.join(said)}")
 
 
-def _recipes(draft: Draft, needed: Sequence[str] | None, *, must: bool) -> dict[str, dict[int, float]]:
+def _mixes(draft: Draft, needed: Sequence[str] | None, *, must: bool) -> dict[str, dict[int, float]]:
     """What each electrode is made of: a channel, or splines over others."""
     wanted = list(draft.named) if needed is None else list(needed)
-    recipes: dict[str, dict[int, float]] = {
+    mixes: dict[str, dict[int, float]] = {
         e: {draft.named[e]: 1.0}
         for e in wanted
         if e in draft.named and draft.named[e] not in draft.bad and e not in draft.targets
     }
-    targets = [e for e in wanted if e not in recipes]
+    targets = [e for e in wanted if e not in mixes]
     if draft.unknown != "interpolate" or not targets:
-        return recipes
+        return mixes
     template = template_positions()
     rate = draft.channels[next(iter(draft.named.values()))].rate
     positions = {i: np.array(template[e]) for e, i in draft.named.items() if e in template and e not in draft.targets}
@@ -243,12 +243,12 @@ def _recipes(draft: Draft, needed: Sequence[str] | None, *, must: bool) -> dict[
         for i, position in (_moved(draft) | positions).items()
         if i not in draft.bad and draft.channels[i].rate == rate
     }
-    mixing.refuse_mixed_references([draft.channels[i].name for i in sources], draft.source, "interpolating")
-    made = mixing.splines(targets, sources)
+    derivations.refuse_mixed_references([draft.channels[i].name for i in sources], draft.source, "interpolating")
+    made = derivations.splines(targets, sources)
     why = {e: draft.bad.get(draft.named.get(e, -1), "no channel there") for e in targets}
     for electrode in targets:
         if electrode in made:
-            recipes[electrode], detail = made[electrode]
+            mixes[electrode], detail = made[electrode]
             draft.rows[-1 - len(draft.rows)] = Covered(
                 channel="", electrode=electrode, how="interpolated", detail=f"{why[electrode]}; {detail}"
             )
@@ -262,7 +262,7 @@ def _recipes(draft: Draft, needed: Sequence[str] | None, *, must: bool) -> dict[
             )
         said = [f"{electrode} ({why[electrode]})" for electrode in failed]
         draft.notes.append(f"left out, cannot be interpolated: {', '.join(said)}")
-    return {e: recipes[e] for e in wanted if e in recipes}
+    return {e: mixes[e] for e in wanted if e in mixes}
 
 
 def _derive(
@@ -272,24 +272,24 @@ def _derive(
     asked: bool,
 ) -> dict[str, dict[int, float]]:
     """The bipolar channels of the TCP montage, as differences of electrodes or as the file has them."""
-    recipes: dict[str, dict[int, float]] = {}
+    mixes: dict[str, dict[int, float]] = {}
     missing: dict[str, list[str]] = {}
     derived = False
     for name, plus, minus in pairs:
         own = draft.named.get(name)
         if own is not None and own not in draft.bad:
-            recipes[name] = {own: 1.0}
+            mixes[name] = {own: 1.0}
         elif lacking := [end for end in (plus, minus) if end not in base]:
             missing[name] = lacking
         else:
-            recipes[name] = mixing.difference(base[plus], base[minus])
-            pair = [draft.channels[i].name for i in recipes[name]]
-            mixing.refuse_mixed_references(pair, draft.source, f"montage='tcp' ({name})")
+            mixes[name] = derivations.difference(base[plus], base[minus])
+            pair = [draft.channels[i].name for i in mixes[name]]
+            derivations.refuse_mixed_references(pair, draft.source, f"montage='tcp' ({name})")
             derived = True
             draft.rows[-1 - len(draft.rows)] = Covered(
                 channel="", electrode=name, how="derived", detail=f"{plus} minus {minus}"
             )
-    if not recipes or (missing and (draft.unknown == "error" or asked)):
+    if not mixes or (missing and (draft.unknown == "error" or asked)):
         lacking = list(dict.fromkeys(end for ends in missing.values() for end in ends))
         raise RecordingError(
             f"{draft.source}: montage='tcp' needs {', '.join(lacking)} for {', '.join(missing)}; found: "
@@ -299,33 +299,33 @@ def _derive(
         said = [f"{name} ({', '.join(lacking)})" for name, lacking in missing.items()]
         draft.notes.append(f"left out, electrodes missing: {', '.join(said)}")
     if derived:
-        unnamed = mixing.tcp_without_names()
+        unnamed = derivations.tcp_without_names()
         draft.notes.append(
-            f"bipolar channels derived: {', '.join(recipes)}; without a name in the official list: {', '.join(unnamed)}"
+            f"bipolar channels derived: {', '.join(mixes)}; without a name in the official list: {', '.join(unnamed)}"
         )
-    return recipes
+    return mixes
 
 
-def _choice(draft: Draft, recipes: Mapping[str, Mapping[int, float]]) -> Choice:
-    single = all(list(recipe.values()) == [1.0] for recipe in recipes.values())
-    used = list(dict.fromkeys(i for recipe in recipes.values() for i in recipe))
+def _selection(draft: Draft, mixes: Mapping[str, Mapping[int, float]]) -> Selection:
+    single = all(list(mix.values()) == [1.0] for mix in mixes.values())
+    used = list(dict.fromkeys(i for mix in mixes.values() for i in mix))
     weights = None
     if not single:
         column = {index: number for number, index in enumerate(used)}
-        weights = np.zeros((len(recipes), len(used)))
-        for row, recipe in enumerate(recipes.values()):
-            weights[row, [column[i] for i in recipe]] = list(recipe.values())
+        weights = np.zeros((len(mixes), len(used)))
+        for row, mix in enumerate(mixes.values()):
+            weights[row, [column[i] for i in mix]] = list(mix.values())
     for i in range(len(draft.channels)):
         current = draft.rows.get(i)
         if current is None:
             draft.row(i, "left out", "not used")
-        elif current.electrode is not None and recipes.get(current.electrode) != {i: 1.0}:
+        elif current.electrode is not None and mixes.get(current.electrode) != {i: 1.0}:
             draft.rows[i] = _unlike_itself(draft, i, current, used)
         elif current.how == "left out" and i in used:
             draft.rows[i] = replace(current, how="source", detail="")
     own = [draft.rows[i] for i in range(len(draft.channels))]
     made = [row for i, row in draft.rows.items() if i < 0]
-    return Choice(tuple(used), tuple(recipes), weights, (*own, *made), tuple(draft.notes))
+    return Selection(tuple(used), tuple(mixes), weights, (*own, *made), tuple(draft.notes))
 
 
 def _unlike_itself(draft: Draft, index: int, row: Covered, used: Sequence[int]) -> Covered:
