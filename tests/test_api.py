@@ -16,7 +16,7 @@ from neurolm.api import CHUNK, REACH, UNDECIDED
 from neurolm.ask.calibration import Calibration, TaskCalibration
 from neurolm.ask.novelty import Ranges, describe, measure_range
 from neurolm.ask.prompt import Prompt, option_probabilities
-from neurolm.ask.recording import prepare as prepare_recording
+from neurolm.ask.recording import read_recording
 from neurolm.ask.risk import operating_points
 from neurolm.batches.loader import read_sample
 from neurolm.batches.windows import labelled_windows
@@ -175,10 +175,10 @@ def test_a_position_that_the_recording_has_by_another_name_is_not_given_away(tmp
     """FT7 lies near T3, which is T7 by its older name: with T7 there, FT7 is not taken for a second electrode there."""
     card = replace(model.card, electrodes=("T3", "T7", "O1"))
     path = write_edf(tmp_path / "a.edf", rhythm("Yes", 10, 2, (5,)) * [1, 3], ("FT7", "T7"))
-    found = prepare_recording(path, card, reading=ReadingOptions(), unseen="nearest")
+    found = read_recording(path, card, reading=ReadingOptions(), unseen="nearest")
     assert found.electrodes == ("T7",)
     alone = write_edf(tmp_path / "b.edf", rhythm("Yes", 10, 1, (5,)), ("FT7",))
-    assert prepare_recording(alone, card, reading=ReadingOptions(), unseen="nearest").electrodes == ("T3",)
+    assert read_recording(alone, card, reading=ReadingOptions(), unseen="nearest").electrodes == ("T3",)
 
 
 def test_nearest_uses_the_columns_of_the_neighbour(tmp_path, model, rhythm):
@@ -230,11 +230,11 @@ def test_electrodes_are_summed_up_in_a_few_notes(tmp_path, model, rhythm):
     many = [name for name in ELECTRODES if name in template_positions() and name[0] in "FA"][:40]
     card = replace(model.card, electrodes=("T3", "T4", "C3", "C4"))
     signal = rhythm("Yes", 10, 44, (5,)) * np.linspace(1, 2, 44)
-    found = prepare_recording(
+    found = read_recording(
         write_edf(tmp_path / "a.edf", signal, (*few, *many)), card, reading=ReadingOptions(mains=50), unseen="nearest"
     )
     assert set(found.electrodes) == set(card.electrodes)
-    assert found.notes[0] == "other names of places seen in training: T7 is T3, T8 is T4"
+    assert found.notes[0] == "other names of electrodes seen in training: T7 is T3, T8 is T4"
     assert re.match(r"never seen .* that was: CP\d for C\d \(\d+ mm\), CP\d for C\d \(\d+ mm\)$", found.notes[1])
     assert found.notes[2] == f"never seen in training and dropped: {', '.join(many[:12])} and 28 more"
 
@@ -369,7 +369,7 @@ def test_a_risk_that_cannot_be_kept_leaves_it_undecided(fitted, file):
 
 
 def test_what_is_unlike_the_training_is_said(model, file, tmp_path, signal, monkeypatch):
-    read = prepare_recording(file, model.card, reading=ReadingOptions(unknown="error"), unseen="error")
+    read = read_recording(file, model.card, reading=ReadingOptions(unknown="error"), unseen="error")
     samples = [read.sample(start, 4) for start in range(0, 2801, 20)]
     known = measure_range("workload", describe(samples), [str(i * 4 // len(samples)) for i in range(len(samples))])
     monkeypatch.setattr(model, "ranges", Ranges(tasks=(known,)))

@@ -23,8 +23,8 @@ from neurolm.ask.engine import generate
 from neurolm.ask.explanation import Explanation, by_second, effect, occlude
 from neurolm.ask.novelty import Ranges, describe
 from neurolm.ask.prompt import Prompt, likelihoods, require_finite
-from neurolm.ask.question import FREE_SECONDS, Question, Windows, find_question
-from neurolm.ask.recording import name_of, prepare, window_starts
+from neurolm.ask.question import FREE_SECONDS, Question, find_question
+from neurolm.ask.recording import Windows, read_recording
 from neurolm.batches.loader import Document, build_batch, build_patches
 from neurolm.batches.text import END_OF_TEXT, TextTokenizer
 from neurolm.checkpoint import Card, load_neurolm
@@ -117,8 +117,8 @@ class Model:
         if risk is not None and not 0 < risk < 1:
             raise QuestionError(f"{argument(risk=risk)}: give a share of wrong answers between 0 and 1, such as 0.1")
         asked = self._question(question, options)
-        prepared = prepare(source, self.card, reading=reading, unseen=unseen)
-        windows = Windows.of(source, prepared, asked.task)
+        recording = read_recording(source, self.card, reading=reading, unseen=unseen)
+        windows = Windows.of(recording, seconds=asked.task.seconds, stride=asked.task.stride)
         found, features = self._answer_windows(asked, windows)
         answer = conclude(
             found,
@@ -131,9 +131,9 @@ class Model:
         unlike = asked.novelty(features)
         return replace(
             answer,
-            recording=name_of(source),
+            recording=recording.name,
             question=asked.task.question,
-            electrodes=prepared.electrodes,
+            electrodes=recording.electrodes,
             trained=asked.trained,
             calibrated=asked.fitted is not None,
             outside=None if unlike is None else unlike.outside,
@@ -190,8 +190,9 @@ class Model:
             )
         if windows < 1:
             raise QuestionError(f"{argument(windows=windows)}: at least one window is needed")
-        prepared = prepare(source, self.card, reading=reading, unseen=unseen)
-        whole, prompt = Windows.of(source, prepared, asked.task), self._prompt(asked)
+        recording = read_recording(source, self.card, reading=reading, unseen=unseen)
+        whole = Windows.of(recording, seconds=asked.task.seconds, stride=asked.task.stride)
+        prompt = self._prompt(asked)
         starts = whole.between(start, stop, most=windows)
         samples = whole.samples(starts)
         if option is None:
@@ -202,11 +203,11 @@ class Model:
         )
         moments = by_second(found.seconds, [first / RATE for first in starts])
         return Explanation(
-            recording=name_of(source),
+            recording=recording.name,
             question=asked.task.question,
             option=option,
             log_odds=float(found.whole.mean()),
-            electrodes=prepared.electrodes,
+            electrodes=recording.electrodes,
             electrode_effects=tuple(effect(column) for column in found.electrodes.T),
             seconds=tuple(moments),
             second_effects=tuple(moments.values()),
@@ -231,15 +232,15 @@ class Model:
 
         The text is what the model says, not a checked answer: ask with options for a probability.
         """
-        prepared = prepare(source, self.card, reading=reading, unseen=unseen)
+        recording = read_recording(source, self.card, reading=reading, unseen=unseen)
         first = round(start * RATE)
-        if not 0 <= first <= len(prepared.signal) - seconds * RATE:
+        if not 0 <= first <= len(recording.signal) - seconds * RATE:
             raise QuestionError(
                 f"{argument(start=start)} s with {argument(seconds=seconds)} lies outside the recording of "
-                f"{len(prepared.signal) / RATE:.1f} s: choose another start"
+                f"{recording.length:.1f} s: choose another start"
             )
         ids = (self.card.run.model.vocabulary.separator, *self.text.encode(prompt))
-        batch = build_batch([prepared.sample(first, seconds)], [Document(sample=0, text=ids)], packed=False)
+        batch = build_batch([recording.sample(first, seconds)], [Document(sample=0, text=ids)], packed=False)
         (tokens,) = generate(
             self.module, batch.to(self.device), max_tokens=max_tokens, temperature=temperature, seed=seed
         )
@@ -255,23 +256,23 @@ class Model:
         unseen: Unseen = "nearest",
     ) -> Embedding:
         """Features and codes of the frozen encoder, for windows of a recording."""
-        prepared = prepare(source, self.card, reading=reading, unseen=unseen)
-        starts, seconds, notes = window_starts(len(prepared.signal), seconds, stride, source)
+        recording = read_recording(source, self.card, reading=reading, unseen=unseen)
+        windows = Windows.of(recording, seconds=seconds, stride=stride)
         features, codes = [], []
-        for start in starts:
-            patches = build_patches([prepared.sample(start, seconds)])[0].to(self.device)
+        for sample in windows.samples(windows.starts):
+            patches = build_patches([sample])[0].to(self.device)
             with torch.no_grad():
                 out = self.module.tokenizer.tokenize(patches)
             real = patches.document != PADDING
-            features.append(out.features[real].cpu().numpy().reshape(seconds, len(prepared.electrodes), -1))
+            features.append(out.features[real].cpu().numpy().reshape(windows.seconds, len(recording.electrodes), -1))
             require_finite(features[-1], "features")
-            codes.append(out.codes[real].cpu().numpy().reshape(seconds, -1))
+            codes.append(out.codes[real].cpu().numpy().reshape(windows.seconds, -1))
         return Embedding(
             features=np.stack(features),
             codes=np.stack(codes),
-            starts=np.array(starts) / RATE,
-            electrodes=prepared.electrodes,
-            notes=prepared.notes + notes,
+            starts=np.array(windows.starts) / RATE,
+            electrodes=recording.electrodes,
+            notes=windows.notes,
         )
 
     def save_pretrained(self, folder: str | Path) -> Path:

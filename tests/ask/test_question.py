@@ -5,8 +5,8 @@ import pytest
 
 from neurolm.ask.calibration import Calibration, TaskCalibration
 from neurolm.ask.novelty import FEATURES, Ranges, TrainingRange
-from neurolm.ask.question import NOT_CALIBRATED, NOT_TUNED, Windows, find_question
-from neurolm.ask.recording import Prepared
+from neurolm.ask.question import NOT_CALIBRATED, NOT_TUNED, find_question
+from neurolm.ask.recording import ModelInput, Windows
 from neurolm.core.errors import QuestionError, RecordingError
 from neurolm.core.physics import RATE
 from neurolm.tasks.card import load_task
@@ -54,8 +54,10 @@ def test_what_limits_an_answer_comes_with_the_worst_first():
 
 def windows_of(seconds: float) -> Windows:
     signal = np.zeros((round(seconds * RATE), 2), np.float32)
-    prepared = Prepared(signal=signal, channels=np.array([1, 2]), electrodes=("C3", "C4"), notes=("first",))
-    return Windows.of("a.edf", prepared, TASKS[0])
+    recording = ModelInput(
+        name="a.edf", signal=signal, channels=np.array([1, 2]), electrodes=("C3", "C4"), notes=("first",)
+    )
+    return Windows.of(recording, seconds=TASKS[0].seconds, stride=TASKS[0].stride)
 
 
 def test_windows_between_two_moments_are_whole_and_spread_over_all():

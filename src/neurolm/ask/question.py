@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from neurolm.ask.calibration import Calibration, TaskCalibration
 from neurolm.ask.novelty import Novelty, Ranges, TrainingRange, compare
-from neurolm.ask.recording import Prepared, window_starts
-from neurolm.batches.loader import Sample
 from neurolm.core.errors import QuestionError, argument
-from neurolm.core.physics import RATE
 from neurolm.tasks.task import Option, Task, find_questions
 
 FREE_SECONDS = 4
@@ -102,48 +99,3 @@ def find_question(
         options=tuple(Option(label=o, text=o) for o in options), licence="", citation="",
     )  # fmt: skip
     return Question(task=task, trained=False, fitted=None, ranges=known)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Windows:
-    """Windows of a recording that a question is answered for."""
-
-    prepared: Prepared
-    starts: tuple[int, ...]
-    """First sample of each, at 200 Hz."""
-    seconds: int
-    notes: tuple[str, ...]
-    """What was done to make the recording fit."""
-
-    @classmethod
-    def of(cls, source: object, prepared: Prepared, task: Task) -> Windows:
-        """All windows of a recording; RecordingError if it is shorter than a second."""
-        starts, seconds, notes = window_starts(len(prepared.signal), task.seconds, task.stride, source)
-        return cls(prepared=prepared, starts=tuple(starts), seconds=seconds, notes=prepared.notes + notes)
-
-    @property
-    def spans(self) -> list[tuple[float, float]]:
-        """First and last second of each."""
-        return [(start / RATE, start / RATE + self.seconds) for start in self.starts]
-
-    def samples(self, starts: Iterable[int]) -> list[Sample]:
-        """Read the windows that start there."""
-        return [self.prepared.sample(start, self.seconds) for start in starts]
-
-    def between(self, start: float, stop: float | None, *, most: int) -> list[int]:
-        """Starts of at most so many windows, spread evenly over those between two moments in seconds.
-
-        Raises
-        ------
-        QuestionError
-            If there is none.
-        """
-        length = len(self.prepared.signal) / RATE
-        end = length if stop is None else stop
-        within = [s for s, (first, last) in zip(self.starts, self.spans, strict=True) if start <= first and last <= end]
-        if not within:
-            raise QuestionError(
-                f"{argument(start=start, stop=end)}: no window of {self.seconds} s lies between these seconds of a "
-                f"recording of {length:.1f} s"
-            )
-        return [within[i] for i in np.unique(np.linspace(0, len(within) - 1, min(most, len(within))).astype(int))]

@@ -1,7 +1,8 @@
-"""A recording as a model reads it: the electrodes it knows, and where windows start."""
+"""A recording as a model reads it: the electrodes that it knows, in windows."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -10,7 +11,7 @@ import numpy as np
 
 from neurolm.batches.loader import Sample, sample_from
 from neurolm.checkpoint import Card
-from neurolm.core.errors import RecordingError, argument
+from neurolm.core.errors import QuestionError, RecordingError, argument
 from neurolm.core.montage import REACH, channel_id, template_positions
 from neurolm.core.physics import RATE
 from neurolm.recording.electrodes.positions import SAME_POSITION, nearest_free
@@ -22,42 +23,110 @@ if TYPE_CHECKING:
     import mne
 
 NAMED = 12
-"""Most dropped electrodes that are named."""
+"""Dropped electrodes that a note names at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
+class ModelInput:
     """A recording as a model reads it."""
 
+    name: str
+    """The file, or what stands for it."""
     signal: np.ndarray
     """float32 (samples at 200 Hz, electrodes), µV."""
     channels: np.ndarray
     """Electrode ids."""
     electrodes: tuple[str, ...]
     notes: tuple[str, ...]
+    """What was done to the recording."""
+
+    @property
+    def length(self) -> float:
+        """Seconds."""
+        return len(self.signal) / RATE
 
     def sample(self, start: int, seconds: int) -> Sample:
-        """Window from a sample on, so many seconds long."""
+        """Window of so many seconds from a sample on."""
         return sample_from(self.signal[start : start + seconds * RATE], self.channels)
 
 
-def prepare(
-    source: str | Path | mne.io.BaseRaw,
-    card: Card,
-    *,
-    reading: ReadingOptions,
-    unseen: Unseen,
-) -> Prepared:
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """Windows of a recording."""
+
+    recording: ModelInput
+    starts: tuple[int, ...]
+    """First sample of each, at 200 Hz."""
+    seconds: int
+    """Length of each."""
+    notes: tuple[str, ...]
+    """What was done to the recording, and where it is too short."""
+
+    @classmethod
+    def of(cls, recording: ModelInput, *, seconds: int, stride: float) -> Windows:
+        """All windows of a recording; a single, shorter one where it is shorter than a window.
+
+        Parameters
+        ----------
+        seconds
+            Length of a window.
+        stride
+            Seconds from the start of one to that of the next.
+
+        Raises
+        ------
+        RecordingError
+            If the recording is shorter than a second.
+        """
+        samples, notes = len(recording.signal), recording.notes
+        if samples < RATE:
+            raise RecordingError(f"{recording.name}: {recording.length:.2f} s long; at least 1 s of EEG is needed")
+        if samples < seconds * RATE:
+            notes += (f"the recording is shorter than the {seconds} s window the model was trained on",)
+            seconds = samples // RATE
+        starts = range(0, samples - seconds * RATE + 1, max(1, round(stride * RATE)))
+        return cls(recording=recording, starts=tuple(starts), seconds=seconds, notes=notes)
+
+    @property
+    def spans(self) -> list[tuple[float, float]]:
+        """Start and end of each, in seconds."""
+        return [(start / RATE, start / RATE + self.seconds) for start in self.starts]
+
+    def samples(self, starts: Iterable[int]) -> list[Sample]:
+        """Read the windows that start there."""
+        return [self.recording.sample(start, self.seconds) for start in starts]
+
+    def between(self, start: float, stop: float | None, *, most: int) -> list[int]:
+        """Starts of at most so many windows, spread evenly over those between two moments in seconds.
+
+        Raises
+        ------
+        QuestionError
+            If there is none.
+        """
+        end = self.recording.length if stop is None else stop
+        within = [s for s, (first, last) in zip(self.starts, self.spans, strict=True) if start <= first and last <= end]
+        if not within:
+            raise QuestionError(
+                f"{argument(start=start, stop=end)}: no window of {self.seconds} s lies between these seconds of a "
+                f"recording of {self.recording.length:.1f} s"
+            )
+        return [within[i] for i in np.unique(np.linspace(0, len(within) - 1, min(most, len(within))).astype(int))]
+
+
+def read_recording(
+    source: str | Path | mne.io.BaseRaw, card: Card, *, reading: ReadingOptions, unseen: Unseen
+) -> ModelInput:
     """Read a recording with the electrodes that a model knows, filtered and at 200 Hz.
 
     Parameters
     ----------
     source
-        File, or MNE Raw.
+        File, or an MNE Raw.
     card
-        Of the model.
+        What the model was trained on.
     reading, unseen
-        As of ``Model.ask``.
+        As for ``Model.ask``.
 
     Raises
     ------
@@ -68,51 +137,56 @@ def prepare(
     """
     require_one_of("unseen", unseen, get_args(Unseen))
     recording = open_recording(source, reading=replace(reading, unknown=reading.unknown or "nearest"))
-    kept, notes = _fit_electrodes(recording, card, unseen, name_of(source))
-    ready = preprocess(recording, mains=reading.mains)
-    columns = [column for column, _ in kept]
-    names = tuple(name for _, name in kept)
+    name = str(source) if isinstance(source, str | Path) else str(recording.path or "recording")
+    kept, notes = _fit_electrodes(recording, card, name, unseen)
+    filtered = preprocess(recording, mains=reading.mains)
+    electrodes = tuple(electrode for _, electrode in kept)
     low, high = card.band
-    done = ready.notes
-    if ready.band[1] < high - 1:
-        done = tuple(note for note in done if note != band_note(recording.rate))  # this says it better
-        notes += (f"the recording reaches {ready.band[1]:g} Hz only; the model was trained on {low:g} to {high:g} Hz",)
-    return Prepared(
-        signal=ready.signal[:, columns],
-        channels=np.array([channel_id(name) for name in names]),
-        electrodes=names,
-        notes=(*notes, *recording.notes, *done),
+    more = filtered.notes
+    if filtered.band[1] < high - 1:
+        more = tuple(note for note in more if note != band_note(recording.rate))  # this says it better
+        notes += (
+            f"the recording reaches {filtered.band[1]:g} Hz only; the model was trained on {low:g} to {high:g} Hz",
+        )
+    return ModelInput(
+        name=name,
+        signal=filtered.signal[:, [column for column, _ in kept]],
+        channels=np.array([channel_id(electrode) for electrode in electrodes]),
+        electrodes=electrodes,
+        notes=(*notes, *recording.notes, *more),
     )
 
 
 def _fit_electrodes(
-    recording: Recording, card: Card, policy: Unseen, name: str
+    recording: Recording, card: Card, name: str, unseen: Unseen
 ) -> tuple[list[tuple[int, str]], tuple[str, ...]]:
-    """Columns of the recording to use and what the model knows them as."""
+    """Columns of the recording to use, what the model knows them as, and notes."""
     seen = set(card.electrodes)
     kept = [(column, channel) for column, channel in enumerate(recording.channels) if channel in seen]
-    unseen = [(column, channel) for column, channel in enumerate(recording.channels) if channel not in seen]
-    if unseen and policy == "error":
+    others = [(column, channel) for column, channel in enumerate(recording.channels) if channel not in seen]
+    if others and unseen == "error":
         raise RecordingError(
-            f"{name}: electrodes {', '.join(c for _, c in unseen)} were not in the model's training data "
+            f"{name}: electrodes {', '.join(c for _, c in others)} were not in the model's training data "
             f"({', '.join(sorted(seen))}); choose {argument(unseen='nearest')} or 'drop'"
         )
     notes: list[str] = []
     matches: dict[str, tuple[str, float]] = {}
-    if policy == "nearest":
+    if unseen == "nearest":
         positions = template_positions()
-        unmatched = {name: positions[name] for name in sorted(name for _, name in unseen) if name in positions}
+        unmatched = {e: positions[e] for e in sorted(e for _, e in others) if e in positions}
         matches = nearest_free(unmatched, [channel for _, channel in kept], among=sorted(seen))
-    kept += [(column, matches[channel][0]) for column, channel in unseen if channel in matches]
-    matched = sorted(matches, key=lambda name: (matches[name][1], name))
-    taken = {name: matches[name] for name in matched if matches[name][1] >= SAME_POSITION}
-    renamed = [name for name in matched if name not in taken]
+    kept += [(column, matches[channel][0]) for column, channel in others if channel in matches]
+    matched = sorted(matches, key=lambda electrode: (matches[electrode][1], electrode))
+    taken = [electrode for electrode in matched if matches[electrode][1] >= SAME_POSITION]
+    renamed = [electrode for electrode in matched if electrode not in taken]
     if renamed:
-        notes.append(f"other names of places seen in training: {', '.join(f'{n} is {matches[n][0]}' for n in renamed)}")
+        notes.append(
+            f"other names of electrodes seen in training: {', '.join(f'{e} is {matches[e][0]}' for e in renamed)}"
+        )
     if taken:
-        pairs = (f"{name} for {match} ({distance:.0f} mm)" for name, (match, distance) in taken.items())
+        pairs = (f"{electrode} for {matches[electrode][0]} ({matches[electrode][1]:.0f} mm)" for electrode in taken)
         notes.append(f"never seen in training and taken for the nearest electrode that was: {', '.join(pairs)}")
-    dropped = [channel for _, channel in unseen if channel not in matches]
+    dropped = [channel for _, channel in others if channel not in matches]
     if dropped:
         more = f" and {len(dropped) - NAMED} more" if len(dropped) > NAMED + 1 else ""
         notes.append(f"never seen in training and dropped: {', '.join(dropped[:NAMED] if more else dropped)}{more}")
@@ -124,28 +198,3 @@ def _fit_electrodes(
     if len(kept) < len(seen):
         notes.append(f"the answer rests on {len(kept)} of the {len(seen)} electrodes seen in training")
     return sorted(kept), tuple(notes)
-
-
-def window_starts(samples: int, seconds: int, stride: float, source) -> tuple[list[int], int, tuple[str, ...]]:
-    """Return where windows start, their seconds, and notes.
-
-    Raises
-    ------
-    RecordingError
-        If the recording is shorter than a second.
-    """
-    notes: tuple[str, ...] = ()
-    if samples < RATE:
-        raise RecordingError(f"{name_of(source)}: {samples / RATE:.2f} s long; at least 1 s of EEG is needed")
-    if samples < seconds * RATE:
-        notes = (f"the recording is shorter than the {seconds} s window the model was trained on",)
-        seconds = samples // RATE
-    return list(range(0, samples - seconds * RATE + 1, max(1, round(stride * RATE)))), seconds, notes
-
-
-def name_of(source: object) -> str:
-    """Return the path of a recording, or what stands for it."""
-    if isinstance(source, str | Path):
-        return str(source)
-    names = [str(f) for f in getattr(source, "filenames", ()) if f]
-    return names[0] if names else "recording"
