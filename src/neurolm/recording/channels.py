@@ -37,7 +37,7 @@ class Signal:
     samples: int
     """Samples of each channel."""
     volts: tuple[float, ...]
-    """What ``read`` makes of one unit of the file's own number, for each channel that was asked for."""
+    """What ``read`` makes of 1 in the unit of the file, for each channel that was asked for."""
     annotations: tuple[tuple[float, float, str], ...]
     """Annotations: seconds from the first sample, seconds, text."""
     read: Callable[[int, int], np.ndarray]
@@ -48,11 +48,17 @@ class Signal:
 
 @dataclass(frozen=True)
 class RawRecording:
-    """An opened file: its channels, and how to get at their signal."""
+    """An opened recording as its file has it: channels by the file's names, and how to get at their signal."""
 
     path: Path | None
+    """The file, None for an MNE object that comes from none."""
     channels: tuple[Channel, ...]
     load: Callable[[Sequence[int]], Signal]
     """Indices of channels → their signal; all of one rate."""
     notes: list[str] = field(default_factory=list)
     """What the reader said."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return str(self.path or "the MNE object")

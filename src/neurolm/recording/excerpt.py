@@ -47,7 +47,7 @@ def excerpt(recording: Recording) -> Excerpt:
     levels, powers = [], []
     frequencies = np.zeros(0)
     for first, last in places:
-        part = _levelled(recording._read(first, last))
+        part = _levelled(recording.read_samples(first, last))
         levels.append(np.nanmedian(np.abs(part), axis=1))
         frequencies, power = _spectrum(np.nan_to_num(part, nan=0.0, posinf=0.0, neginf=0.0), recording.rate)
         powers.append(power)
@@ -58,7 +58,7 @@ def excerpt(recording: Recording) -> Excerpt:
         start=first / recording.rate,
         rate=recording.rate,
         channels=recording.channels,
-        traces=_levelled(recording._read(first, last)),
+        traces=_levelled(recording.read_samples(first, last)),
         frequencies=frequencies,
         spectra=np.mean(powers, axis=0),
     )

@@ -22,7 +22,7 @@ from neurolm.core.montage import kind
 from neurolm.core.physics import RATE, SHORTEST_WINDOW
 from neurolm.recording import checks
 from neurolm.recording.channels import Channel, RawRecording
-from neurolm.recording.electrodes.coverage import Covered
+from neurolm.recording.electrodes.coverage import Covered, with_amplitudes
 from neurolm.recording.electrodes.selection import Selection, select_electrodes
 from neurolm.recording.formats import edf
 from neurolm.recording.options import AUTO, BELIEVED, ReadingOptions
@@ -167,10 +167,7 @@ def _as_far_as_possible(found: _Finding) -> Recording | None:
         recording, quality = assemble(source, selection, fits), quality.scaled(recording.unit, fits)
     _judge(found, recording, quality, selection)
     # What the selection left out is said by the refusal already.
-    amplitudes = dict(zip(selection.indices, quality.amplitude.tolist(), strict=True))
-    rows = tuple(
-        replace(row, amplitude=amplitudes.get(i)) if row.channel else row for i, row in enumerate(selection.coverage)
-    )
+    rows = with_amplitudes(selection.coverage, selection.indices, quality.amplitude)
     notes = tuple(note for note in recording.notes if note not in selection.notes)
     return replace(recording, coverage=rows, notes=notes)
 
@@ -244,7 +241,7 @@ def _as_they_are(channels: Sequence[Channel]) -> Selection:
 
 def _judge(found: _Finding, recording: Recording, quality: checks.SignalQuality, selection: Selection) -> None:
     """Put down everything that is wrong with the signal."""
-    labels = [selection.coverage[i].electrode or selection.coverage[i].channel for i in selection.indices]
+    labels = selection.labels
     stated = found.reading.unit not in (None, AUTO)
     wrong = checks.refusals(quality, channels=labels, unit=recording.unit, stated=stated)
     if quality.unusable and not quality.flat.all() and found.reading.unknown in (None, "error"):

@@ -203,7 +203,9 @@ def detect_mains(recording: Recording) -> tuple[float, str]:
         return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: {recording.rate:g} samples per second do not reach it"
     if recording.seconds < _SECONDS_FOR_MAINS:
         return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: {recording.seconds:.3g} s are too short to see it"
-    parts = [recording._read(*block).astype(np.float32) for block in checks.blocks(recording.samples, recording.rate)]
+    parts = [
+        recording.read_samples(*block).astype(np.float32) for block in checks.blocks(recording.samples, recording.rate)
+    ]
     segment = round(_WELCH_SECONDS * recording.rate)
     spectra = [welch(part, recording.rate, nperseg=min(segment, part.shape[1])) for part in parts]
     whole = [power for _, power in spectra if power.shape[1] == spectra[0][1].shape[1]]

@@ -20,7 +20,7 @@ import numpy as np
 from neurolm.core.errors import RecordingError
 from neurolm.recording import checks
 from neurolm.recording.channels import RawRecording, Signal
-from neurolm.recording.electrodes.coverage import Covered, coverage_table
+from neurolm.recording.electrodes.coverage import Covered, coverage_table, with_amplitudes
 from neurolm.recording.electrodes.derivations import MONTAGES
 from neurolm.recording.electrodes.selection import Selection, select_electrodes
 from neurolm.recording.faults import as_recording_error
@@ -46,7 +46,7 @@ __all__ = [
 FASTEST = 200_000
 """Samples per second beyond which a header is damaged: EEG amplifiers take up to 100,000."""
 _UNSTATED_MEANS = "uV"  # the unit of EEG files that give none; the amplitude check catches those that mean another
-_NAMED = 4  # electrodes that a message about NaN names
+_NAMED = 4  # electrodes that a message about NaN names at most
 _AT_ONCE = 1 << 16  # samples of a recording that are looked through at a time
 
 
@@ -112,11 +112,11 @@ class Recording:
         last = self.samples if stop is None else round(stop * self.rate)
         if not 0 <= first <= last <= self.samples:
             raise ValueError(f"start={start}, stop={stop}: not inside the recording's {self.seconds:g} s")
-        return self._read(first, last)
+        return self.read_samples(first, last)
 
     def measure_quality(self) -> checks.SignalQuality:
         """Measure up to a minute of the signal of the channels that are read, before electrodes are made from them."""
-        parts = (self._sources(first, last) for first, last in checks.blocks(self.samples, self.rate))
+        parts = (self._read_sources(first, last) for first, last in checks.blocks(self.samples, self.rate))
         return checks.measure_quality(parts, self.rate)
 
     def read_finite(self, first: int, last: int) -> np.ndarray:
@@ -127,7 +127,7 @@ class Recording:
         RecordingError
             If one is, naming electrodes and time; or if the file can no longer be read.
         """
-        found = self._read(first, last)
+        found = self.read_samples(first, last)
         wrong = ~np.isfinite(found)
         if wrong.any():
             where = [
@@ -151,11 +151,12 @@ class Recording:
             for first in range(0, self.samples, _AT_ONCE):
                 self.read_finite(first, min(first + _AT_ONCE, self.samples))
 
-    def _read(self, first: int, last: int) -> np.ndarray:
-        microvolts = self._sources(first, last)
+    def read_samples(self, first: int, last: int) -> np.ndarray:
+        """Read from one sample up to another; else as ``read``."""
+        microvolts = self._read_sources(first, last)
         return microvolts if self._weights is None else self._weights @ microvolts
 
-    def _sources(self, first: int, last: int) -> np.ndarray:
+    def _read_sources(self, first: int, last: int) -> np.ndarray:
         with as_recording_error(self.path, f"samples {first:,} to {last:,} cannot be read: the file is damaged"):
             try:
                 microvolts = self._signal.read(first, last)
@@ -199,39 +200,36 @@ def open_recording(
     """
     require_one_of("montage", montage, (*MONTAGES, None))
     opened = _open(source, reading)
-    name, unknown, unit = str(opened.path or "the MNE object"), reading.unknown or "error", reading.unit
+    unknown, unit = reading.unknown or "error", reading.unit
 
     def chosen(bad: Mapping[int, str] | None = None) -> Selection:
         return select_electrodes(
-            opened.channels, source=name, unknown=unknown, wanted=reading.channels, montage=montage, cap=cap, bad=bad
-        )
+            opened.channels, source=opened.name, unknown=unknown, wanted=reading.channels, montage=montage, cap=cap,
+            bad=bad,
+        )  # fmt: skip
 
     selection = chosen()
     taken: str | None = None if unit == AUTO else unit
     recording = assemble(opened, selection, taken)
     if not check and unit != AUTO:
         return recording
-    found = recording.measure_quality()
+    quality = recording.measure_quality()
     notes: list[str] = []
     if unit == AUTO:
-        taken = decide_unit(found, recording.unit, notes)
-        recording, found = assemble(opened, selection, taken), found.scaled(recording.unit, taken)
-    amplitudes = dict(zip(selection.indices, found.amplitude.tolist(), strict=True))
+        taken = decide_unit(quality, recording.unit, notes)
+        recording, quality = assemble(opened, selection, taken), quality.scaled(recording.unit, taken)
     if check:
-        labels = [selection.coverage[i].electrode or opened.channels[i].name for i in selection.indices]
-        stated = unit is not None and unit != AUTO
+        labels, stated = selection.labels, unit not in (None, AUTO)
         notes += checks.examine(
-            found, source=name, channels=labels, rate=recording.rate, unit=recording.unit, stated=stated
+            quality, source=opened.name, channels=labels, rate=recording.rate, unit=recording.unit, stated=stated
         )
-        if found.unusable and unknown == "error":
-            raise RecordingError(f"{name}: {checks.useless({labels[i]: why for i, why in found.unusable.items()})}")
-        if found.unusable:
-            recording = assemble(
-                opened, chosen({selection.indices[i]: why for i, why in found.unusable.items()}), taken
-            )
-    coverage = tuple(
-        replace(row, amplitude=amplitudes.get(i)) if row.channel else row for i, row in enumerate(recording.coverage)
-    )
+        unusable = quality.unusable
+        if unusable and unknown == "error":
+            raise RecordingError(f"{opened.name}: {checks.useless({labels[i]: why for i, why in unusable.items()})}")
+        if unusable:
+            bad = {selection.indices[i]: why for i, why in unusable.items()}
+            recording = assemble(opened, chosen(bad), taken)
+    coverage = with_amplitudes(recording.coverage, selection.indices, quality.amplitude)
     return replace(recording, coverage=coverage, notes=(*recording.notes, *notes))
 
 
@@ -258,13 +256,11 @@ def assemble(opened: RawRecording, chosen: Selection, unit: str | None) -> Recor
         signal = opened.load(chosen.indices)
     if not 0 < signal.rate <= FASTEST:
         raise RecordingError(
-            f"{opened.path or 'the MNE object'}: {signal.rate:g} samples per second by its header, which no amplifier "
+            f"{opened.name}: {signal.rate:g} samples per second by its header, which no amplifier "
             f"for EEG takes (more than 0, at most {FASTEST:,}): the header is damaged; copy or export it again"
         )
     if signal.samples < 1:
-        raise RecordingError(
-            f"{opened.path or 'the MNE object'}: there is not one sample in it; copy or export it again"
-        )
+        raise RecordingError(f"{opened.name}: there is not one sample in it; copy or export it again")
     declared = [opened.channels[i].unit for i in chosen.indices]
     annotations, more = _annotations(signal)
     notes = [*opened.notes, *chosen.notes, *more]
@@ -288,23 +284,23 @@ def assemble(opened: RawRecording, chosen: Selection, unit: str | None) -> Recor
     )
 
 
-def decide_unit(found: checks.SignalQuality, unit: str, notes: list[str]) -> str | None:
-    """The unit that makes EEG of the numbers; None to believe the file, also where none does."""
-    fits = checks.fitting_unit(found.typical, unit)
+def decide_unit(quality: checks.SignalQuality, unit: str, notes: list[str]) -> str | None:
+    """Return the unit that makes EEG of the numbers; None where the file is right, and where no unit does."""
+    fits = checks.fitting_unit(quality.typical, unit)
     if fits is None or fits == unit:
         if fits is not None:
-            notes.append(f"unit auto: {unit}, as the file says; the typical amplitude is {found.typical:.3g} µV")
+            notes.append(f"unit auto: {unit}, as the file says; the typical amplitude is {quality.typical:.3g} µV")
         return None
-    typical = found.scaled(unit, fits).typical
+    typical = quality.scaled(unit, fits).typical
     notes.append(
         f"unit auto: the numbers are taken as {fits}, which makes the typical amplitude {typical:.3g} µV; as {unit} "
-        f"it would be {found.typical:.3g} µV"
+        f"it would be {quality.typical:.3g} µV"
     )
     return fits
 
 
 def _annotations(signal: Signal) -> tuple[tuple[Annotation, ...], list[str]]:
-    """The annotations inside the recording; what lies outside is cut off and said."""
+    """The annotations inside the recording, and notes of what lies outside and was cut off."""
     seconds = signal.samples / signal.rate
     inside, outside, cut = [], 0, 0
     for onset, duration, text in signal.annotations:

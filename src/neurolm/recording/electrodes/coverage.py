@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from neurolm.recording.checks import readable
 
@@ -35,6 +35,17 @@ class Covered:
     """Samples per second in the file."""
     amplitude: float | None = None
     """Robust standard deviation in µV of the part that was looked at."""
+
+
+def with_amplitudes(
+    rows: Sequence[Covered], indices: Sequence[int], amplitudes: Iterable[float]
+) -> tuple[Covered, ...]:
+    """Return rows with the amplitudes, in µV, of the channels that were looked at, which are told by their indices."""
+    measured = dict(zip(indices, amplitudes, strict=True))
+    return tuple(
+        replace(row, amplitude=float(measured[i])) if row.channel and i in measured else row
+        for i, row in enumerate(rows)
+    )
 
 
 def coverage_table(rows: Sequence[Covered]) -> str:

@@ -31,6 +31,11 @@ class Selection:
     """A row for each channel of the file, then one for each electrode that was made from others."""
     notes: tuple[str, ...]
 
+    @property
+    def labels(self) -> list[str]:
+        """What messages call each channel that is read: its electrode, or its own name."""
+        return [self.coverage[i].electrode or self.coverage[i].channel for i in self.indices]
+
 
 def select_electrodes(
     channels: Sequence[Channel],
