@@ -100,17 +100,17 @@ class Model:
         reading
             How to read the recording, where the file alone does not say it.
         unseen
-            What to do with electrodes that the model never saw: ``nearest`` takes each for the nearest one that it
-            knows, within 40 mm, and that the recording lacks, and drops the others; ``drop``; ``error``. What was done
-            stands in the answer's notes.
+            What to do with electrodes that the model never saw: take each for the ``nearest`` electrode, within 40 mm,
+            that it did see and the recording lacks, and leave out the rest; ``drop`` all of them; or refuse the
+            recording (``error``). The answer's notes say what was done.
         risk
-            Largest share of wrong answers, such as .1: where the probability is lower than what kept to it in the
-            validation data, the answer is ``undecided``.
+            Largest share of wrong answers, such as 0.1: where the probability is lower than it had to be in the
+            validation data to keep to that share, the answer is ``undecided``.
 
         Raises
         ------
         QuestionError
-            If the model was not tuned on the question and no options are given, or the risk is no share.
+            If the model was not tuned on the question and no options are given, or the risk is not between 0 and 1.
         RecordingError
             If the recording cannot be read, is implausible, or has no electrode the model knows.
         """
@@ -167,7 +167,7 @@ class Model:
         Parameters
         ----------
         source, question, options, reading, unseen
-            As of :meth:`ask`.
+            As for :meth:`ask`.
         option
             The option to explain; by default the likeliest over the explained windows.
         windows
@@ -178,9 +178,9 @@ class Model:
         Raises
         ------
         QuestionError
-            If the option is none of the question's, no window lies between start and stop, or as of :meth:`ask`.
+            If the option is none of the question's, no window lies between start and stop, or as for :meth:`ask`.
         RecordingError
-            As of :meth:`ask`.
+            As for :meth:`ask`.
         """
         asked = self._question(question, options)
         labels = asked.task.labels
@@ -322,7 +322,8 @@ def load(folder: str | Path, *, device: str = "auto", decoders: bool = False) ->
     Parameters
     ----------
     folder
-        Of a run or of its ``instruct`` checkpoint; or the id of a model on the Hugging Face hub, ``organisation/name``.
+        Folder of a run or of its ``instruct`` checkpoint; or the id of a model on the Hugging Face hub,
+        ``organisation/name``.
     device
         ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
     decoders

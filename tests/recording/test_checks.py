@@ -97,13 +97,13 @@ def test_annotations_outside_the_recording_are_cut_off_and_said() -> None:
     )
 
 
-def test_a_look_never_complains() -> None:
+def test_measuring_never_complains() -> None:
     data = noise(3)
     data[0, 5] = np.nan
     data[1] = 4.0
     found = checks.measure_quality([data[:, :1000], data[:, 1000:]], RATE)
     assert found.samples == data.shape[1]
-    assert found.missing.tolist() == [1, 0, 0]
+    assert found.not_finite.tolist() == [1, 0, 0]
     assert found.flat.tolist() == [False, True, False]
     assert found.unusable == {1: "flat"}
     assert found.amplitude[2] == pytest.approx(20, rel=0.1)

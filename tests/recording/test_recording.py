@@ -341,7 +341,7 @@ def test_an_interrupted_recording_is_refused_only_if_it_has_gaps(tmp_path: Path)
 def test_values_that_are_not_numbers(value: float) -> None:
     data = noise(2)
     data[1, 7] = value
-    with pytest.raises(RecordingError, match=r"not numbers.*PZ \(1\)"):
+    with pytest.raises(RecordingError, match=r"NaN or infinite.*PZ \(1\)"):
         open_recording(mne_raw(["Cz", "Pz"], data))
     assert np.isnan(open_recording(mne_raw(["Cz", "Pz"], data), check=False).read()).any() == np.isnan(value)
     assert open_recording(mne_raw(["Cz", "Pz"], data), reading=ReadingOptions(channels=["Cz"])).channels == ("CZ",)

@@ -69,9 +69,9 @@ def find_question(
     Parameters
     ----------
     question, options
-        As of ``Model.ask``.
+        As for ``Model.ask``.
     tasks, calibration, ranges
-        Of the model.
+        What the model was tuned on, and what was kept with it.
 
     Raises
     ------

@@ -172,7 +172,7 @@ def subject_of(file: Path, folder: Path, subject: str | None) -> str:
     Parameters
     ----------
     folder
-        Of the table.
+        Folder of the table.
     subject
         A name; or a regular expression with one group, which is looked for in the path below the folder. None: the
         first folder below the table's, or the file's name where it lies beside the table.

@@ -133,7 +133,7 @@ def merged(path: Path, labels: Iterable[Label]) -> tuple[Label, ...]:
     path
         Where they are from, for messages.
     labels
-        Of one task.
+        Labels of one task.
 
     Raises
     ------

@@ -60,7 +60,7 @@ class RecordingSource:
     unit: Unit | None = None
     """Unit of the file's numbers where the file does not tell the truth; the user's word goes first."""
     unknown: Unknown | None = None
-    """Policy for unknown electrodes where the corpus is known to have some; the user's, unless it is ``error``."""
+    """What to do with unknown electrodes where the corpus is known to have some, unless the user says otherwise."""
     open: Opener | None = None
     """How to read the file where no reader knows the format."""
     data_format: DataFormat | None = None
@@ -72,8 +72,8 @@ class RecordingSource:
         Parameters
         ----------
         reading, check
-            As in ``neurolm.recording.recording.open_recording``. What it leaves open (``unknown`` also by ``error``)
-            is as the layout says.
+            As for ``neurolm.recording.recording.open_recording``. The layout decides what the options leave open, and
+            about unknown electrodes also where they say ``error``.
 
         Raises
         ------

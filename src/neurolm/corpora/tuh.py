@@ -142,7 +142,7 @@ def side_file(path: Path, suffix: str, holds: str) -> tuple[Path, list[tuple[int
     Returns
     -------
     path, lines
-        Of the side file; the lines that are not empty, with their numbers.
+        The side file; and its lines that are not empty, with their numbers.
 
     Raises
     ------

@@ -81,7 +81,7 @@ class Plan:
     peak_memory: int
     """Bytes that a worker held at most, with the largest file of all among the measured ones."""
     cores: int
-    """Workers for which ``wall_hours`` and ``read_rate`` are."""
+    """Workers that ``wall_hours`` and ``read_rate`` are computed for."""
     measured: tuple[Measured, ...]
     failed: tuple[str, ...]
     """Reasons why sampled files cannot be prepared; what they stand for is left out of the sums."""

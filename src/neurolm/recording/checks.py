@@ -20,7 +20,7 @@ PLAUSIBLE = (0.5, 500.0)
 ODD = f"amplitude outside {PLAUSIBLE[0]:g}–{PLAUSIBLE[1]:g} µV"
 """How the note about single channels with an odd amplitude begins."""
 BLOCKS = 6
-"""Number of blocks looked at, evenly spread over the recording."""
+"""Blocks that are looked at, evenly spread over the recording."""
 BLOCK_SECONDS = 10.0
 """Seconds in a block."""
 SLOW = 150.0
@@ -33,19 +33,19 @@ _NORMAL = 0.6745  # the median absolute deviation of a normal distribution of st
 _ENOUGH_RATE = 250.0  # samples per second kept for the amplitude: noise far above the band says nothing about EEG
 _RUN = 3  # samples in a row at the limit: EEG touches its largest value once, an amplifier stays there
 _STEPS = 16  # different values, below which a channel says too little to tell clipping from coarse digits
-_FEW_VALUES = 8  # different values of a trigger channel
+_FEW_VALUES = 8  # different values that a trigger channel may have
 
 
 @dataclass(frozen=True)
 class SignalQuality:
-    """What was measured, for each channel."""
+    """What was measured in the signal of each channel."""
 
     samples: int
     """Samples of each channel that were looked at."""
-    missing: np.ndarray
-    """int of shape (channels,): values that are no numbers."""
+    not_finite: np.ndarray
+    """int of shape (channels,): number of values that are NaN or infinite."""
     flat: np.ndarray
-    """bool: constant wherever it was looked at."""
+    """bool: whether the channel is constant in all blocks."""
     clipped: np.ndarray
     """float: share of the samples that stay at the channel's largest or smallest value."""
     values: np.ndarray
@@ -84,7 +84,7 @@ def blocks(samples: int, rate: float) -> list[tuple[int, int]]:
 
 
 def measure_quality(parts: Iterable[np.ndarray], rate: float) -> SignalQuality:
-    """Measure blocks of a recording.
+    """Measure the blocks of a recording that are looked at.
 
     Parameters
     ----------
@@ -93,12 +93,12 @@ def measure_quality(parts: Iterable[np.ndarray], rate: float) -> SignalQuality:
     rate
         Samples per second.
     """
-    spreads, lows, highs, missing, samples = [], [], [], [], 0
+    spreads, lows, highs, not_finite, samples = [], [], [], [], 0
     values: list[list[int]] = []
     at_low, at_high = [], []
     for part in parts:
         bad = ~np.isfinite(part)
-        missing.append(bad.sum(axis=1))
+        not_finite.append(bad.sum(axis=1))
         part = np.where(bad, 0.0, part) if bad.any() else part
         samples += part.shape[1]
         lows.append(part.min(axis=1))
@@ -114,7 +114,7 @@ def measure_quality(parts: Iterable[np.ndarray], rate: float) -> SignalQuality:
     coarse = (np.array(values[0]) > 2) & (np.array(values[0]) < _STEPS)
     return SignalQuality(
         samples=samples,
-        missing=np.sum(missing, axis=0),
+        not_finite=np.sum(not_finite, axis=0),
         flat=low == high,
         clipped=np.where((low == high) | coarse, 0.0, stuck / max(samples, 1)),
         values=np.array(values[0]),
@@ -140,12 +140,12 @@ def examine(
     unit
         Unit that the file's numbers were taken to have: a key of ``MICROVOLTS``, or several joined with ``/``.
     stated
-        Whether the user stated the unit.
+        Whether it was the user who stated the unit.
 
     Raises
     ------
     RecordingError
-        For values that are not numbers, channels that are all flat, and amplitudes that cannot be EEG.
+        If values are NaN or infinite, all channels are flat, or amplitudes cannot be those of EEG.
     """
     if wrong := refusals(found, channels=channels, unit=unit, stated=stated):
         raise RecordingError(f"{source}: {wrong[0]}")
@@ -153,14 +153,11 @@ def examine(
 
 
 def refusals(found: SignalQuality, *, channels: Sequence[str], unit: str, stated: bool) -> list[str]:
-    """Every reason why a signal cannot be EEG as it is, with its remedy; parameters as of ``examine``."""
+    """Every reason why a signal cannot be EEG as it is, with its remedy; parameters as for ``examine``."""
     wrong = []
-    if found.missing.any():
-        bad = [f"{name} ({count:,})" for name, count in zip(channels, found.missing, strict=True) if count]
-        wrong.append(
-            f"values that are not numbers (NaN or infinite) among {found.samples:,} samples of {', '.join(bad)}; "
-            f"{repair()}"
-        )
+    if found.not_finite.any():
+        bad = [f"{name} ({count:,})" for name, count in zip(channels, found.not_finite, strict=True) if count]
+        wrong.append(f"NaN or infinite values among {found.samples:,} samples of {', '.join(bad)}; {repair()}")
     if found.flat.all():
         wrong.append(f"all {len(channels)} channels are flat: nothing was recorded, or it was erased")
     elif not plausible(found.typical):

@@ -16,7 +16,7 @@ _SEGMENT = 4.0  # seconds of a segment whose spectrum is averaged: lines of 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class Excerpt:
-    """Traces and spectra; values that are not numbers are NaN in the traces and left out of the spectra."""
+    """Traces and spectra; values that are not finite are NaN in the traces and count as 0 in the spectra."""
 
     start: float
     """Seconds from the start of the recording."""
@@ -33,27 +33,27 @@ class Excerpt:
 def excerpt(recording: Recording) -> Excerpt:
     """Take an excerpt of a recording; at most a minute of it is read.
 
-    Of the blocks that ``checks.blocks`` names, the one is shown whose channels have amplitudes nearest to their median
-    over all blocks (logarithms, summed over the channels).
+    Shown is the block, among those of ``checks.blocks``, whose channels have amplitudes nearest to their median over
+    all blocks (logarithms, summed over the channels).
 
     Raises
     ------
     RecordingError
         If the file can no longer be read.
     """
-    places = checks.blocks(recording.samples, recording.rate)
-    longest = max(last - first for first, last in places)
-    places = [(first, last) for first, last in places if last - first == longest]
+    blocks = checks.blocks(recording.samples, recording.rate)
+    longest = max(last - first for first, last in blocks)
+    blocks = [(first, last) for first, last in blocks if last - first == longest]
     levels, powers = [], []
     frequencies = np.zeros(0)
-    for first, last in places:
+    for first, last in blocks:
         part = _levelled(recording.read_samples(first, last))
         levels.append(np.nanmedian(np.abs(part), axis=1))
         frequencies, power = _spectrum(np.nan_to_num(part, nan=0.0, posinf=0.0, neginf=0.0), recording.rate)
         powers.append(power)
     logs = np.log(np.maximum(np.nan_to_num(levels), 1e-9))
     best = int(np.abs(logs - np.median(logs, axis=0)).sum(axis=1).argmin())
-    first, last = places[best]
+    first, last = blocks[best]
     return Excerpt(
         start=first / recording.rate,
         rate=recording.rate,

@@ -33,7 +33,7 @@ from neurolm.recording.suffixes import EDF_READERS, suffix_of
 
 PATCHES, SECONDS = 1024, 64
 """Patches, and seconds, in the longest sample of the paper (its encoder has embeddings for 64 seconds)."""
-_COUNT_BYTES = 2  # of a number in a store
+_SAMPLE_BYTES = 2  # bytes of a sample in a store
 _UNKNOWN = "unknown electrode"
 
 
@@ -133,19 +133,19 @@ class _Finding:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
-    numbers: bool = True
-    """Whether all of the signal that was looked at are numbers."""
+    finite: bool = True
+    """Whether all of the signal that was looked at is finite."""
 
     def refuse(self, error: RecordingError) -> None:
-        """Put down a reason to refuse, without the name of the file, once."""
+        """Note a reason to refuse, once, without the name of the file."""
         text = str(error).removeprefix(f"{self.path}: ")
         if text not in self.problems:
             self.problems.append(text)
 
 
 def _as_far_as_possible(found: _Finding) -> Recording | None:
-    """Open a refused file under weaker conditions, putting down what else would be refused."""
-    source = _source(found)
+    """Open a refused file under weaker conditions, noting what else would be refused."""
+    source = _open_weaker(found)
     if source is None:
         _header(found)
         return None
@@ -172,7 +172,7 @@ def _as_far_as_possible(found: _Finding) -> Recording | None:
     return replace(recording, coverage=rows, notes=notes)
 
 
-def _source(found: _Finding) -> RawRecording | None:
+def _open_weaker(found: _Finding) -> RawRecording | None:
     weaker = replace(found.reading, truncated="accept")
     for reading in (found.reading,) if found.reading == weaker else (found.reading, weaker):
         try:
@@ -240,7 +240,7 @@ def _as_they_are(channels: Sequence[Channel]) -> Selection:
 
 
 def _judge(found: _Finding, recording: Recording, quality: checks.SignalQuality, selection: Selection) -> None:
-    """Put down everything that is wrong with the signal."""
+    """Note everything that is wrong with the signal."""
     labels = selection.labels
     stated = found.reading.unit not in (None, AUTO)
     wrong = checks.refusals(quality, channels=labels, unit=recording.unit, stated=stated)
@@ -248,8 +248,8 @@ def _judge(found: _Finding, recording: Recording, quality: checks.SignalQuality,
         wrong.append(checks.useless({labels[i]: why for i, why in quality.unusable.items()}))
     for text in wrong:
         found.refuse(RecordingError(text))
-    found.numbers = not quality.missing.any()
-    if found.numbers:
+    found.finite = not quality.not_finite.any()
+    if found.finite:
         odd = checks.oddities(quality, labels, recording.rate)
         found.notes += odd if checks.plausible(quality.typical) else [n for n in odd if not n.startswith(checks.ODD)]
 
@@ -269,7 +269,7 @@ def _prepared(found: _Finding, recording: Recording) -> None:
         "annotations": dict(inside.most_common()),
         "outside": len(recording._signal.annotations) - len(recording.annotations),
     }
-    if not found.numbers:
+    if not found.finite:
         return
     try:
         recording.require_finite()
@@ -291,5 +291,5 @@ def _prepared(found: _Finding, recording: Recording) -> None:
         patches=whole * count,
         windows=full + (rest >= SHORTEST_WINDOW),
         window_seconds=length,
-        bytes=prepared.samples * count * _COUNT_BYTES,
+        bytes=prepared.samples * count * _SAMPLE_BYTES,
     )
