@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,14 @@ from neurolm.core.errors import ConfigError, RecordingError
 from neurolm.recording.options import ReadingOptions
 
 if TYPE_CHECKING:
+    from neurolm.recording.electrodes.coverage import Covered
     from neurolm.recording.inspect import Inspection
 
 SHOWN = 12
 """Texts of annotations printed; ``--json`` has all."""
 _HEAD = ("recording", "usable", "electrodes", "Hz", "length", "unit", "µV", "mains", "problems")
 _LEFT = (0, 1, 5)  # columns of text
+_COVERAGE = ("channel", "electrode", "how", "unit", "Hz", "µV", "detail")
 
 
 def inspect(
@@ -114,18 +117,51 @@ def _draw(found: Inspection, picture: Path, *, quiet: bool) -> None:
 
 def lines(found: Inspection) -> Iterator[str]:
     """Write what was found in a recording for a terminal."""
-    from neurolm.recording.electrodes.coverage import coverage_table
-
     size = "" if found.size is None else f"  ({_bytes(found.size)})"
     yield f"{found.file}{size}"
     if found.coverage:
-        yield from ("", coverage_table(found.coverage), "")
+        yield from ("", *coverage(found.coverage), "")
     yield from (f"{name:<12} {value}" for name, value in _facts(found) if value)
     for note in found.notes:
         yield f"{'note':<12} {note}"
     for problem in found.problems:
         yield f"{'problem':<12} {problem}"
     yield f"{'verdict':<12} {verdict(found)}"
+
+
+def coverage(rows: Sequence[Covered]) -> Iterator[str]:
+    """Write how each channel was understood, and how many electrodes came of it."""
+    from neurolm.recording.checks import readable
+    from neurolm.recording.electrodes.coverage import HOW
+
+    table = [
+        (
+            row.channel or "–",
+            row.electrode or "–",
+            row.how,
+            "?" if row.unit == "" else (row.unit or "–"),
+            "" if row.rate is None else f"{row.rate:g}",
+            "" if row.amplitude is None else readable(row.amplitude),
+            row.detail,
+        )
+        for row in rows
+    ]
+    yield from _aligned([_COVERAGE, *table], left=range(len(_COVERAGE)))
+    electrodes = sum(row.electrode is not None and row.how != "source" for row in rows)
+    counts = Counter(row.how for row in rows)
+    ways = ", ".join(f"{counts[how]} {how}" for how in HOW if counts[how])
+    yield f"{electrodes} electrodes from {sum(bool(row.channel) for row in rows)} channels: {ways}"
+
+
+def _aligned(table: Sequence[Sequence[str]], left: Container[int]) -> Iterator[str]:
+    """Write rows with columns as wide as their widest text, those of ``left`` flush left."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = (
+            text.ljust(width) if column in left else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(cells).rstrip()
 
 
 def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
@@ -195,13 +231,7 @@ def summary(every: Sequence[Inspection], *, reasons: bool) -> Iterator[str]:
                 str(len(found.problems) or ""),
             )
         )
-    widths = [max(len(row[column]) for row in table) for column in range(len(_HEAD))]
-    for row in table:
-        cells = (
-            text.ljust(width) if column in _LEFT else text.rjust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        )
-        yield "  ".join(cells).rstrip()
+    yield from _aligned(table, left=_LEFT)
     if reasons:
         for found in every:
             for problem in found.problems:

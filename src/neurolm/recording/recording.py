@@ -20,7 +20,7 @@ import numpy as np
 from neurolm.core.errors import RecordingError
 from neurolm.recording import checks
 from neurolm.recording.channels import RawRecording, Signal
-from neurolm.recording.electrodes.coverage import Covered, coverage_table, with_amplitudes
+from neurolm.recording.electrodes.coverage import Covered, with_amplitudes
 from neurolm.recording.electrodes.derivations import MONTAGES
 from neurolm.recording.electrodes.selection import Selection, select_electrodes
 from neurolm.recording.faults import as_recording_error
@@ -37,7 +37,6 @@ __all__ = [
     "Annotation",
     "Covered",
     "Recording",
-    "coverage_table",
     "find_recordings",
     "open_recording",
     "suffix_of",
@@ -78,7 +77,7 @@ class Recording:
     unit: str
     """Unit of the numbers in the file: a key of ``edf.MICROVOLTS``, several joined with ``/``."""
     coverage: tuple[Covered, ...] = field(default=(), repr=False)
-    """How each channel of the file was understood: rows for ``coverage_table``."""
+    """How each channel of the file was understood; then the electrodes that were made from others."""
     _signal: Signal = field(repr=False, compare=False)
     _microvolts: np.ndarray = field(repr=False, compare=False)
     _weights: np.ndarray | None = field(default=None, repr=False, compare=False)

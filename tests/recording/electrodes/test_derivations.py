@@ -11,7 +11,7 @@ from neurolm.core.errors import ConfigError, RecordingError
 from neurolm.core.montage import ELECTRODES, channel_id, template_positions
 from neurolm.recording.electrodes import derivations as mixing
 from neurolm.recording.options import ReadingOptions
-from neurolm.recording.recording import coverage_table, open_recording
+from neurolm.recording.recording import open_recording
 
 RATE = 250
 TEN_TWENTY = ("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T3", "C3", "Cz", "C4", "T4", "T5", "P3", "Pz", "P4", "T6",
@@ -60,7 +60,7 @@ def test_the_bipolar_montage_of_tuh_from_referential_channels(tmp_path: Path) ->
     rows = {row.electrode or row.channel: row for row in recording.coverage}
     assert (rows["F7-T7"].how, rows["F7-T7"].detail) == ("derived", "F7 minus T3")
     assert rows["FP1"].how == "source"
-    assert "16 electrodes from 19 channels: 16 derived" in coverage_table(recording.coverage)
+    assert [row.how for row in recording.coverage].count("derived") == 16
 
 
 def test_bipolar_channels_of_a_file_resolve_by_either_name(tmp_path: Path) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from neurolm.recording.checks import readable
-
 HOW = ("name", "alias", "given", "cap", "position", "derived", "interpolated", "source", "left out")
 """Ways in which a channel can be taken.
 
@@ -45,36 +43,4 @@ def with_amplitudes(
     return tuple(
         replace(row, amplitude=float(measured[i])) if row.channel and i in measured else row
         for i, row in enumerate(rows)
-    )
-
-
-def coverage_table(rows: Sequence[Covered]) -> str:
-    """Return the rows as a table of plain text with a summary line.
-
-    Parameters
-    ----------
-    rows
-        ``Recording.coverage``.
-    """
-    head = ("channel", "electrode", "how", "unit", "Hz", "µV", "detail")
-    cells = [head]
-    for row in rows:
-        cells.append(
-            (
-                row.channel or "–",
-                row.electrode or "–",
-                row.how,
-                "?" if row.unit == "" else (row.unit or "–"),
-                "" if row.rate is None else f"{row.rate:g}",
-                "" if row.amplitude is None else readable(row.amplitude),
-                row.detail,
-            )
-        )
-    widths = [max(len(line[i]) for line in cells) for i in range(len(head))]
-    lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells]
-    counts = {how: sum(row.how == how for row in rows) for how in HOW}
-    found = ", ".join(f"{count} {how}" for how, count in counts.items() if count)
-    electrodes = sum(row.electrode is not None and row.how != "source" for row in rows)
-    return "\n".join(
-        [*lines, f"{electrodes} electrodes from {sum(bool(row.channel) for row in rows)} channels: {found}"]
     )
