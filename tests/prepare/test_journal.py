@@ -6,9 +6,9 @@ import pytest
 
 from neurolm.core.errors import StoreError
 from neurolm.prepare.journal import (
+    CorpusSettings,
     Entry,
     FileState,
-    Settings,
     agree,
     parse_entry,
     read_settings,
@@ -24,7 +24,7 @@ ROW = Row(
     labels=(Label("eyes", "open", 0.0, 1.5),), notes=(), shard="", offset=0,
 )  # fmt: skip
 ENTRY = Entry(
-    files=(FileState("a.edf", 812, 1_700_000_000_123_456_789),), settings=Settings("folder", "error", None, None),
+    files=(FileState("a.edf", 812, 1_700_000_000_123_456_789),), settings=CorpusSettings("folder", "error", None, None),
     reading="whole", mains=None, seconds=2.0, annotations=(Annotation(0.5, 0.0, "eyes open"),), row=ROW,
 )  # fmt: skip
 
@@ -51,7 +51,7 @@ def test_a_line_that_is_none_is_refused(old, new, message):
 
 
 def test_settings_come_back_and_their_file_stays_the_same(tmp_path):
-    corpora = {"b": ENTRY.settings, "a": Settings("table", "drop", "mV", 60.0, "accept")}
+    corpora = {"b": ENTRY.settings, "a": CorpusSettings("table", "drop", "mV", 60.0, "accept")}
     write_settings(tmp_path, corpora)
     assert read_settings(tmp_path) == corpora
     assert (tmp_path / SETTINGS).read_text() == (

@@ -4,7 +4,7 @@ from edfio import Edf, EdfSignal
 
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.prepare import plan as module
-from neurolm.prepare.journal import FileState, Settings
+from neurolm.prepare.journal import CorpusSettings, FileState
 from neurolm.prepare.plan import EstimatedRange, Measured, plan
 from neurolm.prepare.prepare import prepare
 from neurolm.prepare.worker import RecordingJob
@@ -107,7 +107,7 @@ def test_files_that_cannot_be_prepared_are_said_and_left_out(tmp_path, monkeypat
 
 
 def tasks(sizes):
-    settings = Settings("folder", "error", None, None)
+    settings = CorpusSettings("folder", "error", None, None)
     return [RecordingJob(None, f"r{n:03}", f"r{n:03}", None, (FileState("a", size, 0),), settings, None)  # type: ignore[arg-type]
             for n, size in enumerate(sizes)]  # fmt: skip
 

@@ -26,7 +26,7 @@ LOCK = ".lock"
 
 
 @dataclass(frozen=True)
-class Settings:
+class CorpusSettings:
     """What decides how a corpus is prepared."""
 
     layout: str
@@ -36,7 +36,7 @@ class Settings:
     truncated: Truncated = "refuse"
 
     @classmethod
-    def of(cls, layout: str, reading: CommonReadingOptions) -> Settings:
+    def of(cls, layout: str, reading: CommonReadingOptions) -> CorpusSettings:
         """The settings by which recordings of a layout are read.
 
         Raises
@@ -60,7 +60,7 @@ class SettingsFile:
     """What ``settings.json`` says."""
 
     format: int
-    corpora: dict[str, Settings]
+    corpora: dict[str, CorpusSettings]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Entry:
     """What is kept about a recording that was prepared, from which a preparation goes on."""
 
     files: tuple[FileState, ...]
-    settings: Settings
+    settings: CorpusSettings
     reading: str
     """How the layout says that the source is to be read."""
     mains: float | None
@@ -201,7 +201,7 @@ def locked(out: Path) -> Iterator[None]:
         yield
 
 
-def agree(out: Path, corpus: str, settings: Settings) -> None:
+def agree(out: Path, corpus: str, settings: CorpusSettings) -> None:
     """Make sure that the store's recordings of the corpus were prepared with these settings, or note them down."""
     corpora = read_settings(out)
     remove_partial(out)
@@ -234,7 +234,7 @@ def forget(out: Path, corpus: str) -> None:
             folder.rmdir()
 
 
-def read_settings(out: Path) -> dict[str, Settings]:
+def read_settings(out: Path) -> dict[str, CorpusSettings]:
     """Return the settings by corpus; none for an empty folder.
 
     Raises
@@ -255,6 +255,6 @@ def read_settings(out: Path) -> dict[str, Settings]:
         raise StoreError(f"{error}: the store is damaged; prepare into another folder") from error
 
 
-def write_settings(out: Path, corpora: dict[str, Settings]) -> None:
+def write_settings(out: Path, corpora: dict[str, CorpusSettings]) -> None:
     """Write the settings by corpus."""
     write_text(out / SETTINGS, to_json(SettingsFile(FORMAT, dict(sorted(corpora.items())))))

@@ -22,7 +22,7 @@ from neurolm.core.errors import ConfigError, StoreError, argument
 from neurolm.core.physics import RATE
 from neurolm.core.workers import Died, Worker, cores
 from neurolm.corpora import AUTO, layout_of
-from neurolm.prepare.journal import Settings
+from neurolm.prepare.journal import CorpusSettings
 from neurolm.prepare.worker import RecordingJob, Unreadable, list_recordings, prepare_recording, require_folder
 from neurolm.recording.options import BELIEVED, CommonReadingOptions
 
@@ -176,7 +176,7 @@ def plan(
 def _recordings(data: Path, out: Path, corpus: str, reading: CommonReadingOptions) -> Iterator[RecordingJob]:
     require_folder(data)
     shown = Path(SIMULATED) if data.name == SIMULATED and data.parent == out.parent else data
-    for job in list_recordings(data, out, Settings.of(layout_of(data, corpus), reading)):
+    for job in list_recordings(data, out, CorpusSettings.of(layout_of(data, corpus), reading)):
         yield replace(job, relative=str(shown / job.relative))
 
 

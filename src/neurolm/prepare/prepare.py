@@ -16,7 +16,7 @@ from neurolm.core.errors import ConfigError, NeuroLMError, StoreError, argument
 from neurolm.core.workers import Workers
 from neurolm.corpora import AUTO, layout_of
 from neurolm.prepare.cluster import Cluster
-from neurolm.prepare.journal import Settings, agree, locked
+from neurolm.prepare.journal import CorpusSettings, agree, locked
 from neurolm.prepare.preparation import Preparation, excluded_from
 from neurolm.prepare.report import PrepareProgress, PrepareReport
 from neurolm.prepare.worker import RecordingJob, list_recordings, require_folder
@@ -76,7 +76,7 @@ def prepare(
     if scheduler is not None:  # other machines have another working directory
         data, out = data.absolute(), out.absolute()
     _check_arguments(data, jobs, scheduler)
-    settings = Settings.of(layout_of(data, corpus), reading)
+    settings = CorpusSettings.of(layout_of(data, corpus), reading)
     recordings = sorted(list_recordings(data, out, settings), key=lambda job: job.recording)
     name = _corpus_name(recordings)
     excluded = () if exclude is None else read_exclusions(exclude)

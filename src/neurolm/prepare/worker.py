@@ -15,7 +15,7 @@ import neurolm
 from neurolm.core.errors import ConfigError, NeuroLMError, StoreError, WriteError
 from neurolm.core.files import atomic_file
 from neurolm.corpora import LAYOUTS, RecordingSource
-from neurolm.prepare.journal import Entry, FileState, FileStates, Settings
+from neurolm.prepare.journal import CorpusSettings, Entry, FileState, FileStates
 from neurolm.recording.preprocess import preprocess_blocks
 from neurolm.recording.recording import Recording
 from neurolm.store.encoding import encode_blocks
@@ -35,7 +35,7 @@ class RecordingJob:
     """Path of the source below the data folder."""
     out: Path
     files: tuple[FileState, ...]
-    settings: Settings
+    settings: CorpusSettings
     mains: float | None
 
     @property
@@ -72,7 +72,7 @@ def require_folder(data: Path) -> None:
         raise StoreError(f"{data}: {what}")
 
 
-def list_recordings(data: Path, out: Path, settings: Settings) -> Iterator[RecordingJob]:
+def list_recordings(data: Path, out: Path, settings: CorpusSettings) -> Iterator[RecordingJob]:
     """List the recordings of a folder whose layout is known, in the order of their paths."""
     states = FileStates()
     for source in LAYOUTS[settings.layout].sources(data):
