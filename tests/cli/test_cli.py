@@ -446,3 +446,10 @@ def test_a_count_tells_the_time_left(capsys, monkeypatch):
 def test_a_store_may_lie_in_object_storage():
     assert parse("evaluate", ["--store", "s3://bucket/store"]).store == "s3://bucket/store"
     assert parse("evaluate", ["--store", "some/store"]).store == Path("some/store")
+
+
+def test_the_help_may_be_cut_by_the_program_that_reads_it():
+    command = [sys.executable, "-m", "neurolm", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()  # as `head` does when it has read enough
+        assert (process.stderr.read(), process.wait()) == (b"", 0)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import sys
 import warnings
 from collections.abc import Sequence
-from pkgutil import resolve_name
+from pathlib import Path
 
 from neurolm import __version__
 from neurolm.core.errors import ConfigError, NeuroLMError, Stopped
@@ -37,18 +38,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Without the program's name; by default those of the process.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or given[0] in ("-h", "--help", "help"):
-        print(_help())
-        return 0
-    if given[0] in ("-V", "--version"):
-        print(f"neurolm {__version__}")
-        return 0
     _quiet()
     # GNU OpenMP's threads spin for long while they wait, which halts training where another process runs too; with no
     # spinning at all, a second thread gains nothing. A short spin does well in both.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     try:
+        if not given or given[0] in ("-h", "--help", "help"):
+            print(_help(), flush=True)
+            return 0
+        if given[0] in ("-V", "--version"):
+            print(f"neurolm {__version__}")
+            return 0
         if given[0] not in VERBS:
             raise ConfigError(f"unknown verb {given[0]!r}: choose one of {', '.join(VERBS)} (see neurolm --help)")
         from neurolm.cli import command
@@ -92,11 +93,14 @@ all settings. neurolm --version prints the version."""
 
 
 def _told(verb: str) -> tuple[str, str, str]:
-    """A verb, the first line about its function, and the example with which its module begins."""
-    function = resolve_name(f"neurolm.cli.{verb}:{verb}")
-    texts = (function.__doc__, sys.modules[function.__module__].__doc__)
-    text, example = (str(one).strip().splitlines()[0] for one in texts)
-    return verb, text, example
+    """A verb, the first line about its function, and the example with which its module begins.
+
+    Out of the source: importing all verbs would take as long as everything else about the help.
+    """
+    source = Path(__file__).with_name(f"{verb}.py").read_text(encoding="utf-8")
+    found = re.match(rf'"""(.+?)"""$.*?^def {verb}\(.*?^    """(.+?)(?:"""|$)', source, re.DOTALL | re.MULTILINE)
+    assert found is not None, f"{verb}.py: begin it with an example, and its function with what it does"
+    return verb, found[2], found[1]
 
 
 def _quiet() -> None:
