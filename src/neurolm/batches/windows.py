@@ -1,4 +1,4 @@
-"""Where windows are cut: which seconds of which recordings are a sample.
+"""Where windows of a store are cut: which seconds of which recordings are a sample.
 
 A window lies inside one labelled stretch, so that its label is true for all of it. Who is in which part of a split is
 decided before, by `neurolm.batches.splits`.

@@ -1,6 +1,6 @@
 """The command ``neurolm``: a thin shell over the library, which does what ``import neurolm`` can do.
 
-Read this file first: it finds the verb and says what went wrong, with an exit status of its own for each way.
+Read `__init__.py` first: it finds the verb and says what went wrong, with an exit status of its own for each way.
 A verb imports what it needs when it runs: ``neurolm --help`` and ``neurolm --version`` load neither torch nor MNE.
 """
 
@@ -87,7 +87,7 @@ usage: neurolm VERB ...          neurolm VERB --help shows what a verb takes
 
 {verbs}
 
-Every command that was interrupted goes on where it was when it is given again.
+Long work that was interrupted goes on where it was when the command is given again.
 A file of settings (--config run.yaml) and dotted flags (--tokenizer.steps 800) change a recipe; --print-config shows
 all settings. neurolm --version prints the version."""
 

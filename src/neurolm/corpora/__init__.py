@@ -2,7 +2,7 @@
 
 Read `layouts.py` first, what a layout is and what `NamedFiles` does for most of them, then `hmc.py`, one of these;
 `source.py` is what a layout says about a recording. To add one, write a module with a ``LAYOUT`` beside these, import
-it here and name it in ``_MODULES``.
+it in `__init__.py` and name it in ``_MODULES`` there.
 """
 
 from __future__ import annotations
