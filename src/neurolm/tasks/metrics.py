@@ -1,8 +1,9 @@
 """The metrics: scores of probabilities against labels, and intervals over subjects.
 
 Everything is computed once, on all predictions of a task together. A class that is predicted but has no window in the
-labels counts as wrong where it is predicted and has no recall of its own, so it never dilutes balanced accuracy. A metric
-is a field of ``Scores``, a name in ``METRICS``, a value in ``score``, and one in ``_resampled`` for its interval.
+labels counts as wrong where it is predicted and has no recall of its own, so it never dilutes balanced accuracy. A
+metric is a field of ``Scores``, a name in ``METRICS``, a value in ``score``, and one in ``_resampled`` for its
+interval.
 """
 
 from __future__ import annotations
