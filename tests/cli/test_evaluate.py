@@ -76,3 +76,11 @@ def test_several_runs_are_evaluated_and_joined(command, capsys, tmp_path):
     assert (tmp_path / "workload-joined-evaluation.json").read_bytes() == again
     assert main(["evaluate", str(command.folder), str(other), "--tasks", "events"]) == FAILED
     assert f"events-{RESULTS}: no such file: give --store" in capsys.readouterr().err
+
+
+def test_a_run_is_no_second_seed_of_itself(capsys, micro_run, tmp_path):
+    run = micro_run.copy(tmp_path / "run")
+    for again in (run, run / "instruct"):
+        assert main(["evaluate", str(run), str(again)]) == FAILED
+        assert "give two or more runs, each once" in capsys.readouterr().err
+    assert not list(tmp_path.glob("joined*"))

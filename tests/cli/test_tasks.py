@@ -49,12 +49,17 @@ def test_the_exit_status_says_whether_card_and_store_fit(capsys, micro_store: Pa
         (["show"], "neurolm tasks show: give the name of a task"),
         (["check", "hmc"], "--store is missing"),
         (["check", "hmc", "--split", "1"], "neurolm tasks check takes no --split: it takes --store, --json"),
-        (["table"], "give recordings or folders of them after it"),
+        (
+            ["table"],
+            "table: FILES is missing: recordings or folders of them (see neurolm tasks table --help)",
+        ),
         (["table", "a.fif", "--events", "go=x"], "--out is missing"),
         (["table", "a.fif", "--events", "go", "--task", "x", "--out", "labels.csv"], "give the label of every event"),
-        (["new"], "give the name of the new task after it"),
+        (["new"], "neurolm tasks new: NAME is missing: the name of the new task (see neurolm tasks new --help)"),
         (["new", "a", "b"], "neurolm tasks new: unrecognized arguments: b (see neurolm tasks new --help)"),
         (["list", "nothing"], "no such task card"),
+        (["lst"], "neurolm tasks: 'lst' is none of its actions: did you mean list? Give one of list, show, check, new"),
+        (["check", "hmc", "--thread", "1"], "neurolm tasks check takes no --thread: it takes --store, --json"),
     ],
 )
 def test_wrong_use_is_said_with_its_remedy(capsys, tmp_path: Path, monkeypatch, given: list[str], message: str) -> None:
@@ -69,3 +74,11 @@ def test_a_card_is_never_written_over(capsys, tmp_path: Path) -> None:
     written = out.read_text()
     assert main(["tasks", "new", "mine", "--out", str(out)]) == 2
     assert "exists already" in capsys.readouterr().err and out.read_text() == written
+
+
+def test_flags_may_stand_before_the_action(capsys, micro_store):
+    words = ["check", "workload", "--store", str(micro_store)]
+    assert main(["tasks", *words, "--json"]) == 0
+    expected = capsys.readouterr().out
+    assert main(["tasks", "--json", *words]) == 0
+    assert capsys.readouterr().out == expected and json.loads(expected)

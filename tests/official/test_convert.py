@@ -313,7 +313,7 @@ def test_files_on_the_hub(files, tmp_path, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["official", "VQ.pt", "--out", "x"], "neurolm convert official: give the file NeuroLM-B.pt"),
+        (["official", "VQ.pt", "--out", "x"], "LANGUAGE is missing: the file NeuroLM-B.pt"),
         (["to-official", "a", "b", "--out", "x"], "unrecognized arguments: b"),
         (["official", "VQ.pt", "NeuroLM-B.pt"], "--out is missing"),
         (["from", "VQ.pt", "NeuroLM-B.pt"], "official"),

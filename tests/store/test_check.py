@@ -176,3 +176,8 @@ def test_wrong_requests_are_refused(tmp_path, capsys):
     (tmp_path / SETTINGS).write_text('{"format": 1, "corpora": {}}')
     with pytest.raises(StoreError, match="format 1"):
         check_store(tmp_path)
+
+
+def test_a_negative_number_of_jobs_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"jobs=-2: give 0 \(all cores\)"):
+        check_store(tmp_path, jobs=-2)

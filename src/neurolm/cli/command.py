@@ -128,13 +128,17 @@ def parse(verb: str, given: Sequence[str]) -> Namespace:
 def _find(verb: str, given: Sequence[str]) -> tuple[str, Verb, list[str]]:
     """What is asked for is called, the function that does it, and the rest of the command line."""
     function, actions, given = resolve_name(f"neurolm.cli.{verb}:{verb}"), _actions(verb), list(given)
-    action = given[0] if given and given[0] in actions else "list"
     if not actions or {"-h", "--help"} & set(given[:1]):
         return f"neurolm {verb}", function, given
-    if action not in actions:
-        found = f"{given[0]!r} is none of its actions: " if given else ""
-        raise ConfigError(f"neurolm {verb}: {found}give one of {', '.join(actions)} after it")
-    return f"neurolm {verb} {action}", actions[action], given[given[:1] == [action] :]
+    place = next((place for place, word in enumerate(given) if word in actions), None)  # flags may come before it
+    if place is not None:
+        return f"neurolm {verb} {given[place]}", actions[given[place]], given[:place] + given[place + 1 :]
+    word = next((word for word in given[:1] if not word.startswith("-") and not Path(word).exists()), None)
+    near = did_you_mean(word, actions) if word else ""
+    if near or "list" not in actions:
+        found = f"{word!r} is none of its actions{near or ':'} " if word else ""
+        raise ConfigError(f"neurolm {verb}: {found}{'Give' if near else 'give'} one of {', '.join(actions)}")
+    return f"neurolm {verb} list", actions["list"], given
 
 
 def _actions(verb: str) -> dict[str, Verb]:
@@ -214,7 +218,8 @@ def _parse(prog: str, function: Verb, taken: Sequence[Argument], given: Sequence
             what = re.split(r"[.;] ", argument.help.removesuffix("."))[0]
             what = what[:1].lower() + what[1:]
             if argument.word:
-                raise ConfigError(f"{prog}: give {what} after it")
+                choices = f" ({', '.join(argument.choices)})" if argument.choices else ""
+                raise ConfigError(f"{prog}: {argument.dest.upper()} is missing: {what}{choices} (see {prog} --help)")
             missing(argument.flag, what)
     return parsed
 

@@ -135,6 +135,9 @@ def _several(
     from neurolm.evaluation.results import RESULTS, load_evaluation
     from neurolm.report import joined_tables, published_table, write_joined_report
 
+    folders = [instruct_folder(run).resolve() for run in runs]
+    if len(set(folders)) < len(folders):
+        raise ConfigError(f"{', '.join(map(str, runs))}: give two or more runs, each once, to join their evaluations")
     console, found = Console(stderr=True), []
     for run in runs:
         results = _default(run, part)

@@ -57,7 +57,11 @@ def pairs(text: str) -> dict[str, str]:
 
 def names_or_pairs(text: str) -> list[str] | dict[str, str]:
     """Read ``a,b`` or ``a=b,c=d``."""
-    return pairs(text) if "=" in text else names(text)
+    if "=" not in text:
+        return names(text)
+    if not all("=" in name for name in names(text)):
+        raise ConfigError("give an electrode for all of them, as ch1=Fp1,ch2=Fp2, or for none")
+    return pairs(text)
 
 
 def name_or_number(text: str) -> str | int:
@@ -91,8 +95,9 @@ READERS: dict[Any, Callable[[str], Any]] = {
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Ask, if something is near what is not known: ``: did you mean a or b?``."""
-    near = difflib.get_close_matches(name, list(known), n=2, cutoff=0.7)
-    return f": did you mean {' or '.join(near)}?" if near else ""
+    bare = {one.removeprefix("--"): one for one in known}  # else the dashes alone make short names alike
+    near = difflib.get_close_matches(name.removeprefix("--"), list(bare), n=2, cutoff=0.7)
+    return f": did you mean {' or '.join(bare[one] for one in near)}?" if near else ""
 
 
 def missing(flag: str, what: str) -> NoReturn:

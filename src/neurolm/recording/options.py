@@ -62,7 +62,7 @@ class CommonReadingOptions:
         require_one_of("unit", self.unit, (*get_args(Unit), None))
         require_one_of("truncated", self.truncated, get_args(Truncated))
         if self.mains is not None and not 0 < self.mains < RATE / 2:
-            raise ConfigError(f"mains must be a frequency in Hz, 50 or 60, not {self.mains}")
+            raise ConfigError(f"{argument(mains=self.mains)}: give a frequency in Hz, 50 or 60")
 
 
 @dataclass(frozen=True, kw_only=True)

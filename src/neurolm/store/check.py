@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neurolm.core.errors import StoreError
+from neurolm.core.errors import ConfigError, StoreError, argument
 from neurolm.core.files import parse_json
 from neurolm.store.index import INDEX, MANIFEST, Index, IndexWriter, lines, read_index
 from neurolm.store.manifest import Row, parse_row
@@ -56,7 +56,11 @@ def check_store(path: Path | str, *, jobs: int = 0, progress: Callable[[int, int
     ------
     StoreError
         If there is no store, or it is of another format.
+    ConfigError
+        If the number of jobs is negative.
     """
+    if jobs < 0:
+        raise ConfigError(f"{argument(jobs=jobs)}: give 0 (all cores) or the number of threads")
     storage = open_storage(path)
     require_store(storage, path)
     damaged: list[str] = []
