@@ -328,7 +328,7 @@ def test_channels(text, read):
 
 
 def test_channels_are_all_named_or_none():
-    with pytest.raises(ConfigError, match="give what each stands for"):
+    with pytest.raises(ConfigError, match="give an electrode for all of them"):
         names_or_pairs("ch1=Fp1,Fp2")
 
 

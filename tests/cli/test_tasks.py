@@ -46,7 +46,7 @@ def test_the_exit_status_says_whether_card_and_store_fit(capsys, micro_store: Pa
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["show"], "neurolm tasks show: give the name of a task"),
+        (["show"], "neurolm tasks show: TASK is missing: the name of a task"),
         (["check", "hmc"], "--store is missing"),
         (["check", "hmc", "--split", "1"], "neurolm tasks check takes no --split: it takes --store, --json"),
         (
