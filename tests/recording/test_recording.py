@@ -1,6 +1,7 @@
 """Opening recordings: what is refused and why, units, names, and that samples are where and what they should be."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import edfio
@@ -298,8 +299,7 @@ def test_missing_files_folders_and_other_suffixes_are_refused(tmp_path: Path) ->
     [
         (184, 192, b"99999   ", "damaged header: 2 signals need"),
         (236, 244, b"abc     ", "number of data records reads"),
-        (236, 244, b"0       ", "no signal"),
-        (236, 244, b"1       ", "corrupted: .* the header promises"),
+        (236, 244, b"-7      ", "no signal"),
         (252, 256, b"0   ", "damaged header"),
     ],
 )
@@ -310,6 +310,86 @@ def test_damaged_headers(tmp_path: Path, start: int, stop: int, text: bytes, fou
     path.write_bytes(data)
     with pytest.raises(RecordingError, match=found):
         open_recording(path)
+
+
+@pytest.mark.parametrize("counted", [0, 1, 3])
+def test_records_that_the_header_does_not_count_are_taken_as_mne_does(tmp_path: Path, counted: int) -> None:
+    path = write_edf(tmp_path / "a.edf", {"Cz": sine(4)})
+    data = bytearray(path.read_bytes())
+    data[236:244] = f"{counted:<8}".encode()
+    path.write_bytes(data)
+    recording = open_recording(path)
+    raw = mne.io.read_raw_edf(path, verbose="error")
+    np.testing.assert_allclose(recording.read(), raw.get_data() * 1e6, rtol=1e-9, atol=1e-9)
+    assert f"the header says {counted} data records, the file holds 4, which are taken" in recording.notes
+
+
+@pytest.mark.parametrize("annotated", [False, True])
+@pytest.mark.parametrize(
+    "tail", [bytes(300), bytes(5000), b"\xff" * 2000, "another file", b"\x1aSAUCE00 what some programs append"]
+)
+def test_what_follows_the_last_record_is_left_out(tmp_path: Path, annotated: bool, tail: bytes | str) -> None:
+    marks = [edfio.EdfAnnotation(1.0, None, "x")] if annotated else []
+    path = write_edf(tmp_path / "a.edf", {"Cz": sine(4), "Pz": sine(4) / 2}, annotations=marks)
+    whole = open_recording(path).read()
+    data = path.read_bytes()
+    extra = data if isinstance(tail, str) else tail
+    path.write_bytes(data + extra)
+    recording = open_recording(path)
+    np.testing.assert_array_equal(recording.read(), whole)
+    assert f"{len(extra):,} bytes after the last data record left out" in recording.notes
+
+
+def test_fields_that_a_nul_ends(tmp_path: Path) -> None:
+    path = write_edf(tmp_path / "a.edf", {"Cz": sine(4)})
+    whole = open_recording(path).read()
+    data = bytearray(path.read_bytes())
+    for start, field in ((0, b"0\0\0\0abc "), (236, b"4\0\0junk "), (256, b"Cz\0\0left over...")):
+        data[start : start + len(field)] = field
+    data[448:456] = b"uV\0mm\0\0\0"
+    path.write_bytes(data)
+    recording = open_recording(path)
+    assert (recording.channels, recording.unit) == (("CZ",), "uV")
+    np.testing.assert_array_equal(recording.read(), whole)
+
+
+def with_range(path: Path, which: str, *, of: Sequence[int]) -> Path:
+    """Write a range of nothing, from 5 to 5, into the header for some of its channels."""
+    data = bytearray(path.read_bytes())
+    channels = int(data[252:256])  # edfio adds one of annotations
+    start = 256 + channels * (104 if which == "physical" else 120)
+    for limit in range(2):
+        for i in of:
+            at = start + 8 * (limit * channels + i)
+            data[at : at + 8] = b"5       "
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("which", ["physical", "digital"])
+def test_a_channel_without_a_range_has_no_amplitude(tmp_path: Path, which: str) -> None:
+    signals = {"Fp1": sine(4), "Cz": sine(4) / 2, "O2": sine(4) / 3}
+    path = write_edf(tmp_path / "a.edf", signals)
+    whole = open_recording(path).read()
+    with_range(path, which, of=[1])
+    with pytest.raises(RecordingError, match=f"CZ: no {which} range: amplitude unknown; .*'interpolate'"):
+        open_recording(path)
+    recording = open_recording(path, reading=ReadingOptions(unknown="drop"))
+    assert recording.channels == ("FP1", "O2")
+    assert recording.notes == (f"left out, no {which} range: amplitude unknown: CZ",)
+    np.testing.assert_array_equal(recording.read(), whole[[0, 2]])
+    unchecked = open_recording(path, check=False)
+    assert f"read as 0: CZ (no {which} range: amplitude unknown)" in unchecked.notes
+    np.testing.assert_array_equal(unchecked.read(), whole * [[1], [0], [1]])
+
+
+@pytest.mark.parametrize("which", ["physical", "digital"])
+@pytest.mark.parametrize("unit", [None, "auto", "mV"])
+def test_where_no_channel_has_a_range_no_unit_helps(tmp_path: Path, which: str, unit: str | None) -> None:
+    path = with_range(write_edf(tmp_path / "a.edf", {"Fp1": sine(4), "Cz": sine(4)}), which, of=[0, 1])
+    with pytest.raises(RecordingError, match=f"no {which} range: amplitude unknown, in all 2 channels") as error:
+        open_recording(path, reading=ReadingOptions(unknown="drop", unit=unit))
+    assert "unit" not in str(error.value)
 
 
 def test_a_recorder_that_was_never_stopped_is_noted(tmp_path: Path) -> None:

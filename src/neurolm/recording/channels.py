@@ -26,6 +26,8 @@ class Channel:
     """x, y, z in metres in head coordinates, where the file has them."""
     bad: bool = False
     """Whether the file marks it as bad."""
+    uncalibrated: str | None = None
+    """Why nobody can tell what its numbers are worth, where the file has no range for them."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ So opening a day of EEG stays cheap.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -52,6 +52,8 @@ class SignalQuality:
     """int: different values in the first block, up to ``_STEPS``."""
     amplitude: np.ndarray
     """float: robust standard deviation in µV."""
+    uncalibrated: Mapping[int, str] = field(default_factory=dict)
+    """Index → why nobody can tell the channel's amplitude; it is flat."""
 
     @property
     def typical(self) -> float:
@@ -66,7 +68,7 @@ class SignalQuality:
     @property
     def unusable(self) -> dict[int, str]:
         """Index → why, for channels that carry no signal."""
-        found = {int(i): "flat" for i in np.flatnonzero(self.flat)}
+        found = {int(i): self.uncalibrated.get(int(i), "flat") for i in np.flatnonzero(self.flat)}
         return found | {
             int(i): f"saturated ({self.clipped[i]:.0%} at its limits)"
             for i in np.flatnonzero(~self.flat & (self.clipped >= USELESS))
@@ -158,7 +160,12 @@ def refusals(found: SignalQuality, *, channels: Sequence[str], unit: str, stated
     if found.not_finite.any():
         bad = [f"{name} ({count:,})" for name, count in zip(channels, found.not_finite, strict=True) if count]
         wrong.append(f"NaN or infinite values among {found.samples:,} samples of {', '.join(bad)}; {repair()}")
-    if found.flat.all():
+    if found.flat.all() and found.uncalibrated:
+        common = set(found.unusable.values())
+        each = (f"{name}: {why}" for name, why in zip(channels, found.unusable.values(), strict=True))
+        said = common.pop() if len(common) == 1 else "; ".join(each)
+        wrong.append(f"{said}, in all {len(channels)} channels; export the recording again with its calibration")
+    elif found.flat.all():
         wrong.append(f"all {len(channels)} channels are flat: nothing was recorded, or it was erased")
     elif not plausible(found.typical):
         wrong.append(_implausible(found.typical, unit, stated))

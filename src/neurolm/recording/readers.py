@@ -135,8 +135,11 @@ def listening() -> Iterator[list[str]]:
 
 def _open_edf(path: Path, reader: str, reading: ReadingOptions) -> RawRecording:
     header = edf.read_header(path)
-    channels = tuple(Channel(s.label, "eeg" if s.unit is not None else "other", s.unit, s.rate) for s in header.signals)
-    notes = edf.check_whole(path, header, reading.truncated)
+    header, notes = edf.check_whole(path, header, reading.truncated)
+    channels = tuple(
+        Channel(s.label, "eeg" if s.unit is not None else "other", s.unit, s.rate, uncalibrated=s.uncalibrated)
+        for s in header.signals
+    )
     return RawRecording(path, channels, lambda indices: _load_edf(path, reader, header, indices, notes), notes)
 
 
@@ -155,7 +158,8 @@ def _load_edf(path: Path, reader: str, header: edf.Header, indices: Sequence[int
     assert len(raw.ch_names) == len(included), (raw.ch_names, labels)
     volts = _volts_per_number(raw)
     picks = tuple(included.index(i) for i in indices)
-    return _mne_signal(raw, picks, [volts[i] for i in picks])
+    signal = _mne_signal(raw, picks, [volts[i] for i in picks])
+    return replace(signal, samples=min(signal.samples, header.records * header.signals[indices[0]].per_record))
 
 
 def _open_xdf(path: Path, stream: str | int | None, truncated: str) -> RawRecording:

@@ -81,6 +81,7 @@ class Recording:
     _signal: Signal = field(repr=False, compare=False)
     _microvolts: np.ndarray = field(repr=False, compare=False)
     _weights: np.ndarray | None = field(default=None, repr=False, compare=False)
+    _uncalibrated: Mapping[int, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def seconds(self) -> float:
@@ -116,7 +117,7 @@ class Recording:
     def measure_quality(self) -> checks.SignalQuality:
         """Measure up to a minute of the signal of the channels that are read, before electrodes are made from them."""
         parts = (self._read_sources(first, last) for first, last in checks.blocks(self.samples, self.rate))
-        return checks.measure_quality(parts, self.rate)
+        return replace(checks.measure_quality(parts, self.rate), uncalibrated=self._uncalibrated)
 
     def read_finite(self, first: int, last: int) -> np.ndarray:
         """Read samples for a filter or a model: float64 of shape (channels, samples), µV, none of them NaN or infinite.
@@ -211,7 +212,9 @@ def open_recording(
     taken: str | None = None if unit == AUTO else unit
     recording = assemble(opened, selection, taken)
     if not check and unit != AUTO:
-        return recording
+        unscaled = [f"{selection.labels[i]} ({why})" for i, why in recording._uncalibrated.items()]
+        more = [f"read as 0: {', '.join(unscaled)}"] if unscaled else []
+        return replace(recording, notes=(*recording.notes, *more))
     quality = recording.measure_quality()
     notes: list[str] = []
     if unit == AUTO:
@@ -268,6 +271,9 @@ def assemble(opened: RawRecording, chosen: Selection, unit: str | None) -> Recor
         names = [chosen.coverage[i].electrode or opened.channels[i].name for i in unstated]
         notes.append(f"no unit given, taken as µV: {', '.join(names)}")
     units = [unit or own or _UNSTATED_MEANS for own in declared]
+    microvolts = np.array([MICROVOLTS[own] for own in units]) / np.array(signal.volts)
+    whys = {at: why for at, i in enumerate(chosen.indices) if (why := opened.channels[i].uncalibrated)}
+    microvolts[list(whys)] = 0.0  # of a signal without a scale nothing is known
     return Recording(
         path=opened.path,
         channels=chosen.electrodes,
@@ -278,8 +284,9 @@ def assemble(opened: RawRecording, chosen: Selection, unit: str | None) -> Recor
         unit="/".join(dict.fromkeys(units)),
         coverage=chosen.coverage,
         _signal=signal if chosen.weights is None else replace(signal, direct=None),
-        _microvolts=np.array([MICROVOLTS[own] for own in units]) / np.array(signal.volts),
+        _microvolts=microvolts,
         _weights=chosen.weights,
+        _uncalibrated=whys,
     )
 
 

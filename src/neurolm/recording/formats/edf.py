@@ -8,7 +8,8 @@ Format: Kemp & Olivan 2003 (EDF+), https://www.edfplus.info/specs
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from bisect import bisect_left
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -21,6 +22,7 @@ _WIDTHS = {"label": 16, "transducer": 80, "unit": 8, "physical_minimum": 8, "phy
 _WIDTHS |= {"digital_maximum": 8, "prefilter": 80, "samples": 8, "reserved": 32}
 LIMITS = ("physical_minimum", "physical_maximum", "digital_minimum", "digital_maximum")
 _ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
+_BDF = b"\xffBIOSEMI"
 _SAMPLED = 1 << 20  # bytes looked at to tell a text-mode transfer from other damage
 
 STILL_RECORDING = -1
@@ -46,6 +48,15 @@ class SignalHeader:
     """Byte of a data record at which they begin."""
     limits: tuple[bytes, ...]
     """Physical minimum and maximum, digital minimum and maximum, as the file writes them."""
+
+    @property
+    def uncalibrated(self) -> str | None:
+        """Why nobody can tell what its numbers are worth, None where one can."""
+        values = [_value(raw) for raw in self.limits]
+        for name, low, high in (("physical", *values[:2]), ("digital", *values[2:])):
+            if low == high:
+                return f"no {name} range: amplitude unknown"
+        return None
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,7 @@ def read_header(path: Path) -> Header:
         if size == 0:
             raise RecordingError(f"{path}: the file is empty (0 bytes); copy or download it again")
         sample_bytes = 3 if fixed[0] == 0xFF else 2
-        if fixed[:8].strip() != b"0" and fixed[:8] != b"\xffBIOSEMI":
+        if _text(fixed[:8]) != "0" and fixed[:8] != _BDF:
             raise RecordingError(
                 f"{path}: not an EDF or BDF file, it begins with {fixed[:8]!r} instead of b'0       '; if it is of "
                 f"another format, give it that format's suffix, else copy or download it again"
@@ -155,7 +166,8 @@ def _columns(table: bytes, count: int) -> dict[str, list[bytes]]:
 
 
 def _text(raw: bytes) -> str:
-    return raw.decode("latin-1").strip(" \0")
+    """A field of a header; some recorders write rubbish after a NUL."""
+    return raw.decode("latin-1").strip(" \0").partition("\0")[0].rstrip()
 
 
 def _number(path: Path, what: str, raw: bytes) -> int:
@@ -163,21 +175,25 @@ def _number(path: Path, what: str, raw: bytes) -> int:
 
 
 def decimal(path: Path, what: str, raw: bytes) -> float:
-    """Read a number of a header; some recorders write decimal commas, some rubbish after a NUL."""
-    try:
-        value = float(_text(raw).split("\0")[0].replace(",", "."))
-    except ValueError:
-        value = float("nan")
+    """Read a number of a header; some recorders write decimal commas."""
+    value = _value(raw)
     if not np.isfinite(value):
         raise RecordingError(f"{path}: damaged header: the {what} reads {raw!r}; copy or download it again")
     return value
+
+
+def _value(raw: bytes) -> float:
+    try:
+        return float(_text(raw).replace(",", "."))
+    except ValueError:
+        return float("nan")
 
 
 def _cut_short(path: Path, size: int, promised: str) -> RecordingError:
     return RecordingError(f"{path}: truncated: {size:,} bytes where there should be {promised}; copy it again")
 
 
-def check_whole(path: Path, header: Header, truncated: str) -> list[str]:
+def check_whole(path: Path, header: Header, truncated: str) -> tuple[Header, list[str]]:
     """Compare a file with what its header promises.
 
     Parameters
@@ -191,32 +207,35 @@ def check_whole(path: Path, header: Header, truncated: str) -> list[str]:
 
     Returns
     -------
-    list of str
-        Notes for the user.
+    header, notes
+        The header with as many data records as are to be read, and notes for the user.
 
     Raises
     ------
     RecordingError
-        If it is longer or shorter than promised, or has gaps.
+        If it is shorter than promised, was changed by a transfer, holds no signal, or has gaps.
     """
-    notes = _check_size(path, header, truncated)
+    records, notes = _check_size(path, header, truncated)
+    header = replace(header, records=records)
     if header.interrupted and header.annotations:
         _check_gaps(path, header, header.annotations[0][0])
-    return notes
+    return header, notes
 
 
-def _check_size(path: Path, header: Header, truncated: str) -> list[str]:
+def _check_size(path: Path, header: Header, truncated: str) -> tuple[int, list[str]]:
+    """How many data records are to be read, and what to say about it."""
     size = path.stat().st_size
     header_bytes, records, record_bytes = header.header_bytes, header.records, header.record_bytes
     whole = (size - header_bytes) // record_bytes
     if records == STILL_RECORDING and whole > 0:
-        return [f"the recorder was never stopped: the header gives no length, the file holds {whole:,} data records"]
-    if records <= 0:
+        said = f"the recorder was never stopped: the header gives no length, the file holds {whole:,} data records"
+        return whole, [said]
+    if records < 0 or whole < 1:
         raise RecordingError(f"{path}: the header declares {records} data records: there is no signal in this file")
     promised = header_bytes + records * record_bytes
     if size < promised:
         if truncated == "accept" and whole > 0:
-            return [f"truncated: {whole:,} of {records:,} data records are there and were taken"]
+            return whole, [f"truncated: {whole:,} of {records:,} data records are there and were taken"]
         more = f"; {argument(truncated='accept')} takes those" if whole > 0 else ""
         raise RecordingError(
             f"{path}: truncated: {size:,} bytes, the header promises {promised:,} ({whole:,} of {records:,} data "
@@ -228,11 +247,35 @@ def _check_size(path: Path, header: Header, truncated: str) -> list[str]:
                 f"{path}: corrupted: {size:,} bytes where the header promises {promised:,}, and every line feed "
                 f"follows a carriage return, which a transfer in text mode does; transfer it again in binary mode"
             )
-        raise RecordingError(
-            f"{path}: corrupted: {size:,} bytes, the header promises {promised:,} ({records:,} data records); "
-            f"copy or download it again"
-        )
-    return []
+        return _more_than_promised(path, header, size)
+    return records, []
+
+
+def _more_than_promised(path: Path, header: Header, size: int) -> tuple[int, list[str]]:
+    """Take data records that the header does not count, as MNE does, but nothing else that follows the data."""
+    header_bytes, records, record_bytes = header.header_bytes, header.records, header.record_bytes
+    with path.open("rb") as file:
+
+        def record(number: int) -> bytes:
+            file.seek(header_bytes + number * record_bytes)
+            return file.read(record_bytes)
+
+        def filler(number: int) -> bool:
+            return len(set(record(number))) == 1
+
+        first = record(records)
+        timed = all(re.match(rb"[+-]\d", first[start:stop]) for start, stop in header.annotations[:1])
+        there = records
+        if timed and not first.startswith((_BDF, b"0       ")):  # else another file follows, or anything at all
+            there = bisect_left(range((size - header_bytes) // record_bytes), True, lo=records, key=filler)
+    if there < 1:
+        raise RecordingError(f"{path}: the header declares {records} data records: there is no signal in this file")
+    notes = []
+    if there > records:
+        notes.append(f"the header says {records:,} data records, the file holds {there:,}, which are taken")
+    if rest := size - header_bytes - there * record_bytes:
+        notes.append(f"{rest:,} bytes after the last data record left out")
+    return there, notes
 
 
 def _every_line_feed_follows_return(path: Path) -> bool:

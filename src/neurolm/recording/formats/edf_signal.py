@@ -131,7 +131,7 @@ def open_samples(path: Path, header: Header, picks: Sequence[int]) -> Samples | 
     path
         The file.
     header
-        What ``edf.read_header`` returned; ``edf.check_whole`` had nothing against it.
+        What ``edf.check_whole`` returned.
     picks
         Places in ``header.signals``.
 
@@ -152,7 +152,7 @@ def open_samples(path: Path, header: Header, picks: Sequence[int]) -> Samples | 
     gain, offset = _scaling(path, wanted)
     return Samples(
         path=path,
-        samples=(path.stat().st_size - header.header_bytes) // header.record_bytes * wanted[0].per_record,
+        samples=header.records * wanted[0].per_record,
         rate=wanted[0].rate,
         gain=gain,
         offset=offset,
