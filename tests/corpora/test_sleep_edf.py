@@ -55,8 +55,11 @@ def test_wrong_trees(root, write_hypnogram):
     with pytest.raises(StoreError, match=r"SC4001E0-PSG\.edf: there must be one.*SC4001EA-Hyp.*, SC4001EC-Hyp"):
         sleep_edf.LAYOUT.sources(root)
     path.unlink()
-    path.with_name("SC4001EA-Hypnogram.edf").write_bytes(b"0" * 100)
+    write_hypnogram(path.with_name("SC4001EA-Hypnogram.edf"), [(0, 30, "Sleep stage ?")])
     with pytest.raises(StoreError, match=r"SC4001EA-Hypnogram\.edf: no sleep stages in the hypnogram"):
+        sleep_edf.LAYOUT.sources(root)
+    path.with_name("SC4001EA-Hypnogram.edf").write_bytes(b"0" * 100)
+    with pytest.raises(StoreError, match=r"SC4001EA-Hypnogram\.edf: cannot be read as an EDF\+ hypnogram \(not an EDF"):
         sleep_edf.LAYOUT.sources(root)
     path.with_name("SC4001EA-Hypnogram.edf").unlink()
     with pytest.raises(StoreError, match=r"SC4001E\?-Hypnogram\.edf beside it, found: none; download it"):

@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from neurolm.core.errors import ConfigError, StoreError
+from neurolm.core.errors import ConfigError, RecordingError, StoreError
 from neurolm.corpora.source import Extent
+from neurolm.recording.formats.edf import read_header
+from neurolm.recording.formats.edf_annotations import read_annotations
 from neurolm.store.store import Label
 
 _LONGEST = 1e9
@@ -47,16 +49,11 @@ def edf_annotations(path: Path, what: str) -> list[tuple[float, float, str]]:
     StoreError
         If it cannot be read.
     """
-    import mne
-
     try:
-        marks = mne.read_annotations(path)
-    except Exception as error:  # the reader fails in many ways on damaged files
-        raise StoreError(f"{path}: cannot be read as {what} ({error}); download it again") from error
-    return [
-        (float(onset), float(duration), str(text))
-        for onset, duration, text in zip(marks.onset, marks.duration, marks.description, strict=True)
-    ]
+        return list(read_annotations(path, read_header(path)).marks)
+    except (OSError, RecordingError) as error:
+        why = str(error).removeprefix(f"{path}: ")
+        raise StoreError(f"{path}: cannot be read as {what} ({why}); download it again") from error
 
 
 def table_rows(path: Path, text: str, columns: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:

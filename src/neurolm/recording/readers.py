@@ -26,6 +26,7 @@ from neurolm.recording.formats import edf, xdf
 from neurolm.recording.formats.cnt import inspect_cnt, reader_of
 from neurolm.recording.formats.completeness import check_after, check_before
 from neurolm.recording.formats.edf import MICROVOLTS
+from neurolm.recording.formats.edf_annotations import read_annotations
 from neurolm.recording.formats.edf_signal import open_samples
 from neurolm.recording.isolation import open_isolated
 from neurolm.recording.options import BELIEVED, ReadingOptions
@@ -149,17 +150,19 @@ def _load_edf(path: Path, reader: str, header: edf.Header, indices: Sequence[int
     MNE reads only where the samples do not simply follow one another.
     """
     labels = {header.signals[i].label for i in indices}
+    found = read_annotations(path, header, labels)
+    notes += [note for note in found.notes if note not in notes]
     direct = open_samples(path, header, indices)
     if direct is not None:
-        marks = direct.annotations(labels)
-        return Signal(direct.rate, direct.samples, (1.0,) * len(indices), marks, direct.read, direct)
+        return Signal(direct.rate, direct.samples, (1.0,) * len(indices), found.marks, direct.read, direct)
     included = [i for i, signal in enumerate(header.signals) if signal.label in labels]
     raw = _call(path, reader, notes, include=sorted(labels), stim_channel=None)
     assert len(raw.ch_names) == len(included), (raw.ch_names, labels)
     volts = _volts_per_number(raw)
     picks = tuple(included.index(i) for i in indices)
     signal = _mne_signal(raw, picks, [volts[i] for i in picks])
-    return replace(signal, samples=min(signal.samples, header.records * header.signals[indices[0]].per_record))
+    samples = min(signal.samples, header.records * header.signals[indices[0]].per_record)
+    return replace(signal, samples=samples, annotations=found.marks)
 
 
 def _open_xdf(path: Path, stream: str | int | None, truncated: str) -> RawRecording:

@@ -1,4 +1,4 @@
-"""Samples and annotations of EDF and BDF files, beside what MNE reads."""
+"""Samples of EDF and BDF files, beside what MNE reads."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,29 +96,6 @@ def test_labels_that_are_there_twice(tmp_path: Path) -> None:
     assert samples is not None
     raw = by_mne(path)
     np.testing.assert_array_equal(samples.read(0, 700) * 1e-6, raw.get_data(picks=[2, 1]))
-
-
-def test_annotations_are_those_of_mne(tmp_path: Path) -> None:
-    notes = [
-        edfio.EdfAnnotation(3.5, 1.25, "späte Pause"),
-        edfio.EdfAnnotation(0.5, None, "Anfang"),
-        edfio.EdfAnnotation(0.5, None, "Anfang"),
-        edfio.EdfAnnotation(2.0, 0.5, "spike@@Cz"),
-        edfio.EdfAnnotation(2.0, 0.5, "spike@@Pz"),
-        edfio.EdfAnnotation(2.5, 0.5, "mail@@elsewhere"),
-    ]
-    path = written(tmp_path / "notes.edf", {"Cz": 100, "Pz": 100}, annotations=notes)
-    samples = opened(path, [0])
-    assert samples is not None
-    marks = by_mne(path).annotations
-    expected = list(zip(marks.onset, marks.duration, map(str, marks.description), strict=True))
-    assert list(samples.annotations({"Cz", "Pz"})) == expected
-    assert [text for _, _, text in expected] == ["Anfang", "Anfang", "spike", "mail@@elsewhere", "späte Pause"]
-
-
-def test_annotations_in_another_encoding_and_a_start_between_seconds() -> None:
-    lists = b"+0.25\x14\x14\x00+1.25\x15\x31\x14Augen zu\x14\x00\x00\x00+2.25\x14m\xfcde\x14\x14\x00"
-    assert edf_signal._annotations(lists, ()) == ((1.0, 1.0, "Augen zu"), (2.0, 0.0, "müde"))
 
 
 def test_interrupted_recordings_are_left_to_mne(tmp_path: Path) -> None:

@@ -14,8 +14,7 @@ times the file's size of memory, and refuses annotations that are not UTF-8.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -25,8 +24,6 @@ import numpy as np
 from neurolm.recording.formats.edf import LIMITS, Header, SignalHeader, decimal
 
 _PIECE = 1 << 22  # bytes read at a time: they stay in the cache until they are numbers
-# A time-stamped list: onset, perhaps a duration, and texts, each closed by 0x14 (EDF+, section 2.2.2).
-_LIST = re.compile(rb"([+-]\d+\.?\d*)(?:\x15(\d+\.?\d*))?(\x14.*?)\x14\x00")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,36 +89,6 @@ class Samples:
         numbers += self.offset[:, None]
         return numbers
 
-    def annotations(self, labels: Collection[str] = ()) -> tuple[tuple[float, float, str], ...]:
-        """Read the annotations of an EDF+ file: only their bytes, however long the recording is.
-
-        Parameters
-        ----------
-        labels
-            Labels of the file's signals: a text that ends in ``@@`` and one of them concerns that signal only, and is
-            returned without.
-
-        Returns
-        -------
-        tuple of (float, float, str)
-            Seconds from the first sample, seconds, text; sorted by time.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be read, or is shorter than it was.
-        """
-        lists = bytearray()
-        if self._header.annotations:
-            with self.path.open("rb", buffering=0) as file:
-                for start, stop in self._header.annotations:
-                    part = np.empty(stop - start, np.uint8)
-                    for record in range(self.samples // self._signals[0].per_record):
-                        file.seek(self._header.header_bytes + record * self._header.record_bytes + start)
-                        _fill(file, part)
-                        lists += part.tobytes()
-        return _annotations(bytes(lists), labels)
-
 
 def open_samples(path: Path, header: Header, picks: Sequence[int]) -> Samples | None:
     """Open some signals of an EDF or BDF file.
@@ -159,34 +126,6 @@ def open_samples(path: Path, header: Header, picks: Sequence[int]) -> Samples | 
         _header=header,
         _signals=wanted,
     )
-
-
-def _annotations(lists: bytes, labels: Collection[str]) -> tuple[tuple[float, float, str], ...]:
-    """Parse time-stamped lists of annotations, as MNE does."""
-    found: list[tuple[float, float, str]] = []
-    of_signals = set()  # the same of several signals counts once
-    origin = 0.0
-    for number, (onset, duration, texts) in enumerate(_LIST.findall(lists)):
-        start, length = float(onset) - origin, float(duration or 0)
-        for raw in texts.split(b"\x14")[1:]:
-            if not raw:
-                if number == 0:  # the first record's own time: it begins a fraction of a second after the header's
-                    origin = start
-                continue
-            text, at, signal = _text(raw).partition("@@")
-            if not at or signal not in labels:
-                found.append((start, length, text + at + signal))
-            elif (start, length, text) not in of_signals:
-                found.append((start, length, text))
-                of_signals.add(found[-1])
-    return tuple(sorted(found, key=lambda mark: mark[:2]))
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")  # EDF+ wants UTF-8; many programs write Latin-1
 
 
 def _scaling(path: Path, signals: Sequence[SignalHeader]) -> tuple[np.ndarray, np.ndarray]:
