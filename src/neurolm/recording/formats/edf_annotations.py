@@ -1,4 +1,4 @@
-"""The annotations of an EDF+ or BDF+ file, with whatever their texts may hold: tabs and line breaks too
+"""The annotations of an EDF+ or BDF+ file, whose texts may hold tabs and line breaks
 
 >>> found = read_annotations(path, read_header(path))
 >>> found.marks                     # (5.0, 30.0, "seizure\\nleft temporal"), …
