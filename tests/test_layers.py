@@ -23,7 +23,8 @@ INNER = {
         "manifest storage exclusions", "encoding index", "store", "shards", "check info export overlap",
     ],
     "corpora": [
-        "source arrays download simulated", "layouts side_files", "folder tuh raw_eeg", "about resting_state", "table",
+        "source arrays download simulated spreadsheet", "layouts side_files", "folder tuh raw_eeg",
+        "about resting_state", "table",
         "bids events bcic_iv_1 eegmat eegmmidb emobrain grasp_and_lift hmc inria seed siena sleep_edf spis tueg "
         "target_nontarget", "tuab tuev tusl",
     ],

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from edfio import Edf, EdfSignal
 
-from neurolm.core.errors import ConfigError, StoreError
+from neurolm.core.errors import ConfigError, RecordingError, StoreError
 from neurolm.corpora import LAYOUTS, layout_of
 from neurolm.store.store import Label
 
@@ -149,7 +149,7 @@ def test_a_wrong_data_set_is_refused(tmp_path, edit, error, message):
 def test_labels_that_overlap_or_reach_too_far_are_named(tmp_path):
     one, *_ = LAYOUTS["bids"].sources(data_set(tmp_path / "eyes"))
     with pytest.raises(
-        ConfigError, match=r"events\.tsv, line 3: the label 'Yes' \(11 to 21 s\) is outside of sub-01_task"
+        RecordingError, match=r"events\.tsv, line 3: the label 'Yes' \(11 to 21 s\) is outside of sub-01_task"
     ):
         one.labelled(SimpleNamespace(seconds=15.0, annotations=()))
     one, *_ = LAYOUTS["bids"].sources(data_set(tmp_path / "longer", LABELS | {"seconds": 20}))

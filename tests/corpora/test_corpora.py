@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from neurolm.core.errors import ConfigError, StoreError
+from neurolm.core.errors import ConfigError, RecordingError, StoreError
 from neurolm.corpora import LAYOUTS, layout_of
 from neurolm.store.store import Label
 from neurolm.tasks.card import all_tasks
@@ -179,13 +179,102 @@ def test_a_wrong_line_is_named(tmp_path, lines, message):
     [
         ("a.edf,0,10,t,x,s1\na.edf,3590,3601,t,x,s1\n", r"line 3: .*3590 to 3601 s.* outside of a\.edf.*lasts 3600 s"),
         ("a.edf,3600,,t,x,s1\n", "line 2: .*outside"),
-        ("a.edf,0,10,t,x,s1\na.edf,9,20,t,y,s1\n", r"line 3: a\.edf is labelled 'y' from 9 s, but 'x' lasts until 10"),
     ],
 )
-def test_a_label_that_does_not_fit_is_named(tmp_path, lines, message):
+def test_a_label_that_is_not_for_its_recording_is_named(tmp_path, lines, message):
     (source,) = table(tmp_path, lines)
-    with pytest.raises(ConfigError, match=rf"labels\.csv, {message}"):
+    with pytest.raises(RecordingError, match=rf"labels\.csv, {message}"):
         source.labelled(HOUR)
+
+
+def test_labels_that_contradict_each_other_are_named(tmp_path):
+    (source,) = table(tmp_path, "a.edf,0,10,t,x,s1\na.edf,9,20,t,y,s1\n")
+    wrong = r"labels\.csv, line 3: a\.edf is labelled 'y' from 9 s, but 'x' lasts until 10"
+    with pytest.raises(ConfigError, match=wrong):
+        source.labelled(HOUR)
+
+
+def test_a_label_that_ends_less_than_a_second_late_is_cut_and_said(tmp_path):
+    (source,) = table(tmp_path, "a.edf,0,10,t,x,s1\na.edf,3590,3600.5,t,y,s1\n")
+    assert source.labelled(HOUR)[1] == Label("t", "y", 3590.0, 3600.0)
+    said = "labels cut off at the end of the recording: 1, up to 3600.5 s where it lasts 3600 s"
+    assert source.label_notes(HOUR) == (said,)
+    (source,) = table(tmp_path, "a.edf,0,3600.005,t,x,s1\n")  # as times in tables are rounded
+    assert source.label_notes(HOUR) == ()
+
+
+def test_labels_of_a_recording_cut_short_are_cut_too(tmp_path):
+    short = SimpleNamespace(seconds=3500.0, annotations=(), notes=("truncated: 3500 of 3600 records were taken",))
+    (source,) = table(tmp_path, "a.edf,0,3550,t,x,s1\na.edf,3550,3600,t,y,s1\n")
+    assert source.labelled(short) == (Label("t", "x", 0.0, 3500.0),)
+    (said,) = source.label_notes(short)
+    assert said == (
+        "labels cut off at the end of the recording: 2, up to 3600 s where it lasts 3500 s, 1 of them left out"
+    )
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_table_is_read_as_spreadsheets_write_it(tmp_path, separator, encoding, end):
+    (tmp_path / "a.edf").touch()
+    number = "2,5" if separator != "," else "2.5"
+    lines = ["File; START ;stop;task;Label;subject;Age", "", f"a.edf;0;{number};t;müde;s1;30;", ";;;;;;"]
+    text = end.join(lines).replace(";", separator) + end
+    (tmp_path / "labels.csv").write_bytes(text.encode(encoding))
+    (source,) = LAYOUTS["table"].sources(tmp_path)
+    assert (source.subject, source.labelled(HOUR)) == ("s1", (Label("t", "müde", 0.0, 2.5),))
+
+
+def test_a_missing_column_is_said_with_the_header_as_it_was_understood(tmp_path):
+    said = (
+        "column subject is missing; found 'file;start;stop;task;label;subjects', understood as set apart by "
+        "semicolons; call subjects subject, if that is what it is"
+    )
+    with pytest.raises(ConfigError, match=said):
+        table(tmp_path, "", "file;start;stop;task;label;subjects\n")
+    with pytest.raises(ConfigError, match=r"line 1: the column label is there 2 times"):
+        table(tmp_path, "", "file,start,stop,task,label,Label,subject\n")
+
+
+@pytest.mark.parametrize(
+    "names", [("é", "e\u0301"), ("S1", "S\u200b1"), ("S1", "S1\u00ad"), ("S 1", "S\u00a01"), ("S1", "\ufeffS1")]
+)
+def test_people_whose_names_look_the_same_are_one(tmp_path, names):
+    one, other = names
+    (tmp_path / "b.edf").touch()
+    first, second = table(tmp_path, f"a.edf,0,10,t,x,{one}\nb.edf,0,10,t,y,{other}\n")
+    assert first.subject == second.subject
+    for name in names:
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "a.edf").touch()
+    assert len({source.subject for source in LAYOUTS["folder"].sources(tmp_path / "data")}) == 1
+
+
+def test_a_file_is_found_however_its_name_is_written(tmp_path):
+    (tmp_path / "rec").mkdir()
+    (tmp_path / "rec" / "m\u00fcde.edf").touch()
+    (source,) = table(tmp_path, "rec\\mu\u0308de.edf,0,10,t,x,s1\n")
+    assert source.path == tmp_path / "rec" / "m\u00fcde.edf"
+    for line, near in (("A.EDF", "a.edf"), ("a", "a.edf"), ("night_12.edf", "night12.edf")):
+        (tmp_path / "night12.edf").touch()
+        with pytest.raises(ConfigError, match=rf"no such file .*: did you mean {near}\?"):
+            table(tmp_path, f"{line},0,10,t,x,s1\n")
+    with pytest.raises(ConfigError, match=r"C:\\data\\a\.edf must lie in the table's folder"):
+        table(tmp_path, "C:\\data\\a.edf,0,10,t,x,s1\n")
+
+
+def test_a_table_called_almost_right_is_read_or_named(tmp_path):
+    (tmp_path / "a.edf").touch()
+    (tmp_path / "Labels.CSV").write_text(HEADER + "a.edf,0,10,t,x,s1\n")
+    assert layout_of(tmp_path) == "table"
+    assert [source.subject for source in LAYOUTS["table"].sources(tmp_path)] == ["s1"]
+    (said,) = LAYOUTS["table"].notes(tmp_path)
+    assert said == "Labels.CSV was read as the table of labels, which is called labels.csv"
+    (tmp_path / "Labels.CSV").rename(tmp_path / "label.xlsx")
+    assert layout_of(tmp_path) == "folder"
+    (said,) = LAYOUTS["folder"].notes(tmp_path)
+    assert said == "label.xlsx was not read: a table of labels must be called labels.csv"
 
 
 def test_a_wrong_table_is_refused(tmp_path):

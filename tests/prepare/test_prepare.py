@@ -224,8 +224,8 @@ def test_changed_labels_do_not_cost_the_signals_again(recordings, tmp_path, monk
     assert (report.skipped, report.quarantined) == (5, 0)
     row = Store(out).rows[4]
     assert (row.subject, row.labels[1]) == ("clinic/s7", Label("sleep", "NREM-2", 6.0, 11.0))
-    table.write_text(text.replace("night4.edf,6,12", "night4.edf,6,13"))
-    with pytest.raises(ConfigError, match=r"labels\.csv, line 11: .*6 to 13 s.*lasts 12 s"):
+    table.write_text(text.replace("night4.edf,6,12", "night4.edf,5,12"))
+    with pytest.raises(ConfigError, match=r"labels\.csv, line 11: .*'REM' from 5 s, but 'Wake' lasts until 6 s"):
         prepare(data, out, jobs=1)
     assert Store(out).rows[4] == row
 
@@ -295,7 +295,7 @@ def test_a_wrong_table_stops_before_the_work(tmp_path, recordings):
     data, out = tmp_path / "clinic", tmp_path / "s"
     shutil.copytree(recordings, data)
     with (data / "labels.csv").open("a") as stream:
-        stream.write("night0.edf,12,13,sleep,Wake,s0\n")
+        stream.write("night0.edf,11,12,sleep,Wake,s0\n")
     with pytest.raises(ConfigError, match=r"labels\.csv, line 13: "):
         prepare(data, out, jobs=2)
     assert not out.exists()

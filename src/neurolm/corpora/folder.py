@@ -6,6 +6,8 @@ itself is a subject of its own.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from neurolm.core.errors import StoreError
@@ -31,6 +33,12 @@ class Folder(CorpusLayout):
             )
         corpus = corpus_name(root)
         return [self.source(path, _subject(path.relative_to(root)), corpus=corpus) for path in paths]
+
+    def notes(self, root: Path) -> Iterator[str]:
+        """Name a table beside the recordings that may be meant for their labels, but is called otherwise."""
+        for path in sorted(root.iterdir()):
+            if re.fullmatch(r"labels?\.\w+(\.\w+)?", path.name.lower()):
+                yield f"{path.name} was not read: a table of labels must be called labels.csv"
 
 
 LAYOUT = Folder()

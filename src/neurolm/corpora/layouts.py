@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from neurolm.core.errors import StoreError
+from neurolm.core.names import one_spelling
 from neurolm.corpora.source import Labels, RecordingSource, terms
 
 
@@ -62,8 +63,16 @@ class CorpusLayout(ABC):
             If a side file is not valid; the message names the line.
         """
 
+    def notes(self, root: Path) -> Iterator[str]:
+        """Say what was noticed about the folder itself, beyond its recordings."""
+        return iter(())
+
     def source(self, path: Path, subject: str, labels: Labels = (), **how: Any) -> RecordingSource:
-        """Return a recording of the corpus; ``how`` has other fields of ``RecordingSource``."""
+        """Return a recording of the corpus; ``how`` has other fields of ``RecordingSource``.
+
+        A person whose name is written in two ways that look the same is one.
+        """
+        subject = one_spelling(subject)
         facts = {"corpus": self.name, "licence": terms(self.licence, self.citation), "mains": self.mains}
         return RecordingSource(path=path, subject=subject, labels=labels, **(facts | how))
 

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class Extent(Protocol):
-    """What labels may depend on: the length of a recording and its annotations. A ``Recording`` is one."""
+    """What labels may depend on: the length of a recording and its annotations. A ``Recording`` is one.
+
+    Its ``notes``, where it has some, say whether it was cut short.
+    """
 
     @property
     def seconds(self) -> float:
@@ -108,5 +111,18 @@ class RecordingSource:
         return replace(recording, notes=(*said, *recording.notes))
 
     def labelled(self, extent: Extent) -> tuple[Label, ...]:
-        """Return the recording's labels."""
+        """Return the recording's labels.
+
+        Raises
+        ------
+        RecordingError
+            If they do not fit this recording.
+        ConfigError
+            If they contradict each other, or what says them is not valid.
+        """
         return self.labels(extent) if callable(self.labels) else self.labels
+
+    def label_notes(self, extent: Extent) -> tuple[str, ...]:
+        """Return what is to be said of the labels."""
+        notes = getattr(self.labels, "notes", None)
+        return () if notes is None else notes(extent)

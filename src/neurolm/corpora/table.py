@@ -1,25 +1,29 @@
 """A folder of recordings with ``labels.csv``, for anybody's own data.
 
-The table has the columns ``file,start,stop,task,label,subject``: a line per labelled stretch, ``file`` relative to the
-folder, ``start`` and ``stop`` in seconds (both empty: the whole recording). A line with empty ``task`` and ``label``
-gives a recording without labels its subject. A column ``split`` (``train``, ``validation``, ``test`` or empty) may say
-to which part of the split a stretch belongs. ``corpus.json`` beside it may state ``name``, ``licence``, ``mains`` (Hz),
-``citation``, and the ``task`` of all labels, which then needs no column.
+The table has the columns ``file,start,stop,task,label,subject``, set apart by commas, semicolons or tabs: a line per
+labelled stretch, ``file`` relative to the folder, ``start`` and ``stop`` in seconds (both empty: the whole recording).
+A line with empty ``task`` and ``label`` gives a recording without labels its subject. A column ``split`` (``train``,
+``validation``, ``test`` or empty) may say to which part of the split a stretch belongs. ``corpus.json`` beside it may
+state ``name``, ``licence``, ``mains`` (Hz), ``citation``, and the ``task`` of all labels, which then needs no column.
 """
 
 from __future__ import annotations
 
-import csv
+import difflib
+import unicodedata
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
-from neurolm.core.errors import ConfigError, StoreError
+from neurolm.core.errors import ConfigError, RecordingError, StoreError
+from neurolm.core.names import one_spelling, readable
 from neurolm.corpora.about import About, read_about
 from neurolm.corpora.layouts import CorpusLayout
 from neurolm.corpora.side_files import seconds_of
 from neurolm.corpora.source import Extent, RecordingSource, terms
+from neurolm.corpora.spreadsheet import Spreadsheet
 from neurolm.store.manifest import SPLITS
 from neurolm.store.store import Label
 
@@ -27,7 +31,13 @@ TABLE = "labels.csv"
 COLUMNS = ("file", "start", "stop", "task", "label", "subject")
 OPTIONAL = ("split",)
 SLACK = 0.01
-"""Seconds by which a label may reach over the end of its recording: times in tables are rounded."""
+"""Seconds by which stretches may overlap, and a label reach over the end unsaid: times in tables are rounded."""
+ROUNDED = 1.0
+"""Seconds, less than which a label is cut at the end of its recording: recorders leave out the last part of a second.
+
+Where the recording itself was cut short, and that was accepted, labels are cut however far they reach."""
+CUT = "labels cut off at the end of the recording"
+"""Begins the note of labels that were cut or lie beyond the end."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,7 @@ class Stretches:
     lines: tuple[LabelLine, ...]
 
     def __call__(self, extent: Extent) -> tuple[Label, ...]:
-        labels = [(line, _label(line, extent.seconds)) for line in self.lines if line.task]
+        labels = [(line, _label(line, extent)) for line in self.lines if line.task]
         labels.sort(key=lambda pair: (pair[1].task, pair[1].start, pair[1].stop, pair[1].label))
         for (_, one), (line, other) in pairwise(labels):
             if one.task == other.task and other.start < one.stop - SLACK:
@@ -61,18 +71,35 @@ class Stretches:
                     f"{line.where}: {line.file} is labelled {other.label!r} from {other.start:g} s, but {one.label!r} "
                     f"lasts until {one.stop:g} s; the stretches of one task ({one.task}) must not overlap"
                 )
-        return tuple(label for _, label in labels)
+        return tuple(label for _, label in labels if label.start < extent.seconds)
+
+    def notes(self, extent: Extent) -> tuple[str, ...]:
+        """Say which labels were cut off, or lie beyond the end of a recording that was cut short."""
+        over = [line for line in self.lines if line.task and (line.stop or 0.0) > extent.seconds + SLACK]
+        if not over:
+            return ()
+        last = max(line.stop or 0.0 for line in over)
+        gone = sum((line.start or 0.0) >= extent.seconds for line in over)
+        left_out = f", {gone} of them left out" if gone else ""
+        return (f"{CUT}: {len(over)}, up to {last:g} s where it lasts {extent.seconds:g} s{left_out}",)
 
 
-def _label(line: LabelLine, seconds: float) -> Label:
+def _label(line: LabelLine, extent: Extent) -> Label:
+    """The label of a line; one that begins after the end of a recording cut short is left as it is."""
+    seconds = extent.seconds
     start = 0.0 if line.start is None else line.start
     stop = seconds if line.stop is None else line.stop
-    if stop > seconds + SLACK or start >= seconds:
-        raise ConfigError(
+    over = stop - seconds
+    if (over >= ROUNDED or start >= seconds) and not _cut_short(extent):
+        raise RecordingError(
             f"{line.where}: the label {line.label!r} ({start:g} to {stop:g} s) is outside of {line.file}, "
             f"which lasts {seconds:g} s; times count in seconds from the start of the recording"
         )
-    return Label(line.task, line.label, start, min(stop, seconds), line.split)
+    return Label(line.task, line.label, start, min(stop, seconds) if start < seconds else stop, line.split)
+
+
+def _cut_short(extent: Extent) -> bool:
+    return any(note.startswith("truncated:") for note in getattr(extent, "notes", ()))
 
 
 class Table(CorpusLayout):
@@ -81,19 +108,23 @@ class Table(CorpusLayout):
 
     def recognise(self, root: Path) -> bool:
         """Whether a folder has a table of labels."""
-        return (root / TABLE).is_file()
+        return table_of(root) is not None
 
     def sources(self, root: Path) -> list[RecordingSource]:
         """List the recordings that the table names."""
-        table = root / TABLE
-        if not table.is_file():
-            raise StoreError(f"{table}: no such file; a corpus of the layout 'table' needs it ({','.join(COLUMNS)})")
+        table = table_of(root)
+        if table is None:
+            raise StoreError(
+                f"{root / TABLE}: no such file; a corpus of the layout 'table' needs it ({','.join(COLUMNS)})"
+            )
         about = read_about(root)
         lines: dict[str, list[LabelLine]] = defaultdict(list)
         for line in _read(table, about):
             path = root / line.file
             if line.file not in lines and not path.exists():
-                raise ConfigError(f"{line.where}: no such file {path}; paths are relative to the table's folder")
+                raise ConfigError(
+                    f"{line.where}: no such file {path}; paths are relative to the table's folder{_near(path)}"
+                )
             first = lines[line.file][0] if lines[line.file] else line
             if first.subject != line.subject:
                 raise ConfigError(
@@ -110,8 +141,35 @@ class Table(CorpusLayout):
             for file, of_file in sorted(lines.items())
         ]
 
+    def notes(self, root: Path) -> Iterator[str]:
+        """Say that the table was found under another spelling of its name."""
+        table = table_of(root)
+        if table is not None and table.name != TABLE:
+            yield f"{table.name} was read as the table of labels, which is called {TABLE}"
+
 
 LAYOUT = Table()
+
+
+def table_of(root: Path) -> Path | None:
+    """Return the table of a folder, ``labels.csv`` in any case; None where it has none."""
+    if (root / TABLE).is_file():
+        return root / TABLE
+    found = sorted(path for path in root.iterdir() if path.name.lower() == TABLE) if root.is_dir() else []
+    return next((path for path in found if path.is_file()), None)
+
+
+def _near(path: Path) -> str:
+    """Ask whether a file beside the one that is missing is meant."""
+    if not path.parent.is_dir():
+        return ""
+    names = {one.name.lower(): one.name for one in path.parent.iterdir()}
+    stems = {Path(lower).stem: name for lower, name in names.items() if Path(lower).suffix not in (".csv", ".json")}
+    name = path.name.lower()
+    near = names.get(name) or stems.get(name)
+    if near is None:
+        near = next((names[one] for one in difflib.get_close_matches(name, list(names), n=1, cutoff=0.8)), None)
+    return "" if near is None else f": did you mean {readable(near)}?"
 
 
 def read_table(table: Path) -> list[LabelLine]:
@@ -130,26 +188,17 @@ def read_table(table: Path) -> list[LabelLine]:
 
 
 def _read(table: Path, about: About) -> list[LabelLine]:
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as stream:  # spreadsheets write a byte order mark
-            reader = csv.DictReader(stream, skipinitialspace=True)
-            header = reader.fieldnames or ()
-            needed = [column for column in COLUMNS if column != "task" or about.task is None]
-            if missing := [column for column in needed if column not in header]:
-                task = f" (task may stand in {about.path.name} instead)" if "task" in missing else ""
-                raise ConfigError(
-                    f"{table}, line 1: the column {', '.join(missing)} is missing; "
-                    f"the first line must be {','.join(COLUMNS)}{task}"
-                )
-            return [_line(f"{table}, line {reader.line_num}", row, len(header), about.task or "") for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{table}: cannot be read as a table in UTF-8 ({error}); save it as CSV UTF-8") from error
+    needed = [column for column in COLUMNS if column != "task" or about.task is None]
+    optional = [column for column in (*COLUMNS, *OPTIONAL) if column not in needed]
+    more = f" (task may stand in {about.path.name} instead)" if "task" in needed else ""
+    sheet = Spreadsheet(table, needed, optional=optional, more=more)
+    return [_line(where, values, sheet, about.task or "") for where, values in sheet]
 
 
-def _line(where: str, row: dict[str, str | None], columns: int, task: str) -> LabelLine:
-    if None in row or None in row.values():
-        raise ConfigError(f"{where}: expected {columns} values as in the header; quote values that hold a comma")
-    value = {column: (row.get(column) or "").strip() for column in (*COLUMNS, *OPTIONAL)}
+def _line(where: str, row: dict[str, str], sheet: Spreadsheet, task: str) -> LabelLine:
+    value = {column: row.get(column, "") for column in (*COLUMNS, *OPTIONAL)}
+    for column in ("task", "label", "subject"):
+        value[column] = one_spelling(value[column])
     if value["label"] and not value["task"]:
         value["task"] = task
     for column in ("file", "subject"):
@@ -159,11 +208,25 @@ def _line(where: str, row: dict[str, str | None], columns: int, task: str) -> La
         raise ConfigError(f"{where}: give both task and label, or neither for a recording without labels")
     if value["split"] not in ("", *SPLITS):
         raise ConfigError(f"{where}: split must be one of {', '.join(SPLITS)}, or empty, not {value['split']!r}")
-    start, stop = (seconds_of(where, name, value[name]) if value[name] else None for name in ("start", "stop"))
+    start, stop = (
+        seconds_of(where, name, sheet.number(value[name])) if value[name] else None for name in ("start", "stop")
+    )
     if start is not None and stop is not None and start >= stop:
         raise ConfigError(f"{where}: start ({start:g} s) must be before stop ({stop:g} s)")
-    file = Path(value["file"])
-    if file.is_absolute() or ".." in file.parts:
-        raise ConfigError(f"{where}: {value['file']} must lie in the table's folder, named relative to it")
+    file = _file(where, value["file"], sheet.file.parent)
     split = value["split"] or None
     return LabelLine(where, file.as_posix(), start, stop, value["task"], value["label"], value["subject"], split)
+
+
+def _file(where: str, name: str, folder: Path) -> Path:
+    """The file that a line names, relative to the table's folder."""
+    file = Path(name)
+    if not (folder / file).exists() and "\\" in name:
+        file = Path(PureWindowsPath(name).as_posix())
+    if file.is_absolute() or PureWindowsPath(name).drive or ".." in file.parts:
+        raise ConfigError(f"{where}: {name} must lie in the table's folder, named relative to it")
+    for form in ("NFC", "NFD"):  # how an accent is written depends on who wrote it: a table, a file system
+        other = Path(unicodedata.normalize(form, file.as_posix()))
+        if not (folder / file).exists() and (folder / other).exists():
+            return other
+    return file

@@ -16,6 +16,7 @@ from neurolm.core.config import to_json
 from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError, StoreError, WriteError, argument
 from neurolm.core.files import PARTIAL, append_text, atomic_file, remove_partial, write_text
+from neurolm.core.names import readable
 from neurolm.recording.options import CommonReadingOptions, ReadingOptions, Truncated, Unit, Unknown
 from neurolm.recording.recording import Annotation
 from neurolm.store.manifest import Row
@@ -86,6 +87,11 @@ class Entry:
     seconds: float
     annotations: tuple[Annotation, ...]
     row: Row
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was noticed when it was prepared."""
+        return self.row.notes
 
     def line(self) -> str:
         """The entry as one line of JSON."""
@@ -163,11 +169,13 @@ class FileStates:
         """Return the states of a source's files, sorted by name."""
         if path.is_dir():  # formats such as EGI's .mff
             inside = sorted(p for p in path.rglob("*") if p.is_file())
-            return tuple(self._state(p.relative_to(path).as_posix(), p.stat()) for p in inside)
+            return tuple(self._state(readable(p.relative_to(path).as_posix()), p.stat()) for p in inside)
         if path.parent not in self._folders:
             by_stem = self._folders[path.parent] = defaultdict(list)
             for entry in os.scandir(path.parent):
-                if entry.is_file():
+                with suppress(OSError):  # a link that leads to itself
+                    if not entry.is_file():
+                        continue
                     by_stem[Path(entry.name).stem].append(entry)
         entries = sorted(self._folders[path.parent][path.stem], key=lambda entry: entry.name)
         return tuple(self._state(entry.name, entry.stat()) for entry in entries)

@@ -11,13 +11,16 @@ from heapq import merge
 from itertools import zip_longest
 from pathlib import Path
 
-from neurolm.core.errors import StoreError
+from neurolm.core.errors import RecordingError, StoreError
 from neurolm.core.files import parse_json, remove_partial, write_lines
+from neurolm.core.names import nearly_same, readable
 from neurolm.core.workers import Crash, Pool
+from neurolm.corpora import LAYOUTS
+from neurolm.corpora.table import CUT
 from neurolm.prepare.journal import Entry, Journal, forget
 from neurolm.prepare.report import SHOWN, Meter, PrepareProgress, examples, summary
 from neurolm.prepare.worker import RecordingJob, Unreadable, check_labels, prepare_recording
-from neurolm.recording.recording import find_recordings
+from neurolm.recording.suffixes import walk
 from neurolm.store.exclusions import Exclusion, read_exclusions
 from neurolm.store.index import INDEX, MANIFEST, lines, scan, write_index, write_manifest
 from neurolm.store.manifest import Row, parse_row
@@ -57,12 +60,16 @@ class Preparation:
         self.unreadable: dict[str, str] = {}
         self.left_out: list[Exclusion] = []
         self.skipped = 0
+        self.layout = LAYOUTS[recordings[0].settings.layout]
 
     def work(self, make_pool: Callable[[], Pool]) -> None:
         """Prepare what is not in the store yet."""
         known = self.journal.read()
         pending = []
         for job in self.recordings:
+            if (name := readable(job.relative)) != job.relative:
+                self.unreadable[name] = "its name is not in UTF-8, as a store's must be: rename the file or its folder"
+                continue
             entry = _resumed(job, known.get(job.recording))
             if self._leave_out(job, entry):
                 continue
@@ -171,24 +178,34 @@ class Preparation:
     def _notes(self) -> Iterator[str]:
         own = [entry.row for entry in self.entries.values()]
         yield from summary([row.notes for row in own])
-        clipped = [row.recording for row in own if row.clipped]
+        clipped = sorted((row for row in own if row.clipped), key=_clipped, reverse=True)
         if clipped:
-            yield f"samples beyond the range of the store were clipped in {examples(clipped)}"
+            most = examples([f"{row.recording} ({row.clipped:,} samples, {_clipped(row):.2g} %)" for row in clipped])
+            yield f"samples beyond the range of the store were clipped in {most}"
         by_content = defaultdict(list)
         for row in self._rows():
             by_content[row.sha256].append((row.recording, row.subject))
         for same in by_content.values():
             if len({subject for _, subject in same}) > 1:
                 yield f"the same signal under different subjects: {examples([recording for recording, _ in same])}"
+        for group in nearly_same(row.subject for row in own):
+            yield (
+                f"subjects {' and '.join(group)} count as {len(group)} people, although they differ in capitals or "
+                "zeros alone: give them one name if they are one"
+            )
         gone = [row for row in self._before() if row.corpus == self.corpus and row.recording not in self.entries]
         left_out = {entry.recording for entry in self.left_out}
         gone = [row for row in gone if row.source not in self.unreadable and row.recording not in left_out]
         if gone:
             yield f"no longer in {self.data}, taken out of the manifest: {examples([row.recording for row in gone])}"
         known = {job.source.path for job in self.recordings}
-        left = [str(path.relative_to(self.data)) for path in find_recordings(self.data) if path not in known]
+        found = walk(self.data)
+        left = [readable(str(path.relative_to(self.data))) for path in found.recordings if path not in known]
         if left:
             yield f"not part of the corpus {self.corpus!r}, left out: {examples(left)}"
+        for reason, paths in found.by_reason().items():
+            yield f"{reason}, passed over: {examples([readable(str(p.relative_to(self.data))) for p in paths])}"
+        yield from self.layout.notes(self.data)
         if left_out:
             yield f"excluded: {examples(sorted(left_out))}"
         for source, reason in sorted(self.unreadable.items())[:SHOWN]:
@@ -210,6 +227,11 @@ class _Reasons:
         return next((self.by[name][key] for name, key in keys.items() if key in self.by[name]), None)
 
 
+def _clipped(row: Row) -> float:
+    """Per cent of a recording's samples that were clipped."""
+    return 100 * row.clipped / (row.samples * len(row.channels))
+
+
 def excluded_from(out: Path) -> tuple[Exclusion, ...]:
     """Return what was left out of a store on demand."""
     return read_exclusions(out / EXCLUDED) if (out / EXCLUDED).is_file() else ()
@@ -222,10 +244,16 @@ def _resumed(job: RecordingJob, entry: Entry | None) -> Entry | None:
     ):  # fmt: skip
         return None
     source = job.source
+    try:
+        labels, of_labels = source.labelled(entry), source.label_notes(entry)
+    except RecordingError:  # as the table is now, they are not for this recording; the worker says so
+        return None
+    kept = (note for note in entry.row.notes if not note.startswith(CUT))
     row = replace(
         entry.row,
         subject=f"{source.corpus}/{source.subject}",
         licence=source.licence,
-        labels=source.labelled(entry),
+        labels=labels,
+        notes=(*kept, *of_labels),
     )
     return replace(entry, row=row)

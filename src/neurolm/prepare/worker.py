@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import neurolm
-from neurolm.core.errors import ConfigError, NeuroLMError, StoreError, WriteError
+from neurolm.core.errors import ConfigError, NeuroLMError, RecordingError, StoreError, WriteError
 from neurolm.core.files import atomic_file
 from neurolm.corpora import LAYOUTS, RecordingSource
 from neurolm.prepare.journal import CorpusSettings, Entry, FileState, FileStates
@@ -95,7 +96,7 @@ def prepare_recording(job: RecordingJob) -> Entry | Unreadable:
     """
     try:
         recording = _open(job)
-        labels = job.source.labelled(recording)
+        labels, of_labels = job.source.labelled(recording), job.source.label_notes(recording)
         prepared = preprocess_blocks(recording, mains=job.mains)
         place = atomic_file(job.out / SHARDS / job.source.corpus, name=lambda: row.shard)
         with place as temporary, temporary.open("wb") as file:
@@ -117,7 +118,7 @@ def prepare_recording(job: RecordingJob) -> Entry | Unreadable:
                     version=neurolm.__version__,
                     licence=job.source.licence,
                     labels=labels,
-                    notes=(*recording.notes, *prepared.notes),
+                    notes=(*recording.notes, *prepared.notes, *of_labels),
                     shard="",
                     offset=0,
                 )
@@ -144,4 +145,5 @@ def check_labels(job: RecordingJob) -> None:
         raise
     except Exception:  # whatever is wrong with the recording shows again, and is put down, when it is prepared
         return
-    job.source.labelled(recording)
+    with suppress(RecordingError):  # so do labels that are not for this recording
+        job.source.labelled(recording)

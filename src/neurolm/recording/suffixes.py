@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 from neurolm.core.errors import RecordingError
@@ -52,6 +56,23 @@ def main_file(path: Path) -> tuple[Path, list[str]]:
     return path, []
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a folder and the folders below it hold."""
+
+    recordings: tuple[Path, ...]
+    """Sorted."""
+    passed_over: dict[Path, str]
+    """What might be a recording or hold some, and why it was not looked at."""
+
+    def by_reason(self) -> dict[str, list[Path]]:
+        """What was passed over for each reason."""
+        found: dict[str, list[Path]] = {}
+        for path, reason in self.passed_over.items():
+            found.setdefault(reason, []).append(path)
+        return found
+
+
 def find_recordings(folder: Path) -> list[Path]:
     """Find the recordings in a folder and the folders below it, sorted by path.
 
@@ -63,20 +84,53 @@ def find_recordings(folder: Path) -> list[Path]:
     RecordingError
         If there is no such folder.
     """
+    return list(walk(folder).recordings)
+
+
+def walk(folder: Path) -> Found:
+    """Find the recordings as `find_recordings` does, and what cannot be one: pipes, devices, links that lead nowhere.
+
+    Links to folders are not followed, so that none leads in a circle and no recording is found twice.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise RecordingError(f"{folder}: no such folder; check the path")
+    passed: dict[Path, str] = {}
+    paths: list[Path] = []
+
+    def closed(error: OSError) -> None:
+        passed[Path(error.filename)] = _CLOSED
+
+    for place, folders, files in os.walk(folder, onerror=closed):
+        here = Path(place)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        whole = [name for name in folders if name.lower().endswith(FOLDERS)]
+        links = [name for name in folders if (here / name).is_symlink() and name not in whole]
+        folders[:] = [name for name in folders if name not in whole]
+        passed |= {here / name: _LINK for name in links}
+        paths += [here / name for name in (*whole, *files) if not name.startswith(".")]
     found = []
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        hidden = any(part.startswith(".") for part in parts)
-        inside = any(part.lower().endswith(FOLDERS) for part in parts[:-1])
+    for path in sorted(paths):
         suffix = suffix_of(path)
-        if hidden or inside or suffix is None or path.is_dir() != (suffix in FOLDERS):
-            continue
-        if _NOT_RAW_FIF.search(path.name) or main_file(path)[0] != path:
+        if suffix is None or _NOT_RAW_FIF.search(path.name) or main_file(path)[0] != path:
             continue
         if suffix == ".rec" and path.with_suffix(".edf").exists():  # TUEV keeps its labels in a .rec beside the .edf
             continue
-        found.append(path)
-    return found
+        if (reason := _no_file(path)) is not None:
+            passed[path] = reason
+        elif path.is_dir() == (suffix in FOLDERS):
+            found.append(path)
+    return Found(tuple(found), dict(sorted(passed.items())))
+
+
+_CLOSED = "folders that may not be read"
+_LINK = "links to folders, which are not followed"
+
+
+def _no_file(path: Path) -> str | None:
+    """Say what is no file or folder; None: it is one, or a link to what is not here."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return "links that lead in a circle" if error.errno == errno.ELOOP else None
+    return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "pipes, sockets and devices"
