@@ -17,6 +17,7 @@ from pathlib import Path
 
 from neurolm import __version__
 from neurolm.core.errors import ConfigError, NeuroLMError, Stopped
+from neurolm.core.terminal import say, show_exception, warning_line
 
 VERBS = (
     "simulate", "corpora", "inspect", "download", "plan", "prepare", "overlap", "tasks", "store", "train", "runs",
@@ -45,10 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     try:
         if not given or given[0] in ("-h", "--help", "help"):
-            print(_help(), flush=True)
+            say(*_help().split("\n"))
             return 0
         if given[0] in ("-V", "--version"):
-            print(f"neurolm {__version__}")
+            say(f"neurolm {__version__}")
             return 0
         if given[0] not in VERBS:
             raise ConfigError(f"unknown verb {given[0]!r}: choose one of {', '.join(VERBS)} (see neurolm --help)")
@@ -56,12 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         holds = command.run(given[0], given[1:])
     except Stopped as error:
-        print(f"\n{error}", file=sys.stderr)
+        say("", *str(error).split("\n"), error=True)
         return INTERRUPTED if error.signal == signal.SIGINT else PREEMPTED
     except NeuroLMError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        say("", "interrupted; the same command goes on from here", error=True)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe, such as head, has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -74,7 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str) -> int:
-    print(f"neurolm: error: {message}", file=sys.stderr)
+    first, *more = message.split("\n")
+    # What follows is indented: a name with an end of line in it does not pass for a line of our own.
+    say(f"neurolm: error: {first}", *(f"  {line}" for line in more), error=True)
     return FAILED
 
 
@@ -107,6 +110,7 @@ def _quiet() -> None:
     """Leave out third-party chatter that no user can act on; warnings come as one line, without a source line."""
     os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else it warns whenever a process forks
-    warnings.formatwarning = lambda message, *_args, **_kwargs: f"neurolm: warning: {message}\n"
+    warnings.formatwarning = warning_line
+    sys.excepthook = show_exception
     # A machine without a usable GPU driver: the device that was chosen is printed anyway.
     warnings.filterwarnings("ignore", message=r".*(NVML|CUDA initialization).*")

@@ -10,9 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurolm.cli.show import as_json, duration
+from neurolm.cli.show import duration, print_json
 from neurolm.cli.values import Machine
 from neurolm.core.errors import CheckpointError, QuestionError, RecordingError
+from neurolm.core.terminal import say
 from neurolm.recording.options import ReadingOptions, Unseen
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def ask(
     if generate is not None:
         values["generated"] = opened.generate(file, generate, reading=reading, unseen=unseen)
         lines += [*([""] if lines else []), f"{generate.strip()} {values['generated']}"]
-    print(as_json(values) if json else "\n".join(lines))
+    print_json(values) if json else say(*lines)
 
 
 def open_model(file: Path, model: Path | None, machine: Machine) -> Model:
@@ -117,7 +118,7 @@ def find_model(given: Path | None, *, runs: Path = RUNS) -> Path:
             f"{runs}/ either (`neurolm demo` makes one)"
         )
     newest = max(finished, key=lambda file: (file.stat().st_mtime, str(file))).parent.parent
-    print(f"model: {newest}, the newest finished run in {runs}/ (--model chooses another)", file=sys.stderr)
+    say(f"model: {newest}, the newest finished run in {runs}/ (--model chooses another)", error=True)
     return newest
 
 

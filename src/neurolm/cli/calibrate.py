@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from neurolm.cli.values import Machine, instruct_folder
+from neurolm.core.terminal import say
 
 
 def calibrate(*, model: Path, store: Path | str, machine: Machine) -> None:
@@ -24,9 +25,9 @@ def calibrate(*, model: Path, store: Path | str, machine: Machine) -> None:
     from neurolm.train.calibrate import calibrate
 
     for task in calibrate(folder, store, device=choose_device(machine.device)).tasks:
-        print(
+        say(
             f"{task.task}: temperature {task.temperature:.2f}, windows of a stretch correlated {task.correlation:.2f}; "
             f"from {task.windows} windows, {task.stretches} stretches, {task.subjects} people"
         )
-    print(folder / Calibration.FILE)
-    print(folder / Ranges.FILE)
+    say(folder / Calibration.FILE)
+    say(folder / Ranges.FILE)

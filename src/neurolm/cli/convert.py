@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neurolm.core.terminal import say
 from neurolm.official import PADDED_TO
 
 if TYPE_CHECKING:
@@ -57,5 +58,5 @@ def convert_to_official(folder: Path, *, out: Path) -> None:
 def _print(done: Conversion, out: Path) -> None:
     from neurolm.official.convert import report
 
-    print("\n".join(report(done)))
-    print(out)
+    say(*report(done))
+    say(out)

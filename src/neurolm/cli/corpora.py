@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from neurolm.cli.show import print_table
 from neurolm.core.errors import ConfigError
 from neurolm.core.table import Column, Table, columns
+from neurolm.core.terminal import say
 
 if TYPE_CHECKING:
     from neurolm.corpora import CorpusLayout
@@ -29,10 +30,10 @@ def corpora(name: str | None = None) -> None:
     if name is not None:
         if name not in LAYOUTS:
             raise ConfigError(f"unknown corpus {name!r}: choose one of {', '.join(LAYOUTS)}")
-        print("\n".join(details(LAYOUTS[name])))
+        say(*details(LAYOUTS[name]))
         return
     print_table(table(list(LAYOUTS.values())))
-    print("neurolm corpora NAME says how the folder must look; neurolm prepare FOLDER --out STORE recognises it")
+    say("neurolm corpora NAME says how the folder must look; neurolm prepare FOLDER --out STORE recognises it")
 
 
 def table(layouts: list[CorpusLayout]) -> Table:

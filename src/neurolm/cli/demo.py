@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from neurolm.cli.settings import Settings
-from neurolm.cli.show import Display
+from neurolm.cli.show import Display, terminal
 from neurolm.cli.values import Machine, numbers
 from neurolm.core.errors import ConfigError
 
@@ -46,9 +46,7 @@ def demo(
     if settings.shown():
         return
 
-    from rich.console import Console
-
-    console = Console()
+    console = terminal()
     if (out / "run.json").is_file():
         console.print(f"{out}: going on with what is there", markup=False, soft_wrap=True)
     machine.set_threads()

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from neurolm.cli.show import Display
 from neurolm.cli.values import with_arguments_of
+from neurolm.core.terminal import say
 
 
 @with_arguments_of("neurolm.corpora.download.download:download")
@@ -23,15 +24,15 @@ def download(name: Annotated[str, "neurolm.corpora.download.sites:SITES"], out: 
 
     known = LAYOUTS.get(name)
     if known is not None:
-        print(f"{known.title}\nlicence: {known.licence}\ncite: {known.citation}", flush=True)
+        say(known.title, f"licence: {known.licence}", f"cite: {known.citation}")
     with Display() as display:
         report = download(name, out, **how, progress=display.count("fetching files"))
     for note in report.notes:
-        print(f"note: {note}")
-    print(
+        say(f"note: {note}")
+    say(
         f"{out}: {report.files} files, {report.gigabytes:.2f} GB, with the checksums that the site promises; "
         f"{report.fetched} were fetched"
     )
     if report.licence is not None:
-        print(f"terms: {report.licence}")
-    print(f"next: neurolm plan {out}, or neurolm prepare {out} --out STORE")
+        say(f"terms: {report.licence}")
+    say(f"next: neurolm plan {out}, or neurolm prepare {out} --out STORE")

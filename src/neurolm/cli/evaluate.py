@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from neurolm.cli.show import below_common
+from neurolm.cli.show import below_common, terminal
 from neurolm.cli.values import Machine, instruct_folder, missing, names
 from neurolm.core.errors import ConfigError
+from neurolm.core.terminal import say
 
 if TYPE_CHECKING:
     from neurolm.evaluation.results import Evaluation
@@ -83,7 +84,7 @@ def evaluate(
         return
     out = out or _default(run, part)
     _show(_evaluated(run, store or missing("--store", "the store the run was trained on"), out, how), how)
-    print(out)
+    say(out)
 
 
 def _default(run: Path, part: Sequence[str]) -> Path:
@@ -95,12 +96,10 @@ def _default(run: Path, part: Sequence[str]) -> Path:
 
 
 def _evaluated(run: Path, store: Path | str, out: Path, how: dict[str, Any]) -> Evaluation:
-    from rich.console import Console
-
     from neurolm.core.device import choose_device
     from neurolm.evaluation.evaluate import evaluate
 
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     return evaluate(
         instruct_folder(run),
         store,
@@ -111,26 +110,22 @@ def _evaluated(run: Path, store: Path | str, out: Path, how: dict[str, Any]) -> 
 
 
 def _show(evaluation: Evaluation, how: dict[str, Any]) -> None:
-    from rich.console import Console
-
     from neurolm.evaluation.results import OFFICIAL
     from neurolm.report import protocol_table, published_table, results_table, robustness_table
 
-    Console().print(results_table(evaluation))
+    terminal().print(results_table(evaluation))
     if (beside := published_table([result.task for result in evaluation.results])) is not None:
-        Console().print(beside)
+        terminal().print(beside)
     if how["protocol"] == OFFICIAL:
-        Console().print(protocol_table(evaluation))
+        terminal().print(protocol_table(evaluation))
     if how["robustness"]:
-        Console().print(robustness_table(evaluation))
+        terminal().print(robustness_table(evaluation))
 
 
 def _several(
     runs: Sequence[Path], store: Path | str | None, out: Path | None, *, part: Sequence[str], how: dict[str, Any]
 ) -> None:
     """Join runs: evaluated now where there is a store, else as they were evaluated before."""
-    from rich.console import Console
-
     from neurolm.evaluation.joined import JOINED, join, save_joined
     from neurolm.evaluation.results import RESULTS, load_evaluation
     from neurolm.report import joined_tables, published_table, write_joined_report
@@ -138,7 +133,7 @@ def _several(
     folders = [instruct_folder(run).resolve() for run in runs]
     if len(set(folders)) < len(folders):
         raise ConfigError(f"{', '.join(map(str, runs))}: give two or more runs, each once, to join their evaluations")
-    console, found = Console(stderr=True), []
+    console, found = terminal(stderr=True), []
     for run in runs:
         results = _default(run, part)
         if store is not None:
@@ -153,8 +148,8 @@ def _several(
     out = out or common / (_default(runs[0], part).name.removesuffix(RESULTS) + JOINED)
     save_joined(out, joined)
     for table in joined_tables(joined):
-        Console().print(table)
+        terminal().print(table)
     if (beside := published_table([task.task for task in joined.tasks])) is not None:
-        Console().print(beside)
-    print(out)
-    print(write_joined_report(joined, found, out.with_suffix(".html")))
+        terminal().print(beside)
+    say(out)
+    say(write_joined_report(joined, found, out.with_suffix(".html")))

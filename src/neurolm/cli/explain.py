@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from neurolm.ask import EXPLAINED
 from neurolm.cli.ask import NEAREST, asked, open_model
-from neurolm.cli.show import as_json, duration
+from neurolm.cli.show import duration, print_json
 from neurolm.cli.values import Machine
+from neurolm.core.terminal import say
 from neurolm.recording.options import ReadingOptions, Unseen
 
 if TYPE_CHECKING:
@@ -60,9 +61,9 @@ def explain(
     )  # fmt: skip
     if out is not None:
         save_picture(found, out)
-    print(as_json(found) if json else "\n".join(lines(found)))
+    print_json(found) if json else say(*lines(found))
     if out is not None and not json:
-        print(out)
+        say(out)
 
 
 def lines(explanation: Explanation, *, most: int = 8) -> list[str]:

@@ -8,8 +8,9 @@ from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurolm.cli.show import as_json, duration
+from neurolm.cli.show import duration, print_json
 from neurolm.core.errors import ConfigError, RecordingError
+from neurolm.core.terminal import say
 from neurolm.recording.options import ReadingOptions
 
 if TYPE_CHECKING:
@@ -52,14 +53,14 @@ def inspect(
     for number, file in enumerate(found_files):
         found = inspect(file, reading=reading)
         if not json and not brief:
-            print("\n".join([*([""] if number else []), *lines(found)]), flush=True)
+            say(*([""] if number else []), *lines(found))
         if pictures:
             _draw(found, pictures[number], quiet=json)
         every.append(dataclasses.replace(found, recording=None))  # which holds the file open
     if json:
-        print(as_json([as_dict(found) for found in every]))
+        print_json([as_dict(found) for found in every])
     elif len(every) > 1 or brief:
-        print("\n".join([*([] if brief else [""]), *summary(every, reasons=brief)]))
+        say(*([] if brief else [""]), *summary(every, reasons=brief))
     refused = [found for found in every if not found.usable]
     if refused:
         what = (
@@ -112,7 +113,7 @@ def _draw(found: Inspection, picture: Path, *, quiet: bool) -> None:
         write_picture(found, picture)
         said = f"{picture}: traces and spectra of {found.file.name}"
     if not quiet:
-        print(said)
+        say(said)
 
 
 def lines(found: Inspection) -> Iterator[str]:

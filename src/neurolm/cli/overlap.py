@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurolm.cli.show import Display, duration
 from neurolm.cli.values import with_arguments_of
+from neurolm.core.terminal import say
 
 if TYPE_CHECKING:
     from neurolm.store.overlap.overlap import Overlap
@@ -37,14 +38,14 @@ def overlap(
 
     with Display() as display:
         found = overlap(store, against, **how, progress=display.count("reading recordings"))
-    print("\n".join(lines(found)))
+    say(*lines(found))
     write_exclusions(out, found.exclusions)
     if found.none:
-        print(f"nothing of {', '.join(map(str, against))} is in {store}")
+        say(f"nothing of {', '.join(map(str, against))} is in {store}")
     else:
-        print(
-            f"{out}: {len(found.exclusions)} recordings to leave out\n"
-            f"next: neurolm prepare RECORDINGS --out STORE --exclude {out}"
+        say(
+            f"{out}: {len(found.exclusions)} recordings to leave out",
+            f"next: neurolm prepare RECORDINGS --out STORE --exclude {out}",
         )
     return found.none
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurolm.cli.show import duration, many
 from neurolm.cli.values import with_arguments_of
+from neurolm.core.terminal import say
 
 if TYPE_CHECKING:
     from neurolm.prepare.plan import EstimatedRange, Plan
@@ -17,7 +18,7 @@ def plan(**how: Any) -> None:
     """Estimate what preparing recordings takes."""
     from neurolm.prepare.plan import plan
 
-    print("\n".join(lines(plan(**how))))
+    say(*lines(plan(**how)))
 
 
 def lines(found: Plan) -> Iterator[str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from neurolm.cli.show import Display, many
 from neurolm.cli.values import with_arguments_of
+from neurolm.core.terminal import say
 
 
 @with_arguments_of("neurolm.prepare.prepare:prepare")
@@ -23,11 +24,11 @@ def prepare(data: Path, *, out: Path, **how: Any) -> None:
     with Display() as display:
         report = prepare(data, out, **how, progress=display.preparing)
     what = many(report.recordings, "recording")
-    print(f"{out}: {what}, {report.hours:.2f} h of EEG; {report.skipped} were there already")
+    say(f"{out}: {what}, {report.hours:.2f} h of EEG; {report.skipped} were there already")
     if report.excluded:
-        print(f"{report.excluded} are excluded: {out / 'excluded.jsonl'}")
+        say(f"{report.excluded} are excluded: {out / 'excluded.jsonl'}")
     if report.quarantined:
-        print(f"{report.quarantined} could not be read: the reasons are in {out / 'quarantine.jsonl'}")
+        say(f"{report.quarantined} could not be read: the reasons are in {out / 'quarantine.jsonl'}")
     for note in report.notes:
-        print(f"note: {note}")
-    print(f"next: neurolm train language --store {out} --out RUN")
+        say(f"note: {note}")
+    say(f"next: neurolm train language --store {out} --out RUN")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from neurolm.core.errors import CheckpointError
+from neurolm.core.terminal import say
 
 
 def report(run: Path, *, store: Path | None = None, out: Path | None = None) -> None:
@@ -21,4 +22,4 @@ def report(run: Path, *, store: Path | None = None, out: Path | None = None) -> 
 
     if not run.is_dir():
         raise CheckpointError(f"{run}: no such folder; give the folder of a run")
-    print(write_report(run, out=out or run / "report.html", store=store))
+    say(write_report(run, out=out or run / "report.html", store=store))

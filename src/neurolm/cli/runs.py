@@ -9,10 +9,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurolm.cli.show import as_json, below_common, print_table
+from neurolm.cli.show import below_common, print_json, print_table
 from neurolm.core.config import STAGES
 from neurolm.core.errors import ConfigError
 from neurolm.core.table import NOTHING, Cell, Column, Table, columns
+from neurolm.core.terminal import say
 
 if TYPE_CHECKING:
     from neurolm.train.figures.runs import RunSummary, StageSummary
@@ -44,16 +45,16 @@ def runs_list(folders: Sequence[Path] = (Path("runs"),), *, json: bool = False) 
 
     found = [summarise(folder) for folder in find_runs(folders)]
     if json:
-        print(as_json([plain(run) for run in found]))
+        print_json([plain(run) for run in found])
         return
     if not found:
-        print(f"no runs below {', '.join(map(str, folders))}")
+        say(f"no runs below {', '.join(map(str, folders))}")
         return
     print_table(table(found))
     for run in found:
         told = [f"{stage.stage}: {text}" for stage in run.stages for text in stage.warnings if not stage.done]
         for text in (*run.problems, *told):
-            print(f"{run.folder}: {text}")
+            say(f"{run.folder}: {text}")
 
 
 def runs_compare(folders: Sequence[Path] = (), *, out: Path | None = None, json: bool = False) -> None:
@@ -79,21 +80,21 @@ def runs_compare(folders: Sequence[Path] = (), *, out: Path | None = None, json:
 
         write_curves(dict(zip(names, folders, strict=True)), out)
     if json:
-        print(as_json({"runs": [plain(run) for run in found], "settings": settings, "figures": figures}))
+        print_json({"runs": [plain(run) for run in found], "settings": settings, "figures": figures})
         return
     if settings:
         rows = [(name, *map(_setting, values)) for name, values in settings.items()]
         print_table(Table(columns=columns("setting", *names), groups=[rows]))
     else:
-        print("the settings are the same")
+        say("the settings are the same")
     print_table(_figures_table(names, figures))
     if any(name.startswith(STAGES) for name in figures):
-        print("of validation: at the evaluation whose weights are kept; test: balanced accuracy on held-out people")
+        say("of validation: at the evaluation whose weights are kept; test: balanced accuracy on held-out people")
     for run in found:
         for problem in run.problems:
-            print(f"{run.folder}: {problem}")
+            say(f"{run.folder}: {problem}")
     if out is not None:
-        print(out)
+        say(out)
 
 
 def table(found: Sequence[RunSummary]) -> Table:

@@ -15,6 +15,7 @@ from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import parse_json
 from neurolm.core.recipes import RECIPES, recipe
+from neurolm.core.terminal import say
 
 if TYPE_CHECKING:  # train and demo import this module, and are imported for `neurolm --help`
     from jsonargparse import ArgumentParser, Namespace
@@ -69,7 +70,8 @@ class Settings:
         if self.only_shown:
             import yaml
 
-            print(yaml.safe_dump(self.given | json.loads(to_json(self.config)), sort_keys=False), end="")
+            text = yaml.safe_dump(self.given | json.loads(to_json(self.config)), sort_keys=False)
+            say(*text.removesuffix("\n").split("\n"))
         return self.only_shown
 
 

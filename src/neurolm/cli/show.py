@@ -7,13 +7,16 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from neurolm.core.terminal import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
+    from rich.segment import Segment
 
     from neurolm.core.table import Table
     from neurolm.prepare.report import PrepareProgress
@@ -37,11 +40,10 @@ class Display:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
         from rich.table import Column
 
-        self.console = console = console or Console(stderr=True)
+        self.console = console = console or terminal(stderr=True)
         self.live = console.is_terminal
         self.bars = Progress(
             TextColumn("{task.description:<9}", table_column=Column(no_wrap=True)),
@@ -137,15 +139,37 @@ def duration(seconds: float) -> str:
 
 
 def as_json(value: Any) -> str:
-    """Write plain values and dataclasses as JSON."""
-    return json.dumps(value, default=dataclasses.asdict, indent=2)
+    """Write plain values and dataclasses as JSON: in ASCII, so that it is exact and steers no terminal."""
+    return json.dumps(value, default=dataclasses.asdict, indent=2).replace("\x7f", r"\u007f")
+
+
+def print_json(value: Any) -> None:
+    """Print plain values and dataclasses as JSON."""
+    print(as_json(value))
+
+
+def terminal(**how: Any) -> Console:
+    """Return a console of rich's in which no text steers the terminal; styles and bars do.
+
+    Parameters
+    ----------
+    **how
+        Arguments of ``rich.console.Console``.
+    """
+    from rich.console import Console
+
+    class Terminal(Console):
+        def render(self, *given: Any, **named: Any) -> Iterator[Segment]:
+            """Write what is to be shown piece by piece: all that a console prints passes here."""
+            for piece in super().render(*given, **named):
+                yield piece if piece.control else piece._replace(text=printable(piece.text))
+
+    return Terminal(**how)
 
 
 def print_table(table: Table) -> None:
     """Print a table as wide as the terminal, or as its longest row where there is none."""
-    from rich.console import Console
-
-    Console(width=None if Console().is_terminal else WIDE).print(table)
+    terminal(width=None if terminal().is_terminal else WIDE).print(table)
 
 
 def below_common(folders: Sequence[Path]) -> tuple[Path, list[str]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurolm.cli.show import Display, as_json, many, print_table
+from neurolm.cli.show import Display, many, print_json, print_table, terminal
 from neurolm.core.errors import StoreError
 from neurolm.core.table import Table, columns
+from neurolm.core.terminal import printable, say
 
 if TYPE_CHECKING:
     from neurolm.store.info import StoreInfo
@@ -33,12 +34,12 @@ def store_check(store: Path | str, *, json: bool = False, jobs: int = 0) -> None
     with Display() as display:
         found = check_store(store, jobs=jobs, progress=display.count("reading recordings"))
     if json:
-        print(as_json(found))
+        print_json(found)
     else:
         for note in found.notes:
-            print(f"note: {note}")
+            say(f"note: {note}")
         for problem in found.damaged:
-            print(f"damaged: {problem}")
+            say(f"damaged: {problem}")
     if found.damaged:
         raise StoreError(
             f"{store}: {len(found.damaged)} damaged (see above). Delete these files, then give the commands "
@@ -46,7 +47,7 @@ def store_check(store: Path | str, *, json: bool = False, jobs: int = 0) -> None
         )
     if not json:
         what = many(found.recordings, "recording")
-        print(f"{store}: whole: {what}, {found.bytes / 1e9:.3f} GB, all as prepared")
+        say(f"{store}: whole: {what}, {found.bytes / 1e9:.3f} GB, all as prepared")
 
 
 def store_info(store: Path | str, *, json: bool = False) -> None:
@@ -55,7 +56,7 @@ def store_info(store: Path | str, *, json: bool = False) -> None:
 
     found = store_info(store)
     if json:
-        print(as_json(found))
+        print_json(found)
     else:
         _print_info(found)
 
@@ -71,11 +72,11 @@ def store_export(store: Path | str, *, parquet: Path) -> None:
     from neurolm.store.export import export_parquet
 
     rows = export_parquet(store, parquet)
-    print(f"{parquet}: {rows:,} rows")
+    say(f"{parquet}: {rows:,} rows")
 
 
 def _print_info(found: StoreInfo) -> None:
-    print(
+    say(
         f"{many(found.recordings, 'recording')} of {many(found.subjects, 'subject')}, {found.hours:,.2f} h, "
         f"{found.bytes / 1e9:,.3f} GB"
     )
@@ -93,11 +94,10 @@ def _print_info(found: StoreInfo) -> None:
 
 def _print_hours(what: str, hours: dict[str, float], most: int) -> None:
     from rich.columns import Columns
-    from rich.console import Console
     from rich.text import Text
 
-    print(f"hours by {what}")
-    cells = [Text(f"{name} {value:,.2f}") for name, value in list(hours.items())[:most]]
-    Console().print(Columns(cells, padding=(0, 3), equal=True))
+    say(f"hours by {what}")
+    cells = [Text(printable(f"{name} {value:,.2f}", line=True)) for name, value in list(hours.items())[:most]]
+    terminal().print(Columns(cells, padding=(0, 3), equal=True))
     if len(hours) > most:
-        print(f"and {len(hours) - most:,} more (--json shows all)")
+        say(f"and {len(hours) - most:,} more (--json shows all)")

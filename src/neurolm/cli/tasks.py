@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from neurolm.cli.inspect import recordings
-from neurolm.cli.show import as_json, print_table
+from neurolm.cli.show import print_json, print_table
 from neurolm.cli.values import missing, names, pairs, with_arguments_of
 from neurolm.core.errors import ConfigError, NeuroLMError
 from neurolm.core.files import write_text
 from neurolm.core.table import Cell, Column, Table, columns
+from neurolm.core.terminal import say
 
 if TYPE_CHECKING:
     from neurolm.tasks.status import Fit
@@ -70,10 +71,10 @@ def tasks_list(
             fits[task.name].append(check_fit(task, opened))
     held = {name: [fit for fit in of_task if fit.recordings] for name, of_task in fits.items()}
     if json:
-        print(as_json([asdict(task) | {"stores": held[task.name]} for task in chosen]))
+        print_json([asdict(task) | {"stores": held[task.name]} for task in chosen])
         return
     print_table(_table(chosen, held))
-    print("neurolm tasks show NAME prints a card as the model reads it; neurolm tasks new NAME writes one of your own")
+    say("neurolm tasks show NAME prints a card as the model reads it; neurolm tasks new NAME writes one of your own")
 
 
 def _table(tasks: Sequence[Task], held: dict[str, list[Fit]]) -> Table:
@@ -130,9 +131,9 @@ def tasks_show(task: str, *, store: Sequence[Path | str] = ()) -> None:
     from neurolm.tasks.status import check_fit
 
     card = load_task(task)
-    print("\n".join(_details(card)))
+    say(*_details(card))
     for one in store:
-        print()
+        say("")
         _print_fit(check_fit(card, Store(one)))
 
 
@@ -173,7 +174,7 @@ def tasks_check(task: str, *, store: Sequence[Path | str], json: bool = False) -
     card = load_task(task)
     fits = [check_fit(card, Store(one)) for one in store]
     if json:
-        print(as_json(fits))
+        print_json(fits)
     else:
         for fit in fits:
             _print_fit(fit)
@@ -181,7 +182,7 @@ def tasks_check(task: str, *, store: Sequence[Path | str], json: bool = False) -
 
 
 def _print_fit(fit: Fit) -> None:
-    print(f"{fit.store}: task {fit.task}, {fit.recordings:,} recordings of {fit.subjects:,} people with labels")
+    say(f"{fit.store}: task {fit.task}, {fit.recordings:,} recordings of {fit.subjects:,} people with labels")
     if fit.parts:
         labels: list[tuple[Cell, ...]] = [
             (label, *(part.windows[label] for part in fit.parts)) for label in fit.parts[0].windows
@@ -190,10 +191,10 @@ def _print_fit(fit: Fit) -> None:
         heads = (*columns("windows"), *columns(*(part.part for part in fit.parts), form=","))
         print_table(Table(columns=heads, groups=[labels, people]))
     for note in fit.notes:
-        print(f"note: {note}")
+        say(f"note: {note}")
     for problem in fit.problems:
-        print(f"problem: {problem}")
-    print("the card and the store " + ("fit" if fit.fits else "do not fit"))
+        say(f"problem: {problem}")
+    say("the card and the store " + ("fit" if fit.fits else "do not fit"))
 
 
 @with_arguments_of("neurolm.tasks.new:new_card")
@@ -219,8 +220,8 @@ def tasks_new(name: str, *, out: Path | None = None, **how: Any) -> None:
     except ConfigError:
         out.unlink()
         raise
-    print(f"{out}: {task.question} {', '.join(option.text for option in task.options)}")
-    print(f"next: read it and change what is not right, then neurolm tasks show {out}")
+    say(f"{out}: {task.question} {', '.join(option.text for option in task.options)}")
+    say(f"next: read it and change what is not right, then neurolm tasks show {out}")
 
 
 def tasks_table(
@@ -260,15 +261,15 @@ def tasks_table(
     found_files = [file for one in files for file in recordings(one)]
     if events is None:
         for event, count in count_events(found_files).items():
-            print(f"{count:>8,}  {event}")
-        print("next: the same with --events EVENT=LABEL,EVENT=LABEL --to SECONDS --task NAME --out FOLDER/labels.csv")
+            say(f"{count:>8,}  {event}")
+        say("next: the same with --events EVENT=LABEL,EVENT=LABEL --to SECONDS --task NAME --out FOLDER/labels.csv")
         return
     out = out or missing("--out", "labels.csv in the folder of the recordings")
     task = task or missing("--task", "the name of the task")
     found = find_trials(found_files, events, start=from_, stop=to)
     trials = found.trials if split is None else divide(found.trials, split)
     write_table(out, trials, task=task, subject=subject)
-    print(f"{out}: {len(trials)} stretches in {len(found_files)} recordings")
+    say(f"{out}: {len(trials)} stretches in {len(found_files)} recordings")
     if found.left_out:
-        print(f"note: {found.left_out} events are too near to an end of their recording and were left out")
-    print(f"next: neurolm prepare {out.parent} --out STORE")
+        say(f"note: {found.left_out} events are too near to an end of their recording and were left out")
+    say(f"next: neurolm prepare {out.parent} --out STORE")

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from neurolm.cli.settings import COMMAND, Settings
-from neurolm.cli.show import Display
+from neurolm.cli.show import Display, terminal
 from neurolm.cli.values import Machine, missing, names
 from neurolm.core.config import STAGES
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import parse_json, write_text
+from neurolm.core.terminal import say
 
 if TYPE_CHECKING:
     from neurolm.train.loop import TrainingProgress
@@ -123,16 +124,14 @@ def train(
         run = open_run(out, config=settings.config, store=store, tasks=tasks or None, fold=fold, device=machine.device,
                        workers=workers, log_to=command.log_to)  # fmt: skip
         if (folder := _trained(run, stage, command)) is not None:
-            print(folder)
+            say(folder)
             left = STAGES[STAGES.index(stage) + 1 :]
             following = f"train {left[0]} --out {out}" if left else f"evaluate --model {out}"
-            print(f"next: neurolm {following} --store {store}")
+            say(f"next: neurolm {following} --store {store}")
 
 
 def _trained(run: Run, stage: str, command: Command) -> Path | None:
     """Train a stage; None where it was finished already, and in all processes but the first."""
-    from rich.console import Console
-
     from neurolm.batches.text import read_texts
     from neurolm.core import distributed
     from neurolm.train.instruct import train_instruct
@@ -143,7 +142,7 @@ def _trained(run: Run, stage: str, command: Command) -> Path | None:
     from neurolm.train.tokenizer import train_tokenizer
 
     texts = read_texts(command.text)
-    console = Console(stderr=True, quiet=not distributed.is_main())
+    console = terminal(stderr=True, quiet=not distributed.is_main())
     if is_done(run, stage):
         console.print(f"{run.folder / stage}: this stage is finished", markup=False, soft_wrap=True)
         return None

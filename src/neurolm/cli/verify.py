@@ -1,9 +1,9 @@
 """neurolm verify official/golden"""
 
-import sys
 from pathlib import Path
 
 from neurolm.cli.values import Machine
+from neurolm.core.terminal import say
 
 
 def verify(folder: Path, *, gpt2: str | None = None, threads: int = 0) -> bool:
@@ -24,11 +24,11 @@ def verify(folder: Path, *, gpt2: str | None = None, threads: int = 0) -> bool:
 
     from neurolm.official.verify import verify
 
-    lines = verify(folder, gpt2=gpt2, progress=lambda line: print(line, flush=True))
+    lines = verify(folder, gpt2=gpt2, progress=lambda line: say(line))
     wrong = [line.name for line in lines if not line.holds]
     if wrong:
-        print(f"neurolm: {len(wrong)} of {len(lines)} quantities differ: {', '.join(wrong)}", file=sys.stderr)
+        say(f"neurolm: {len(wrong)} of {len(lines)} quantities differ: {', '.join(wrong)}", error=True)
     else:
         largest = max(line.error for line in lines)
-        print(f"all {len(lines)} quantities agree; the largest relative error is {largest:.1e}")
+        say(f"all {len(lines)} quantities agree; the largest relative error is {largest:.1e}")
     return not wrong

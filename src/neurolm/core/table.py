@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING, Literal
 
+from neurolm.core.terminal import printable
+
 if TYPE_CHECKING:
     from rich.console import ConsoleRenderable
 
@@ -16,8 +18,6 @@ NOTHING = "–"
 """Stands for None."""
 HEADING = 10
 """Characters to which headings of numbers are broken, unless the numbers are longer."""
-_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
-"""What would steer a terminal: all control characters but the line's end."""
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~#$])")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\n": " ", "\r": " "})
 
@@ -82,7 +82,7 @@ class Table:
         from rich.text import Text
 
         def text(value: str) -> Text:  # which rich does not read as markup
-            return Text(_CONTROLS.sub("�", value))
+            return Text(printable(value))
 
         shown = Shown(
             title=text(self.title) if self.title else None, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0),
@@ -108,4 +108,4 @@ def columns(*heads: str, form: str | None = None) -> tuple[Column, ...]:
 
 def escape_markdown(text: str) -> str:
     """Return a line of Markdown, or of a table's cell, that shows the text as it is."""
-    return _MARKDOWN.sub(r"\\\1", _CONTROLS.sub("�", text.translate(_ENTITIES)))
+    return _MARKDOWN.sub(r"\\\1", printable(text.translate(_ENTITIES)))

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Self, TypeVar
 
 from neurolm.core.errors import StoreError
+from neurolm.core.terminal import warning_line
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -148,6 +150,7 @@ def _end(process: subprocess.Popen, owner: int) -> None:
 
 def _serve(descriptor: int) -> None:
     """What the process does."""
+    warnings.formatwarning = warning_line
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
     connection = Connection(descriptor)
