@@ -67,8 +67,45 @@ def test_the_unit_is_decided_from_the_amplitude_when_asked() -> None:
     right = open_recording(mne_raw(data, ("Fp1", "Cz", "O2")), reading=ReadingOptions(unit="auto"))
     assert "unit auto: V, as the file says" in " ".join(right.notes)
     np.testing.assert_allclose(right.read(), data)
-    with pytest.raises(RecordingError, match="no other unit"):
+    with pytest.raises(RecordingError, match=r"no other unit .*unit='V' opens it all the same"):
         open_recording(mne_raw(data * 1e-3, ("Fp1", "Cz", "O2")), reading=ReadingOptions(unit="auto"))
+
+
+@pytest.mark.parametrize("sd", [565.0, 1500.0, 0.4])
+def test_a_seizure_is_no_wrong_unit(sd: float) -> None:
+    """1,000 times less, or more, would be EEG too, but hardly."""
+    raw = mne_raw(noise(3, sd=sd), ("Fp1", "Cz", "O2"))
+    kept = open_recording(raw, reading=ReadingOptions(unit="auto"))
+    assert kept.unit == "V"
+    np.testing.assert_allclose(kept.read(), raw.get_data() * 1e6)
+    said = " ".join(kept.notes)
+    assert "unit auto: V, as the file says; the typical amplitude is" in said
+    assert "warning: with its numbers taken as V" in said
+    with pytest.raises(RecordingError, match="if V is right, unit='V' opens it all the same") as error:
+        open_recording(raw)
+    assert "'mV'" not in str(error.value) and "'nV'" not in str(error.value) and "auto" not in str(error.value)
+
+
+@pytest.mark.parametrize(("sd", "unit"), [(20.0, "mV"), (20.0, "nV"), (0.001, "V"), (1e6, "V")])
+def test_a_unit_that_is_given_is_taken_with_a_warning(sd: float, unit: str) -> None:
+    data = noise(3, sd=sd)
+    recording = open_recording(mne_raw(data, ("Fp1", "Cz", "O2")), reading=ReadingOptions(unit=unit))
+    assert recording.unit == unit
+    np.testing.assert_allclose(recording.read(), data * {"mV": 1e-3, "nV": 1e-9, "V": 1.0}[unit])
+    (warning,) = recording.notes
+    assert warning.startswith(f"warning: with its numbers taken as {unit}, the typical amplitude (robust standard")
+
+
+def test_what_is_no_eeg_among_eeg_is_seen_block_by_block() -> None:
+    """Neither a table read as signal nor a single value moves a median."""
+    data = noise(2, seconds=120.0)
+    data[:, 110 * RATE :] = np.random.default_rng(0).integers(-(2**31), 2**31, data[:, 110 * RATE :].shape) * 0.03
+    data[1, 23 * RATE] = 500_000.0
+    raw = mne_raw(data, ("C3", "O1"))
+    notes = open_recording(raw).notes
+    assert notes[0] == "between 22 and 32 s there are values that come from no electrode: O1 500,000 µV"
+    assert notes[1].startswith("between 110 and 120 s the typical amplitude is ")
+    assert len(notes) == 2
 
 
 def test_slow_recordings_are_taken_and_said() -> None:

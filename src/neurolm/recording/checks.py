@@ -17,8 +17,15 @@ from neurolm.recording.formats.edf import MICROVOLTS
 
 PLAUSIBLE = (0.5, 500.0)
 """Microvolts between which the robust standard deviation of scalp EEG lies; beyond, the unit is almost always wrong."""
+POSSIBLE = (0.25, 2_500.0)
+"""Microvolts between which ``auto`` keeps the unit that a file states: what silence, seizures and movement reach.
+A wrong unit is wrong by 1,000, which puts ordinary EEG beyond."""
+EXTREME = 450_000.0
+"""Microvolts beyond which no value can come from an electrode: they give 300,000, EEG amplifiers up to 430,000."""
 ODD = f"amplitude outside {PLAUSIBLE[0]:g}–{PLAUSIBLE[1]:g} µV"
 """How the note about single channels with an odd amplitude begins."""
+WARNING = "warning: "
+"""How the note about an amplitude begins that only a unit that was given makes acceptable."""
 BLOCKS = 6
 """Blocks that are looked at, evenly spread over the recording."""
 BLOCK_SECONDS = 10.0
@@ -52,8 +59,16 @@ class SignalQuality:
     """int: different values in the first block, up to ``_STEPS``."""
     amplitude: np.ndarray
     """float: robust standard deviation in µV."""
+    loudness: np.ndarray
+    """float of shape (blocks, channels): the same of each block that was looked at."""
+    peaks: np.ndarray
+    """float of shape (blocks, channels): largest distance from zero in µV."""
+    spans: Sequence[tuple[float, float]] = ()
+    """Seconds between which each block lies."""
     uncalibrated: Mapping[int, str] = field(default_factory=dict)
     """Index → why nobody can tell the channel's amplitude; it is flat."""
+    stated: bool = True
+    """Whether the file states a unit."""
 
     @property
     def typical(self) -> float:
@@ -63,7 +78,8 @@ class SignalQuality:
     def scaled(self, unit: str, other: str | None) -> SignalQuality:
         """What would have been measured with the numbers taken as another unit; None is the same one."""
         factor = MICROVOLTS[other] / MICROVOLTS[unit] if other is not None and other != unit else 1.0
-        return replace(self, amplitude=self.amplitude * factor)
+        scaled = {name: getattr(self, name) * factor for name in ("amplitude", "loudness", "peaks")}
+        return replace(self, **scaled)
 
     @property
     def unusable(self) -> dict[int, str]:
@@ -121,11 +137,13 @@ def measure_quality(parts: Iterable[np.ndarray], rate: float) -> SignalQuality:
         clipped=np.where((low == high) | coarse, 0.0, stuck / max(samples, 1)),
         values=np.array(values[0]),
         amplitude=np.median(spreads, axis=0),
+        loudness=np.array(spreads),
+        peaks=np.maximum(np.abs(lows), np.abs(highs)),
     )
 
 
 def examine(
-    found: SignalQuality, *, source: str, channels: Sequence[str], rate: float, unit: str, stated: bool
+    found: SignalQuality, *, source: str, channels: Sequence[str], rate: float, unit: str, settled: bool
 ) -> list[str]:
     """Refuse what cannot be EEG; returns notes about what is odd.
 
@@ -141,20 +159,20 @@ def examine(
         Samples per second.
     unit
         Unit that the file's numbers were taken to have: a key of ``MICROVOLTS``, or several joined with ``/``.
-    stated
-        Whether it was the user who stated the unit.
+    settled
+        Whether the unit is right whatever the amplitude: because the user stated it, or ``auto`` decided.
 
     Raises
     ------
     RecordingError
         If values are NaN or infinite, all channels are flat, or amplitudes cannot be those of EEG.
     """
-    if wrong := refusals(found, channels=channels, unit=unit, stated=stated):
+    if wrong := refusals(found, channels=channels, unit=unit, settled=settled):
         raise RecordingError(f"{source}: {wrong[0]}")
-    return oddities(found, channels, rate)
+    return oddities(found, channels=channels, rate=rate, unit=unit)
 
 
-def refusals(found: SignalQuality, *, channels: Sequence[str], unit: str, stated: bool) -> list[str]:
+def refusals(found: SignalQuality, *, channels: Sequence[str], unit: str, settled: bool) -> list[str]:
     """Every reason why a signal cannot be EEG as it is, with its remedy; parameters as for ``examine``."""
     wrong = []
     if found.not_finite.any():
@@ -167,8 +185,8 @@ def refusals(found: SignalQuality, *, channels: Sequence[str], unit: str, stated
         wrong.append(f"{said}, in all {len(channels)} channels; export the recording again with its calibration")
     elif found.flat.all():
         wrong.append(f"all {len(channels)} channels are flat: nothing was recorded, or it was erased")
-    elif not plausible(found.typical):
-        wrong.append(_implausible(found.typical, unit, stated))
+    elif not plausible(found.typical) and not settled:
+        wrong.append(_implausible(found, unit))
     return wrong
 
 
@@ -196,14 +214,22 @@ def useless(unusable: Mapping[str, str]) -> str:
     )
 
 
-def oddities(found: SignalQuality, channels: Sequence[str], rate: float) -> list[str]:
-    """What is odd about a signal without being wrong for certain, as notes."""
+def oddities(found: SignalQuality, *, channels: Sequence[str], rate: float, unit: str) -> list[str]:
+    """What is odd about a signal without being wrong for certain, as notes; parameters as for ``examine``."""
+    if not plausible(found.typical):
+        said = [] if found.flat.all() else [f"{WARNING}{_outside(found.typical, unit)}"]
+        return said + _other_oddities(found, channels, rate)
     odd = [
         f"{name} ({readable(value)} µV)"
         for name, value, is_flat in zip(channels, found.amplitude, found.flat, strict=True)
         if not is_flat and not plausible(value)
     ]
-    notes = [f"{ODD}: {', '.join(odd)}"] if odd else []
+    return ([f"{ODD}: {', '.join(odd)}"] if odd else []) + _other_oddities(found, channels, rate)
+
+
+def _other_oddities(found: SignalQuality, channels: Sequence[str], rate: float) -> list[str]:
+    """What is odd beside the amplitude of the whole."""
+    notes = _odd_blocks(found, channels) if found.typical <= POSSIBLE[1] else []
     clipped = [
         f"{name} ({share:.0%} of its samples)"
         for name, share in zip(channels, found.clipped, strict=True)
@@ -226,17 +252,34 @@ def oddities(found: SignalQuality, channels: Sequence[str], rate: float) -> list
     return notes
 
 
-def fitting_unit(typical: float, unit: str) -> str | None:
-    """Return the unit that brings an amplitude to that of EEG, None if there is none.
+def _odd_blocks(found: SignalQuality, channels: Sequence[str]) -> list[str]:
+    """What lies among EEG and is none: a table or another file read as signal, say, which medians do not show."""
+    alive = ~found.flat
+    notes = []
+    for (start, stop), loudness, peaks in zip(found.spans, found.loudness, found.peaks, strict=True):
+        here = f"between {start:g} and {stop:g} s"
+        if (typical := float(np.median(loudness[alive]))) > POSSIBLE[1]:
+            notes.append(f"{here} the typical amplitude is {readable(typical)} µV, which is no EEG")
+        elif beyond := [f"{channels[i]} {readable(peaks[i])} µV" for i in np.flatnonzero(peaks > EXTREME).tolist()]:
+            notes.append(f"{here} there are values that come from no electrode: {', '.join(beyond)}")
+    return notes
+
+
+def fitting_unit(found: SignalQuality, unit: str) -> str | None:
+    """Return the unit that brings the typical amplitude to that of EEG, None if there is none.
+
+    The one it is in is kept as long as EEG can have this amplitude at all (``POSSIBLE``).
 
     Parameters
     ----------
-    typical
-        Amplitude in µV with the numbers taken as ``unit``.
+    found
+        What was measured with the numbers taken as ``unit``.
     unit
         A key of ``MICROVOLTS``; several joined with ``/`` fit only as they are.
     """
-    if plausible(typical):
+    typical = found.typical
+    least = POSSIBLE[0] if found.stated else PLAUSIBLE[0]
+    if least <= typical <= POSSIBLE[1]:
         return unit
     if unit not in MICROVOLTS:
         return None
@@ -278,22 +321,26 @@ def _robust_deviation(part: np.ndarray, rate: float) -> np.ndarray:
     return np.median(np.abs(thin - np.median(thin, axis=1, keepdims=True)), axis=1) / _NORMAL
 
 
-def _implausible(typical: float, unit: str, stated: bool) -> str:
-    who = f"with {argument(unit=unit)}" if stated else f"with its numbers taken as {unit}"
-    found = (
-        f"{who}, the typical amplitude (robust standard deviation) is {readable(typical)} µV; scalp EEG lies between "
-        f"{PLAUSIBLE[0]:g} and {PLAUSIBLE[1]:g} µV"
-    )
-    fits = fitting_unit(typical, unit)
+def _implausible(found: SignalQuality, unit: str) -> str:
+    """Why a signal is refused for its amplitude, and what can be done."""
+    said = f"{_outside(found.typical, unit)}, and no other unit would make ordinary EEG of it"
+    remedy = f"; if {unit} is right, {argument(unit=unit)} opens it all the same" if unit in MICROVOLTS else ""
+    fits = fitting_unit(found, unit)
     if fits is None:
-        return (
-            f"{found}, and no other unit would bring it there: this is no scalp EEG, or nothing was connected "
-            f"(check=False opens it all the same)"
-        )
-    worth = typical * MICROVOLTS[fits] / MICROVOLTS[unit]
+        return f"{said}: this is no scalp EEG, or nothing was connected{remedy}"
+    if fits == unit:
+        return f"{said}: a seizure, movement, or hardly any signal{remedy}"
+    worth = found.scaled(unit, fits).typical
     return (
-        f"{found}. If the numbers in the file are really {fits}, open it with {argument(unit=fits)} ({worth:.3g} µV), "
-        f"or leave the choice to {argument(unit='auto')}"
+        f"{_outside(found.typical, unit)}. If the numbers in the file are really {fits}, open it with "
+        f"{argument(unit=fits)} ({worth:.3g} µV), or leave the choice to {argument(unit='auto')}{remedy}"
+    )
+
+
+def _outside(typical: float, unit: str) -> str:
+    return (
+        f"with its numbers taken as {unit}, the typical amplitude (robust standard deviation) is {readable(typical)} "
+        f"µV; scalp EEG lies between {PLAUSIBLE[0]:g} and {PLAUSIBLE[1]:g} µV"
     )
 
 

@@ -28,7 +28,7 @@ from neurolm.recording.formats import edf
 from neurolm.recording.options import AUTO, BELIEVED, ReadingOptions
 from neurolm.recording.preprocess import detect_mains, preprocess_blocks
 from neurolm.recording.readers import open_raw
-from neurolm.recording.recording import Recording, assemble, decide_unit, open_recording
+from neurolm.recording.recording import Recording, assemble, decide_unit, is_settled, open_recording
 from neurolm.recording.suffixes import EDF_READERS, suffix_of
 
 PATCHES, SECONDS = 1024, 64
@@ -242,16 +242,16 @@ def _as_they_are(channels: Sequence[Channel]) -> Selection:
 def _judge(found: _Finding, recording: Recording, quality: checks.SignalQuality, selection: Selection) -> None:
     """Note everything that is wrong with the signal."""
     labels = selection.labels
-    stated = found.reading.unit not in (None, AUTO)
-    wrong = checks.refusals(quality, channels=labels, unit=recording.unit, stated=stated)
+    settled = is_settled(found.reading.unit, quality, recording.unit)
+    wrong = checks.refusals(quality, channels=labels, unit=recording.unit, settled=settled)
     if quality.unusable and not quality.flat.all() and found.reading.unknown in (None, "error"):
         wrong.append(checks.useless({labels[i]: why for i, why in quality.unusable.items()}))
     for text in wrong:
         found.refuse(RecordingError(text))
     found.finite = not quality.not_finite.any()
     if found.finite:
-        odd = checks.oddities(quality, labels, recording.rate)
-        found.notes += odd if checks.plausible(quality.typical) else [n for n in odd if not n.startswith(checks.ODD)]
+        odd = checks.oddities(quality, channels=labels, rate=recording.rate, unit=recording.unit)
+        found.notes += [note for note in odd if settled or not note.startswith(checks.WARNING)]  # else it is a problem
 
 
 def _prepared(found: _Finding, recording: Recording) -> None:

@@ -39,8 +39,9 @@ class CommonReadingOptions:
         nearest to its position, within 40 mm, and that the recording lacks (``nearest``); or compute that electrode by
         spherical splines (``interpolate``). By default ``error``, but ``nearest`` for a question.
     unit
-        What the files' numbers are, where their headers are wrong; ``auto`` takes the unit that makes EEG of them. By
-        default the header is believed; one that says nothing means µV.
+        What the files' numbers are, where their headers are wrong: it is taken, with a warning where that makes no
+        EEG of them. ``auto`` takes the unit that does, and keeps the header's as long as EEG can have that amplitude.
+        By default the header is believed; one that says nothing means µV.
     mains
         Mains frequency in Hz; by default found in the spectrum.
     truncated

@@ -82,6 +82,7 @@ class Recording:
     _microvolts: np.ndarray = field(repr=False, compare=False)
     _weights: np.ndarray | None = field(default=None, repr=False, compare=False)
     _uncalibrated: Mapping[int, str] = field(default_factory=dict, repr=False, compare=False)
+    _stated: bool = field(default=True, repr=False, compare=False)
 
     @property
     def seconds(self) -> float:
@@ -116,8 +117,10 @@ class Recording:
 
     def measure_quality(self) -> checks.SignalQuality:
         """Measure up to a minute of the signal of the channels that are read, before electrodes are made from them."""
-        parts = (self._read_sources(first, last) for first, last in checks.blocks(self.samples, self.rate))
-        return replace(checks.measure_quality(parts, self.rate), uncalibrated=self._uncalibrated)
+        looked_at = checks.blocks(self.samples, self.rate)
+        found = checks.measure_quality((self._read_sources(first, last) for first, last in looked_at), self.rate)
+        spans = [(first / self.rate, last / self.rate) for first, last in looked_at]
+        return replace(found, spans=spans, uncalibrated=self._uncalibrated, stated=self._stated)
 
     def read_finite(self, first: int, last: int) -> np.ndarray:
         """Read samples for a filter or a model: float64 of shape (channels, samples), µV, none of them NaN or infinite.
@@ -221,9 +224,9 @@ def open_recording(
         taken = decide_unit(quality, recording.unit, notes)
         recording, quality = assemble(opened, selection, taken), quality.scaled(recording.unit, taken)
     if check:
-        labels, stated = selection.labels, unit not in (None, AUTO)
+        labels, settled = selection.labels, is_settled(unit, quality, recording.unit)
         notes += checks.examine(
-            quality, source=opened.name, channels=labels, rate=recording.rate, unit=recording.unit, stated=stated
+            quality, source=opened.name, channels=labels, rate=recording.rate, unit=recording.unit, settled=settled
         )
         unusable = quality.unusable
         if unusable and unknown == "error":
@@ -287,12 +290,13 @@ def assemble(opened: RawRecording, chosen: Selection, unit: str | None) -> Recor
         _microvolts=microvolts,
         _weights=chosen.weights,
         _uncalibrated=whys,
+        _stated=unit is not None or not unstated,
     )
 
 
 def decide_unit(quality: checks.SignalQuality, unit: str, notes: list[str]) -> str | None:
     """Return the unit that makes EEG of the numbers; None where the file is right, and where no unit does."""
-    fits = checks.fitting_unit(quality.typical, unit)
+    fits = checks.fitting_unit(quality, unit)
     if fits is None or fits == unit:
         if fits is not None:
             notes.append(f"unit auto: {unit}, as the file says; the typical amplitude is {quality.typical:.3g} µV")
@@ -303,6 +307,11 @@ def decide_unit(quality: checks.SignalQuality, unit: str, notes: list[str]) -> s
         f"it would be {quality.typical:.3g} µV"
     )
     return fits
+
+
+def is_settled(asked: str | None, quality: checks.SignalQuality, unit: str) -> bool:
+    """Whether a unit is right whatever the amplitude, by what was asked for: one unit, or ``auto``, which found one."""
+    return asked is not None and (asked != AUTO or checks.fitting_unit(quality, unit) is not None)
 
 
 def _annotations(signal: Signal) -> tuple[tuple[Annotation, ...], list[str]]:
