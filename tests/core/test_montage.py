@@ -1,5 +1,6 @@
 """Electrode names as data sets write them, and positions."""
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -15,6 +16,17 @@ RESOLVED = {
     "T7": "T7", "TPP8H": "TPP8h", "ftt9h": "FTT9h", "FP1-F7": "FP1-F7", "Fp1 - F7": "FP1-F7", "T8-P8-1": "T8-P8",
     "EEG F1-Ref-0": "F1", "Fp1_REF": "FP1", "CB1": "CB1", "F7-T3": "F7-T7",
     "EEG T5-O1": "P7-O1", "T4-T6": "T8-P8", "EEG Fp1–Ref": "FP1",
+    # against ears, mastoids, their mean, or another common reference: UCDDB, MASS, CHB-MIT, Nihon Kohden
+    "C3A2": "C3", "O1M2": "O1", "C3/A2": "C3", "EEG C3 A2": "C3", "C3 (A2)": "C3", "Fp1-(A1+A2)/2": "FP1",
+    "Fz-A1A2": "FZ", "EEG Fp1-CLE": "FP1", "EEG A2-CLE": "A2", "EEG C3-LER": "C3", "CP5-CS2": "CP5",
+    "EEG Fp1-LinkedEars": "FP1", "EEG F3-Linked Ears": "F3", "EEG Fp1-Org": "FP1", "Fp1ref": "FP1", "Fp1 ref": "FP1",
+    "F10A1": "F10", "EEG C3A2-0": "C3",
+    # two names of one place, quotes, units, counters
+    "T7/T3": "T7", "T3/T7": "T3", "T8 (T4)": "T8", "P7/T5": "P7", "'Cz'": "CZ", "Fp1 [µV]": "FP1", "Fp1 (uV)": "FP1",
+    "Ch1: Fp1": "FP1",
+    # letters of other alphabets
+    "\u0421\u0033": "C3", "EEG \u041e1": "O1", "F\u04401": "FP1", "\u0422\u0033-\u04102": "T3",
+    "\u042d\u042d\u0413 Fp1": "FP1", "\uff26p1": "FP1", "Fp1\u200b": "FP1", "C\u0396": "CZ",
 }  # fmt: skip
 KINDS = {
     "EEG A2-A1": "reference", "M1-M2": "reference", "ReRef": "reference", "ECG ECG": "ecg", "EEG EKG1-REF": "ecg",
@@ -22,6 +34,31 @@ KINDS = {
     "Status": "stimulus", "STI 014": "stimulus", "PHOTIC-REF": "stimulus", "TRIGGER": "stimulus",
     "Temperature": "other", "PULSE RATE": "other", "EEG RESP1-REF": "other", "DC1-DC": "other", "SpO2": "other",
     "EXG1": "other", "EEG PG1-REF": "other", "EDF Annotations": "other", "EEG 001": "eeg", "EEG 20-REF": "eeg",
+    # sleep laboratories
+    "H.R.": "other", "SaO2": "other", "Airflow": "other", "NEW AIR": "other", "OX stat": "other", "O2 stat": "other",
+    "Thor res": "other", "ABDO RES": "other", "Snore": "other", "LIGHT": "other", "Position": "other",
+    "BodyPos": "other",
+    "Temp rectal": "other", "Sound": "other", "Sum": "other", "ribcage": "other", "DIF5": "other",
+    "EEG1_Off": "other",
+    "Lefteye": "eog", "ROC-LOC": "eog", "E1-E2": "eog", "E1M2": "eog", "RLEG": "emg", "Leg/L": "emg",
+    "SX1-SX2": "emg",
+    "Chin1-Chin2": "emg", "LChin": "emg", "Event marker": "stimulus", "C3 HR": "unknown", "LUE-RAE": "ecg",
+    # Nihon Kohden
+    "POL E": "other", "POL $A1": "other", "POL X1": "other", "POL BP1": "other", "POL DC01": "other",
+    "EEG BN1": "other",
+    "EEG Mark1": "stimulus", "POL *Mark1": "stimulus", "Events/Markers": "stimulus", "EEG X1-REF": "eeg",
+    # Emotiv, Muse
+    "CQ_AF3": "other", "CQ.T7": "other", "EQ.AF3": "other", "RAW_CQ": "other", "POW.AF3.Theta": "other",
+    "INTERPOLATED": "other", "Interpolate": "other", "TIME_STAMP_ms": "other", "LSL.Timestamp": "other",
+    "OriginalTimestamp": "other", "MARKER_HARDWARE": "stimulus", "HardwareMarker": "stimulus", "GYROX": "other",
+    "MarkerIndex": "stimulus", "Right AUX": "other", "AUX_RIGHT": "other", "Q0": "other",
+    # placeholders
+    "-": "other", "--1": "other", ".": "other", "": "unknown",
+    # differences of scalp electrodes are none of them; nor is what only looks like one
+    "EEG Fpz-O1": "eeg", "F3-F4": "unknown", "C3C4": "unknown", "C3/C4": "unknown", "C3 (C4)": "unknown",
+    "T7-T3": "unknown", "T3/C3": "unknown", "EEG C3P-REF": "eeg", "CZ2-A1": "unknown", "FZ'": "unknown",
+    "01-Fp1": "unknown", "A2-C3": "unknown", "M1/A1": "reference", "A1+A2": "reference", "m3": "unknown",
+    "\u0442\u0033": "unknown",
     "B7": "unknown", "T3-C3": "unknown", "E12": "unknown", "ch1": "unknown", "Fpz-Cz": "unknown", "pad": "unknown",
 }  # fmt: skip
 
@@ -41,7 +78,20 @@ def test_other_names_are_no_electrode_and_are_recognised(name: str, kind: str) -
 
 def test_stated_references() -> None:
     names = {"C4-M1": "M1", "EEG Fp1-REF": "REF", "EEG T3-LE": "LE", "Cz": None, "FP1-F7": None, "EEG F1-Ref-0": "REF"}
+    names |= {"C3A2": "A2", "EEG C3-CLE": "CLE", "Fp1-(A1+A2)/2": "A1+A2", "Fz-Cz": None, "Fp1 [uV]": None}
     assert {name: montage.reference(name) for name in names} == names
+
+
+def test_pairs_of_electrodes_are_told_whether_the_official_list_has_them_or_not() -> None:
+    names = {
+        "FZ-CZ": ("FZ", "CZ"),
+        "EEG Fp1-F7": ("FP1", "F7"),
+        "P7-T7-1": ("P7", "T7"),
+        "Cz": None,
+        "C3-A2": None,
+    }
+    assert {name: montage.pair(name) for name in names} == names
+    assert montage.pair("C3-XX") is None and montage.pair("CQ-AF3") is None
 
 
 def test_the_montage_of_tuh_and_its_official_names() -> None:
@@ -56,6 +106,20 @@ def test_the_montage_of_tuh_and_its_official_names() -> None:
 def test_every_official_name_resolves_to_itself_in_any_case() -> None:
     for name in montage.ELECTRODES:
         assert montage.resolve(name) == montage.resolve(name.lower()) == montage.resolve(f"EEG {name}-REF") == name
+        assert montage.kind(name) == "eeg"
+
+
+def test_an_electrode_is_found_from_its_reference_and_never_from_another_electrode() -> None:
+    single = [name for name in montage.ELECTRODES if "-" not in name]
+    official = {name.upper(): name for name in montage.ELECTRODES} | montage.ALIASES
+    ears = {"A1", "A2", "M1", "M2"}
+    for one, other, sign in itertools.product(single, single, ("-", "_", "/", " ", "")):
+        expected = official.get(f"{one}{'-' if sign == '_' else sign}{other}".upper())
+        against_an_ear = other in ears and one not in ears
+        same_place = montage.SAME_PLACE.get(one, one) == montage.SAME_PLACE.get(other, other)
+        if expected is None and (against_an_ear or (sign == "/" and same_place)):
+            expected = one
+        assert montage.resolve(f"{one}{sign}{other}") == expected, f"{one}{sign}{other}"
 
 
 def test_ids_are_those_of_the_official_list(shared: Path) -> None:

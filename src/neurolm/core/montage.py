@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 
 REACH = 40.0
 """Millimetres within which one electrode stands for another: a step of the 10-10 system. On the template neighbours
@@ -60,7 +61,8 @@ SAME_PLACE = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
 """Old 10-20 names → names of the 10-10 system for the same places."""
 
 # How a recording's own channel names become electrodes. Sources: TUH EEG corpus (`EEG FP1-REF`, `EEG T3-LE`), EEGMMIDB
-# (`Fc5.`), EEGMAT (`EEG Fp1`), HMC (`EEG F4-M1`), CHB-MIT (`FP1-F7`), Nihon Kohden exports (`POL Fp1`), BioSemi.
+# (`Fc5.`), EEGMAT (`EEG Fp1`), HMC (`EEG F4-M1`), CHB-MIT (`FP1-F7`, `C3-CS2`), MASS (`EEG C3-CLE`, `EEG C3-LER`),
+# UCDDB (`C3A2`), Nihon Kohden exports (`POL Fp1`, `EEG Fp1-Org`), Mobita (`T7/T3`), BioSemi.
 ALIASES = {
     "F7-T3": "F7-T7", "T3-T5": "T7-P7", "T5-O1": "P7-O1", "F8-T4": "F8-T8", "T4-T6": "T8-P8", "T6-O2": "P8-O2",
 }  # fmt: skip
@@ -69,26 +71,69 @@ channels are in ``NAMES`` by their new names only, so that the old ones can mean
 _CANONICAL = {name.upper(): name for name in ELECTRODES} | ALIASES
 _EARS = {"A1", "A2", "M1", "M2"}
 _REFERENCES = _EARS | {
-    "REF", "REFERENCE", "LE", "LER", "AVG", "AV", "AVE", "AVERAGE", "AR", "CAR", "AA", "A1A2", "A1+A2", "A12", "M1M2",
-    "M1+M2", "M12", "LM", "COM", "VREF", "G2",
+    "REF", "REFERENCE", "RF", "LE", "LER", "CLE", "CE", "LINKEDEARS", "LINKEDEAR", "LINKEDMASTOIDS", "LINKEDMASTOID",
+    "EARS", "MASTOIDS", "A1A2", "A1+A2", "A12", "A2A1", "A2+A1", "M1M2", "M1+M2", "M12", "M2M1", "M2+M1", "LM", "AVG",
+    "AV", "AVE", "AVERAGE", "AVREF", "AVGREF", "AVERAGEREF", "AVERAGEREFERENCE", "AAV", "AR", "CAR", "AA", "COM",
+    "COMMON", "VREF", "VX", "V", "0V", "BN", "ORG", "G2", "G19", "CS", "CS1", "CS2", "CMS", "NOSE",
 }  # fmt: skip
+"""What may stand after an electrode's name and is no scalp electrode, but for signs in it: ``(A1+A2)/2`` is A1+A2. The
+difference of two scalp electrodes is a bipolar channel, and none of the two."""
+_ONE = r"[A-Z]{1,3}(?:Z|\d{1,2}H?)"  # an electrode's name
+_AGAINST = re.compile(rf"({_ONE}) ?(?:[-/]|(?=\()) ?(.+)")  # C3-A2, C3/A2, C3 (A2)
+_GLUED = re.compile(rf"({_ONE}) ?((?:[AM][12]){{1,2}}|[AM]12|REF|AVG|LE)")  # C3A2, C3 A2
+_TWO_NAMES = re.compile(rf"({_ONE}) ?[/(] ?({_ONE})\)?")  # T7/T3, T7 (T3)
 _PREFIX = re.compile(r"^(?:EEG|POL)(?![A-Z]{3})[\s_:.-]*")
+_POLYGRAPH = re.compile(r"POL[\s_:.-]")
+_COUNTED = re.compile(r"^CH(?:AN(?:NEL)?)? ?\d+ ?[-: ] ?(?=[A-Z])")  # Ch1: Fp1
+_IN_VOLTS = re.compile(r" ?[\[(] ?[UMN]?V ?[\])]$")  # Fp1 [uV]; a micro sign looks like M
+_QUOTED = re.compile(r"""^(['"])(.*)\1$""")
+_LONGEST = 200  # signs of a name that are looked at
 _MADE_UNIQUE = re.compile(r"-\d+$")  # MNE appends a running number to names that occur more than once
+_LOOKALIKES = str.maketrans("АВЕКМНОРСТУХІаеорсухі" + "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧμο", "ABEKMHOPCTYXIaeopcyxi" + "ABEZHIKMNOPTYXuo")
+"""Cyrillic and Greek letters that look like Latin ones, as keyboards make them: ``С3`` may be in either. Small letters
+only where they too look alike: a small т is no t."""
+_TRANSLATED = {"ЭЭГ": "EEG", "ЭКГ": "ECG", "ЭОГ": "EOG", "ЭМГ": "EMG"}
 _KINDS = (
-    ("reference", r"(?:[AM][12]) ?- ?(?:[AM][12])|(?:RE)?REF|REFERENCE|V ?REF|GND|GROUND|CMS|DRL"),
-    ("stimulus", r"STI(?:M|MULUS)? ?\d*|STATUS|TRIG(?:GER)?S? ?\d*|MARKERS?|MKR|EVENTS?|DIN ?\d*|PHOTIC|PHO|TTL ?\d*"),
-    ("ecg", r".*(?:ECG|EKG).*"),
-    ("eog", r".*EOG.*|[HV]EO[LRUD]?|[LR][OUL]C|E[12] ?- ?[AM][12]|.*\bEYE.*"),
-    ("emg", r".*EMG.*|.*\bCHIN.*|.*\b(?:LEG|ARM)\b.*|[LR]AT ?\d*|.*\bTIB.*|MASSETER.*"),
+    (
+        "reference",
+        r"[AM][12] ?[-+/]? ?[AM][12]|(?:RE)?REF|REFERENCE|V ?REF|GND|GROUND|CMS|DRL",
+    ),
+    (
+        "stimulus",
+        r"STI(?:M|MULUS)? ?\d*|STATUS|TRIG(?:GER)?S? ?\d*|MARK ?\d*|MARKER.*|(?:HARDWARE|SOFTWARE|EVENT) ?MARKER.*|MKR|"
+        r"EVENTS?(?: .*)?|DIN ?\d*|DI|DIGITAL ?IN.*|PHOTIC|PHO(?:TO)?|TTL ?\d*|SYNC(?: .*)?|BUTTON ?\d*",
+    ),
+    ("ecg", r".*(?:ECG|EKG).*|LUE RAE|RAE LUE"),
+    (
+        "eog",
+        r".*EOG.*|[HV]EO[LRUD]?|[LR][OUL]C(?: [LR][OUL]C)?|E[12] ?[-/]? ?(?:[AME][12]|FPZ)|[LR]IO|[ILS]O[12]|.*\bEYE.*|"
+        r"(?:[LR]|LEFT|RIGHT)EYE|(?:Œ|OE)IL.*",
+    ),
+    (
+        "emg",
+        r".*EMG.*|.*\b[LRC]?CHIN.*|KINN.*|.*\b(?:LEG|ARM)S?\b.*|(?:[LR]|LEFT|RIGHT)LEG.*|LEG ?[\dLR]\b.*|"
+        r"BEIN.*|[LR]AT ?\d*|.*\bTIB.*|PLM.*|[DS]X ?\d [DS]X ?\d|MASSETER.*|.*\bSUBMENTAL.*|MENTALIS.*|"
+        r"DELTOID.*|.*INTERCOSTAL.*",
+    ),
     (
         "other",
-        r"EDF ANNOTATIONS|BDF ANNOTATIONS|RESP.*|ABD.*|THO(?:R|RAX).*|CHEST.*|.*\bFLOW.*|NASAL.*|THERM.*|SNORE.*|"
-        r"S[PA]O2.*|OSAT|O2 ?SAT|PULSE.*|PLETH.*|PPG.*|HR|HEART.*|TEMP(?:ERATURE)?\d*|GSR\d*|EDA\d*|BODY.*|"
-        r"POS(?:ITION)?|ACC.*|GYRO.*|MAG[XYZ]|LIGHT|DC ?\d+(?:-DC)?|IBI|BURSTS|SUPPR|E?T?CO2.*|AUX ?\d*|MISC ?\d*|"
-        r"BATTERY.*|PACKET.*|COUNTER.*|SAMPLE ?(?:INDEX|COUNTER)?|IMP(?:EDANCE)?.*|EXG ?\d|PG[12]|SP[12]|BP ?\d*|"
-        r"TIME(?:STAMP)?",
+        # breathing and sleep
+        r"RESP.*|ABD.*|AD+OM.*|THO(?:R|RAX).*|TORAC.*|V(?:TH|AB)|CHEST.*|RIB ?CAGE.*|RIP(?: .*)?|EFFORT.*|BELT.*|SUM|"
+        r".*FLOW.*|.*\bFLUX.*|.*\bAIR|NASAL.*|NAS PRES.*|NAF\w*|ORAL.*|.*CANNULA.*|PTAF.*|PRES(?:S|SURE)?(?: .*)?|"
+        r"[CX]?PAP(?: .*)?|LEAK.*|TID ?VOL.*|TH?ERM.*|.*SNOR[EI].*|MIC(?:RO|ROPHONE)?(?: .*)?|SOUND.*|AUDIO.*|"
+        r"S[PA]O2.*|SATURATION.*|OSAT|O2 ?(?:SAT|STAT).*|OX(?:Y|I)?(?:METER|METRY)? ?STAT.*|STAT|(?:E?T|TC)?P?CO2.*|"
+        r"PULSE.*|POULS|PLETH.*|PPG.*|PTT|PAT|D?H ?R|PR|R ?R|H ?RATE|HEART.*|IBI|TEMP(?!OR).*|GSR.*|EDA.*|SCR|BODY.*|"
+        r"B?POS(?:ITION)?(?: .*)?|LIGHTS?|LUM(?:I[EÈ]RE|INOSITY)?|ACTI(?:VITY|METRY|GRAPHY).*|ELEVATION|GRAVITY.*|"
+        r"DIF ?[56]|TAG|EPMS|VNS|.*\bOFF|"
+        # amplifiers and headsets
+        r"[EB]DF ANNOTATIONS|DC ?\d+(?:[- ]DC)?|B[PN] ?\d*|X\d+ BP\d+|PG[12]|SP[12]|BURSTS|SUPPR|EXG ?\d|MISC ?\d*|"
+        r"(?:(?:RIGHT|LEFT) )?AUX ?(?:\d*|[LR]|LEFT|RIGHT)|ANALOG.*|ACC.*|GYRO.*|MAG ?[XYZ]|Q ?[0-3]|[XYZ] DIR|"
+        r"BATTERY.*|PACKET.*|COUNTER.*|SAMPLE ?(?:INDEX|COUNTER)?|TIME|.*TIME ?STAMP.*|IMP(?:EDANCE)?.*|"
+        r"INTERPOLATED?|RAW CQ.*|(?:[CE]Q|POW|MOT|PM|FE|MC) [A-Z].*|FUNC (?:ID|VALUE)",
     ),
 )
+"""What names say that are no electrodes: of sleep laboratories (SHHS, MESA, CAP, UCDDB, DREAMS), of Nihon Kohden,
+BioSemi, Emotiv and Muse. Signs that are no letters or digits may be spaces: ``H.R.`` is also tried as H R."""
 _KIND_PATTERNS = tuple((kind, re.compile(pattern)) for kind, pattern in _KINDS)
 KINDS = ("eeg", "eog", "ecg", "emg", "reference", "stimulus", "other", "unknown")
 """What ``kind`` can return."""
@@ -97,19 +142,24 @@ KINDS = ("eeg", "eog", "ecg", "emg", "reference", "stimulus", "other", "unknown"
 def resolve(name: str) -> str | None:
     """Return the canonical electrode name of a recording's channel name, None if it names no known electrode.
 
-    Case, the prefixes ``EEG`` and ``POL``, padding dots, a common reference (``Fp1-REF``, ``FP1-LE``, ``C4-M1``,
-    ``Fp1-AVG``) and the running number that MNE gives to duplicates (``T8-P8-1``) are ignored. Bipolar names resolve
-    when they are in ``NAMES`` (``Fp1-F7``; ``F7-T3`` is F7-T7). Old and new names of electrodes are kept apart, as in
-    the official list: T3 is not T7.
+    Case, the prefixes ``EEG`` and ``POL``, padding dots, a unit in brackets, a common reference (``Fp1-REF``,
+    ``C3-CLE``, ``C4-M1``, ``C3A2``, ``C3/A2``, ``Fp1-(A1+A2)/2``) and the running number that MNE gives to duplicates
+    (``T8-P8-1``) are ignored, and letters of other alphabets that look the same are read as Latin ones. Bipolar names
+    resolve when they are in ``NAMES`` (``Fp1-F7``; ``F7-T3`` is F7-T7), and only then: the difference of two scalp
+    electrodes is none of them. Old and new names of electrodes are kept apart, as in the official list: T3 is not T7;
+    of two names of one place (``T7/T3``) the first counts.
     """
     label = _label(name)
     for candidate in (label, _MADE_UNIQUE.sub("", label)):
         if candidate in _CANONICAL:
             return _CANONICAL[candidate]
-        electrode, dash, reference = candidate.rpartition("-")
-        if dash and electrode in _CANONICAL and reference in _REFERENCES:
+        two = _TWO_NAMES.fullmatch(candidate)
+        if two and two[1] in _CANONICAL and SAME_PLACE.get(two[1], two[1]) == SAME_PLACE.get(two[2], two[2]):
+            return _CANONICAL[two[1]]
+        electrode, against = _apart(candidate)
+        if against and electrode in _CANONICAL:
             # The difference of two ears is a derived signal, not an electrode.
-            return None if electrode in _EARS and reference in _EARS else _CANONICAL[electrode]
+            return None if electrode in _EARS and against in _EARS else _CANONICAL[electrode]
     return None
 
 
@@ -118,36 +168,70 @@ def reference(name: str) -> str | None:
 
     What means the same (``REF`` and ``LE``, say, in different files) is not made equal.
     """
-    _, dash, stated = _MADE_UNIQUE.sub("", _label(name)).rpartition("-")
-    return stated if dash and stated in _REFERENCES else None
+    return _apart(_MADE_UNIQUE.sub("", _label(name)))[1] or None
+
+
+def pair(name: str) -> tuple[str, str] | None:
+    """Return the two scalp electrodes whose difference a name states (``FZ-CZ``), whether or not it resolves."""
+    one, _, other = _MADE_UNIQUE.sub("", _label(name)).partition("-")
+    if one not in _CANONICAL or other not in _CANONICAL or {one, other} & _EARS:
+        return None
+    return _CANONICAL[one], _CANONICAL[other]
 
 
 def kind(name: str) -> str:
     """Tell what a channel records by its name alone: one of ``KINDS``.
 
     ``eeg`` is a name that resolves or says EEG, ``other`` a name known to be something else (breathing, temperature,
-    counters, nasopharyngeal and sphenoidal electrodes), ``unknown`` a name that says nothing.
+    counters, nasopharyngeal and sphenoidal electrodes, a dash or dot in the place of a name), ``unknown`` a name that
+    says nothing.
     """
+    if name.strip("\0 ") and not re.search(r"\w", _MADE_UNIQUE.sub("", name)):
+        return "other"  # placeholders, as in the montages of CHB-MIT
     label = _label(name)
-    bare = re.sub(r" ?-(?:REF|LE|AVG|AR)$", "", _MADE_UNIQUE.sub("", label))
+    bare = _apart(_MADE_UNIQUE.sub("", label))[0]
+    forms = dict.fromkeys((label, bare, *(re.sub(r"[\W_]+", " ", text).strip() for text in (label, bare))))
     for found, pattern in _KIND_PATTERNS:
-        if pattern.fullmatch(label) or pattern.fullmatch(bare):
+        if any(pattern.fullmatch(form) for form in forms):
             return found
-    if resolve(name) is not None or _PREFIX.match(_tidy(name)):
+    if resolve(name) is not None:
         return "eeg"
-    return "unknown"
+    if _POLYGRAPH.match(_tidy(name)) or label.startswith(("$", "*")):
+        return "other"  # Nihon Kohden's inputs beside the electrodes, whose names begin with EEG
+    return "eeg" if _PREFIX.match(_tidy(name)) else "unknown"
 
 
 def _tidy(name: str) -> str:
-    """Upper case, plain dashes, single spaces, no padding dots."""
-    text = re.sub(r"[‐-―−]", "-", name.upper())
-    return re.sub(r"\s+", " ", text).strip(" .\0")
+    """Upper case, Latin letters, plain dashes, single spaces, no padding dots, quotes or units."""
+    text = "".join(
+        sign for sign in unicodedata.normalize("NFKC", name[:_LONGEST]) if unicodedata.category(sign) != "Cf"
+    )
+    text = text.translate(_LOOKALIKES).upper()
+    for other, latin in _TRANSLATED.items():
+        text = text.replace(other.translate(_LOOKALIKES), latin)
+    text = re.sub(r"[‐-―−]", "-", text)
+    text = _QUOTED.sub(r"\2", re.sub(r"\s+", " ", text).strip(" .;,\0"))
+    return _IN_VOLTS.sub("", text).strip(" .;,\0")
 
 
 def _label(name: str) -> str:
     """The name without its prefix, with ``-`` between electrode and reference."""
     text = _PREFIX.sub("", _tidy(name)) or _tidy(name)
-    return re.sub(r"\s*[-_:]\s*", "-", text).strip(" .-")
+    return re.sub(r"\s*[-_:]\s*", "-", _COUNTED.sub("", text)).strip(" .-")
+
+
+def _apart(label: str) -> tuple[str, str]:
+    """A label without the reference that it states, and that reference, empty where it states none."""
+    for pattern in (_AGAINST, _GLUED):
+        if (found := pattern.fullmatch(label)) and (stated := _plain(found[2])) in _REFERENCES:
+            return found[1], stated
+    before, dash, after = label.rpartition("-")
+    return (before, _plain(after)) if dash and _plain(after) in _REFERENCES else (label, "")
+
+
+def _plain(stated: str) -> str:
+    """A reference without signs, and without saying that the mean of two is half their sum."""
+    return re.sub(r"[^A-Z0-9+]", "", stated.removesuffix("/2"))
 
 
 @functools.cache
