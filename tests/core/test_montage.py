@@ -51,7 +51,7 @@ KINDS = {
     "CQ_AF3": "other", "CQ.T7": "other", "EQ.AF3": "other", "RAW_CQ": "other", "POW.AF3.Theta": "other",
     "INTERPOLATED": "other", "Interpolate": "other", "TIME_STAMP_ms": "other", "LSL.Timestamp": "other",
     "OriginalTimestamp": "other", "MARKER_HARDWARE": "stimulus", "HardwareMarker": "stimulus", "GYROX": "other",
-    "MarkerIndex": "stimulus", "Right AUX": "other", "AUX_RIGHT": "other", "Q0": "other",
+    "MarkerIndex": "stimulus", "Right AUX": "other", "AUX_RIGHT": "other", "MOT.Q0": "other",
     # placeholders
     "-": "other", "--1": "other", ".": "other", "": "unknown",
     # differences of scalp electrodes are none of them; nor is what only looks like one

@@ -127,7 +127,7 @@ _KINDS = (
         r"DIF ?[56]|TAG|EPMS|VNS|.*\bOFF|"
         # amplifiers and headsets
         r"[EB]DF ANNOTATIONS|DC ?\d+(?:[- ]DC)?|B[PN] ?\d*|X\d+ BP\d+|PG[12]|SP[12]|BURSTS|SUPPR|EXG ?\d|MISC ?\d*|"
-        r"(?:(?:RIGHT|LEFT) )?AUX ?(?:\d*|[LR]|LEFT|RIGHT)|ANALOG.*|ACC.*|GYRO.*|MAG ?[XYZ]|Q ?[0-3]|[XYZ] DIR|"
+        r"(?:(?:RIGHT|LEFT) )?AUX ?(?:\d*|[LR]|LEFT|RIGHT)|ANALOG.*|ACC.*|GYRO.*|MAG ?[XYZ]|[XYZ] DIR|"
         r"BATTERY.*|PACKET.*|COUNTER.*|SAMPLE ?(?:INDEX|COUNTER)?|TIME|.*TIME ?STAMP.*|IMP(?:EDANCE)?.*|"
         r"INTERPOLATED?|RAW CQ.*|(?:[CE]Q|POW|MOT|PM|FE|MC) [A-Z].*|FUNC (?:ID|VALUE)",
     ),

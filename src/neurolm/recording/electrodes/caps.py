@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from neurolm.core.errors import RecordingError
+from neurolm.core.errors import RecordingError, argument
 from neurolm.core.montage import resolve
 
 _NETS = {32: "GSN-HydroCel-32", 64: "GSN-HydroCel-64_1.0", 128: "GSN-HydroCel-128", 256: "GSN-HydroCel-256"}
@@ -73,7 +73,7 @@ def fit(cap: str, names: Sequence[str]) -> Cap:
 
     known = mne.channels.get_builtin_montages()
     if cap not in known:
-        raise RecordingError(f"cap={cap!r}: no such cap; MNE has {', '.join(known)}")
+        raise RecordingError(f"{argument(cap=cap)}: no such cap; MNE has {', '.join(known)}")
     template = mne.channels.make_standard_montage(cap)
     if len(template.get_positions()["ch_pos"]) and template.get_positions()["nasion"] is not None:
         template = mne.channels.transform_to_head(template)
@@ -91,7 +91,9 @@ def fit(cap: str, names: Sequence[str]) -> Cap:
             x, y, z = spots[spot.upper()]
             positions[name] = (x, y, z)
     if not electrodes and not positions:
-        raise RecordingError(f"cap={cap!r}: none of the file's channels is in it: {', '.join(list(names)[:12])} …")
+        raise RecordingError(
+            f"{argument(cap=cap)}: none of the file's channels is in it: {', '.join(list(names)[:12])} …"
+        )
     return Cap(cap, electrodes, positions)
 
 

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from neurolm.core.errors import RecordingError, argument, takes
-from neurolm.core.montage import ELECTRODES, channel_id, kind, resolve
+from neurolm.core.montage import ELECTRODES, KINDS, channel_id, kind, pair, resolve
 from neurolm.recording.channels import Channel
 from neurolm.recording.electrodes import caps
 from neurolm.recording.electrodes.coverage import Covered
 
-_GRID = re.compile(r"[A-I]\d{1,3}")
+_GRID = re.compile(r"(?:(?:EEG|POL)[ _.-]*)?([A-I]\d{1,3})(?:-REF)?")
+_EXAMPLES = ("Fp1", "C3", "Cz", "O1", "Pz", "F7")  # electrodes that messages show
+NO_NAME = "a difference of electrodes without a name in the official list"
 _GRID_STRANGERS = 8  # so many contacts that are no electrode cannot be extra channels of a 10-20 cap
 
 
@@ -39,7 +41,7 @@ class Draft:
 
     def row(self, index: int, how: str, detail: str = "", electrode: str | None = None) -> None:
         channel = self.channels[index]
-        found = kind(channel.name)
+        found = detail if detail in KINDS else kind(channel.name)
         self.rows[index] = Covered(
             channel=channel.name, electrode=electrode, how=how, detail=detail, unit=channel.unit, rate=channel.rate,
             kind=found if found not in ("eeg", "unknown") else channel.kind,
@@ -57,11 +59,12 @@ def name_channels(draft: Draft, cap: str | None) -> None:
     """Sort the channels into electrodes by name or cap, unrecognised ones, and those that are no EEG."""
     eeg = _leave_out_other_kinds(draft)
     names = [draft.channels[i].name for i in eeg]
-    grid = _grid_contacts(names)
+    grid = _grid_contacts([channel.name for channel in draft.channels if channel.kind == "eeg"])
     if cap is None and draft.unknown in ("nearest", "interpolate") and _without_position(draft, eeg, grid):
         cap = caps.recognise(names)
         if cap is not None:
-            draft.notes.append(f"its names count the contacts of {cap}, whose positions are used; cap= says another")
+            another = f"; {argument('cap')} says another" if takes("cap") else ""
+            draft.notes.append(f"its names count the contacts of {cap}, whose positions are used{another}")
     fitted = caps.fit(cap, names) if cap is not None else caps.Cap("")
     repeated = []
     for i in eeg:
@@ -81,6 +84,18 @@ def name_channels(draft: Draft, cap: str | None) -> None:
             draft.take(electrode, i, "cap" if by_cap else "name" if exact else "alias", cap if by_cap and cap else "")
     if repeated:
         draft.notes.append(f"left out, duplicates: {', '.join(repeated)}")
+    if draft.named and all(pair(electrode) for electrode in draft.named):
+        _leave_out_pairs(draft)
+
+
+def _leave_out_pairs(draft: Draft) -> None:
+    """In a bipolar montage, leave out the differences of electrodes that the official list has no name for."""
+    pairs = [i for i in draft.unrecognised if pair(draft.channels[i].name)]
+    draft.unrecognised = [i for i in draft.unrecognised if i not in pairs]
+    for i in pairs:
+        draft.row(i, "left out", NO_NAME)
+    if pairs:
+        draft.notes.append(f"left out, {NO_NAME}: {', '.join(draft.channels[i].name for i in pairs)}")
 
 
 def _without_position(draft: Draft, eeg: Sequence[int], grid: set[str]) -> bool:
@@ -92,8 +107,9 @@ def _without_position(draft: Draft, eeg: Sequence[int], grid: set[str]) -> bool:
 def _leave_out_other_kinds(draft: Draft) -> list[int]:
     """Leave out what the file or the name says is no EEG; returns the indices of the rest."""
     eeg, left_out = [], []
+    eyes = _eyes([channel.name for channel in draft.channels])
     for i, channel in enumerate(draft.channels):
-        by_name = kind(channel.name)
+        by_name = "eog" if channel.name in eyes else kind(channel.name)
         if channel.kind == "eeg" and by_name in ("eeg", "unknown"):
             eeg.append(i)
         else:
@@ -105,19 +121,26 @@ def _leave_out_other_kinds(draft: Draft) -> list[int]:
     return eeg
 
 
+def _eyes(names: Sequence[str]) -> set[str]:
+    """Return the names E1 and E2 where they are electrodes at the eyes (AASM), not contacts of a net (E1, E2, E3 …)."""
+    numbered = {name: found[1] for name in names if (found := re.fullmatch(r"\s*E0*(\d+)(?:-REF)?\s*", name.upper()))}
+    return set(numbered) if set(numbered.values()) <= {"1", "2"} else set()
+
+
 def _grid_contacts(names: Sequence[str]) -> set[str]:
     """Return the names that count the contacts of a grid, a net or a BioSemi cap (A1–A32, B1–B32 …).
 
     There, F3 is not the electrode F3. The names that are no electrode in any montage (A7, B3, E12) give it away.
     """
-    contacts = {name for name in names if _GRID.fullmatch(name.strip().upper())}
-    return contacts if sum(resolve(name) is None for name in contacts) >= _GRID_STRANGERS else set()
+    contacts = {name: found[1] for name in names if (found := _GRID.fullmatch(name.strip().upper()))}
+    strangers = [contact for contact in contacts.values() if resolve(contact) is None]
+    return set(contacts) if len(strangers) >= _GRID_STRANGERS else set()
 
 
 def rename(draft: Draft, wanted: Mapping[str, str]) -> None:
     """The user says which channel is which electrode, whatever the file says."""
     source = draft.source
-    own = {channel.name: i for i, channel in enumerate(draft.channels)}
+    own = {channel.name: i for i, channel in reversed(list(enumerate(draft.channels)))}  # of two, the first
     if missing := [name for name in wanted if name not in own]:
         raise RecordingError(
             f"{source}: {argument('channels')}: there is no {', '.join(missing)}; found: {listed(own)}"
@@ -147,18 +170,30 @@ def unknown_names(draft: Draft, names: Sequence[str]) -> str:
     lookalikes = [name for name in names if name in grid and resolve(name) is not None]
     why = f" (its names count contacts, so {lookalikes[0]} is not taken for the electrode)" if lookalikes else ""
     remedies = [f"leave them out with {argument(unknown='drop')}"] if draft.named else []
+    nearest = f"take the nearest electrodes with {argument(unknown='nearest')}"
     if cap := caps.recognise(names):
-        nearest = argument(unknown="nearest")
-        remedies.append(f"take the nearest electrodes with {nearest}, as contacts of cap={cap!r}, as it seems")
+        named = f", or say the cap with {argument(cap=cap)}" if takes("cap") else ""
+        remedies.append(f"{nearest}, as contacts of cap={cap!r}, as it seems{named}")
     elif draft.positions:
-        remedies.append(f"take the nearest electrodes with {argument(unknown='nearest')}, by the positions in the file")
-    if takes("channels"):
-        remedies.append(f"say what they are with {argument(channels={names[0]: 'Fp1'})}")
-    remedies.append("rename them in the file")
+        remedies.append(f"{nearest}, by their positions")
+    remedies += say_which(draft, names)
     return (
         f"{draft.source}: {len(names)} of {len(names) + len(draft.named)} EEG channels are no known electrodes: "
-        f"{listed(names)}{why}; {', or '.join(remedies)}"
+        f"{listed(names)}{why}; {', or '.join(remedies) or 'use another recording'}"
     )
+
+
+def say_which(draft: Draft, names: Sequence[str]) -> list[str]:
+    """What can be advised for names that nobody knows: to say which electrodes they are, or to rename them.
+
+    No electrode is what has no name to call it by, and the difference of two electrodes.
+    """
+    name = next((name for name in names if re.search(r"\w", name) and pair(name) is None), None)
+    if name is None:
+        return []
+    free = next((example for example in _EXAMPLES if resolve(example) not in draft.named), _EXAMPLES[0])
+    said = [f"say what they are with {argument(channels={name: free})}"] if takes("channels") else []
+    return [*said, "rename them in the file"]
 
 
 def listed(names: Iterable[str], most: int = 24) -> str:

@@ -13,7 +13,7 @@ from neurolm.core.montage import REACH, resolve, template_positions
 from neurolm.recording.channels import Channel
 from neurolm.recording.electrodes import derivations
 from neurolm.recording.electrodes.coverage import Covered
-from neurolm.recording.electrodes.naming import Draft, listed, name_channels, rename, unknown_names
+from neurolm.recording.electrodes.naming import Draft, listed, name_channels, rename, say_which, unknown_names
 from neurolm.recording.electrodes.positions import nearest_free, onto_template
 
 
@@ -342,9 +342,9 @@ def _unlike_itself(draft: Draft, index: int, row: Covered, used: Sequence[int]) 
 
 def _no_eeg(draft: Draft) -> str:
     details = "; ".join(note if len(note) <= 200 else f"{note[:200]} …" for note in draft.notes)
-    first = draft.channels[0].name if draft.channels else "name"
-    remedy = f"say which with {argument(channels={first: 'Fp1'})}" if takes("channels") else "rename them in the file"
-    return (
-        f"{draft.source}: no EEG electrode among its {len(draft.channels)} channels ({details}). If some of them are "
-        f"electrodes, {remedy}"
-    )
+    maybe = [
+        channel.name for i, channel in enumerate(draft.channels) if i in draft.rows and draft.rows[i].kind == "eeg"
+    ]
+    remedies = say_which(draft, maybe)
+    remedy = f". If some of them are electrodes, {', or '.join(remedies)}" if remedies else "; use another recording"
+    return f"{draft.source}: no EEG electrode among its {len(draft.channels)} channels ({details}){remedy}"
