@@ -26,7 +26,7 @@ from neurolm.recording.electrodes.coverage import Covered, with_amplitudes
 from neurolm.recording.electrodes.selection import Selection, select_electrodes
 from neurolm.recording.formats import edf
 from neurolm.recording.options import AUTO, BELIEVED, ReadingOptions
-from neurolm.recording.preprocess import detect_mains, preprocess_blocks
+from neurolm.recording.preprocess import LOWEST_RATE, detect_mains, preprocess_blocks
 from neurolm.recording.readers import open_raw
 from neurolm.recording.recording import Recording, assemble, decide_unit, is_settled, open_recording
 from neurolm.recording.suffixes import EDF_READERS, suffix_of
@@ -226,8 +226,9 @@ def _as_they_are(channels: Sequence[Channel]) -> Selection:
     """What may be EEG, by the file's own names, where no electrode is known."""
     kinds = [kind(channel.name) if channel.kind == "eeg" else channel.kind for channel in channels]
     maybe = [i for i, c in enumerate(channels) if kinds[i] in ("eeg", "unknown") and c.unit is not None]
-    rates = Counter(channels[i].rate for i in maybe)
-    main = max(rates, key=lambda rate: (rates[rate], rate), default=None)
+    said = [i for i in maybe if kinds[i] == "eeg"]  # what is slow beside them is no EEG
+    rates = Counter(channels[i].rate for i in said or maybe)
+    main = max(rates, key=lambda rate: (rate >= LOWEST_RATE, rates[rate], rate), default=None)
     indices = tuple(i for i in maybe if channels[i].rate == main)
     rows = tuple(
         Covered(

@@ -156,7 +156,8 @@ def _load_edf(path: Path, reader: str, header: edf.Header, indices: Sequence[int
     if direct is not None:
         return Signal(direct.rate, direct.samples, (1.0,) * len(indices), found.marks, direct.read, direct)
     included = [i for i, signal in enumerate(header.signals) if signal.label in labels]
-    raw = _call(path, reader, notes, include=sorted(labels), stim_channel=None)
+    in_mne = sorted(label.encode(header.encoding).decode("latin-1") for label in labels)
+    raw = _call(path, reader, notes, include=in_mne, stim_channel=None)
     assert len(raw.ch_names) == len(included), (raw.ch_names, labels)
     volts = _volts_per_number(raw)
     picks = tuple(included.index(i) for i in indices)

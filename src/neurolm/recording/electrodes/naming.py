@@ -186,13 +186,17 @@ def unknown_names(draft: Draft, names: Sequence[str]) -> str:
 def say_which(draft: Draft, names: Sequence[str]) -> list[str]:
     """What can be advised for names that nobody knows: to say which electrodes they are, or to rename them.
 
-    No electrode is what has no name to call it by, and the difference of two electrodes.
+    The example has a name to call it by, is no difference of electrodes if there is another, and no electrode that is
+    there already.
     """
-    name = next((name for name in names if re.search(r"\w", name) and pair(name) is None), None)
+    named = [name for name in names if re.search(r"\w", name)]
+    name = next((name for name in named if pair(name) is None), named[0] if named else None)
     if name is None:
         return []
-    free = next((example for example in _EXAMPLES if resolve(example) not in draft.named), _EXAMPLES[0])
-    said = [f"say what they are with {argument(channels={name: free})}"] if takes("channels") else []
+    meant = (pair(name) or ("", ""))[0]
+    free = next((one for one in (meant, *_EXAMPLES) if one and resolve(one) not in draft.named), _EXAMPLES[0])
+    which = "are to stand for" if meant else "are"
+    said = [f"say what they {which} with {argument(channels={name: free})}"] if takes("channels") else []
     return [*said, "rename them in the file"]
 
 

@@ -7,8 +7,11 @@ Format: Kemp & Olivan 2003 (EDF+), https://www.edfplus.info/specs
 
 from __future__ import annotations
 
+import codecs
 import re
 from bisect import bisect_left
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -16,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from neurolm.core.errors import RecordingError, argument
+from neurolm.core.montage import resolve
 
 _FIXED = 256  # bytes of the fixed part of the header; every signal adds as many
 _WIDTHS = {"label": 16, "transducer": 80, "unit": 8, "physical_minimum": 8, "physical_maximum": 8, "digital_minimum": 8}
@@ -75,6 +79,8 @@ class Header:
     sample_bytes: int
     interrupted: bool
     """Whether the recording says that it has gaps (EDF+D)."""
+    encoding: str = "latin-1"
+    """Of the labels."""
 
 
 def read_header(path: Path) -> Header:
@@ -117,7 +123,8 @@ def read_header(path: Path) -> Header:
         raise RecordingError(f"{path}: damaged header: the duration of a data record is {duration:g} s; copy it again")
     seconds = duration if duration > 0 else 1.0  # as MNE does; such a file holds annotations only
     starts = [0, *accumulate(sample_bytes * number for number in samples)]
-    labels = [_text(raw) for raw in columns["label"]]
+    encoding = _encoding(columns["label"])
+    labels = [_text(raw, encoding) for raw in columns["label"]]
     signals = [
         SignalHeader(
             label=labels[i],
@@ -139,6 +146,7 @@ def read_header(path: Path) -> Header:
         record_bytes=starts[-1],
         sample_bytes=sample_bytes,
         interrupted=_text(fixed[192:236])[3:5] == "+D",
+        encoding=encoding,
     )
 
 
@@ -165,9 +173,24 @@ def _columns(table: bytes, count: int) -> dict[str, list[bytes]]:
     return columns
 
 
-def _text(raw: bytes) -> str:
+def _text(raw: bytes, encoding: str = "latin-1") -> str:
     """A field of a header; some recorders write rubbish after a NUL."""
-    return raw.decode("latin-1").strip(" \0").partition("\0")[0].rstrip()
+    return raw.decode(encoding, "ignore").strip(" \0").partition("\0")[0].rstrip()
+
+
+def _encoding(labels: Sequence[bytes]) -> str:
+    """How labels are encoded, which should be ASCII: UTF-8, Cyrillic as Windows has it, or Latin-1.
+
+    Every text is one in Latin-1 and nearly every one in Windows-1251, which therefore has to make an electrode of one.
+    """
+    odd = [raw for raw in labels if not raw.isascii()]
+    with suppress(UnicodeDecodeError):
+        for raw in odd:  # the last letter may be cut by the end of the field
+            codecs.getincrementaldecoder("utf-8")().decode(raw.rstrip(b" \0"))
+        return "utf-8"
+    if any(resolve(_text(raw, "cp1251")) and not resolve(_text(raw)) for raw in odd):
+        return "cp1251"
+    return "latin-1"
 
 
 def _number(path: Path, what: str, raw: bytes) -> int:

@@ -1,0 +1,82 @@
+"""Cases of channel names from public reports: what `expected.txt` says is right, and MNE's numbers and positions."""
+
+import json
+from pathlib import Path
+
+import mne
+import numpy as np
+import pytest
+
+from neurolm.cli import main
+from neurolm.recording.options import ReadingOptions
+from neurolm.recording.recording import Recording, open_recording
+
+TEN_TWENTY = "FP1 FP2 F7 F3 FZ F4 F8 T3 C3 CZ C4 T4 T5 P3 PZ P4 T6 O1 O2"
+BIPOLAR = "FP1-F7 F7-T7 T7-P7 P7-O1 FP1-F3 F3-C3 C3-P3 P3-O1 FP2-F4 F4-C4 C4-P4 P4-O2 FP2-F8 F8-T8 T8-P8 P8-O2"
+EXPECTED = {
+    "chbmit_dummies/chb12_like.edf": BIPOLAR,
+    "chbmit_dummies/chb_dots.edf": BIPOLAR,
+    "chbmit_dummies/chb12_27_like.edf": "C2 C3 C4 C6 CP1 CP2 CP5 CP6 CZ F3 F4 F7 F8 FP1 FP2 FZ",
+    "cyrillic/utf8.edf": "FP1 C3 C4 O1 O2 T3",
+    "cyrillic/cp1251.edf": "FP1 C3 C4 O1 O2 T3",
+    "emotiv/epoc.edf": "AF3 F7 F3 FC5 T7 P7 O1 O2 P8 T8 FC6 F4 F8 AF4",
+    "nihon_kohden/nk.edf": f"{TEN_TWENTY} A1 A2",
+    "psg_names/cap.edf": "FP2-F4 F4-C4 C4-P4 P4-O2 F8-T8 C4",
+    "psg_names/mass_ss1.edf": "C3 C4 O1 O2",
+    "psg_names/mass_ss3.edf": "FP1 FP2 F7 F3 FZ F4 F8 T3 C3 CZ C4 T4 A2",
+    "psg_names/ucddb.edf": "C3 C4",
+    "xdf_streams/emotiv_lsl.xdf": "AF3 T7 PZ T8 AF4",
+}
+"""Electrodes that a file gives without being told anything."""
+
+
+def same_as_mne(recording: Recording, file: Path) -> None:
+    """Every sample, channel by channel, as MNE reads it by its place in the file."""
+    raw = mne.io.read_raw(file, encoding="latin1", verbose="error")
+    names = [row.channel for row in recording.coverage]
+    picks = [next(i for i, row in enumerate(recording.coverage) if row.electrode == e) for e in recording.channels]
+    assert len(names) == len(raw.ch_names)
+    np.testing.assert_allclose(recording.read(), raw.get_data(picks) * 1e6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_electrodes_come_of_themselves(shared, name):
+    file = shared / "cases" / name
+    recording = open_recording(file)
+    assert " ".join(recording.channels) == EXPECTED[name]
+    if file.suffix == ".edf" and len({row.rate for row in recording.coverage}) == 1:
+        same_as_mne(recording, file)
+
+
+def test_cyrillic_letters_are_shown_as_they_are(shared):
+    for name in ("cyrillic/utf8.edf", "cyrillic/cp1251.edf"):
+        coverage = open_recording(shared / "cases" / name).coverage
+        assert [row.channel for row in coverage][1:4] == ["EEG \u04213", "EEG \u04214", "EEG \u041e1"]
+
+
+def test_what_lies_beside_the_electrodes_is_known(shared):
+    for name in ("emotiv/epoc.edf", "nihon_kohden/nk.edf", "psg_names/shhs.edf", "psg_names/cap.edf"):
+        reading = ReadingOptions(channels={"EEG": "C4", "EEG(sec)": "C3"} if "shhs" in name else None)
+        recording = open_recording(shared / "cases" / name, reading=reading)
+        left = [row for row in recording.coverage if row.electrode is None]
+        assert left and not [row for row in left if row.kind in ("eeg", "unknown")], name
+
+
+def test_inspect_judges_the_rate_of_the_eeg_alone_and_gives_a_remedy_that_works(shared, capsys):
+    file = str(shared / "cases" / "psg_names" / "shhs.edf")
+    assert main(["inspect", file, "--json"]) == 2
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["rate"] == 125
+    (problem,) = found["problems"]
+    assert "EEG, EEG(sec)" in problem and "--channels 'EEG=Fp1," in problem
+    assert main(["inspect", file, "--channels", "EEG=C4,EEG(sec)=C3", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["electrodes"] == ["C4", "C3"]
+
+
+def test_a_difference_of_electrodes_is_none_of_them_unless_somebody_says_so(shared, capsys):
+    file = str(shared / "cases" / "psg_names" / "sleepedf.edf")
+    assert main(["inspect", file]) == 2
+    assert "say what they are to stand for with --channels 'EEG Fpz-Cz=FPZ,…'" in capsys.readouterr().out
+    recording = open_recording(file, reading=ReadingOptions(channels={"EEG Fpz-Cz": "Fpz"}))
+    assert recording.channels == ("FPZ",)
