@@ -108,6 +108,8 @@ def test_duplicates_keep_the_first(shared: Path) -> None:
     assert recording.notes == ("left out, duplicates: EEG F1-Ref (a second F1)",)
     first = mne.io.read_raw_edf(path, verbose="error").get_data([0])[0] * 1e6
     np.testing.assert_allclose(recording.read()[0], first, atol=1e-6)
+    given = open_recording(path, reading=ReadingOptions(channels={"EEG F1-Ref": "F1"}))
+    np.testing.assert_allclose(given.read()[0], first, atol=1e-6)
 
 
 def test_chosen_channels_come_in_the_order_asked_for() -> None:
@@ -126,3 +128,34 @@ def test_chosen_channels_come_in_the_order_asked_for() -> None:
 def test_no_eeg_at_all() -> None:
     with pytest.raises(RecordingError, match=r"no EEG electrode among its 2 channels"):
         open_recording(mne_raw(["ECG", "EOG"], noise(2)))
+
+
+def test_a_grid_is_known_under_prefixes_too() -> None:
+    names = [f"POL {shaft}{number}" for shaft in "ABC" for number in range(1, 9)]  # depth electrodes, not A1 and C3
+    with pytest.raises(RecordingError, match=r"no EEG electrode|count contacts"):
+        open_recording(mne_raw(names, noise(24)))
+
+
+def test_e1_and_e2_are_at_the_eyes_unless_a_net_is_counted() -> None:
+    recording = open_recording(mne_raw(["C3", "C4", "E1", "E2"], noise(4)))
+    assert recording.channels == ("C3", "C4")
+    assert recording.notes == ("left out, eog: E1, E2",)
+    with pytest.raises(RecordingError, match=r"3 of 4 EEG channels are no known electrodes: E1, E2, E3"):
+        open_recording(mne_raw(["C3", "E1", "E2", "E3"], noise(4)))
+
+
+@pytest.mark.parametrize(
+    ("names", "remedy"),
+    [
+        (["Fp1", "C3", "Q1"], "channels={'Q1': 'Cz', …}"),  # an electrode that is not there yet
+        (["Q1", "-", "."], "channels={'Q1': 'Fp1', …}"),
+        (["C3", "Fz-Cz", "Q1"], "channels={'Q1': 'Fp1', …}"),
+        (["C3", "Fz-Cz"], "channels={'Fz-Cz': 'FZ', …}"),
+        (["-", ".", "ECG"], "use another recording"),
+    ],
+)
+def test_remedies_make_sense(names: list[str], remedy: str) -> None:
+    with pytest.raises(RecordingError) as error:
+        open_recording(mne_raw(names, noise(len(names))))
+    assert remedy in str(error.value)
+    assert "'-'" not in str(error.value)

@@ -59,7 +59,7 @@ def name_channels(draft: Draft, cap: str | None) -> None:
     """Sort the channels into electrodes by name or cap, unrecognised ones, and those that are no EEG."""
     eeg = _leave_out_other_kinds(draft)
     names = [draft.channels[i].name for i in eeg]
-    grid = _grid_contacts([channel.name for channel in draft.channels if channel.kind == "eeg"])
+    grid = _grid_contacts(draft)
     if cap is None and draft.unknown in ("nearest", "interpolate") and _without_position(draft, eeg, grid):
         cap = caps.recognise(names)
         if cap is not None:
@@ -127,11 +127,12 @@ def _eyes(names: Sequence[str]) -> set[str]:
     return set(numbered) if set(numbered.values()) <= {"1", "2"} else set()
 
 
-def _grid_contacts(names: Sequence[str]) -> set[str]:
+def _grid_contacts(draft: Draft) -> set[str]:
     """Return the names that count the contacts of a grid, a net or a BioSemi cap (A1–A32, B1–B32 …).
 
     There, F3 is not the electrode F3. The names that are no electrode in any montage (A7, B3, E12) give it away.
     """
+    names = (channel.name for channel in draft.channels if channel.kind == "eeg")
     contacts = {name: found[1] for name in names if (found := _GRID.fullmatch(name.strip().upper()))}
     strangers = [contact for contact in contacts.values() if resolve(contact) is None]
     return set(contacts) if len(strangers) >= _GRID_STRANGERS else set()
@@ -140,7 +141,9 @@ def _grid_contacts(names: Sequence[str]) -> set[str]:
 def rename(draft: Draft, wanted: Mapping[str, str]) -> None:
     """The user says which channel is which electrode, whatever the file says."""
     source = draft.source
-    own = {channel.name: i for i, channel in reversed(list(enumerate(draft.channels)))}  # of two, the first
+    own: dict[str, int] = {}
+    for i, channel in enumerate(draft.channels):
+        own.setdefault(channel.name, i)  # of two of one name the first, as without a mapping
     if missing := [name for name in wanted if name not in own]:
         raise RecordingError(
             f"{source}: {argument('channels')}: there is no {', '.join(missing)}; found: {listed(own)}"
@@ -166,7 +169,7 @@ def rename(draft: Draft, wanted: Mapping[str, str]) -> None:
 
 
 def unknown_names(draft: Draft, names: Sequence[str]) -> str:
-    grid = _grid_contacts(names)
+    grid = _grid_contacts(draft)
     lookalikes = [name for name in names if name in grid and resolve(name) is not None]
     why = f" (its names count contacts, so {lookalikes[0]} is not taken for the electrode)" if lookalikes else ""
     remedies = [f"leave them out with {argument(unknown='drop')}"] if draft.named else []
