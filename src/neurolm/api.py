@@ -283,7 +283,8 @@ class Model:
     def push_to_hub(self, repository: str, *, private: bool = True) -> str:
         """Upload the model with its model card to the Hugging Face hub; returns the address.
 
-        The ids of the people it was trained on go with it, so that nobody is tested on them by mistake.
+        Hashes of the ids of the people it was trained on go with it, so that nobody is tested on them by mistake; who
+        they are can only be told by those who have the store, or the run's folder.
 
         Parameters
         ----------

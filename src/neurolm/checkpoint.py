@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import hmac
+import secrets
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -20,7 +22,7 @@ from neurolm.batches.text import TextTokenizer
 from neurolm.core.config import RunConfig, to_json
 from neurolm.core.decode import load_json
 from neurolm.core.errors import CheckpointError, ConfigError
-from neurolm.core.files import atomic_folder, write_text
+from neurolm.core.files import atomic_folder, parse_json, write_text
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.tokenizer import DECODING, NeuralTokenizer
 from neurolm.tasks.task import Task
@@ -48,7 +50,9 @@ class Card:
     band: tuple[float, float] = (0.0, 0.0)
     """Pass band of the training data in Hz."""
     subjects: tuple[str, ...] = ()
-    """Who it was trained on: not to be tested on, whatever the store."""
+    """Who it was trained on, not to be tested on, whatever the store: keyed hashes of their ids (`hashed`)."""
+    people: str = ""
+    """Tells which key the hashes were made with (`key_mark`); empty in older checkpoints: ``subjects`` are ids."""
     recordings: tuple[str, ...] = ()
     """First 16 digits of the content hash of every recording of theirs: not to be tested on, whatever the name."""
     corpora: tuple[str, ...] = ()
@@ -86,6 +90,54 @@ class SideFile:
         if found.format != FORMAT:
             raise CheckpointError(f"{path}: format {found.format}, this version reads {FORMAT}: use a later neurolm")
         return found
+
+
+def hashed(ids: Iterable[str], key: str) -> tuple[str, ...]:
+    """Hash ids of people so that whoever has the key can look somebody up, and nobody else can find out who they are.
+
+    Parameters
+    ----------
+    key
+        The fingerprint of the store: 256 bits that those have who have the store, or the run's folder (``run.json``).
+    """
+    return tuple(sorted({_keyed(key, f"subject {one}") for one in ids}))
+
+
+def key_mark(key: str) -> str:
+    """What a checkpoint says of the key of its hashes."""
+    return _keyed(key, "key")
+
+
+def _keyed(key: str, text: str) -> str:
+    return hmac.new(key.encode(), text.encode(), "sha256").hexdigest()[:24]
+
+
+def keys_of(folder: Path | None) -> list[str]:
+    """Return the key that the run of a checkpoint's folder has, if the folder is that of a run."""
+    try:
+        found = parse_json((Path(folder).parent / "run.json").read_bytes()) if folder is not None else {}
+    except (OSError, ValueError):
+        return []
+    return [found["store"]] if isinstance(found, dict) and isinstance(found.get("store"), str) else []
+
+
+def trained_on(card: Card, ids: Iterable[str], keys: Iterable[str]) -> frozenset[str] | None:
+    """Return those of some people whom a checkpoint was trained on; None: no key is that of its hashes."""
+    if not card.people:
+        return frozenset(ids) & frozenset(card.subjects)
+    key = next((key for key in keys if key_mark(key) == card.people), None)
+    if key is None:
+        return None
+    known = frozenset(card.subjects)
+    return frozenset(one for one in ids if hashed([one], key)[0] in known)
+
+
+def without_ids(card: Card, keys: Sequence[str]) -> Card:
+    """Return the card of an older checkpoint with hashes in place of ids; without a key, by one that nobody keeps."""
+    if card.people or not card.subjects:
+        return card
+    key = next(iter(keys), None) or secrets.token_hex(32)
+    return replace(card, subjects=hashed(card.subjects, key), people=key_mark(key))
 
 
 def save_checkpoint(

@@ -1,6 +1,7 @@
 """Leakage is an error: nothing is evaluated on what the model, or a baseline, could have learned from."""
 
 import ast
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +9,10 @@ import pytest
 
 import neurolm
 from neurolm.batches.splits import Split
-from neurolm.checkpoint import Card, load_neurolm
+from neurolm.checkpoint import Card, hashed, keys_of, load_neurolm, trained_on
 from neurolm.core.errors import CheckpointError, ConfigError, StoreError
 from neurolm.evaluation.evaluate import evaluate
-from neurolm.evaluation.held_out import held_out_windows, require_not_in
+from neurolm.evaluation.held_out import BY_CONTENT, held_out_windows, require_not_in
 from neurolm.store.manifest import Label
 from neurolm.store.shards import write_store as write_rows
 from neurolm.store.store import Store
@@ -62,8 +63,30 @@ def test_a_subject_in_two_parts_is_refused(workload, card, leak):
 
 def test_a_subject_that_the_model_was_trained_on_is_refused(workload, card):
     task, store, split = workload
-    with pytest.raises(CheckpointError, match=r"the model was trained on s07, and the split of task workload"):
-        held_out_windows(task, store, split, "test", replace(card, subjects=(*card.subjects, "s07")))
+    known = {"s00", "s01", "s02", "s03", "s04", "s20"}
+    assert trained_on(card, {row.subject for row in store.rows}, [store.fingerprint]) == known
+    older = replace(card, subjects=(*sorted(known), "s07"), people="")  # ids in clear
+    newer = replace(card, subjects=(*card.subjects, *hashed(["s07"], store.fingerprint)))
+    for leaky in (older, newer):
+        with pytest.raises(CheckpointError, match=r"the model was trained on s07, and the split of task workload"):
+            held_out_windows(task, store, split, "test", leaky)
+
+
+def test_people_are_known_where_the_run_is_though_the_store_has_grown(tmp_path, workload, card, micro_run):
+    """By the key in the run's folder; a published model alone says that it cannot tell."""
+    task, store, split = workload
+    grown = changed(store, tmp_path / "s", workload_00={"licence": "another"})
+    assert grown.fingerprint != store.fingerprint
+    leaky = replace(card, subjects=(*card.subjects, *hashed(["s07"], store.fingerprint)))
+    keys = keys_of(micro_run.folder / "instruct")
+    assert keys == [store.fingerprint]
+    with pytest.raises(CheckpointError, match="the model was trained on s07"):
+        held_out_windows(task, grown, split, "test", leaky, keys=keys)
+    assert held_out_windows(task, grown, split, "test", leaky)
+    alone = tmp_path / "published"
+    shutil.copytree(micro_run.folder / "instruct", alone)
+    assert BY_CONTENT in evaluate(alone, grown.path, tasks=["workload"], baselines=[]).checks
+    assert BY_CONTENT not in evaluate(alone, store.path, tasks=["workload"], baselines=[]).checks
 
 
 def trials(*stretches: tuple[str, float, float, str]) -> dict[str, object]:

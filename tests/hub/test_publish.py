@@ -14,10 +14,12 @@ from safetensors.torch import load_file
 
 import neurolm
 from neurolm.batches.loader import build_patches, sample_from
-from neurolm.checkpoint import CONFIG, WEIGHTS, load_card
+from neurolm.checkpoint import CONFIG, WEIGHTS, load_card, trained_on
 from neurolm.core.errors import CheckpointError
 from neurolm.evaluation.results import RESULTS, load_evaluation
 from neurolm.hub.model_card import model_card
+from neurolm.hub.publish import save
+from neurolm.store.store import Store
 from neurolm.tasks.card import load_task
 
 FILES = sorted([*["README.md", CONFIG, RESULTS, WEIGHTS, "tokenizer.json"], "calibration.json", "training_range.json"])
@@ -86,6 +88,24 @@ def test_what_is_published_names_no_answer_of_a_person(model, tmp_path) -> None:
     results = json.loads((folder / RESULTS).read_text())["results"]
     assert results and not any(result["predictions"]["subjects"] for result in results)
     assert "s09" not in (folder / RESULTS).read_text() and "s09" not in (folder / "README.md").read_text()
+
+
+def test_what_is_published_has_nobodys_id(model, micro_run, tmp_path) -> None:
+    """Of an older checkpoint too, which has them in clear; with the store's key they are told, without it not."""
+    saved = model.save_pretrained(tmp_path / "new")
+    ids = sorted({row.subject for row in Store(micro_run.store).rows})
+    older = replace(model.card, subjects=("s00", "s01", "s02", "s03", "s04", "s20"), people="")
+    again = save(tmp_path / "old", model._whole(), older, model.text, beside=model.folder)
+    lost = save(tmp_path / "lost", model._whole(), older, model.text)
+    for folder in (saved, again, lost):
+        files = [
+            path for path in folder.rglob("*") if path.suffix in (".json", ".md") and path.name != "tokenizer.json"
+        ]
+        assert files and not any(f'"{one}"' in path.read_text() for path in files for one in ids)
+    key = [Store(micro_run.store).fingerprint]
+    assert trained_on(load_card(saved), ids, key) == trained_on(load_card(again), ids, key) == set(older.subjects)
+    assert trained_on(load_card(lost), ids, key) is None and trained_on(load_card(saved), ids, ["0" * 64]) is None
+    assert key[0] not in (saved / "config.json").read_text()
 
 
 def test_no_figures_of_another_model(model, micro_run, tmp_path) -> None:

@@ -113,3 +113,30 @@ def test_numbers_are_counted_by_range(store_of) -> None:
         {"20 to 30": 0, "30 to 40": 2},
         {"20 to 30": 0, "30 to 40": 2},
     ]
+
+
+def test_one_recording_under_two_people_is_a_problem(tmp_path, write_store) -> None:
+    """Within a corpus always; between two corpora where one side of a split has one copy and not the other."""
+
+    def fit(one: str, other: str) -> tuple[str, ...]:
+        rng = np.random.default_rng(0)
+        labels = [Label("workload", "Yes", 0, 10), Label("workload", "No", 10, 20)]
+        signals = {f"a/{n}": (f"a/{n}", rng.standard_normal((4000, 1))) for n in range(8)}
+        copy = signals[one][1]
+        recordings = {name: (person, ("CZ",), labels, signal) for name, (person, signal) in signals.items()}
+        recordings[other] = (other, ("CZ",), (), copy)
+        folder = tmp_path / f"{one}{other}".replace("/", "")
+        return check_fit(workload(), Store(write_store(folder, recordings))).problems
+
+    assert fit("a/1", "b/x") == ()  # both are learned from
+    (within,), (between,) = fit("a/1", "a/x"), fit("a/7", "b/x")
+    assert within.startswith("a/1 of a/1 and a/x of a/x are the same recording under two people")
+    assert between.startswith("a/7 of a/7 and b/x of b/x are the same recording under two people")
+
+
+def test_people_who_may_be_one_are_noted(store_of) -> None:
+    labels = [Label("workload", "Yes", 0, 10), Label("workload", "No", 10, 20)]
+    store = store_of({str(n): (f"c/{one}", labels) for n, one in enumerate(("S01", "s01", "S2", "S3"))})
+    assert check_fit(workload(), store).notes == (
+        "subjects c/S01 and c/s01 count as 2 people: give them one name if they are one",
+    )

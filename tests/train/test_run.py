@@ -50,6 +50,15 @@ def later(stage: str) -> list[str]:
     return list(STAGES[STAGES.index(stage) :])
 
 
+def test_one_recording_under_two_people_stops_the_first_training(micro_run, tmp_path, write_store, rhythm):
+    labels = [Label("workload", "Yes", 0, 12), Label("workload", "No", 12, 24)]
+    recordings = {f"c/r{n}": (f"s{n}", ("CZ",), labels, rhythm("Yes", 24, 1, (min(n, 8),))) for n in range(10)}
+    store = write_store(tmp_path / "store", recordings)  # r8 and r9 have the same signal
+    with pytest.raises(ConfigError, match="c/r8 of s8 and c/r9 of s9 are the same recording under two people"):
+        begin(micro_run, tmp_path / "run", store=store, fold=(1, 10))
+    assert not (tmp_path / "run").exists()
+
+
 def test_who_is_held_out_by_one_task_is_in_no_training_data(micro_run):
     run = begin(micro_run, micro_run.folder)
     assert [task.name for task in run.tasks] == ["events", "workload"]

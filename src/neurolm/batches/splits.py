@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from neurolm.core.errors import ConfigError, StoreError
-from neurolm.store.manifest import SPLITS
+from neurolm.store.manifest import SPLITS, Outline
 from neurolm.store.store import Store
 
 
@@ -121,6 +121,28 @@ def split_task(
         tuple(sorted((*in_part("validation"), *rest.validation))),
         tuple(sorted((*in_part("test"), *rest.test))),
     )
+
+
+def same_content(store: Store, splits: Sequence[Split]) -> Iterator[str]:
+    """Say which recordings are there under two people: one of them would test what the other has trained.
+
+    Within a corpus that is always wrong. Where two corpora have a recording in common, nothing is said as long as it is
+    on one side of every split.
+    """
+    parts = [part for split in splits if not split.by_trial for part in (split.validation, split.test)]
+    held_out = [frozenset(part) for part in parts]
+    first: dict[str, Outline] = {}
+    for row in store.outlines:
+        other = first.setdefault(row.sha256, row) if row.sha256 else row
+        if other.subject == row.subject:
+            continue
+        corpora = {one.recording.partition("/")[0] for one in (row, other)}
+        if len(corpora) == 1 or any((row.subject in part) != (other.subject in part) for part in held_out):
+            yield (
+                f"{other.recording} of {other.subject} and {row.recording} of {row.subject} are the same recording "
+                "under two people, so that one could test what the other has trained: say whose it is and prepare "
+                "again, or leave one out (neurolm prepare --exclude)"
+            )
 
 
 def _said(store: Store, task: str) -> dict[str, set[str | None]]:

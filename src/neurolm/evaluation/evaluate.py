@@ -22,11 +22,11 @@ from neurolm.batches.loader import build_batch, read_sample
 from neurolm.batches.splits import Split
 from neurolm.batches.text import TextTokenizer
 from neurolm.batches.windows import Window
-from neurolm.checkpoint import Card, load_neurolm
+from neurolm.checkpoint import Card, keys_of, load_neurolm, trained_on
 from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.core.physics import RATE
 from neurolm.evaluation.baselines.fit import BaselineAnswers, choose_baselines, fit_baselines
-from neurolm.evaluation.held_out import CHECKS, held_out_windows, require_not_in
+from neurolm.evaluation.held_out import BY_CONTENT, CHECKS, held_out_windows, require_not_in
 from neurolm.evaluation.official_protocol import WRITTEN_TOKENS, answer_words, parse, score_hard
 from neurolm.evaluation.pooling import pooled
 from neurolm.evaluation.results import (
@@ -125,7 +125,8 @@ def evaluate(
                 progress=progress,
             )
         )  # fmt: skip
-    checks = (*CHECKS, *(f"nothing of it is in {path}, by content or by person" for path in pretrained_on))
+    made_sure = CHECKS if evaluated.knows_people else (*CHECKS[:-1], BY_CONTENT)
+    checks = (*made_sure, *(f"nothing of it is in {path}, by content or by person" for path in pretrained_on))
     evaluation = Evaluation(
         split=split, recipe=card.run.recipe, seed=card.run.instruct.seed, results=tuple(results), wording=wording,
         checks=checks,
@@ -168,13 +169,20 @@ class _Model:
     calibration: Calibration | None
     store: Store
     device: torch.device
+    keys: tuple[str, ...]
+    """Keys that the hashes of the people in the card may have, besides the store's."""
+
+    @property
+    def knows_people(self) -> bool:
+        """Whether it can be told whom the model was trained on."""
+        return trained_on(self.card, (), [self.store.fingerprint, *self.keys]) is not None
 
     @classmethod
     def load(cls, model: Path, store: Path | str, device: torch.device) -> _Model:
         module, card, text = load_neurolm(model, stage="instruct", decoders=False)
         return cls(
             module=module.to(device), card=card, text=text, calibration=Calibration.load(model), store=Store(store),
-            device=device,
+            device=device, keys=tuple(keys_of(model)),
         )  # fmt: skip
 
     def held_out(
@@ -183,7 +191,8 @@ class _Model:
         """Every task's split, and the windows of one part, once nothing of them can have been learned from."""
         splits = {task: task.split(self.store) for task in tasks}
         found = {
-            task: (parts, held_out_windows(task, self.store, parts, split, self.card)) for task, parts in splits.items()
+            task: (parts, held_out_windows(task, self.store, parts, split, self.card, keys=self.keys))
+            for task, parts in splits.items()
         }
         if pretrained_on:
             tested = [window for _, windows in found.values() for window in windows]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from neurolm.batches.splits import Split
 from neurolm.batches.windows import Window
-from neurolm.checkpoint import Card
+from neurolm.checkpoint import Card, trained_on
 from neurolm.core.errors import CheckpointError, ConfigError, StoreError
 from neurolm.core.physics import RATE
 from neurolm.store.manifest import SPLITS
@@ -28,9 +28,16 @@ CHECKS = (
     "the model was not trained on a subject or a recording that it is evaluated on",
 )
 """What ``held_out_windows`` makes sure of."""
+BY_CONTENT = (
+    "the model was not trained on a recording that it is evaluated on (whom it was trained on cannot be told here: its "
+    "people are hashed, and neither this store nor a run.json beside it has the key)"
+)
+"""What is made sure of instead of the last, where the people are not known."""
 
 
-def held_out_windows(task: Task, store: Store, split: Split, part: str, card: Card) -> list[Window]:
+def held_out_windows(
+    task: Task, store: Store, split: Split, part: str, card: Card, *, keys: Sequence[str] = ()
+) -> list[Window]:
     """Return the windows that a model is evaluated on, once nothing of them can have been learned from.
 
     Parameters
@@ -39,6 +46,8 @@ def held_out_windows(task: Task, store: Store, split: Split, part: str, card: Ca
         ``test`` or ``validation``.
     card
         Card of the model.
+    keys
+        Keys that the hashes of the people in the card may have, besides the store's own.
 
     Raises
     ------
@@ -50,8 +59,10 @@ def held_out_windows(task: Task, store: Store, split: Split, part: str, card: Ca
         If the model was trained on a subject or a recording of the part.
     """
     _require_apart(task, split)
+    people = {row.subject for row in store.outlines}
+    trained = trained_on(card, people, [store.fingerprint, *keys]) or frozenset()
     if not split.by_trial:
-        _require_unseen_subjects(task, store, getattr(split, part), card)
+        _require_unseen_subjects(task, store, getattr(split, part), trained)
     windows = {name: task.windows(store, split, name) for name in SPLITS}
     _require_no_overlap(task, store, windows)
     if not windows[part]:
@@ -61,7 +72,7 @@ def held_out_windows(task: Task, store: Store, split: Split, part: str, card: Ca
             "labels, the window length or the split"
         )
     if not split.by_trial:
-        _require_unseen_content(task, store, windows, part, card)
+        _require_unseen_content(task, store, windows, part, card, trained)
     return windows[part]
 
 
@@ -101,8 +112,8 @@ def _require_apart(task: Task, split: Split) -> None:
             )
 
 
-def _require_unseen_subjects(task: Task, store: Store, subjects: Sequence[str], card: Card) -> None:
-    seen = sorted(set(subjects) & set(card.subjects))
+def _require_unseen_subjects(task: Task, store: Store, subjects: Sequence[str], trained: frozenset[str]) -> None:
+    seen = sorted(trained & set(subjects))
     if seen:
         raise CheckpointError(
             f"{store.path}: the model was trained on {', '.join(seen[:3])}{' …' if seen[3:] else ''}, and the split of "
@@ -127,11 +138,12 @@ def _require_no_overlap(task: Task, store: Store, windows: dict[str, list[Window
         reach[part] = (recording, max(stop, before[1]) if before[0] == recording else stop)
 
 
-def _require_unseen_content(task: Task, store: Store, windows: dict[str, list[Window]], part: str, card: Card) -> None:
+def _require_unseen_content(
+    task: Task, store: Store, windows: dict[str, list[Window]], part: str, card: Card, trained: frozenset[str]
+) -> None:
     evaluated = {w.recording for w in windows[part]}
     hashes = {store.rows[n].sha256: n for n in sorted(evaluated) if store.rows[n].sha256}
     others = {w.recording for name, found in windows.items() if name != part for w in found}
-    trained = set(card.subjects)
     for number, row in enumerate(store.rows):
         learned = number in others or row.subject in trained
         if learned and number not in evaluated and row.sha256 in hashes:

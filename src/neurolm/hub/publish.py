@@ -11,7 +11,7 @@ from pathlib import Path
 from neurolm.ask.calibration import Calibration
 from neurolm.ask.novelty import Ranges
 from neurolm.batches.text import TOKENIZER_FILE, TextTokenizer
-from neurolm.checkpoint import CONFIG, WEIGHTS, Card, save_checkpoint
+from neurolm.checkpoint import CONFIG, WEIGHTS, Card, keys_of, save_checkpoint, without_ids
 from neurolm.core.config import STAGES, to_json
 from neurolm.core.errors import CheckpointError
 from neurolm.core.files import write_text
@@ -81,12 +81,14 @@ def save(
 ) -> Path:
     """Write a checkpoint folder with its model card and, where it was evaluated, its figures without the answers.
 
+    Nobody's id is in it: an older checkpoint's ids are hashed.
+
     Parameters
     ----------
     beside
         Folder whose calibration and training range belong to the weights; copied where they are there.
     """
-    folder = Path(folder)
+    folder, card = Path(folder), without_ids(card, keys_of(beside))
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{folder}: a file, not a folder; choose another")
 

@@ -44,6 +44,8 @@ class Outline:
     """Length at 200 Hz."""
     channels: tuple[str, ...]
     labels: tuple[Label, ...]
+    sha256: str = ""
+    """Hash of the stored signal; empty where it is not known."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from neurolm.batches.splits import same_content
 from neurolm.batches.windows import Window, label_samples, labelled_windows
 from neurolm.core.errors import ConfigError, NeuroLMError
+from neurolm.core.names import nearly_same
 from neurolm.core.physics import RATE
 from neurolm.store.manifest import SPLITS
 from neurolm.store.store import MANIFEST, Store
@@ -69,6 +71,7 @@ def check_fit(task: Task, store: Store) -> Fit:
         problems.append(unknown)
     else:
         notes += _short(task, rows)
+        notes += _people(rows)
         parts = tuple(_parts(task, store, problems))
         problems += _missing(task, parts)
         notes += _untested(parts)
@@ -109,11 +112,17 @@ def _short(task: Task, rows: Sequence) -> Iterator[str]:
         yield f"{short} of {len(spans)} labelled stretches are shorter than the window of {task.seconds} s and unused"
 
 
+def _people(rows: Sequence) -> Iterator[str]:
+    for group in nearly_same(row.subject for row in rows):
+        yield f"subjects {' and '.join(group)} count as {len(group)} people: give them one name if they are one"
+
+
 def _parts(task: Task, store: Store, problems: list[str]) -> Iterator[Part]:
     try:
         split = task.split(store)
+        problems += same_content(store, [split])
     except NeuroLMError as error:
-        problems.append(str(error))
+        problems += [str(error), *same_content(store, [])]
         windows = labelled_windows(store, task=task.name, seconds=task.seconds, stride=task.stride)
         yield _part(task, WHOLE, windows)
         return

@@ -20,7 +20,7 @@ from neurolm.ask.prompt import Prompt, likelihoods
 from neurolm.batches.loader import read_sample
 from neurolm.batches.text import TextTokenizer
 from neurolm.batches.windows import Window, spread
-from neurolm.checkpoint import load_card, load_neurolm
+from neurolm.checkpoint import keys_of, load_card, load_neurolm, trained_on
 from neurolm.core.errors import CheckpointError
 from neurolm.model.neurolm import NeuroLM
 from neurolm.store.store import Store
@@ -53,7 +53,8 @@ def calibrate(folder: Path, store: Path | str, *, device: torch.device | None = 
     splits = {task.name: task.split(opened) for task in card.tasks}
     for task in card.tasks:
         split = splits[task.name]
-        seen = [] if split.by_trial else sorted(set(split.validation) & set(card.subjects))
+        known = trained_on(card, split.validation, [opened.fingerprint, *keys_of(folder)]) or ()
+        seen = [] if split.by_trial else sorted(known)
         if seen:
             raise CheckpointError(
                 f"{store}: the model was trained on {', '.join(seen[:3])}{' …' if seen[3:] else ''}, who validate task "

@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 
 from neurolm import __version__
-from neurolm.batches.splits import Split
+from neurolm.batches.splits import Split, same_content
 from neurolm.batches.windows import Window, overlaps, stretches
-from neurolm.checkpoint import CONFIG, Card
+from neurolm.checkpoint import CONFIG, Card, hashed, key_mark
 from neurolm.core import distributed
 from neurolm.core.config import STAGES, RunConfig, flat, to_json
 from neurolm.core.decode import load_json
@@ -110,7 +110,8 @@ class Run:
             tasks=tasks,
             electrodes=tuple(sorted({name for row in rows for name in row.channels})),
             band=(min(row.band[0] for row in rows), max(row.band[1] for row in rows)),
-            subjects=tuple(self.training_subjects),
+            subjects=hashed(self.training_subjects, self.store.fingerprint),
+            people=key_mark(self.store.fingerprint),
             recordings=tuple(sorted({row.sha256[:16] for row in rows if row.sha256})),
             corpora=tuple(sorted({row.corpus for row in rows})),
             licences=tuple(sorted({row.licence for row in rows})),
@@ -145,7 +146,8 @@ def open_run(
     Raises
     ------
     ConfigError
-        If the run was begun otherwise and a stage has started, naming what differs, or if no task fits the store.
+        If the run was begun otherwise and a stage has started, naming what differs, if no task fits the store, or if
+        one recording is there under two people.
     """
     sinks = require_sinks(log_to)
     opened = Store(store)
@@ -160,6 +162,8 @@ def open_run(
     if fold is not None:
         chosen = [in_fold(task, fold) for task in chosen]
     splits = {task.name: task.split(opened) for task in chosen}
+    for problem in same_content(opened, list(splits.values())):
+        raise ConfigError(f"{store}: {problem}")
     wanted = RunFile(
         config=config,
         tasks=tuple(t.name for t in chosen),
