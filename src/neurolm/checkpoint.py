@@ -147,6 +147,7 @@ def save_checkpoint(
     text: TextTokenizer | None,
     *,
     extra: Callable[[Path], object] | None = None,
+    without: Sequence[str] = (),
 ) -> None:
     """Write a checkpoint folder, whole or not at all.
 
@@ -156,8 +157,10 @@ def save_checkpoint(
         Text tokenizer; None where it is not known, and the folder cannot read text.
     extra
         Writes further files into the folder that it is given.
+    without
+        Names of files of an older checkpoint in the folder that do not belong to this one.
     """
-    with atomic_folder(folder, last=CONFIG) as temporary:
+    with atomic_folder(folder, last=CONFIG, without=without) as temporary:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, temporary / WEIGHTS)
         if text is not None:
             text.save(temporary)

@@ -8,8 +8,16 @@ from pathlib import Path
 import pytest
 
 from neurolm.core import files
-from neurolm.core.errors import CheckpointError, WriteError
-from neurolm.core.files import atomic_file, atomic_folder, remove_partial, write_lines, write_text
+from neurolm.core.errors import CheckpointError, StoreError, WriteError
+from neurolm.core.files import (
+    atomic_file,
+    atomic_folder,
+    hold,
+    remove_partial,
+    require_writable,
+    write_lines,
+    write_text,
+)
 
 
 class Killed(Exception):
@@ -52,9 +60,9 @@ def fill(folder: Path, content: str) -> None:
 
 @pytest.mark.parametrize("killed_after", range(4))
 def test_a_folder_with_its_last_file_is_whole(tmp_path, monkeypatch, killed_after):
-    """Killed after any number of moves, the folder has no last file, or all files are of the same writing."""
+    """Killed after any number of moves, a new folder has no last file, or all files are there."""
     folder = tmp_path / "stage"
-    fill(folder, "old")
+    folder.mkdir()
     (folder / "log.jsonl").write_text("kept")
     moves = 0
     real = Path.replace
@@ -74,6 +82,98 @@ def test_a_folder_with_its_last_file_is_whole(tmp_path, monkeypatch, killed_afte
     else:
         fill(folder, "new")
         assert tree(folder) == dict.fromkeys(("a.txt", "config.json", "model.bin"), b"new") | {"log.jsonl": b"kept"}
+
+
+OVERWRITING = """
+import os, sys
+from pathlib import Path
+from neurolm.core import files
+
+steps, folder = int(sys.argv[1]), Path(sys.argv[2])
+def step(event, _):
+    global steps
+    if event in ("os.rename", "os.link", "os.unlink", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "open",
+                 "os.chmod", "ctypes.call_function"):
+        steps -= 1
+        if steps < 0:
+            os.kill(os.getpid(), 9)
+with files.atomic_folder(folder, last="config.json", without=["old.json"]) as temporary:
+    for name in ("config.json", "model.bin", "a.txt"):
+        (temporary / name).write_text("new")
+    sys.addaudithook(step)
+"""
+
+
+def test_a_whole_folder_is_there_at_every_moment_of_overwriting_it(tmp_path):
+    """Killed before any of its calls to the system; what a killed process left is gone after the next writing."""
+    names = ("config.json", "model.bin", "a.txt")
+    old, new = ({**dict.fromkeys(names, word), "log/x.jsonl": b"kept"} for word in (b"old", b"new"))
+    seen = []
+    for steps in range(60):
+        folder = tmp_path / str(steps) / "model"
+        fill(folder, "old")
+        (folder / "log").mkdir()
+        (folder / "log" / "x.jsonl").write_text("kept")
+        (folder / "old.json").write_text("old")
+        done = subprocess.run([sys.executable, "-c", OVERWRITING, str(steps), str(folder)], check=False)
+        found = tree(folder)
+        assert found in (old | {"old.json": b"old"}, new), steps
+        seen.append(found == new)
+        with atomic_folder(folder, last="config.json", without=["old.json"]) as temporary:
+            for name in names:
+                (temporary / name).write_text("new")
+        assert tree(folder.parent) == {f"model/{name}": content for name, content in new.items()}
+        if done.returncode == 0:
+            break
+    assert done.returncode == 0 and seen.count(False) > 3 and seen.count(True) > 1
+
+
+def test_folders_are_exchanged_where_the_system_cannot_do_it_at_once(tmp_path, monkeypatch):
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    monkeypatch.setattr(files.ctypes, "CDLL", lambda *_, **__: None)
+    files.exchange(tmp_path / "one", tmp_path / "other")
+    assert tree(tmp_path) == {"one/file": b"other", "other/file": b"one"}
+    with pytest.raises(OSError):
+        files.exchange(tmp_path / "none", tmp_path / "other")
+    assert tree(tmp_path) == {"one/file": b"other", "other/file": b"one"}
+
+
+HOLDING = """
+import sys, time
+from pathlib import Path
+from neurolm.core.files import hold
+
+with hold(Path(sys.argv[1]), "is busy"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_lock_is_held_by_one_and_let_go_of_by_the_killed(tmp_path):
+    lock = tmp_path / ".lock"
+    other = subprocess.Popen([sys.executable, "-c", HOLDING, str(lock)], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None and other.stdout.readline() == "held\n"
+    with pytest.raises(StoreError, match=rf"is busy \(process {other.pid} on .*\); wait"), hold(lock, "is busy"):
+        pass
+    other.kill()
+    other.wait()
+    other.stdout.close()
+    assert lock.exists()  # a killed process leaves the file, which holds nobody up
+    with hold(lock, "is busy"):
+        assert lock.read_text().startswith(f"{os.getpid()} on ")
+    assert not lock.exists()
+
+
+def test_what_cannot_be_written_is_found_out_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    for path, reason in (("file/results.json", "Not a directory|File exists"), ("folder", "Is a directory")):
+        with pytest.raises(WriteError, match=rf"{path}: cannot be written \(({reason})\)"):
+            require_writable(tmp_path / path)
+    require_writable(tmp_path / "new" / "results.json")
+    assert sorted(tree(tmp_path)) == ["file"]
 
 
 def test_a_folder_that_cannot_be_filled_keeps_its_old_content(tmp_path):

@@ -1,6 +1,7 @@
 """A run: who is held out, what a folder was begun with, and that killed stages go on to the very same weights."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from neurolm.core.config import STAGES
 from neurolm.core.device import choose_device
 from neurolm.core.errors import CheckpointError, ConfigError, StoreError
-from neurolm.core.files import PARTIAL
+from neurolm.core.files import PARTIAL, hold
 from neurolm.evaluation.baselines.fit import QUICK
 from neurolm.evaluation.evaluate import evaluate
 from neurolm.evaluation.results import RESULTS
@@ -20,7 +21,7 @@ from neurolm.store.store import Label, Store
 from neurolm.train.figures.history import SPEED, read_log
 from neurolm.train.instruct import _examples, train_instruct
 from neurolm.train.language import train_language
-from neurolm.train.loop import TrainingProgress, TrainingStopped
+from neurolm.train.loop import LOCK, TrainingProgress, TrainingStopped
 from neurolm.train.machine.state import states
 from neurolm.train.pretrain import train_pretrain
 from neurolm.train.run import RUN, open_run
@@ -57,6 +58,23 @@ def test_one_recording_under_two_people_stops_the_first_training(micro_run, tmp_
     with pytest.raises(ConfigError, match="c/r8 of s8 and c/r9 of s9 are the same recording under two people"):
         begin(micro_run, tmp_path / "run", store=store, fold=(1, 10))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_stage_is_trained_once_at_a_time(micro_run, tmp_path):
+    folder = micro_run.copy(tmp_path / "run", without=["pretrain", "instruct"])
+    run = begin(micro_run, folder)
+    (folder / "pretrain").mkdir()
+    with (
+        hold(folder / "pretrain" / LOCK, "another"),
+        pytest.raises(
+            StoreError, match=rf"pretrain: another process is training this stage \(process {os.getpid()} on"
+        ),
+    ):
+        train_pretrain(run, texts=micro_run.texts)
+    assert list((folder / "pretrain").iterdir()) == []
+    (folder / "pretrain" / LOCK).write_text("1 on a machine that lost its power")
+    train_pretrain(run, texts=micro_run.texts)
+    assert not (folder / "pretrain" / LOCK).exists()
 
 
 def test_who_is_held_out_by_one_task_is_in_no_training_data(micro_run):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from neurolm.cli.show import below_common, terminal
 from neurolm.cli.values import Machine, instruct_folder, missing, names
 from neurolm.core.errors import ConfigError
+from neurolm.core.files import require_writable
 from neurolm.core.terminal import say
 
 if TYPE_CHECKING:
@@ -133,6 +134,9 @@ def _several(
     folders = [instruct_folder(run).resolve() for run in runs]
     if len(set(folders)) < len(folders):
         raise ConfigError(f"{', '.join(map(str, runs))}: give two or more runs, each once, to join their evaluations")
+    common, names = below_common(runs)
+    out = out or common / (_default(runs[0], part).name.removesuffix(RESULTS) + JOINED)
+    require_writable(out)
     console, found = terminal(stderr=True), []
     for run in runs:
         results = _default(run, part)
@@ -143,9 +147,7 @@ def _several(
             found.append(load_evaluation(results))
         else:
             raise ConfigError(f"{results}: no such file: give --store to evaluate the runs now")
-    common, names = below_common(runs)
     joined = join(list(zip(names, found, strict=True)))
-    out = out or common / (_default(runs[0], part).name.removesuffix(RESULTS) + JOINED)
     save_joined(out, joined)
     for table in joined_tables(joined):
         terminal().print(table)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurolm.cli.show import Display, duration
 from neurolm.cli.values import with_arguments_of
+from neurolm.core.files import require_writable
 from neurolm.core.terminal import say
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def overlap(
     """
     from neurolm.store.overlap.overlap import overlap, write_exclusions
 
+    require_writable(out)
     with Display() as display:
         found = overlap(store, against, **how, progress=display.count("reading recordings"))
     say(*lines(found))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import fcntl
 import json
 import os
 import re
 import shutil
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from neurolm.core.errors import NeuroLMError, WriteError
+from neurolm.core.errors import NeuroLMError, StoreError, WriteError
 
 PARTIAL = ".partial"
 """Suffix of what is still being written; left-overs may be deleted."""
@@ -50,28 +53,161 @@ def atomic_file(path: Path, *, name: Callable[[], str] | None = None) -> Iterato
 
 
 @contextmanager
-def atomic_folder(path: Path, *, last: str) -> Iterator[Path]:
-    """Give a temporary folder, whose files are moved into ``path`` when the block ends well, the file ``last`` last.
+def atomic_folder(path: Path, *, last: str, without: Collection[str] = ()) -> Iterator[Path]:
+    """Give a temporary folder, whose files are in ``path`` when the block ends well: all of them, or none.
 
-    A reader takes the folder as complete when ``last`` is there, so it is removed first.
+    A reader takes the folder as complete when ``last`` is there. Where it is, the old folder stays until the new one
+    takes its place; what else is in it is kept.
+
+    Parameters
+    ----------
+    without
+        Names of files that belong to the old content, and are not kept.
 
     Raises
     ------
     WriteError
         If it cannot be written (no space, no permission).
     """
-    temporary = path / f".{_unique()}{PARTIAL}"
-    with _writing(path):
+    shown, path = path, path.resolve()
+    swap = (path / last).is_file() and os.access(path.parent, os.W_OK) and not path.is_mount()
+    temporary = path.with_name(f".{path.name}.{_unique()}{PARTIAL}") if swap else path / f".{_unique()}{PARTIAL}"
+    with _writing(shown):
+        remove_abandoned(path.parent, f".{path.name}.")
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:
             yield temporary
-            (path / last).unlink(missing_ok=True)
-            for file in sorted(temporary.iterdir(), key=lambda f: f.name == last):
+            for file in temporary.iterdir():
                 _sync(file)
-                file.replace(path / file.name)
+            if swap:
+                _take_place(temporary, path, without)
+            else:
+                (path / last).unlink(missing_ok=True)
+                for file in sorted(temporary.iterdir(), key=lambda f: f.name == last):
+                    file.replace(path / file.name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _take_place(new: Path, old: Path, without: Collection[str]) -> None:
+    """Put a folder where another is, with what else is in that; then ``new`` is the old one."""
+    new.chmod(old.stat().st_mode)
+    for path in old.iterdir():
+        if path.name in without or path.name.endswith(PARTIAL) or (new / path.name).exists():
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, new / path.name, symlinks=True, copy_function=_link)
+        else:
+            _link(path, new / path.name)
+    exchange(new, old)
+
+
+def _link(source: Path | str, target: Path | str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:  # a file system without hard links
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Exchange two files or folders: at once where the system can (Linux, macOS), else by renaming one after the other.
+
+    Raises
+    ------
+    OSError
+        If they cannot be; both are where they were.
+    """
+    library = ctypes.CDLL(None, use_errno=True)
+    for name, before in (("renameat2", True), ("renamex_np", False)):  # Linux, macOS
+        if (rename := getattr(library, name, None)) is not None:
+            here = [ctypes.c_int(_HERE)] if before else []
+            paths = [ctypes.c_char_p(os.fsencode(path)) for path in (one, other)]
+            if rename(*here, paths[0], *here, paths[1], ctypes.c_uint(_EXCHANGE)) == 0:
+                return
+    aside = one.with_name(f"{one.name}{PARTIAL}")
+    other.rename(aside)
+    try:
+        one.rename(other)
+    except OSError:
+        aside.rename(other)
+        raise
+    aside.rename(one)
+
+
+_HERE, _EXCHANGE = -100, 2
+"""AT_FDCWD; RENAME_EXCHANGE of Linux, which is RENAME_SWAP of macOS."""
+
+
+@contextmanager
+def hold(lock: Path, busy: str) -> Iterator[None]:
+    """Hold a lock, a file that is there meanwhile; a killed process lets go of it.
+
+    Parameters
+    ----------
+    busy
+        Message for the case that another process holds it, which follows who that is.
+
+    Raises
+    ------
+    StoreError
+        If another process holds it.
+    """
+    while True:
+        file = lock.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            who = file.read(_WHO) or "unknown"
+            file.close()
+            raise StoreError(f"{lock.parent}: {busy} (process {who}); wait for it to end") from error
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        if _is_at(file.fileno(), lock):  # else it was removed by the one who held it until a moment ago
+            break
+        file.close()
+    with file:
+        file.truncate(0)
+        file.write(f"{os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+_WHO = 200
+"""Characters that are read of who holds a lock."""
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+"""Errors of file systems that have no locks."""
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def require_writable(path: Path) -> None:
+    """Find out before long work whether a file can be written at its end.
+
+    Raises
+    ------
+    WriteError
+        If it cannot.
+    """
+    with _writing(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe = path.with_name(f".{path.name}.{_unique()}{PARTIAL}")
+        try:
+            probe.touch()
+        finally:
+            probe.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -108,6 +244,28 @@ def remove_partial(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path, begins: str = ".") -> None:
+    """Remove what processes of this machine that are no more left half written in a folder, not below it."""
+    for path in list(folder.glob(f"{begins}*{PARTIAL}")) if folder.is_dir() else ():
+        found = re.search(rf"(?:^|\.){re.escape(socket.gethostname())}-(\d+)-\d+\{PARTIAL}$", path.name)
+        if found is None or _alive(int(found[1])):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -24,6 +24,7 @@ from neurolm.batches.text import TextTokenizer
 from neurolm.batches.windows import Window
 from neurolm.checkpoint import Card, keys_of, load_neurolm, trained_on
 from neurolm.core.errors import CheckpointError, ConfigError
+from neurolm.core.files import require_writable
 from neurolm.core.physics import RATE
 from neurolm.evaluation.baselines.fit import BaselineAnswers, choose_baselines, fit_baselines
 from neurolm.evaluation.held_out import BY_CONTENT, CHECKS, held_out_windows, require_not_in
@@ -102,8 +103,12 @@ def evaluate(
         recording of the split.
     StoreError
         If parts of a split share samples or content.
+    WriteError
+        At the beginning, if ``out`` cannot be written.
     """
     _require_known(protocol, wording)
+    if out is not None:
+        require_writable(out)
     names = choose_baselines(baselines)
     evaluated = _Model.load(model, store, device or torch.device("cpu"))
     card = evaluated.card

@@ -101,7 +101,7 @@ def save(
         if evaluation is not None:
             write_text(temporary / RESULTS, to_json(without_people(evaluation)))
 
-    save_checkpoint(folder, card, module.state_dict(), text, extra=extra)
+    save_checkpoint(folder, card, module.state_dict(), text, extra=extra, without=_FILES)
     return folder
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 from neurolm.core.config import to_json
 from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError, StoreError, WriteError, argument
-from neurolm.core.files import PARTIAL, append_text, atomic_file, remove_partial, write_text
+from neurolm.core.files import PARTIAL, append_text, atomic_file, hold, remove_partial, write_text
 from neurolm.core.names import readable
 from neurolm.recording.options import CommonReadingOptions, ReadingOptions, Truncated, Unit, Unknown
 from neurolm.recording.recording import Annotation
@@ -194,18 +193,14 @@ def locked(out: Path) -> Iterator[None]:
     StoreError
         If another process holds it, or the folder cannot be made.
     """
-    try:
-        if out.is_dir():
-            read_settings(out)  # nothing is written into a folder that is not a store
-        out.mkdir(parents=True, exist_ok=True)
-        lock = (out / LOCK).open("w")
-    except OSError as error:
-        raise WriteError(f"{out}: cannot be a folder for the store ({error.strerror}); choose another") from error
-    with lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StoreError(f"{out}: another process is preparing into this store; wait for it to end") from error
+            if out.is_dir():
+                read_settings(out)  # nothing is written into a folder that is not a store
+            out.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(hold(out / LOCK, "another process is preparing into this store"))
+        except OSError as error:
+            raise WriteError(f"{out}: cannot be a folder for the store ({error.strerror}); choose another") from error
         yield
 
 

@@ -22,6 +22,7 @@ from neurolm.batches.text import TextTokenizer
 from neurolm.batches.windows import Window, spread
 from neurolm.checkpoint import keys_of, load_card, load_neurolm, trained_on
 from neurolm.core.errors import CheckpointError
+from neurolm.core.files import require_writable
 from neurolm.model.neurolm import NeuroLM
 from neurolm.store.store import Store
 from neurolm.tasks.task import Task
@@ -49,6 +50,7 @@ def calibrate(folder: Path, store: Path | str, *, device: torch.device | None = 
         If it is not instruction-tuned, or was trained on a validation subject of this store.
     """
     card = load_card(folder, stage="instruct")
+    require_writable(folder / Calibration.FILE)
     opened = Store(store)
     splits = {task.name: task.split(opened) for task in card.tasks}
     for task in card.tasks:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from neurolm.core import distributed
 from neurolm.core.config import StageConfig
 from neurolm.core.errors import CheckpointError, ConfigError, NeuroLMError, Stopped
+from neurolm.core.files import hold, remove_abandoned
 from neurolm.core.physics import SCALE
 from neurolm.train.feed import Feed
 from neurolm.train.figures.history import SPEED
@@ -37,7 +38,7 @@ from neurolm.train.machine.stop import StopRequest
 from neurolm.train.optim import learning_rate, make_optimizer
 from neurolm.train.stage import Stage
 
-BEST = "best.pt"
+BEST, LOCK = "best.pt", ".lock"
 IMPOSSIBLE = 1e6
 """Microvolts that no EEG reaches: where it does, it is named as the cause of a loss that is not finite."""
 
@@ -100,12 +101,31 @@ def run_stage(
         If a loss or gradient is not finite; nothing is stepped then.
     Stopped
         If the process was asked to stop; the state is saved, and the same call goes on from there.
+    StoreError
+        If another process is training the stage.
     WriteError
         If the disk is full, say; the last state that was saved is whole.
     """
-    config, steps = stage.config, stage.steps
-    _require_enough(config)
+    _require_enough(stage.config)
     folder.mkdir(parents=True, exist_ok=True)
+    if not distributed.is_main():
+        _run_alone(stage, folder, device, workers, log_to, progress)
+        return
+    with hold(folder / LOCK, "another process is training this stage"):
+        remove_abandoned(folder.parent)
+        _run_alone(stage, folder, device, workers, log_to, progress)
+
+
+def _run_alone(
+    stage: Stage[Any],
+    folder: Path,
+    device: torch.device,
+    workers: int | None,
+    log_to: Sequence[str],
+    progress: ProgressCallback | None,
+) -> None:
+    """Do what `run_stage` says; no other training writes into the folder meanwhile."""
+    config, steps = stage.config, stage.steps
     module = stage.module.to(device)
     set_execution(module, config, device)
     shard(module, config, loss=stage.loss, device=device)
