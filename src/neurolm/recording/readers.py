@@ -52,6 +52,8 @@ _NO_BEARING = re.compile(
 )
 """Warnings of readers that do not concern us: amplifiers' filters, dates, file names, duplicates (noted later),
 arithmetic with positions that are not there."""
+_NEDF_BLOCK = 5
+"""Samples in a block of a NEDF file; MNE 1.13 reads wrong numbers of them from within one."""
 _MNE_TYPES = {"eeg": "eeg", "stim": "stimulus", "eog": "eog", "ecg": "ecg", "emg": "emg", "ref_meg": "reference"}
 
 
@@ -258,9 +260,11 @@ def _mne_signal(raw: mne.io.BaseRaw, picks: Sequence[int], volts: Sequence[float
     """Channels of an MNE object, read when they are needed."""
     order = np.argsort(picks)  # readers want their channels in the order of the file
     ordered = [picks[i] for i in order]
+    block = _NEDF_BLOCK if type(raw).__name__ == "RawNedf" else 1
 
     def read(first: int, last: int) -> np.ndarray:
-        found = raw.get_data(picks=ordered, start=first, stop=last, verbose="error")
+        early = first % block
+        found = raw.get_data(picks=ordered, start=first - early, stop=last, verbose="error")[:, early:]
         numbers = np.empty_like(found, dtype=np.float64)
         numbers[order] = found
         return numbers

@@ -87,7 +87,8 @@ def check_after(path: Path, raw: mne.io.BaseRaw, truncated: str) -> tuple[int | 
     width = _number_bytes(reader, file, raw)
     if width is None:
         return None, []
-    there, rest = divmod(file.stat().st_size, width * len(raw.ch_names))
+    columns = len(raw.ch_names) + (path.suffix.lower() == ".ahdr")  # V-Amp keeps one more than its header names
+    there, rest = divmod(file.stat().st_size, width * columns)
     if there < raw.n_times:
         return shortened(file, there, int(raw.n_times), truncated)
     return shortened(file, there, None, truncated) if rest and reader != "RawNicolet" else (None, [])
