@@ -14,12 +14,15 @@ import numpy as np
 
 from neurolm.core.errors import RecordingError, argument, takes
 from neurolm.recording.formats.edf import UNSTATED, unit_of
+from neurolm.recording.formats.xdf_markers import find_markers
 
 if TYPE_CHECKING:
     import mne
 
 _CLOCK_TOLERANCE = 0.01
 """Relative difference between nominal and measured rate above which a note is made."""
+_KINDS = {"": "eeg", "EEG": "eeg", "STIM": "stimulus", "TRIGGER": "stimulus", "TRIG": "stimulus", "MARKER": "stimulus"}
+"""Types of channels that a stream may state → kinds of ``montage.kind``; every other type is ``other``."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,9 @@ def read(path: Path, stream: str | int | None = None) -> Contents:
     names, kinds, units = _describe(chosen, len(numbers))
     info = mne.create_info(names, rate, "eeg", verbose="error")
     raw = mne.io.RawArray(numbers, info, verbose="error")
-    marks = [mark for other in streams if other is not chosen for mark in _markers(other, times, rate)]
+    markers = find_markers([other for other in streams if other is not chosen], times)
+    notes += markers.notes
+    marks = [(place / rate, text) for place, text in markers.marks]
     for first, _last in chosen["info"].get("segments", [])[1:]:
         marks.append((first / rate, "boundary: the stream was interrupted"))
         notes.append(f"the stream was interrupted at {first / rate:.1f} s; what follows was moved up")
@@ -128,18 +133,7 @@ def _describe(stream: dict[str, Any], count: int) -> tuple[list[str], list[str],
         entry = listed[i] if i < len(listed) else {}
         text = {key: (entry.get(key) or [""])[0] or "" for key in ("label", "type", "unit")}
         names.append(text["label"] or f"ch{i + 1}")
-        kinds.append("eeg" if text["type"].upper() in ("", "EEG") else "other")
+        kinds.append(_KINDS.get(text["type"].upper(), "other"))
         units.append(unit_of(text["unit"]) if text["unit"] else UNSTATED)
     repeated = {name for name in names if names.count(name) > 1}
     return [f"{name}-{i}" if name in repeated else name for i, name in enumerate(names)], kinds, units
-
-
-def _markers(stream: dict[str, Any], times: np.ndarray, rate: float) -> list[tuple[float, str]]:
-    """Markers of a stream as (seconds in the recording, text), placed at the sample that was current."""
-    if float(stream["info"]["nominal_srate"][0]) > 0 or stream["info"]["channel_format"][0] != "string":
-        return []
-    stamps = np.asarray(stream["time_stamps"])
-    inside = (stamps >= times[0]) & (stamps <= times[-1])
-    places = np.searchsorted(times, stamps)
-    texts = [str(value[0]) for value in stream["time_series"]]
-    return [(int(p) / rate, text) for p, text, ok in zip(places, texts, inside, strict=True) if ok]
