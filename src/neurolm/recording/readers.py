@@ -32,6 +32,7 @@ from neurolm.recording.isolation import open_isolated
 from neurolm.recording.options import BELIEVED, ReadingOptions
 from neurolm.recording.sidecar import with_sidecar
 from neurolm.recording.suffixes import EDF_READERS, FOLDERS, MNE_READERS, RECORDING_SUFFIXES, main_file, suffix_of
+from neurolm.recording.triggers import with_triggers
 
 if TYPE_CHECKING:
     import mne
@@ -87,7 +88,7 @@ def open_raw(path: Path, reading: ReadingOptions = BELIEVED) -> RawRecording:
         else:
             source = _open_with_mne(path, suffix, reading)
         source.notes[:0] = notes
-        return with_sidecar(source)
+        return with_triggers(with_sidecar(source))
 
 
 def open_mne(raw: mne.io.BaseRaw, path: Path | None = None) -> RawRecording:
@@ -270,8 +271,7 @@ def _mne_signal(raw: mne.io.BaseRaw, picks: Sequence[int], volts: Sequence[float
         return numbers
 
     marks = raw.annotations
-    # Where the recording has a date, MNE counts from it, not from the first sample that is kept.
-    shift = raw.first_time if marks.orig_time is not None else 0.0
+    shift = raw.first_time  # MNE counts from where the recording began, not from the first sample that is kept
     return Signal(
         rate=float(raw.info["sfreq"]),
         samples=int(raw.n_times),

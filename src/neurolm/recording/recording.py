@@ -28,6 +28,7 @@ from neurolm.recording.formats.edf import MICROVOLTS, UNSTATED
 from neurolm.recording.options import AUTO, BELIEVED, ReadingOptions, require_one_of
 from neurolm.recording.readers import open_mne, open_raw
 from neurolm.recording.suffixes import RECORDING_SUFFIXES, find_recordings, suffix_of
+from neurolm.recording.triggers import with_triggers
 
 if TYPE_CHECKING:
     import mne
@@ -246,7 +247,7 @@ def _open(source: Path | str | mne.io.BaseRaw, reading: ReadingOptions) -> RawRe
     if not isinstance(source, mne.io.BaseRaw):
         raise TypeError(f"source is a {type(source).__name__}: give a path or an mne.io.Raw object")
     files = [name for name in source.filenames if name is not None]
-    return open_mne(source, Path(files[0]) if files else None)
+    return with_triggers(open_mne(source, Path(files[0]) if files else None))
 
 
 def assemble(opened: RawRecording, chosen: Selection, unit: str | None) -> Recording:

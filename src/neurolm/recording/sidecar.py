@@ -78,7 +78,8 @@ def with_sidecar(source: RawRecording) -> RawRecording:
             f"repair it, or move it away"
         )
     channels = tuple(_with(channel, said, notes) for channel in source.channels)
-    return replace(source, channels=channels, notes=[*source.notes, *notes])
+    source.notes.extend(notes)  # the same list: loading may add to it
+    return replace(source, channels=channels)
 
 
 def _with(channel: Channel, said: Sidecar, notes: list[str]) -> Channel:

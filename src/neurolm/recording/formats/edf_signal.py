@@ -24,6 +24,7 @@ import numpy as np
 from neurolm.recording.formats.edf import LIMITS, Header, SignalHeader, decimal
 
 _PIECE = 1 << 22  # bytes read at a time: they stay in the cache until they are numbers
+_LONG, _FEW = 1 << 14, 8  # bytes of a record, and what part of it is wanted, beyond which it is not read whole
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,18 +64,28 @@ class Samples:
         each, width, size = self._signals[0].per_record, self._header.sample_bytes, self._header.record_bytes
         begin, end = first // each, -(-last // each)
         whole = np.empty((len(self._signals), (end - begin) * each), "<i2" if width == 2 else "<i4")
+        low, high = self._bytes()
         per_piece = max(1, _PIECE // size)
-        buffer = np.empty((min(per_piece, end - begin), size), np.uint8)
+        buffer = np.empty((min(per_piece, end - begin), high - low), np.uint8)
         with self.path.open("rb", buffering=0) as file:
-            file.seek(self._header.header_bytes + begin * size)
             for start in range(begin, end, per_piece):
                 records = buffer[: min(per_piece, end - start)]
-                _fill(file, records)
+                at_once = [records] if high - low == size else list(records)
+                for number, part in enumerate(at_once, start):
+                    file.seek(self._header.header_bytes + number * size + low)
+                    _fill(file, part)
                 into = whole[:, (start - begin) * each :][:, : len(records) * each]
                 for row, signal in zip(into, self._signals, strict=True):
-                    one = records[:, signal.start : signal.start + each * width]
+                    one = records[:, signal.start - low : signal.start - low + each * width]
                     row.reshape(len(records), each)[:] = _integers(one, width)
         return whole[:, first - begin * each : last - begin * each]
+
+    def _bytes(self) -> tuple[int, int]:
+        """First and last byte (exclusive) of a data record to read: all, but for a few signals of many in long ones."""
+        ends = [(s.start, s.start + s.per_record * self._header.sample_bytes) for s in self._signals]
+        low, high = min(first for first, _ in ends), max(last for _, last in ends)
+        few = self._header.record_bytes > max(_LONG, _FEW * (high - low))
+        return (low, high) if few else (0, self._header.record_bytes)
 
     def read(self, first: int, last: int) -> np.ndarray:
         """Read as ``digital`` does, scaled.
