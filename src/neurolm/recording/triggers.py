@@ -1,4 +1,4 @@
-"""Trigger channels become events of the recording: BDF's Status, STI 014, an EDF file's Trigger, whatever the format
+"""Trigger channels (BDF's Status, STI 014, an EDF file's Trigger …) become events of the recording
 
 >>> open_recording("biosemi.bdf").annotations
 (Annotation(onset=4.0, duration=0.0, text='1'), …)

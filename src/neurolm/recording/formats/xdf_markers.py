@@ -1,4 +1,4 @@
-"""Markers of an XDF file: every stream that marks moments, in texts or numbers, in one column or several
+"""Markers of an XDF file: every stream that marks moments, in texts or in numbers
 
 What lies outside the EEG's time, and what is no marker, is counted and said. A marker is placed at the sample of the
 EEG that is nearest by the time stamps, which are right where the declared rate is not.
