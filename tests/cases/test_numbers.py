@@ -76,3 +76,15 @@ def test_edf_that_is_shorter_than_it_says(case):
     with pytest.raises(RecordingError, match=r"20 of 30 data records are there.*truncated='accept'"):
         open_recording(file)
     assert open_recording(file, reading=ReadingOptions(truncated="accept")).seconds == 20
+
+
+@pytest.mark.parametrize("name", ["wrong_nominal_500", "irregular_rate0", "type_ExG"])
+def test_xdf_at_the_rate_at_which_it_ran(case, name):
+    import pyxdf
+
+    file = case(f"xdf_streams/{name}.xdf")
+    recording = open_recording(file, reading=ReadingOptions(unknown="drop"))
+    (stream,) = pyxdf.load_xdf(file, verbose=False)[0]
+    assert (recording.rate, recording.samples) == (256.0, 5120)
+    np.testing.assert_array_equal(recording.read(), stream["time_series"][:, :4].T)
+    assert any("256 Hz" in note or "type ExG" in note for note in recording.notes)

@@ -112,13 +112,13 @@ def test_channels_that_are_no_electrodes_are_shown_by_their_own_names(shared):
     found = inspect(shared / "eeg/formats/xdf/clock_resets.xdf")
     assert found.electrodes == tuple(f"ch{i}" for i in range(1, 9))
     assert all(row.electrode is None and row.detail == "unknown electrode" for row in found.coverage)
-    unknown, unit = found.problems  # the amplitude is looked at all the same
-    assert "ch1=" not in unknown and "unit='mV'" in unit
+    unknown, unit, slow = found.problems  # the amplitude is looked at all the same
+    assert "ch1=" not in unknown and "unit='mV'" in unit and slow.startswith("93 samples per second")
     named = inspect(
         found.file,
         reading=ReadingOptions(channels={f"ch{i}": name for i, name in enumerate(("Cz", "Pz"), 1)}, unit="auto"),
     )
-    assert named.usable and named.unit == "mV" and named.electrodes == ("CZ", "PZ")
+    assert named.problems == (slow,) and named.unit == "mV" and named.electrodes == ("CZ", "PZ")
 
 
 def test_annotations_are_counted_inside_and_outside(tmp_path):

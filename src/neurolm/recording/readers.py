@@ -49,10 +49,10 @@ XDF = "pyxdf"
 those in a process of their own."""
 _NO_BEARING = re.compile(
     r"filter|[Hh]ighpass|[Ll]owpass|encoding|meas_date|measurement date|naming conv|not conform|not unique"
-    r"|encountered in"
+    r"|encountered in|clock-segments differ|effective sampling rate"
 )
 """Warnings of readers that do not concern us: amplifiers' filters, dates, file names, duplicates (noted later),
-arithmetic with positions that are not there."""
+arithmetic with positions that are not there, rates of XDF streams (noted later)."""
 _NEDF_BLOCK = 5
 """Samples in a block of a NEDF file; MNE 1.13 reads wrong numbers of them from within one."""
 _MNE_TYPES = {"eeg": "eeg", "stim": "stimulus", "eog": "eog", "ecg": "ecg", "emg": "emg", "ref_meg": "reference"}

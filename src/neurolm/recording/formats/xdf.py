@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurolm.core.errors import RecordingError, argument, takes
+from neurolm.core.montage import resolve
 from neurolm.recording.formats.edf import UNSTATED, unit_of
 from neurolm.recording.formats.xdf_markers import find_markers
+from neurolm.recording.formats.xdf_rate import find_rate, segment
 
 if TYPE_CHECKING:
     import mne
 
-_CLOCK_TOLERANCE = 0.01
-"""Relative difference between nominal and measured rate above which a note is made."""
 _KINDS = {"": "eeg", "EEG": "eeg", "STIM": "stimulus", "TRIGGER": "stimulus", "TRIG": "stimulus", "MARKER": "stimulus"}
 """Types of channels that a stream may state → kinds of ``montage.kind``; every other type is ``other``."""
+_SLOWEST = 20.0
+"""Samples per second above which a stream that declares no rate is a signal; markers do not come so fast."""
 
 
 @dataclass(frozen=True)
@@ -54,22 +56,12 @@ def read(path: Path, stream: str | int | None = None) -> Contents:
         If the file cannot be read, holds no EEG stream, or not the one that is asked for.
     """
     import mne
-    import pyxdf
 
-    try:
-        # pyxdf leaves a file open that it refuses, so open it here.
-        with gzip.open(path) if path.suffix.lower() == ".xdfz" else path.open("rb") as file:
-            streams, _header = pyxdf.load_xdf(file, verbose=False)
-    except Exception as error:  # damaged files fail in every way there is
-        what = " ".join(str(error).split()) or type(error).__name__
-        raise RecordingError(f"{path}: pyxdf cannot read it: {what[:300]}; copy or export it again") from error
+    streams = _load(path)
     chosen, notes = _eeg_stream(path, streams) if stream is None else (_asked_for(path, streams, stream), [])
     numbers = np.asarray(chosen["time_series"], np.float64).T
     times = np.asarray(chosen["time_stamps"])
-    rate = float(chosen["info"]["nominal_srate"][0])
-    measured = float(chosen["info"]["effective_srate"])
-    if abs(measured / rate - 1) > _CLOCK_TOLERANCE:
-        notes.append(f"taken as {rate:g} Hz, as the stream declares, though {measured:.4g} samples per second arrived")
+    rate = _rate(path, chosen, notes)
     names, kinds, units = _describe(chosen, len(numbers))
     info = mne.create_info(names, rate, "eeg", verbose="error")
     raw = mne.io.RawArray(numbers, info, verbose="error")
@@ -84,8 +76,49 @@ def read(path: Path, stream: str | int | None = None) -> Contents:
     return Contents(raw, tuple(kinds), tuple(units), tuple(notes))
 
 
+def _load(path: Path, **options: Any) -> list[dict[str, Any]]:
+    import pyxdf
+
+    try:
+        # pyxdf leaves a file open that it refuses, so open it here.
+        with gzip.open(path) if path.suffix.lower() == ".xdfz" else path.open("rb") as file:
+            streams, _header = pyxdf.load_xdf(file, verbose=False, **options)
+    except Exception as error:  # damaged files fail in every way there is
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise RecordingError(f"{path}: pyxdf cannot read it: {what[:300]}; copy or export it again") from error
+    return streams  # type: ignore[no-any-return]
+
+
+def _rate(path: Path, stream: dict[str, Any], notes: list[str]) -> float:
+    """How fast the stream ran; where it declares no rate, its drop-outs are found too, which pyxdf does not do."""
+    info, stamps = stream["info"], np.asarray(stream["time_stamps"])
+    declared, measured = float(info["nominal_srate"][0]), float(info["effective_srate"])
+    if declared <= 0:
+        measured, info["segments"] = segment(stamps)
+
+    def raw() -> np.ndarray:
+        if declared <= 0:
+            return stamps
+        (again,) = _load(path, select_streams=[info["stream_id"]], dejitter_timestamps=False)
+        return np.asarray(again["time_stamps"])
+
+    rate, said = find_rate(declared, measured, info["segments"], raw)
+    if rate is None:
+        raise RecordingError(
+            f"{path}: {info['name'][0]}: {said}: nobody can tell how fast it ran; export it again at a regular rate"
+        )
+    if said:
+        notes.append(said)
+    return rate
+
+
 def _eeg_stream(path: Path, streams: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
-    found = [s for s in streams if (s["info"]["type"][0] or "").upper() == "EEG" and _is_signal(s)]
+    signals = [s for s in streams if _is_signal(s)]
+    found = [s for s in signals if (s["info"]["type"][0] or "").upper() == "EEG"]
+    notes = []
+    if not found and (found := [s for s in signals if _holds_electrodes(s)]):
+        types = ", ".join(dict.fromkeys(str(s["info"]["type"][0]) for s in found))
+        notes.append(f"no stream of type EEG: one of type {types} taken, whose channels are electrodes")
     if not found:
         remedy = (
             f"; another one can be asked for by its name or number ({argument('stream')})" if takes("stream") else ""
@@ -95,7 +128,9 @@ def _eeg_stream(path: Path, streams: list[dict[str, Any]]) -> tuple[dict[str, An
         )
     best = max(found, key=lambda s: len(s["time_stamps"]))
     names = [s["info"]["name"][0] for s in found if s is not best]
-    return best, [f"EEG streams left out (stream chooses another): {', '.join(names)}"] if names else []
+    if names:
+        notes.append(f"EEG streams left out (stream chooses another): {', '.join(names)}")
+    return best, notes
 
 
 def _asked_for(path: Path, streams: list[dict[str, Any]], stream: str | int) -> dict[str, Any]:
@@ -115,8 +150,19 @@ def _asked_for(path: Path, streams: list[dict[str, Any]], stream: str | int) -> 
 
 
 def _is_signal(stream: dict[str, Any]) -> bool:
-    regular = float(stream["info"]["nominal_srate"][0]) > 0
-    return regular and len(stream["time_stamps"]) > 0 and stream["info"]["channel_format"][0] != "string"
+    """Whether a stream holds numbers at a rate, declared or not."""
+    if stream["info"]["channel_format"][0] == "string" or len(stream["time_stamps"]) == 0:
+        return False
+    if float(stream["info"]["nominal_srate"][0]) > 0:
+        return True
+    return segment(np.asarray(stream["time_stamps"]))[0] >= _SLOWEST
+
+
+def _holds_electrodes(stream: dict[str, Any]) -> bool:
+    """Whether most channels of a stream are said to be EEG, or are electrodes by their names."""
+    names, kinds, _ = _describe(stream, np.shape(stream["time_series"])[1])
+    electrodes = [name for name, kind in zip(names, kinds, strict=True) if kind == "eeg" and resolve(name) is not None]
+    return 2 * len(electrodes) > len(names)
 
 
 def _listed(streams: list[dict[str, Any]]) -> str:
