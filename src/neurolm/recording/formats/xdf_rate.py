@@ -1,4 +1,4 @@
-"""How fast a stream of an XDF file really ran: by its time stamps, where it declares another rate or none.
+"""How fast a stream of an XDF file ran, by its time stamps, where it declares another rate or none.
 
 Streams declare a nominal rate, which some amplifiers and scripts get wrong by a factor of two; all frequencies would be
 wrong by as much. Time stamps jitter and samples get lost, so that the number that arrived is not always the rate.
