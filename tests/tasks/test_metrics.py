@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from neurolm.tasks.metrics import COVERAGES, METRICS, bootstrap, risk_coverage, score
+from neurolm.tasks.metrics import COVERAGES, METRICS, bootstrap, resampled_scores, risk_coverage, score
 
 
 def sample(options: int, windows: int = 240, seed: int = 0) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -157,3 +157,15 @@ def test_sureness_that_says_nothing_leaves_the_error_rate() -> None:
     sure = score(np.array([0, 0, 0, 1]), np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]]), options=2)
     assert sure.selective_risk[COVERAGES.index(0.75)] == 0 and sure.selective_risk[-1] == pytest.approx(0.25)
     assert sure.aurc < 0.25 / 4 + 0.05
+
+
+def test_resamples_that_lack_a_class_are_drawn_again() -> None:
+    """Each of two people has one class only: who is drawn twice is drawn again, and every score is the sample's."""
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    answers = np.array([0.9, 0.8, 0.3, 0.4, 0.2, 0.6])
+    probabilities = np.stack([answers, 1 - answers], axis=1)
+    found = resampled_scores(labels, probabilities, ["a"] * 3 + ["b"] * 3, options=2, resamples=200, seed=0)
+    whole = score(labels, probabilities, options=2)
+    assert (whole.balanced_accuracy, whole.auroc) == (pytest.approx(2 / 3), pytest.approx(7 / 9))
+    for name in ("balanced_accuracy", "auroc", "auc_pr", "kappa", "weighted_f1"):
+        assert found[name] == pytest.approx(np.full(200, getattr(whole, name))), name

@@ -53,6 +53,14 @@ def test_of_two_labels_the_negative_one_comes_second(tmp_path: Path) -> None:
     assert task.question == "Does this EEG segment show Tremor?"
 
 
+@pytest.mark.parametrize("labels", [("20 Hz", "30 Hz"), ("left", "right"), ("7", "12"), ("eyes closed", "eyes open")])
+def test_two_labels_of_a_kind_are_not_called_yes_and_no(tmp_path: Path, labels: tuple[str, str]) -> None:
+    task = made(tmp_path, [f"a,0,30,mine,{labels[1]},p,", f"a,30,60,mine,{labels[0]},p,"])
+    assert [(o.text, o.label) for o in task.options] == [(label, label) for label in labels]
+    assert task.question == f"Which of these does this EEG segment show, {labels[0]} or {labels[1]}?"
+    assert "auroc" in task.metrics  # the first is the positive one
+
+
 def test_recordings_labelled_as_a_whole_leave_the_window_open(tmp_path: Path) -> None:
     assert made(tmp_path, ["a,,,mine,Yes,p,", "b,,,mine,No,q,"]).seconds == 10
 
@@ -90,6 +98,7 @@ def test_measurements_become_ranges(tmp_path: Path) -> None:
     ("lines", "message"),
     [
         (["a,0,1,other,x,p,"], r"no labels of the task 'mine'; its labels are of other: name the card so"),
+        (["a,0,1,mine,Yes,p,", "a,1,2,mine,YES,p,"], r"the labels 'YES' and 'Yes' of task mine differ in capitals"),
         (["a,0,1,mine,x,p,"], r"the only label of task mine is 'x'; a question needs two answers"),
         ([f"a,{n},{n + 1},mine,l{n},p," for n in range(27)], r"27 labels of task mine, and a question has at most 26"),
     ],

@@ -90,6 +90,11 @@ def _print_info(found: StoreInfo) -> None:
         print_table(Table(columns=heads, groups=[labels]))
     _print_hours("electrode", found.channels, len(found.channels))
     _print_hours("subject", found.subjects_hours, SHOWN)
+    if found.annotated:
+        say(
+            f"note: the annotations of {many(found.annotated, 'recording')}, from which labels were made, are kept in "
+            "sources/ as they are: see whether they name anybody before the store is passed on"
+        )
 
 
 def _print_hours(what: str, hours: dict[str, float], most: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from neurolm.core.errors import ConfigError
 from neurolm.recording.options import AUTO, BELIEVED, DataFormat, ReadingOptions, Unit, Unknown
@@ -29,6 +29,39 @@ class Extent(Protocol):
     @property
     def annotations(self) -> tuple:
         """The recording's annotations (onset, duration, text)."""
+
+
+class AnnotationsGone(Exception):
+    """The labels of a recording depend on annotations, which were not kept when it was prepared."""
+
+
+class WatchedExtent:
+    """An extent that tells whether labels depend on annotations: free text about people is kept for nothing else.
+
+    Parameters
+    ----------
+    extent
+        A recording, or what is kept of one; its ``annotations`` are None where they were not kept.
+    """
+
+    def __init__(self, extent: Extent | Any) -> None:
+        self._extent, self.read = extent, False
+        self.seconds: float = extent.seconds
+        self.notes: tuple[str, ...] = getattr(extent, "notes", ())
+
+    @property
+    def annotations(self) -> tuple:
+        """The recording's annotations.
+
+        Raises
+        ------
+        AnnotationsGone
+            If they were not kept.
+        """
+        self.read = True
+        if self._extent.annotations is None:
+            raise AnnotationsGone
+        return tuple(self._extent.annotations)
 
 
 Labeller = Callable[[Extent], tuple[Label, ...]]

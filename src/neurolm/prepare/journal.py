@@ -84,7 +84,8 @@ class Entry:
     mains: float | None
     """The frequency asked for; None: detected."""
     seconds: float
-    annotations: tuple[Annotation, ...]
+    annotations: tuple[Annotation, ...] | None
+    """Those of the recording, if its labels depend on them; None: not kept, as free text may be about anybody."""
     row: Row
 
     @property

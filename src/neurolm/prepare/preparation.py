@@ -16,6 +16,7 @@ from neurolm.core.files import parse_json, remove_partial, write_lines
 from neurolm.core.names import nearly_same, readable
 from neurolm.core.workers import Crash, Pool
 from neurolm.corpora import LAYOUTS
+from neurolm.corpora.source import AnnotationsGone, WatchedExtent
 from neurolm.corpora.table import CUT
 from neurolm.prepare.journal import Entry, Journal, forget
 from neurolm.prepare.report import SHOWN, Meter, PrepareProgress, examples, summary
@@ -243,10 +244,10 @@ def _resumed(job: RecordingJob, entry: Entry | None) -> Entry | None:
         job.files, job.settings, job.reading, job.mains
     ):  # fmt: skip
         return None
-    source = job.source
+    source, extent = job.source, WatchedExtent(entry)
     try:
-        labels, of_labels = source.labelled(entry), source.label_notes(entry)
-    except RecordingError:  # as the table is now, they are not for this recording; the worker says so
+        labels, of_labels = source.labelled(extent), source.label_notes(extent)
+    except (RecordingError, AnnotationsGone):  # as the table is now, they are not for this recording; or need it again
         return None
     kept = (note for note in entry.row.notes if not note.startswith(CUT))
     row = replace(
@@ -256,4 +257,4 @@ def _resumed(job: RecordingJob, entry: Entry | None) -> Entry | None:
         labels=labels,
         notes=(*kept, *of_labels),
     )
-    return replace(entry, row=row)
+    return replace(entry, row=row, annotations=entry.annotations if extent.read else None)

@@ -16,6 +16,7 @@ import neurolm
 from neurolm.core.errors import ConfigError, NeuroLMError, RecordingError, StoreError, WriteError
 from neurolm.core.files import atomic_file
 from neurolm.corpora import LAYOUTS, RecordingSource
+from neurolm.corpora.source import WatchedExtent
 from neurolm.prepare.journal import CorpusSettings, Entry, FileState, FileStates
 from neurolm.recording.preprocess import preprocess_blocks
 from neurolm.recording.recording import Recording
@@ -96,7 +97,8 @@ def prepare_recording(job: RecordingJob) -> Entry | Unreadable:
     """
     try:
         recording = _open(job)
-        labels, of_labels = job.source.labelled(recording), job.source.label_notes(recording)
+        extent = WatchedExtent(recording)
+        labels, of_labels = job.source.labelled(extent), job.source.label_notes(extent)
         prepared = preprocess_blocks(recording, mains=job.mains)
         place = atomic_file(job.out / SHARDS / job.source.corpus, name=lambda: row.shard)
         with place as temporary, temporary.open("wb") as file:
@@ -129,7 +131,7 @@ def prepare_recording(job: RecordingJob) -> Entry | Unreadable:
         return Unreadable(str(error))
     except Exception as error:  # a reader may fail in any way on a damaged file, and must not stop the others
         return Unreadable(f"{type(error).__name__}: {error}")
-    seconds, annotations = float(recording.seconds), tuple(recording.annotations)
+    seconds, annotations = float(recording.seconds), extent.annotations if extent.read else None
     return Entry(job.files, job.settings, job.reading, job.mains, seconds, annotations, row)
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from neurolm.store.store import Store
+from neurolm.store.store import SOURCES, Store
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class StoreInfo:
     """Hours by subject, the most first."""
     labels: tuple[LabelSummary, ...]
     """Sorted by task, label and split."""
+    annotated: int
+    """Recordings whose annotations are kept in ``sources/``, since their labels come from them: free text, perhaps."""
 
 
 def store_info(path: Path | str) -> StoreInfo:
@@ -100,7 +102,13 @@ def store_info(path: Path | str) -> StoreInfo:
             LabelSummary(task, label, split or None, count, len(people), hours)
             for (task, label, split), (count, people, hours) in sorted(labels.items())
         ),
+        annotated=_annotated(store.path),
     )
+
+
+def _annotated(path: Path | str) -> int:
+    journals = sorted((path / SOURCES).glob("*.jsonl")) if isinstance(path, Path) else []
+    return sum(line.count(b'"annotations":[{') for journal in journals for line in journal.open("rb"))
 
 
 def _most_first(hours: dict[str, float]) -> dict[str, float]:

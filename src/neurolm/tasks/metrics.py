@@ -19,6 +19,8 @@ BINARY_METRICS = ("auroc", "auc_pr")
 """Metrics that a card may ask for with exactly two options."""
 COVERAGES = tuple(round(0.05 * step, 2) for step in range(1, 21))
 """Shares of the windows, the surest first, at which the selective risk is given."""
+REDRAWS = 1000
+"""Times that resamples which lack a class are drawn again; one of two people has it in half of the draws."""
 _CHUNK = 4_000_000
 """Most numbers of a resampled table at once, so that many windows do not fill the memory."""
 
@@ -178,6 +180,8 @@ def bootstrap(
 ) -> dict[str, Interval | None]:
     """Return percentile intervals of every score, resampling subjects (not windows, which depend on each other).
 
+    Resamples that lack a class are drawn again.
+
     Parameters
     ----------
     labels, probabilities, options
@@ -223,8 +227,26 @@ def resampled_scores(
     assert len(subject) == len(labels), f"{len(subject)} subjects for {len(labels)} windows"
     if len(names) < 2:
         return {}
-    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    draws = _draws(labels, subject, resamples, np.random.default_rng(seed))
     return _resampled(labels, probabilities, subject, draws.astype(float))
+
+
+def _draws(labels: np.ndarray, subject: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each subject is drawn in each resample, int64 (resamples, subjects).
+
+    A resample that lacks one of the classes has other scores than the sample, such as a recall of fewer classes: it is
+    drawn again.
+    """
+    people = int(subject.max()) + 1
+    has = np.zeros((people, len(np.unique(labels))), dtype=int)
+    has[subject, np.unique(labels, return_inverse=True)[1]] = 1
+    draws = rng.multinomial(people, np.full(people, 1 / people), size=resamples)
+    for _ in range(REDRAWS):
+        lacking = np.flatnonzero((draws @ has == 0).any(axis=1))
+        if not len(lacking):
+            break
+        draws[lacking] = rng.multinomial(people, np.full(people, 1 / people), size=len(lacking))
+    return draws
 
 
 def interval(values: np.ndarray, *, level: float = 0.95) -> Interval | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from string import ascii_uppercase
 
 from neurolm.core.errors import ConfigError
+from neurolm.core.names import nearly_same
 from neurolm.corpora.table import LabelLine, read_table
 
 WINDOW = 10
@@ -19,7 +20,24 @@ NUMBERS = 10
 """Different numbers among the labels above which they are taken for measurements and not for names."""
 RANGES = 4
 """Ranges that are suggested for measurements."""
-_NEGATIVE = ("no", "none", "rest", "normal", "background", "control", "open", "low", "false", "0")
+_POSITIVE = "# The first of two options is the positive one of AUROC and AUC-PR; label is the word in the table.\n"
+_NEGATIVE = (
+    "no",
+    "none",
+    "rest",
+    "normal",
+    "background",
+    "control",
+    "open",
+    "low",
+    "false",
+    "0",
+    "absent",
+    "negative",
+    "non-target",
+    "nontarget",
+    "healthy",
+)
 """Labels that are the second of two: the first is the positive one."""
 
 
@@ -93,6 +111,11 @@ def _lines(name: str, table: Path) -> list[LabelLine]:
             + (f"its labels are of {', '.join(known)}: name the card so" if known else "it has no labels at all")
         )
     labels = {line.label for line in lines}
+    if alike := nearly_same(labels):
+        raise ConfigError(
+            f"{table}: the labels {' and '.join(map(repr, alike[0]))} of task {name} differ in capitals or zeros "
+            "alone: write them in one way"
+        )
     if len(labels) < 2:
         raise ConfigError(f"{table}: the only label of task {name} is {labels.pop()!r}; a question needs two answers")
     if len(labels) > len(ascii_uppercase) and not _measured(sorted(labels)):
@@ -133,17 +156,18 @@ def _bins(labels: Sequence[str], lines: Sequence[LabelLine]) -> str:
 
 def _answers(name: str, labels: Sequence[str]) -> tuple[str, str]:
     """The question and the options."""
-    if len(labels) == 2:
-        first, second = labels
+    if len(labels) == 2 and (absent := [label for label in labels if label.casefold() in _NEGATIVE]):
+        second = absent[-1]
+        first = next(label for label in labels if label != second)
         plain = {label.casefold() for label in labels} == {"yes", "no"}
         asked = f"Is this EEG segment {name}?" if plain else f"Does this EEG segment show {first}?"
-        comment = (
-            "# The first of two options is the positive one of AUROC and AUC-PR; label is the word in the table.\n"
-        )
-        return asked, comment + _option("Yes", first) + "\n" + _option("No", second)
-    options = (
+        return asked, _POSITIVE + _option("Yes", first) + "\n" + _option("No", second)
+    if len(labels) == 2:  # two of a kind, such as two frequencies: neither is the absence of the other
+        options = [_option(label, label) for label in labels]
+        return f"Which of these does this EEG segment show, {labels[0]} or {labels[1]}?", _POSITIVE + "\n".join(options)
+    options = [
         _option(label.rstrip("."), label, letter) for label, letter in zip(labels, ascii_uppercase, strict=False)
-    )
+    ]
     comment = "\n# The letters are the answers; text is what the model reads, label is the word in the table.\n"
     return "Which of these does this EEG segment show?", comment + "\n".join(options)
 
