@@ -234,7 +234,7 @@ class Model:
         """
         recording = read_recording(source, self.card, reading=reading, unseen=unseen)
         first = round(start * RATE)
-        if not 0 <= first <= len(recording.signal) - seconds * RATE:
+        if not 0 <= first <= round(recording.length * RATE) - seconds * RATE:
             raise QuestionError(
                 f"{argument(start=start)} s with {argument(seconds=seconds)} lies outside the recording of "
                 f"{recording.length:.1f} s: choose another start"

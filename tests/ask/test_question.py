@@ -7,8 +7,10 @@ from neurolm.ask.calibration import Calibration, TaskCalibration
 from neurolm.ask.novelty import FEATURES, Ranges, TrainingRange
 from neurolm.ask.question import NOT_CALIBRATED, NOT_TUNED, find_question
 from neurolm.ask.recording import ModelInput, Windows
+from neurolm.batches.loader import sample_from
 from neurolm.core.errors import QuestionError, RecordingError
 from neurolm.core.physics import RATE
+from neurolm.core.stretches import Stretch, whole
 from neurolm.tasks.card import load_task
 
 TASKS = (load_task("workload"), load_task("sleep"))
@@ -55,8 +57,9 @@ def test_what_limits_an_answer_comes_with_the_worst_first():
 def windows_of(seconds: float) -> Windows:
     signal = np.zeros((round(seconds * RATE), 2), np.float32)
     recording = ModelInput(
-        name="a.edf", signal=signal, channels=np.array([1, 2]), electrodes=("C3", "C4"), notes=("first",)
-    )
+        name="a.edf", signal=signal, stretches=whole(len(signal)), channels=np.array([1, 2]),
+        electrodes=("C3", "C4"), notes=("first",),
+    )  # fmt: skip
     return Windows.of(recording, seconds=TASKS[0].seconds, stride=TASKS[0].stride)
 
 
@@ -81,3 +84,21 @@ def test_a_short_recording_is_one_window_with_a_note():
     assert sample.seconds == 2 and sample.channels == 2
     with pytest.raises(RecordingError, match=r"a\.edf: 0\.50 s long"):
         windows_of(0.5)
+
+
+def test_windows_lie_inside_stretches():
+    signal = np.arange(2 * 3000, dtype=np.float32).reshape(-1, 2)
+    parts = (Stretch(0, 2000, 0), Stretch(4001, 900, 2000), Stretch(9000, 100, 2900))
+    recording = ModelInput(
+        name="a.edf", signal=signal, stretches=parts, channels=np.array([1, 2]), electrodes=("C3", "C4"), notes=(),
+    )  # fmt: skip
+    windows = Windows.of(recording, seconds=4, stride=2)
+    assert windows.starts == (0, 400, 800, 1200, 4001)
+    assert windows.notes == ("parts shorter than the 4 s window left out: 0.5 s",)
+    (sample,) = windows.samples([4001])
+    np.testing.assert_array_equal(sample.patches, sample_from(signal[2000:2800], recording.channels).patches)
+    assert windows.between(6.1, None, most=9) == [4001]
+    with pytest.raises(QuestionError, match=r"start=9 s with seconds=4 is not all there: .* has 0 to 10 s"):
+        recording.sample(1800, 4)
+    longer = Windows.of(recording, seconds=20, stride=20)
+    assert (longer.seconds, longer.starts) == (10, (0,))

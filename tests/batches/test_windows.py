@@ -1,13 +1,15 @@
 """Windows and splits: the counts of the published EEGMAT protocol, boundaries, and order."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from neurolm.batches.splits import split_subjects, subjects_of
-from neurolm.batches.windows import Window, labelled_windows, unlabelled_windows
+from neurolm.batches.windows import Window, labelled_windows, second_of, stretches, unlabelled_windows
 from neurolm.core.errors import ConfigError, StoreError
+from neurolm.core.stretches import Stretch
 from neurolm.corpora import eegmat
 from neurolm.store.shards import write_store
 from neurolm.store.store import Label, Row, Store
@@ -131,3 +133,27 @@ def test_wrong_splits_and_windows_are_refused(tmp_path):
     for stride in (0.0, 0.0011):
         with pytest.raises(ConfigError, match="stride"):
             labelled_windows(opened, task="sleep", seconds=2, stride=stride)
+
+
+def test_no_window_reaches_over_a_gap_and_labels_are_in_the_recordings_time(tmp_path):
+    labels = [Label("t", "a", 2.0, 14.0), Label("t", "b", 20.0, 21.0)]
+    stored = replace(  # 5 s, of which the recording went on after 5 s more
+        row("r", seconds=9.0, labels=labels), interrupted=(Stretch(0, 1000, 0), Stretch(2000, 800, 1000))
+    )
+    opened = store(tmp_path, stored)
+    windows = labelled_windows(opened, task="t", seconds=2, stride=1)
+    assert [(w.start, w.span) for w in windows] == [
+        (400, (400, 1000)), (600, (400, 1000)),
+        (1000, (1000, 1800)), (1200, (1000, 1800)), (1400, (1000, 1800)),
+    ]  # fmt: skip
+    assert [second_of(opened.outlines[0], w.start) for w in windows] == [2.0, 3.0, 10.0, 11.0, 12.0]
+    unlabelled = unlabelled_windows(opened, max_patches=100, max_seconds=4)
+    assert [(w.start, w.seconds) for w in unlabelled] == [(0, 4), (1000, 4)]
+    parts = stretches(opened, task="t", parts=[None])
+    assert parts == {0: [(400, 1000), (1000, 1800)]}
+    rest = unlabelled_windows(opened, max_patches=100, max_seconds=4, without=parts)
+    assert [(w.start, w.seconds) for w in rest] == []  # two seconds are left, too few for a window
+    parts[0][0] = (800, 1000)
+    rest = unlabelled_windows(opened, max_patches=100, max_seconds=4, without=parts)
+    assert [(w.start, w.seconds) for w in rest] == [(0, 4)]
+    assert Store(tmp_path).rows[0] == opened.rows[0] and opened.rows[0].interrupted == stored.interrupted

@@ -30,7 +30,13 @@ def test_any_part_is_that_of_the_whole_file_as_mne_reads_it(cases, name, reader)
     own = {row.electrode: row.channel for row in recording.coverage if row.electrode}
     whole = raw.get_data([own[electrode] for electrode in recording.channels]) * 1e6
     assert (recording.rate, recording.samples) == (raw.info["sfreq"], raw.n_times)
-    for first, last in ((0, raw.n_times), (3, 1004), (7, 9), (12, 5009), (raw.n_times - 2, raw.n_times)):
+    for first, last in (
+        (0, raw.n_times),
+        (3, 1004),
+        (7, 9),
+        (12, min(5009, raw.n_times)),
+        (raw.n_times - 2, raw.n_times),
+    ):
         np.testing.assert_allclose(recording.read_samples(first, last), whole[:, first:last], rtol=1e-9)
 
 

@@ -10,6 +10,7 @@ from edfio import Edf, EdfSignal
 
 from neurolm.batches.splits import Split
 from neurolm.core.errors import ConfigError, RecordingError, StoreError
+from neurolm.core.stretches import whole
 from neurolm.corpora import LAYOUTS, layout_of, tuh
 from neurolm.recording.recording import find_recordings
 from neurolm.store.store import Label
@@ -52,7 +53,7 @@ def store(sources, seconds: float = 3600.0):
     rows = [
         SimpleNamespace(
             recording=str(source.path), subject=f"{source.corpus}/{source.subject}", labels=source.labelled(extent),
-            samples=int(seconds * 200),
+            samples=int(seconds * 200), stretches=whole(int(seconds * 200)),
         )
         for source in pickle.loads(pickle.dumps(sources))
     ]  # fmt: skip

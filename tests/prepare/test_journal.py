@@ -56,9 +56,10 @@ def test_settings_come_back_and_their_file_stays_the_same(tmp_path):
     assert read_settings(tmp_path) == corpora
     assert (tmp_path / SETTINGS).read_text() == (
         '{\n  "format": 2,\n  "corpora": {\n    "a": {\n      "layout": "table",\n      "unknown": "drop",\n'
-        '      "unit": "mV",\n      "mains": 60.0,\n      "truncated": "accept"\n    },\n    "b": {\n'
+        '      "unit": "mV",\n      "mains": 60.0,\n      "truncated": "accept",\n'
+        '      "reject_by_annotation": true\n    },\n    "b": {\n'
         '      "layout": "folder",\n      "unknown": "error",\n      "unit": null,\n      "mains": null,\n'
-        '      "truncated": "refuse"\n    }\n  }\n}\n'
+        '      "truncated": "refuse",\n      "reject_by_annotation": true\n    }\n  }\n}\n'
     )
 
 

@@ -145,6 +145,7 @@ def pretended(*, channels: int, rate: float, hours: float) -> Recording:
         annotations=(),
         notes=(),
         unit="uV",
+        stretches=signal.stretches,
         _signal=signal,
         _microvolts=np.ones(channels),
     )

@@ -14,6 +14,7 @@ from neurolm.checkpoint import Card
 from neurolm.core.errors import QuestionError, RecordingError, argument
 from neurolm.core.montage import REACH, channel_id, template_positions
 from neurolm.core.physics import RATE
+from neurolm.core.stretches import Stretches, holding
 from neurolm.recording.electrodes.positions import SAME_POSITION, nearest_free
 from neurolm.recording.options import ReadingOptions, Unseen, require_one_of
 from neurolm.recording.preprocess import band_note, preprocess
@@ -33,7 +34,9 @@ class ModelInput:
     name: str
     """The file, or what stands for it."""
     signal: np.ndarray
-    """float32 (samples at 200 Hz, electrodes), µV."""
+    """float32 (samples at 200 Hz, electrodes), µV: its stretches one after another."""
+    stretches: Stretches
+    """Where they lie in the recording's time, in samples at 200 Hz."""
     channels: np.ndarray
     """Electrode ids."""
     electrodes: tuple[str, ...]
@@ -42,12 +45,25 @@ class ModelInput:
 
     @property
     def length(self) -> float:
-        """Seconds."""
-        return len(self.signal) / RATE
+        """Seconds, gaps included."""
+        return self.stretches[-1].stop / RATE
 
     def sample(self, start: int, seconds: int) -> Sample:
-        """Window of so many seconds from a sample on."""
-        return sample_from(self.signal[start : start + seconds * RATE], self.channels)
+        """Window of so many seconds from a moment on.
+
+        Raises
+        ------
+        QuestionError
+            If it is not all there.
+        """
+        found = holding(self.stretches, start, start + seconds * RATE)
+        if found is None:
+            parts = ", ".join(f"{part.start / RATE:g} to {part.stop / RATE:g} s" for part in self.stretches[:NAMED])
+            raise QuestionError(
+                f"{argument(start=start / RATE)} s with {argument(seconds=seconds)} is not all there: the recording "
+                f"has {parts}{' …' if self.stretches[NAMED:] else ''}; choose another start"
+            )
+        return sample_from(self.signal[found.first : found.first + found.samples], self.channels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +72,7 @@ class Windows:
 
     recording: ModelInput
     starts: tuple[int, ...]
-    """First sample of each, at 200 Hz."""
+    """When each begins: samples at 200 Hz since the start of the recording, gaps included."""
     seconds: int
     """Length of each."""
     notes: tuple[str, ...]
@@ -64,7 +80,7 @@ class Windows:
 
     @classmethod
     def of(cls, recording: ModelInput, *, seconds: int, stride: float) -> Windows:
-        """All windows of a recording; a single, shorter one where it is shorter than a window.
+        """All windows that lie inside a recording's stretches; a single, shorter one where none is long enough.
 
         Parameters
         ----------
@@ -76,15 +92,20 @@ class Windows:
         Raises
         ------
         RecordingError
-            If the recording is shorter than a second.
+            If no stretch has a second.
         """
-        samples, notes = len(recording.signal), recording.notes
-        if samples < RATE:
-            raise RecordingError(f"{recording.name}: {recording.length:.2f} s long; at least 1 s of EEG is needed")
-        if samples < seconds * RATE:
-            notes += (f"the recording is shorter than the {seconds} s window the model was trained on",)
-            seconds = samples // RATE
-        starts = range(0, samples - seconds * RATE + 1, max(1, round(stride * RATE)))
+        longest, notes = max(stretch.samples for stretch in recording.stretches), recording.notes
+        if longest < RATE:
+            raise RecordingError(f"{recording.name}: {longest / RATE:.2f} s long; at least 1 s of EEG is needed")
+        if longest < seconds * RATE:
+            what = "the recording is" if len(recording.stretches) == 1 else "what nothing interrupts of it is"
+            notes += (f"{what} shorter than the {seconds} s window the model was trained on",)
+            seconds = longest // RATE
+        step, length = max(1, round(stride * RATE)), seconds * RATE
+        starts = [at for part in recording.stretches for at in range(part.start, part.stop - length + 1, step)]
+        unused = sum(part.samples for part in recording.stretches if part.samples < length)
+        if unused:
+            notes += (f"parts shorter than the {seconds} s window left out: {unused / RATE:,.3g} s",)
         return cls(recording=recording, starts=tuple(starts), seconds=seconds, notes=notes)
 
     @property
@@ -151,6 +172,7 @@ def read_recording(
     return ModelInput(
         name=name,
         signal=filtered.signal[:, [column for column, _ in kept]],
+        stretches=filtered.stretches,
         channels=np.array([channel_id(electrode) for electrode in electrodes]),
         electrodes=electrodes,
         notes=(*notes, *recording.notes, *more),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from neurolm.batches.windows import Window
+from neurolm.batches.windows import Window, second_of
 from neurolm.core.batch import NO_PATCH, NO_TARGET, NO_TEXT, PADDING, Batch, Patches, Tokens
 from neurolm.core.errors import ConfigError
 from neurolm.core.montage import PAD, channel_id
@@ -110,7 +110,7 @@ def read_sample(store: Store, window: Window, *, augment: float = 0.0, seed: Seq
     what fast rhythms measure in, or their power could not be learned; some is strong, or noise would be taken for them.
     """
     row = store.outlines[window.recording]
-    channels, source = _channel_ids(row.channels), f"{row.recording}@{window.start / RATE:g}s"
+    channels, source = _channel_ids(row.channels), f"{row.recording}@{second_of(row, window.start):g}s"
     counts, scale = store.read(window.recording, window.start, window.seconds * RATE), store.scale(window.recording)
     if augment > 0:
         signal, channels = _augmented(counts * scale, channels, augment, np.random.default_rng(list(seed)))

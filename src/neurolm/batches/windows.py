@@ -17,6 +17,7 @@ import numpy as np
 from neurolm.batches.splits import subjects_of
 from neurolm.core.errors import ConfigError
 from neurolm.core.physics import RATE, SHORTEST_WINDOW
+from neurolm.core.stretches import moment, overlapping
 from neurolm.store.store import Label, Outline, Row, Store
 
 T = TypeVar("T")
@@ -98,9 +99,9 @@ def labelled_windows(
         for label in labels:
             if part is not None and label.split != part:
                 continue
-            first, last = label_samples(row, label)
             windows += [
                 Window(index, start, seconds, label.label, row.subject, (first, last))
+                for first, last in label_samples(row, label)
                 for start in range(first, last - seconds * RATE + 1, step)
             ]
     if not found:
@@ -117,7 +118,7 @@ def stretches(store: Store, *, task: str, parts: Collection[str]) -> dict[int, l
     for index, row in enumerate(store.outlines):
         for label in row.labels:
             if label.task == task and label.split in parts:
-                found[index].append((max(0, math.floor(label.start * RATE)), math.ceil(label.stop * RATE)))
+                found[index] += _stored(row, math.floor(label.start * RATE), math.ceil(label.stop * RATE))
     return {index: sorted(spans) for index, spans in found.items()}
 
 
@@ -126,10 +127,23 @@ def overlaps(span: tuple[int, int], others: Spans) -> bool:
     return any(first < span[1] and span[0] < last for first, last in others)
 
 
-def label_samples(row: Row | Outline, label: Label) -> tuple[int, int]:
-    """First sample of a labelled stretch, and the one after its last: boundary samples belong to neither side."""
-    first = max(0, math.ceil(label.start * RATE - ROUNDING))
-    return first, min(row.samples, math.floor(label.stop * RATE + ROUNDING))
+def label_samples(row: Row | Outline, label: Label) -> list[tuple[int, int]]:
+    """What is stored of a labelled stretch, as first and last sample (exclusive): several parts where gaps divide it.
+
+    Boundary samples belong to neither side.
+    """
+    return _stored(row, math.ceil(label.start * RATE - ROUNDING), math.floor(label.stop * RATE + ROUNDING))
+
+
+def _stored(row: Row | Outline, start: int, stop: int) -> list[tuple[int, int]]:
+    """Where in the store lies what is there of a recording between two moments."""
+    parts = overlapping(row.stretches, start, stop)
+    return [(part.first, part.first + part.samples) for part in parts]
+
+
+def second_of(row: Row | Outline, sample: int) -> float:
+    """Return when a stored sample was recorded: seconds from the start of the recording, gaps included."""
+    return moment(row.stretches, sample) / RATE
 
 
 def unlabelled_windows(
@@ -179,7 +193,9 @@ def unlabelled_windows(
                 f"{row.recording}: one second of its {len(row.channels)} channels is more than max_patches "
                 f"({max_patches}); raise max_patches to at least {len(row.channels)}"
             )
-        for first, last in _between(row.samples, (without or {}).get(index, ())):
+        passed = (without or {}).get(index, ())
+        parts = [(part.first, part.first + part.samples) for part in row.stretches]
+        for first, last in (span for part in parts for span in _between(*part, passed)):
             whole, rest = divmod((last - first) // RATE, seconds)
             lengths = [seconds] * whole + [rest] * (rest >= SHORTEST_WINDOW)
             starts = range(first, last, seconds * RATE)
@@ -190,13 +206,13 @@ def unlabelled_windows(
     return windows
 
 
-def _between(samples: int, passed_over: Spans) -> list[tuple[int, int]]:
-    """What is left of a recording when some parts, which may overlap, are passed over."""
-    left, begin = [], 0
+def _between(begin: int, end: int, passed_over: Spans) -> list[tuple[int, int]]:
+    """What is left between two samples when some parts, which may overlap, are passed over."""
+    left = []
     for first, last in sorted(passed_over):
-        left.append((begin, first))
+        left.append((begin, min(first, end)))
         begin = max(begin, last)
-    return [(first, last) for first, last in (*left, (begin, samples)) if first < last]
+    return [(first, last) for first, last in (*left, (begin, end)) if first < last]
 
 
 def spread(items: Sequence[T], most: int) -> list[T]:

@@ -170,6 +170,10 @@ def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
         rate = "" if found.rate is None else f" at {found.rate:g} Hz"
         exact = f" ({found.seconds:,.7g} s)" if found.seconds >= 60 else ""
         yield "length", f"{_length(found.seconds)}{exact}{rate}"
+    if len(found.stretches) > 1:
+        parts = [f"{start:,.7g}–{stop:,.7g} s" for start, stop in found.stretches[:SHOWN]]
+        more = f" and {len(found.stretches) - SHOWN:,} more" if len(found.stretches) > SHOWN else ""
+        yield "recorded in", f"{len(found.stretches):,} parts: {', '.join(parts)}{more}"
     if found.unit is not None:
         declared = list(dict.fromkeys(row.unit or "none" for row in found.coverage if row.amplitude is not None))
         yield "unit", f"{found.unit} (the file declares {', '.join(declared)})"

@@ -21,11 +21,10 @@ from neurolm.ask.prompt import Prompt, option_probabilities
 from neurolm.batches.loader import build_batch, read_sample
 from neurolm.batches.splits import Split
 from neurolm.batches.text import TextTokenizer
-from neurolm.batches.windows import Window
+from neurolm.batches.windows import Window, second_of
 from neurolm.checkpoint import Card, keys_of, load_neurolm, trained_on
 from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.core.files import require_writable
-from neurolm.core.physics import RATE
 from neurolm.evaluation.baselines.fit import BaselineAnswers, choose_baselines, fit_baselines
 from neurolm.evaluation.held_out import BY_CONTENT, CHECKS, held_out_windows, require_not_in
 from neurolm.evaluation.official_protocol import WRITTEN_TOKENS, answer_words, parse, score_hard
@@ -243,7 +242,7 @@ class _Model:
             probabilities=tuple(tuple(float(p) for p in row) for row in probability),
             subjects=tuple(w.subject for w in windows),
             recordings=tuple(self.store.rows[w.recording].recording for w in windows),
-            starts=tuple(w.start / RATE for w in windows),
+            starts=tuple(second_of(self.store.outlines[w.recording], w.start) for w in windows),
         )
 
     def written(self, prompt: Prompt, task: Task, windows: Sequence[Window]) -> list[int]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neurolm.batches.splits import Split
-from neurolm.batches.windows import Window
+from neurolm.batches.windows import Window, second_of
 from neurolm.checkpoint import Card, trained_on
 from neurolm.core.errors import CheckpointError, ConfigError, StoreError
 from neurolm.core.physics import RATE
@@ -130,9 +130,10 @@ def _require_no_overlap(task: Task, store: Store, windows: dict[str, list[Window
     for recording, start, stop, part in spans:
         for other, (where, until) in reach.items():
             if other != part and where == recording and start < until:
+                row = store.rows[recording]
                 raise StoreError(
-                    f"{store.rows[recording].recording}: windows of task {task.name} for {other} and for {part} "
-                    f"overlap at {start / RATE:g} s: correct the times of the labels, so that no sample is in two parts"
+                    f"{row.recording}: windows of task {task.name} for {other} and for {part} overlap at "
+                    f"{second_of(row, start):g} s: correct the times of the labels, so that no sample is in two parts"
                 )
         before = reach.get(part, (-1, 0))
         reach[part] = (recording, max(stop, before[1]) if before[0] == recording else stop)

@@ -34,6 +34,7 @@ class CorpusSettings:
     unit: Unit | None
     mains: float | None
     truncated: Truncated = "refuse"
+    reject_by_annotation: bool = True
 
     @classmethod
     def of(cls, layout: str, reading: CommonReadingOptions) -> CorpusSettings:
@@ -47,12 +48,18 @@ class CorpusSettings:
         for name in ("channels", "stream", "data_format"):
             if getattr(reading, name, None) is not None:
                 raise ConfigError(f"{name} is for one recording: where many are prepared, the corpus's layout says it")
-        return cls(layout, reading.unknown or "error", reading.unit, reading.mains, reading.truncated)
+        return cls(
+            layout, reading.unknown or "error", reading.unit, reading.mains, reading.truncated,
+            reading.reject_by_annotation,
+        )  # fmt: skip
 
     @property
     def reading(self) -> ReadingOptions:
         """How the recordings are read."""
-        return ReadingOptions(unknown=self.unknown, unit=self.unit, mains=self.mains, truncated=self.truncated)
+        return ReadingOptions(
+            unknown=self.unknown, unit=self.unit, mains=self.mains, truncated=self.truncated,
+            reject_by_annotation=self.reject_by_annotation,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

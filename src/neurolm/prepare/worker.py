@@ -100,6 +100,7 @@ def prepare_recording(job: RecordingJob) -> Entry | Unreadable:
         extent = WatchedExtent(recording)
         labels, of_labels = job.source.labelled(extent), job.source.label_notes(extent)
         prepared = preprocess_blocks(recording, mains=job.mains)
+        stretches = tuple(prepared.stretches)
         place = atomic_file(job.out / SHARDS / job.source.corpus, name=lambda: row.shard)
         with place as temporary, temporary.open("wb") as file:
             encoded = encode_blocks(prepared.blocks, prepared.channels, write=file.write, folder=temporary.parent)
@@ -123,6 +124,7 @@ def prepare_recording(job: RecordingJob) -> Entry | Unreadable:
                     notes=(*recording.notes, *prepared.notes, *of_labels),
                     shard="",
                     offset=0,
+                    interrupted=() if len(stretches) == 1 and not stretches[0].start else stretches,
                 )
             )
     except (ConfigError, WriteError):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from neurolm.core.stretches import Stretch, Stretches, whole
 from neurolm.recording.formats.edf_signal import Samples
 
 
@@ -37,15 +38,22 @@ class Signal:
     rate: float
     """Samples per second."""
     samples: int
-    """Samples of each channel."""
+    """Samples of each channel that are there."""
     volts: tuple[float, ...]
     """What ``read`` makes of 1 in the unit of the file, for each channel that was asked for."""
     annotations: tuple[tuple[float, float, str], ...]
-    """Annotations: seconds from the first sample, seconds, text."""
+    """Annotations: seconds from the first sample, gaps included; seconds; text."""
     read: Callable[[int, int], np.ndarray]
     """First and last sample (exclusive) → float64 of shape (channels that were asked for, samples)."""
     direct: Samples | None = None
     """The file's whole numbers of the same channels, where they can be had without MNE."""
+    interrupted: tuple[Stretch, ...] = ()
+    """The stretches of a recording that was interrupted, as far as the file tells; empty for one that was not."""
+
+    @property
+    def stretches(self) -> Stretches:
+        """Where the samples lie in time."""
+        return self.interrupted or whole(self.samples)
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,16 @@ class SignalQuality:
     """Whether the file states a unit."""
 
     @property
+    def missing(self) -> np.ndarray:
+        """Share of each channel's values that are NaN or infinite."""
+        return self.not_finite / max(self.samples, 1)
+
+    @property
+    def absent(self) -> np.ndarray:
+        """Whether so much of a channel is missing that it is as useless as a flat one."""
+        return self.missing >= USELESS
+
+    @property
     def typical(self) -> float:
         """Median amplitude of the channels that are not flat, in µV; NaN where all are."""
         return float(np.median(self.amplitude[~self.flat])) if not self.flat.all() else float("nan")
@@ -85,9 +95,10 @@ class SignalQuality:
     def unusable(self) -> dict[int, str]:
         """Index → why, for channels that carry no signal."""
         found = {int(i): self.uncalibrated.get(int(i), "flat") for i in np.flatnonzero(self.flat)}
+        found |= {int(i): f"missing ({self.missing[i]:.0%} NaN or infinite)" for i in np.flatnonzero(self.absent)}
         return found | {
             int(i): f"saturated ({self.clipped[i]:.0%} at its limits)"
-            for i in np.flatnonzero(~self.flat & (self.clipped >= USELESS))
+            for i in np.flatnonzero(~self.flat & ~self.absent & (self.clipped >= USELESS))
         }
 
 
@@ -117,7 +128,7 @@ def measure_quality(parts: Iterable[np.ndarray], rate: float) -> SignalQuality:
     for part in parts:
         bad = ~np.isfinite(part)
         not_finite.append(bad.sum(axis=1))
-        part = np.where(bad, 0.0, part) if bad.any() else part
+        part = _filled(part, bad) if bad.any() else part
         samples += part.shape[1]
         lows.append(part.min(axis=1))
         highs.append(part.max(axis=1))
@@ -165,7 +176,7 @@ def examine(
     Raises
     ------
     RecordingError
-        If values are NaN or infinite, all channels are flat, or amplitudes cannot be those of EEG.
+        If most values of all channels are NaN or infinite, all channels are flat, or amplitudes cannot be those of EEG.
     """
     if wrong := refusals(found, channels=channels, unit=unit, settled=settled):
         raise RecordingError(f"{source}: {wrong[0]}")
@@ -175,10 +186,10 @@ def examine(
 def refusals(found: SignalQuality, *, channels: Sequence[str], unit: str, settled: bool) -> list[str]:
     """Every reason why a signal cannot be EEG as it is, with its remedy; parameters as for ``examine``."""
     wrong = []
-    if found.not_finite.any():
+    if found.absent.all():
         bad = [f"{name} ({count:,})" for name, count in zip(channels, found.not_finite, strict=True) if count]
         wrong.append(f"NaN or infinite values among {found.samples:,} samples of {', '.join(bad)}; {repair()}")
-    if found.flat.all() and found.uncalibrated:
+    elif found.flat.all() and found.uncalibrated:
         common = set(found.unusable.values())
         each = (f"{name}: {why}" for name, why in zip(channels, found.unusable.values(), strict=True))
         said = common.pop() if len(common) == 1 else "; ".join(each)
@@ -205,8 +216,8 @@ def useless(unusable: Mapping[str, str]) -> str:
         Electrode → why, as in ``SignalQuality.unusable``; at least one.
     """
     flat = ", ".join(name for name, why in unusable.items() if why == "flat")
-    saturated = ", ".join(f"{name}: {why}" for name, why in unusable.items() if why != "flat")
-    found = "; ".join(part for part in (flat and f"flat channels: {flat}", saturated) if part)
+    others = ", ".join(f"{name}: {why}" for name, why in unusable.items() if why != "flat")
+    found = "; ".join(part for part in (flat and f"flat channels: {flat}", others) if part)
     remedy = f"name the others ({argument('channels')}), " if takes("channels") else ""
     return (
         f"{found}; {remedy}choose {argument(unknown='drop')} or 'nearest', which leave them out, or 'interpolate', "
@@ -290,6 +301,12 @@ def fitting_unit(found: SignalQuality, unit: str) -> str | None:
 def plausible(amplitude: float) -> bool:
     """Whether scalp EEG can have this robust standard deviation, in µV."""
     return bool(PLAUSIBLE[0] <= amplitude <= PLAUSIBLE[1])
+
+
+def _filled(part: np.ndarray, bad: np.ndarray) -> np.ndarray:
+    """Put each channel's median where it has no number."""
+    middle = [np.median(channel[~at]) if not at.all() else 0.0 for channel, at in zip(part, bad, strict=True)]
+    return np.where(bad, np.array(middle)[:, None], part)
 
 
 def _staying(part: np.ndarray, limit: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ class Excerpt:
 def excerpt(recording: Recording) -> Excerpt:
     """Take an excerpt of a recording; at most a minute of it is read.
 
-    Shown is the block, among those of ``checks.blocks``, whose channels have amplitudes nearest to their median over
+    Shown is the block, among those of ``Recording.blocks``, whose channels have amplitudes nearest to their median over
     all blocks (logarithms, summed over the channels).
 
     Raises
@@ -41,7 +41,7 @@ def excerpt(recording: Recording) -> Excerpt:
     RecordingError
         If the file can no longer be read.
     """
-    blocks = checks.blocks(recording.samples, recording.rate)
+    blocks = recording.blocks()
     longest = max(last - first for first, last in blocks)
     blocks = [(first, last) for first, last in blocks if last - first == longest]
     levels, powers = [], []

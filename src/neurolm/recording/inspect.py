@@ -69,6 +69,9 @@ class Inspection:
     rate: float | None = None
     """Samples per second of the electrodes."""
     seconds: float | None = None
+    """Length, gaps included."""
+    stretches: tuple[tuple[float, float], ...] = ()
+    """First and last second of each part that nothing interrupts."""
     unit: str | None = None
     """What the file's numbers were taken for."""
     amplitude: float | None = None
@@ -133,8 +136,6 @@ class _Finding:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
-    finite: bool = True
-    """Whether all of the signal that was looked at is finite."""
 
     def refuse(self, error: RecordingError) -> None:
         """Note a reason to refuse, once, without the name of the file."""
@@ -154,17 +155,18 @@ def _as_far_as_possible(found: _Finding) -> Recording | None:
     if not selection.indices:
         found.notes += source.notes
         return None
-    unit = found.reading.unit
+    unit, reject = found.reading.unit, found.reading.reject_by_annotation
     try:
-        recording = assemble(source, selection, None if unit == AUTO else unit)
+        recording = assemble(source, selection, None if unit == AUTO else unit, reject=reject)
         quality = recording.measure_quality()
     except RecordingError as error:
         found.refuse(error)
         found.notes += source.notes
         return None
     if unit == AUTO:
-        fits = decide_unit(quality, recording.unit, found.notes)
-        recording, quality = assemble(source, selection, fits), quality.scaled(recording.unit, fits)
+        before = recording.unit
+        fits = decide_unit(quality, before, found.notes)
+        recording, quality = assemble(source, selection, fits, reject=reject), quality.scaled(before, fits)
     _judge(found, recording, quality, selection)
     # What the selection left out is said by the refusal already.
     rows = with_amplitudes(selection.coverage, selection.indices, quality.amplitude)
@@ -249,10 +251,8 @@ def _judge(found: _Finding, recording: Recording, quality: checks.SignalQuality,
         wrong.append(checks.useless({labels[i]: why for i, why in quality.unusable.items()}))
     for text in wrong:
         found.refuse(RecordingError(text))
-    found.finite = not quality.not_finite.any()
-    if found.finite:
-        odd = checks.oddities(quality, channels=labels, rate=recording.rate, unit=recording.unit)
-        found.notes += [note for note in odd if settled or not note.startswith(checks.WARNING)]  # else it is a problem
+    odd = checks.oddities(quality, channels=labels, rate=recording.rate, unit=recording.unit)
+    found.notes += [note for note in odd if settled or not note.startswith(checks.WARNING)]  # else it is a problem
 
 
 def _prepared(found: _Finding, recording: Recording) -> None:
@@ -265,15 +265,13 @@ def _prepared(found: _Finding, recording: Recording) -> None:
         "electrodes": electrodes,
         "rate": recording.rate,
         "seconds": recording.seconds,
+        "stretches": tuple((s.start / recording.rate, s.stop / recording.rate) for s in recording.stretches),
         "unit": recording.unit,
         "amplitude": float(np.median(amplitudes)) if amplitudes else None,
         "annotations": dict(inside.most_common()),
         "outside": len(recording._signal.annotations) - len(recording.annotations),
     }
-    if not found.finite:
-        return
     try:
-        recording.require_finite()
         mains = found.reading.mains
         hertz, how = (mains, "as given") if mains is not None else detect_mains(recording)
         prepared = preprocess_blocks(recording, mains=hertz)  # nothing is read until its blocks are taken
@@ -284,13 +282,14 @@ def _prepared(found: _Finding, recording: Recording) -> None:
     found.notes += prepared.notes
     if found.problems:
         return
-    whole, count = prepared.samples // RATE, len(electrodes)
+    count = len(electrodes)
     length = min(SECONDS, PATCHES // count)
-    full, rest = divmod(whole, length)
+    whole = [stretch.samples // RATE for stretch in prepared.stretches]
+    windows = [seconds // length + (seconds % length >= SHORTEST_WINDOW) for seconds in whole]
     found.facts["planned"] = Planned(
         seconds=prepared.samples / RATE,
-        patches=whole * count,
-        windows=full + (rest >= SHORTEST_WINDOW),
+        patches=sum(whole) * count,
+        windows=sum(windows),
         window_seconds=length,
         bytes=prepared.samples * count * _SAMPLE_BYTES,
     )

@@ -46,6 +46,8 @@ class CommonReadingOptions:
         Mains frequency in Hz; by default found in the spectrum.
     truncated
         Whether to take (``accept``) what is there of a file that ends too early.
+    reject_by_annotation
+        Whether to leave out what the file's annotations call bad: those that begin with ``BAD``, as MNE has it.
 
     Raises
     ------
@@ -57,6 +59,7 @@ class CommonReadingOptions:
     unit: Unit | None = None
     mains: float | None = None
     truncated: Truncated = "refuse"
+    reject_by_annotation: bool = True
 
     def __post_init__(self) -> None:
         require_one_of("unknown", self.unknown, (*get_args(Unknown), None))
@@ -72,7 +75,7 @@ class ReadingOptions(CommonReadingOptions):
 
     Parameters
     ----------
-    unknown, unit, mains, truncated
+    unknown, unit, mains, truncated, reject_by_annotation
         As for `CommonReadingOptions`. ``unknown`` also decides about channels that the file marks as bad, and about
         electrodes in ``channels`` that are missing (nearest, interpolate).
     channels

@@ -10,16 +10,19 @@ We keep that: a model sees what it was made with.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from neurolm.core.errors import RecordingError
+from neurolm.core.errors import RecordingError, argument
 from neurolm.core.physics import BAND, RATE
-from neurolm.recording import checks, spectral
+from neurolm.core.stretches import Stretch, Stretches, one_after_another, without
+from neurolm.recording import spectral
 from neurolm.recording.faults import as_recording_error
 from neurolm.recording.filters import Design, output_grid
+from neurolm.recording.missing import find_stretches
 from neurolm.recording.readers import listening
 from neurolm.recording.recording import Recording
 
@@ -47,7 +50,9 @@ class Preprocessed:
     """A recording as the model sees it."""
 
     signal: np.ndarray
-    """float32 of shape (samples at 200 Hz, channels), µV."""
+    """float32 of shape (samples at 200 Hz, channels), µV: the stretches one after another."""
+    stretches: Stretches
+    """Where they lie in the recording's time, in samples at 200 Hz."""
     mains: float
     """Mains frequency in Hz, given, detected or assumed."""
     band: tuple[float, float]
@@ -60,8 +65,8 @@ class Preprocessed:
 class PreprocessedBlocks:
     """A recording as the model sees it, to be taken block by block; what is said of it is known beforehand."""
 
-    samples: int
-    """Length at 200 Hz."""
+    stretches: Stretches
+    """Where what is kept lies in the recording's time, in samples at 200 Hz; ``first`` counts over the blocks."""
     channels: int
     mains: float
     """Mains frequency in Hz, given, detected or assumed."""
@@ -70,11 +75,16 @@ class PreprocessedBlocks:
     notes: tuple[str, ...]
     """What was assumed or limited."""
     blocks: Iterator[np.ndarray]
-    """float32 of shape (samples, channels), µV; one after the other they are the whole recording. Only once."""
+    """float32 of shape (samples, channels), µV; one after the other they are the stretches. Only once."""
+
+    @property
+    def samples(self) -> int:
+        """Length at 200 Hz of all that is kept."""
+        return sum(stretch.samples for stretch in self.stretches)
 
 
 def preprocess(recording: Recording, *, mains: float | None = None) -> Preprocessed:
-    """Filter and resample a whole recording.
+    """Filter and resample a whole recording: each of its uninterrupted stretches by itself.
 
     Parameters
     ----------
@@ -86,7 +96,8 @@ def preprocess(recording: Recording, *, mains: float | None = None) -> Preproces
     Raises
     ------
     RecordingError
-        If the recording is sampled too slowly or is shorter than a second.
+        If the recording is sampled too slowly, or no second of it is left without gaps, missing samples and what is
+        annotated as bad.
     """
     found = preprocess_blocks(recording, mains=mains)
     signal = next(found.blocks)
@@ -96,7 +107,7 @@ def preprocess(recording: Recording, *, mains: float | None = None) -> Preproces
         for block in itertools.chain([first], found.blocks):
             signal[start : start + len(block)] = block
             start += len(block)
-    return Preprocessed(signal=signal, mains=found.mains, band=found.band, notes=found.notes)
+    return Preprocessed(signal=signal, stretches=found.stretches, mains=found.mains, band=found.band, notes=found.notes)
 
 
 def preprocess_blocks(
@@ -117,26 +128,30 @@ def preprocess_blocks(
     Raises
     ------
     RecordingError
-        If the recording is sampled too slowly or is shorter than a second.
+        If the recording is sampled too slowly, or no second of it is left without gaps, missing samples and what is
+        annotated as bad.
     ValueError
         If ``block_seconds`` is less than a minute.
     """
     if block_seconds is not None and not block_seconds >= SHORTEST_BLOCK:
         raise ValueError(f"block_seconds={block_seconds}: give at least {SHORTEST_BLOCK:g}, the filter needs 40")
-    notes = _suitable(recording)
+    _require_rate(recording)
+    stretches, left_out = find_stretches(recording, SHORTEST)
     high = BAND[1] if recording.rate >= _FULL_BAND_RATE else min(BAND[1], _USABLE * recording.rate)
+    band, hum = band_note(recording.rate), []
     if mains is None:
         mains, found = detect_mains(recording)
-        notes.append(found)
+        hum = [found]
     notch = mains if _notch_fits(mains, recording.rate) else None
     design = Design(recording.rate, RATE, (BAND[0], high), notch)
+    plan = _plan(recording, stretches, design)
     return PreprocessedBlocks(
-        samples=output_grid(recording.samples, design).samples,
+        stretches=one_after_another((part.start, part.stop) for _, parts in plan for part in parts),
         channels=len(recording.channels),
         mains=mains,
         band=design.band,
-        notes=tuple(notes),
-        blocks=_blocks(recording, design, block_seconds or _block_seconds(recording)),
+        notes=(*([band] if band else []), *_short_notes([s for s, _ in plan], recording.rate), *left_out, *hum),
+        blocks=_blocks(recording, design, block_seconds or _block_seconds(recording), plan),
     )
 
 
@@ -148,23 +163,47 @@ def band_note(rate: float) -> str | None:
     return f"sampled at {rate:g} Hz: band limited to {high:g} Hz, the model was made for {BAND[1]:g}"
 
 
-def _suitable(recording: Recording) -> list[str]:
-    """Refuse what cannot be used; returns what the user should know."""
-    name = str(recording.path or "the recording")
+def _require_rate(recording: Recording) -> None:
     if recording.rate < LOWEST_RATE:
         raise RecordingError(
-            f"{name}: {recording.rate:g} samples per second; the model needs frequencies that take at least "
-            f"{LOWEST_RATE:g}: use a recording sampled faster"
+            f"{recording.path or 'the recording'}: {recording.rate:g} samples per second; the model needs frequencies "
+            f"that take at least {LOWEST_RATE:g}: use a recording sampled faster"
         )
-    if recording.seconds < SHORTEST:
-        raise RecordingError(f"{name}: {recording.seconds:.3g} s long; at least {SHORTEST:g} s of EEG is needed")
-    notes = [] if (note := band_note(recording.rate)) is None else [note]
-    if recording.seconds < _KERNEL_SECONDS:
-        notes.append(
-            f"{recording.seconds:.3g} s long: shorter than the {_KERNEL_SECONDS:g} s of the {BAND[0]:g} Hz filter, so "
-            f"slow waves at the edges are not exact"
+
+
+def _short_notes(stretches: Stretches, rate: float) -> list[str]:
+    """What is said where there is less signal than the filter needs."""
+    short = [stretch for stretch in stretches if stretch.samples / rate < _KERNEL_SECONDS]
+    if not short:
+        return []
+    which = f"{len(short):,} of {len(stretches):,} uninterrupted parts are" if len(stretches) > 1 else ""
+    return [
+        f"{which or f'{short[0].samples / rate:.3g} s long:'} shorter than the {_KERNEL_SECONDS:g} s of the "
+        f"{BAND[0]:g} Hz filter, so slow waves at the edges are not exact"
+    ]
+
+
+_Plan = list[tuple[Stretch, tuple[Stretch, ...]]]
+"""A stretch to be filtered, and the parts that are kept of it: in time at 200 Hz, ``first`` in the filtered signal."""
+
+
+def _plan(recording: Recording, stretches: Stretches, design: Design) -> _Plan:
+    """Decide what is filtered, and what is kept of it: signal that is annotated as bad is filtered along, as in MNE."""
+    scale, plan, end = RATE / recording.rate, [], 0
+    bad = [(math.floor(first * scale), math.ceil(last * scale)) for first, last in recording.bad]
+    for stretch in stretches:
+        start = max(end, round(stretch.start * scale))
+        filtered = Stretch(start, output_grid(stretch.samples, design).samples, 0)
+        end = filtered.stop
+        kept = tuple(part for part in without([filtered], bad) if part.samples >= SHORTEST * RATE)
+        if kept:
+            plan.append((stretch, kept))
+    if not plan:
+        raise RecordingError(
+            f"{recording.path or 'the recording'}: annotations that begin with BAD leave no {SHORTEST:g} s of it; "
+            f"correct them, or choose {argument(reject_by_annotation=False)}"
         )
-    return notes
+    return plan
 
 
 def _block_seconds(recording: Recording) -> float:
@@ -173,20 +212,32 @@ def _block_seconds(recording: Recording) -> float:
     return min(max(fitting, SHORTEST_BLOCK), LONGEST_BLOCK)
 
 
-def _blocks(recording: Recording, design: Design, seconds: float) -> Iterator[np.ndarray]:
-    direct = recording._signal.direct
+def _blocks(recording: Recording, design: Design, seconds: float, plan: _Plan) -> Iterator[np.ndarray]:
     # MNE's warnings about its readers were heard when the recording was opened.
     with listening(), as_recording_error(recording.path, "its samples cannot be read or filtered"):
-        if not spectral.is_long(recording.samples, design):
-            yield spectral.filter_short(recording.read_finite(0, recording.samples), design=design)
-            return
-        if direct is None:
-            read, gain = recording.read_finite, np.ones(len(recording.channels))
-        else:  # whole numbers, scaled after filtering: half the memory, and exact in single precision
-            read, gain = direct.digital, direct.gain * recording._microvolts
-        yield from spectral.filter_blocks(
-            read, recording.samples, gain=gain, design=design, block=round(seconds * RATE)
-        )
+        for stretch, kept in plan:
+            at = 0
+            for block in _filtered(recording, stretch, design, seconds):
+                for part in kept:
+                    first, last = max(part.first - at, 0), min(part.first + part.samples - at, len(block))
+                    if first < last:
+                        yield block[first:last]
+                at += len(block)
+
+
+def _filtered(recording: Recording, stretch: Stretch, design: Design, seconds: float) -> Iterator[np.ndarray]:
+    direct = recording._signal.direct
+    if not spectral.is_long(stretch.samples, design):
+        yield spectral.filter_short(recording.read_finite(stretch.start, stretch.stop), design=design)
+        return
+    if direct is None:
+        begin, read, gain = stretch.start, recording.read_finite, np.ones(len(recording.channels))
+    else:  # whole numbers, scaled after filtering: half the memory, and exact in single precision
+        begin, read, gain = stretch.first, direct.digital, direct.gain * recording._microvolts
+    yield from spectral.filter_blocks(
+        lambda first, last: read(begin + first, begin + last),
+        stretch.samples, gain=gain, design=design, block=round(seconds * RATE),
+    )  # fmt: skip
 
 
 def detect_mains(recording: Recording) -> tuple[float, str]:
@@ -203,13 +254,11 @@ def detect_mains(recording: Recording) -> tuple[float, str]:
         return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: {recording.rate:g} samples per second do not reach it"
     if recording.seconds < _SECONDS_FOR_MAINS:
         return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: {recording.seconds:.3g} s are too short to see it"
-    parts = [
-        recording.read_samples(*block).astype(np.float32) for block in checks.blocks(recording.samples, recording.rate)
-    ]
+    parts = [np.nan_to_num(recording.read_samples(*block).astype(np.float32)) for block in recording.blocks()]
     segment = round(_WELCH_SECONDS * recording.rate)
     spectra = [welch(part, recording.rate, nperseg=min(segment, part.shape[1])) for part in parts]
-    whole = [power for _, power in spectra if power.shape[1] == spectra[0][1].shape[1]]
-    frequencies, power = spectra[0][0], np.mean(whole, axis=0)
+    frequencies = max((found for found, _ in spectra), key=len)
+    power = np.mean([power for found, power in spectra if len(found) == len(frequencies)], axis=0)
     ratios = [float(np.median(_line_ratio(frequencies, power, line))) for line in MAINS]
     best = int(np.argmax(ratios))
     if ratios[best] < _LINE_RATIO:

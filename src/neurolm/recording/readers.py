@@ -20,13 +20,14 @@ import numpy as np
 
 from neurolm.core.errors import RecordingError, argument
 from neurolm.core.montage import resolve
+from neurolm.core.stretches import overlapping
 from neurolm.recording.channels import Channel, RawRecording, Signal
 from neurolm.recording.faults import as_recording_error
-from neurolm.recording.formats import edf, xdf
+from neurolm.recording.formats import edf, gdf, xdf
 from neurolm.recording.formats.cnt import inspect_cnt, reader_of
 from neurolm.recording.formats.completeness import check_after, check_before
 from neurolm.recording.formats.edf import MICROVOLTS
-from neurolm.recording.formats.edf_annotations import read_annotations
+from neurolm.recording.formats.edf_annotations import read_annotations, record_stretches
 from neurolm.recording.formats.edf_signal import open_samples
 from neurolm.recording.isolation import open_isolated
 from neurolm.recording.options import BELIEVED, ReadingOptions
@@ -82,7 +83,7 @@ def open_raw(path: Path, reading: ReadingOptions = BELIEVED) -> RawRecording:
         raise RecordingError(f"{path}: stream is for XDF files; leave it out")
     with as_recording_error(path, "cannot be understood"):
         if suffix in EDF_READERS:
-            source = _open_edf(path, EDF_READERS[suffix], reading)
+            source = _open_edf(path, reading)
         elif suffix in (".xdf", ".xdfz"):
             source = open_isolated(open_here, path, XDF, {"stream": reading.stream}, truncated=reading.truncated)
         else:
@@ -137,36 +138,23 @@ def listening() -> Iterator[list[str]]:
     notes[:] = dict.fromkeys(" ".join(note.split()) for note in notes if not _NO_BEARING.search(note))
 
 
-def _open_edf(path: Path, reader: str, reading: ReadingOptions) -> RawRecording:
+def _open_edf(path: Path, reading: ReadingOptions) -> RawRecording:
     header = edf.read_header(path)
     header, notes = edf.check_whole(path, header, reading.truncated)
     channels = tuple(
         Channel(s.label, "eeg" if s.unit is not None else "other", s.unit, s.rate, uncalibrated=s.uncalibrated)
         for s in header.signals
     )
-    return RawRecording(path, channels, lambda indices: _load_edf(path, reader, header, indices, notes), notes)
+    return RawRecording(path, channels, lambda indices: _load_edf(path, header, indices, notes), notes)
 
 
-def _load_edf(path: Path, reader: str, header: edf.Header, indices: Sequence[int], notes: list[str]) -> Signal:
-    """Read only the wanted channels: with others there, MNE upsamples all of them to the highest rate of the file.
-
-    MNE reads only where the samples do not simply follow one another.
-    """
-    labels = {header.signals[i].label for i in indices}
-    found = read_annotations(path, header, labels)
+def _load_edf(path: Path, header: edf.Header, indices: Sequence[int], notes: list[str]) -> Signal:
+    """Read only the wanted channels: with others there, MNE upsamples all of them to the highest rate of the file."""
+    found = read_annotations(path, header, {header.signals[i].label for i in indices})
     notes += [note for note in found.notes if note not in notes]
-    direct = open_samples(path, header, indices)
-    if direct is not None:
-        return Signal(direct.rate, direct.samples, (1.0,) * len(indices), found.marks, direct.read, direct)
-    included = [i for i, signal in enumerate(header.signals) if signal.label in labels]
-    in_mne = sorted(label.encode(header.encoding).decode("latin-1") for label in labels)
-    raw = _call(path, reader, notes, include=in_mne, stim_channel=None)
-    assert len(raw.ch_names) == len(included), (raw.ch_names, labels)
-    volts = _volts_per_number(raw)
-    picks = tuple(included.index(i) for i in indices)
-    signal = _mne_signal(raw, picks, [volts[i] for i in picks])
-    samples = min(signal.samples, header.records * header.signals[indices[0]].per_record)
-    return replace(signal, samples=samples, annotations=found.marks)
+    samples = open_samples(path, header, indices)
+    stretches = record_stretches(path, found.onsets, header.duration, header.signals[indices[0]])
+    return Signal(samples.rate, samples.samples, (1.0,) * len(indices), found.marks, samples.read, samples, stretches)
 
 
 def _open_xdf(path: Path, stream: str | int | None, truncated: str) -> RawRecording:
@@ -185,7 +173,8 @@ def _open_xdf(path: Path, stream: str | int | None, truncated: str) -> RawRecord
     )
 
     def load(indices: Sequence[int]) -> Signal:
-        return _mne_signal(raw, indices, [1.0] * len(indices))  # the numbers were put there as they are
+        signal = _mne_signal(raw, indices, [1.0] * len(indices))  # the numbers were put there as they are
+        return replace(signal, annotations=contents.marks, interrupted=contents.stretches)
 
     return RawRecording(path, channels, load, [*contents.notes, *heard])
 
@@ -233,7 +222,8 @@ def _cut(source: RawRecording, samples: int) -> RawRecording:
 
     def load(indices: Sequence[int]) -> Signal:
         signal = source.load(indices)
-        return replace(signal, samples=min(samples, signal.samples))
+        there = min(samples, signal.samples)
+        return replace(signal, samples=there, interrupted=overlapping(signal.interrupted, 0, there))
 
     return replace(source, load=load)
 
@@ -262,10 +252,13 @@ def _mne_signal(raw: mne.io.BaseRaw, picks: Sequence[int], volts: Sequence[float
     order = np.argsort(picks)  # readers want their channels in the order of the file
     ordered = [picks[i] for i in order]
     block = _NEDF_BLOCK if type(raw).__name__ == "RawNedf" else 1
+    lowest = gdf.lowest(raw, ordered)
 
     def read(first: int, last: int) -> np.ndarray:
         early = first % block
         found = raw.get_data(picks=ordered, start=first - early, stop=last, verbose="error")[:, early:]
+        if lowest is not None:
+            found = gdf.without_missing(found, lowest)
         numbers = np.empty_like(found, dtype=np.float64)
         numbers[order] = found
         return numbers
@@ -281,6 +274,7 @@ def _mne_signal(raw: mne.io.BaseRaw, picks: Sequence[int], volts: Sequence[float
             for onset, duration, text in zip(marks.onset, marks.duration, marks.description, strict=True)
         ),
         read=read,
+        interrupted=gdf.segments(raw),
     )
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurolm.core.errors import RecordingError
+from neurolm.core.stretches import Stretches, joined, overlapping
 from neurolm.recording import checks
 from neurolm.recording.channels import RawRecording, Signal
 from neurolm.recording.electrodes.coverage import Covered, with_amplitudes
@@ -25,6 +26,7 @@ from neurolm.recording.electrodes.derivations import MONTAGES
 from neurolm.recording.electrodes.selection import Selection, select_electrodes
 from neurolm.recording.faults import as_recording_error
 from neurolm.recording.formats.edf import MICROVOLTS, UNSTATED
+from neurolm.recording.interruptions import interpret
 from neurolm.recording.options import AUTO, BELIEVED, ReadingOptions, require_one_of
 from neurolm.recording.readers import open_mne, open_raw
 from neurolm.recording.suffixes import RECORDING_SUFFIXES, find_recordings, suffix_of
@@ -45,9 +47,10 @@ __all__ = [
 
 FASTEST = 200_000
 """Samples per second beyond which a header is damaged: EEG amplifiers take up to 100,000."""
+LONGEST_GAPS = 31
+"""Days that may be missing in a recording; more means that the times in the file are damaged."""
 _UNSTATED_MEANS = "uV"  # the unit of EEG files that give none; the amplitude check catches those that mean another
 _NAMED = 4  # electrodes that a message about NaN names at most
-_AT_ONCE = 1 << 16  # samples of a recording that are looked through at a time
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Recording:
     rate: float
     """Samples per second."""
     samples: int
+    """Length in samples, gaps included."""
     annotations: tuple[Annotation, ...]
     notes: tuple[str, ...]
     """What was left out, assumed or noticed while opening."""
@@ -79,6 +83,11 @@ class Recording:
     """Unit of the numbers in the file: a key of ``edf.MICROVOLTS``, several joined with ``/``."""
     coverage: tuple[Covered, ...] = field(default=(), repr=False)
     """How each channel of the file was understood; then the electrodes that were made from others."""
+    stretches: Stretches = field(repr=False)
+    """What was recorded without interruption, as far as header and annotations tell; ``missing.find_stretches`` looks
+    at the samples too."""
+    bad: tuple[tuple[int, int], ...] = field(default=(), repr=False)
+    """First sample, and the one after the last, of what annotations call bad."""
     _signal: Signal = field(repr=False, compare=False)
     _microvolts: np.ndarray = field(repr=False, compare=False)
     _weights: np.ndarray | None = field(default=None, repr=False, compare=False)
@@ -101,7 +110,7 @@ class Recording:
         Returns
         -------
         numpy.ndarray
-            float64 of shape (channels, samples), µV.
+            float64 of shape (channels, samples), µV; NaN where nothing was recorded.
 
         Raises
         ------
@@ -116,11 +125,17 @@ class Recording:
             raise ValueError(f"start={start}, stop={stop}: not inside the recording's {self.seconds:g} s")
         return self.read_samples(first, last)
 
+    def blocks(self) -> list[tuple[int, int]]:
+        """Return up to a minute to look at, spread evenly over what was recorded: (first, last) sample of each part."""
+        there = sum(stretch.samples for stretch in self.stretches)
+        blocks = checks.blocks(there, self.rate)
+        return [part for first, last in blocks for part in joined(self.stretches, first, last)]
+
     def measure_quality(self) -> checks.SignalQuality:
         """Measure up to a minute of the signal of the channels that are read, before electrodes are made from them."""
-        looked_at = checks.blocks(self.samples, self.rate)
-        found = checks.measure_quality((self._read_sources(first, last) for first, last in looked_at), self.rate)
-        spans = [(first / self.rate, last / self.rate) for first, last in looked_at]
+        blocks = self.blocks()
+        found = checks.measure_quality((self._read_sources(first, last) for first, last in blocks), self.rate)
+        spans = [(first / self.rate, last / self.rate) for first, last in blocks]
         return replace(found, spans=spans, uncalibrated=self._uncalibrated, stated=self._stated)
 
     def read_finite(self, first: int, last: int) -> np.ndarray:
@@ -149,18 +164,22 @@ class Recording:
         start, stop = (first + np.flatnonzero(at)[[0, -1]]) / self.rate
         return f"at {start:.2f} s" if start == stop else f"between {start:.2f} and {stop:.2f} s"
 
-    def require_finite(self) -> None:
-        """Read the whole signal where a format can hold NaN, in bounded memory; raises as ``read_finite`` does."""
-        if self._signal.direct is None:  # else whole numbers, as in EDF
-            for first in range(0, self.samples, _AT_ONCE):
-                self.read_finite(first, min(first + _AT_ONCE, self.samples))
-
     def read_samples(self, first: int, last: int) -> np.ndarray:
         """Read from one sample up to another; else as ``read``."""
         microvolts = self._read_sources(first, last)
         return microvolts if self._weights is None else self._weights @ microvolts
 
     def _read_sources(self, first: int, last: int) -> np.ndarray:
+        parts = overlapping(self.stretches, first, last)
+        if len(parts) == 1 and parts[0].samples == last - first:
+            return self._read_part(parts[0].first, parts[0].first + last - first)
+        found = np.full((len(self._microvolts), last - first), np.nan)
+        for part in parts:
+            found[:, part.start - first : part.stop - first] = self._read_part(part.first, part.first + part.samples)
+        return found
+
+    def _read_part(self, first: int, last: int) -> np.ndarray:
+        """Read by the samples' places in the file."""
         with as_recording_error(self.path, f"samples {first:,} to {last:,} cannot be read: the file is damaged"):
             try:
                 microvolts = self._signal.read(first, last)
@@ -206,6 +225,9 @@ def open_recording(
     opened = _open(source, reading)
     unknown, unit = reading.unknown or "error", reading.unit
 
+    def assembled(chosen: Selection) -> Recording:
+        return assemble(opened, chosen, taken, reject=reading.reject_by_annotation)
+
     def chosen(bad: Mapping[int, str] | None = None) -> Selection:
         return select_electrodes(
             opened.channels, source=opened.name, unknown=unknown, wanted=reading.channels, montage=montage, cap=cap,
@@ -214,7 +236,7 @@ def open_recording(
 
     selection = chosen()
     taken: str | None = None if unit == AUTO else unit
-    recording = assemble(opened, selection, taken)
+    recording = assembled(selection)
     if not check and unit != AUTO:
         unscaled = [f"{selection.labels[i]} ({why})" for i, why in recording._uncalibrated.items()]
         more = [f"read as 0: {', '.join(unscaled)}"] if unscaled else []
@@ -223,7 +245,7 @@ def open_recording(
     notes: list[str] = []
     if unit == AUTO:
         taken = decide_unit(quality, recording.unit, notes)
-        recording, quality = assemble(opened, selection, taken), quality.scaled(recording.unit, taken)
+        recording, quality = assembled(selection), quality.scaled(recording.unit, taken)
     if check:
         labels, settled = selection.labels, is_settled(unit, quality, recording.unit)
         notes += checks.examine(
@@ -234,7 +256,7 @@ def open_recording(
             raise RecordingError(f"{opened.name}: {checks.useless({labels[i]: why for i, why in unusable.items()})}")
         if unusable:
             bad = {selection.indices[i]: why for i, why in unusable.items()}
-            recording = assemble(opened, chosen(bad), taken)
+            recording = assembled(chosen(bad))
     coverage = with_amplitudes(recording.coverage, selection.indices, quality.amplitude)
     return replace(recording, coverage=coverage, notes=(*recording.notes, *notes))
 
@@ -250,8 +272,13 @@ def _open(source: Path | str | mne.io.BaseRaw, reading: ReadingOptions) -> RawRe
     return with_triggers(open_mne(source, Path(files[0]) if files else None))
 
 
-def assemble(opened: RawRecording, chosen: Selection, unit: str | None) -> Recording:
+def assemble(opened: RawRecording, chosen: Selection, unit: str | None, *, reject: bool = True) -> Recording:
     """Make a recording of the chosen channels of an opened file, without looking at its signal.
+
+    Parameters
+    ----------
+    reject
+        ``ReadingOptions.reject_by_annotation``.
 
     Raises
     ------
@@ -269,7 +296,19 @@ def assemble(opened: RawRecording, chosen: Selection, unit: str | None) -> Recor
         raise RecordingError(f"{opened.name}: there is not one sample in it; copy or export it again")
     declared = [opened.channels[i].unit for i in chosen.indices]
     annotations, more = _annotations(signal)
-    notes = [*opened.notes, *chosen.notes, *more]
+    marks = [(mark.onset, mark.duration, mark.text) for mark in annotations]
+    interrupted = interpret(marks, signal.stretches, signal.rate, reject=reject)
+    if signal.stretches[-1].stop - signal.samples > LONGEST_GAPS * 86_400 * signal.rate:
+        days = (signal.stretches[-1].stop - signal.samples) / signal.rate / 86_400
+        raise RecordingError(
+            f"{opened.name}: by the times in the file, {days:,.0f} days of it are missing; they are damaged, or "
+            f"recordings were put together that are none (at most {LONGEST_GAPS} days are taken): export each"
+        )
+    if not interrupted.stretches:
+        raise RecordingError(
+            f"{opened.name}: its annotations BAD_ACQ_SKIP cover all of it: nothing was recorded; export it again"
+        )
+    notes = [*opened.notes, *chosen.notes, *more, *interrupted.notes]
     unstated = [i for i, own in zip(chosen.indices, declared, strict=True) if own == UNSTATED]
     if unit is None and unstated:
         names = [chosen.coverage[i].electrode or opened.channels[i].name for i in unstated]
@@ -282,11 +321,13 @@ def assemble(opened: RawRecording, chosen: Selection, unit: str | None) -> Recor
         path=opened.path,
         channels=chosen.electrodes,
         rate=signal.rate,
-        samples=signal.samples,
+        samples=signal.stretches[-1].stop,
         annotations=annotations,
         notes=tuple(notes),
         unit="/".join(dict.fromkeys(units)),
         coverage=chosen.coverage,
+        stretches=interrupted.stretches,
+        bad=interrupted.bad,
         _signal=signal if chosen.weights is None else replace(signal, direct=None),
         _microvolts=microvolts,
         _weights=chosen.weights,
@@ -317,7 +358,7 @@ def is_settled(asked: str | None, quality: checks.SignalQuality, unit: str) -> b
 
 def _annotations(signal: Signal) -> tuple[tuple[Annotation, ...], list[str]]:
     """The annotations inside the recording, and notes of what lies outside and was cut off."""
-    seconds = signal.samples / signal.rate
+    seconds = signal.stretches[-1].stop / signal.rate
     inside, outside, cut = [], 0, 0
     for onset, duration, text in signal.annotations:
         first, last = max(onset, 0.0), min(onset + duration, seconds)

@@ -18,6 +18,7 @@ import numpy as np
 
 from neurolm.core.errors import RecordingError
 from neurolm.core.montage import kind
+from neurolm.core.stretches import moment
 from neurolm.recording.channels import Channel, RawRecording, Signal
 from neurolm.recording.faults import as_recording_error
 from neurolm.recording.formats.codes import STATUS_BITS, Codes, Runs, codes_of, find_runs
@@ -80,7 +81,7 @@ def trigger_channels(channels: Sequence[Channel]) -> list[int]:
 
 def _events(source: RawRecording, picks: Sequence[int]) -> list[tuple[Mark, float]]:
     """The events of channels, each with the seconds within which it is the same as another."""
-    found: list[tuple[str, Codes, float]] = []
+    found: list[tuple[str, list[int], Codes, float]] = []
     for pick in picks:
         name = source.channels[pick].name
         try:
@@ -93,11 +94,11 @@ def _events(source: RawRecording, picks: Sequence[int]) -> list[tuple[Mark, floa
             continue
         source.notes.extend(_said(name, codes))
         if codes is not None and len(codes.places):
-            found.append((name, codes, signal.rate))
+            found.append((name, [moment(signal.stretches, int(place)) for place in codes.places], codes, signal.rate))
     return [
-        ((float(place / rate), 0.0, str(code) if len(found) == 1 else f"{name} {code}"), _SAME / rate)
-        for name, codes, rate in found
-        for place, code in zip(codes.places, codes.codes, strict=True)
+        ((place / rate, 0.0, str(code) if len(found) == 1 else f"{name} {code}"), _SAME / rate)
+        for name, moments, codes, rate in found
+        for place, code in zip(moments, codes.codes, strict=True)
     ]
 
 

@@ -57,10 +57,12 @@ def export_parquet(path: Path | str, out: Path) -> int:
 def _schema(pa: Any) -> Any:
     text, whole, real = pa.string(), pa.int64(), pa.float64()
     label = pa.struct([("task", text), ("label", text), ("start", real), ("stop", real), ("split", text)])
+    stretch = pa.struct([("start", whole), ("samples", whole), ("first", whole)])
     kinds = {
         "recording": text, "corpus": text, "source": text, "sha256": text, "subject": text,
         "channels": pa.list_(text), "samples": whole, "scale": pa.list_(real), "clipped": whole, "mains": real,
         "band": pa.list_(real), "unit": text, "version": text, "licence": text, "labels": pa.list_(label),
         "notes": pa.list_(text), "shard": text, "offset": whole,
+        "interrupted": pa.list_(stretch),
     }  # fmt: skip
     return pa.schema(list(kinds.items()))

@@ -13,6 +13,7 @@ import numpy as np
 from neurolm.core.decode import decode
 from neurolm.core.errors import StoreError
 from neurolm.core.physics import RATE
+from neurolm.core.stretches import Stretch, Stretches, whole
 
 SPLITS = ("train", "validation", "test")
 """The parts of a split, as in ``Label.split``."""
@@ -27,9 +28,9 @@ class Label:
     task: str
     label: str
     start: float
-    """Seconds from the start of the recording."""
+    """Seconds from the start of the recording, gaps included."""
     stop: float
-    """Seconds from the start of the recording, not included."""
+    """Seconds from the start of the recording, gaps included; itself not included."""
     split: str | None = None
     """``train``, ``validation`` or ``test`` where the data set itself says so; None: the task's card decides."""
 
@@ -41,11 +42,18 @@ class Outline:
     recording: str
     subject: str
     samples: int
-    """Length at 200 Hz."""
+    """Length at 200 Hz of what is stored."""
     channels: tuple[str, ...]
     labels: tuple[Label, ...]
+    interrupted: tuple[Stretch, ...] = ()
+    """As in ``Row``."""
     sha256: str = ""
     """Hash of the stored signal; empty where it is not known."""
+
+    @property
+    def stretches(self) -> Stretches:
+        """Where what is stored lies in the recording's time, in samples at 200 Hz."""
+        return self.interrupted or whole(self.samples)
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,7 @@ class Row:
     """Unique over corpora: ``corpus/subject``."""
     channels: tuple[str, ...]
     samples: int
-    """Length at 200 Hz."""
+    """Length at 200 Hz of what is stored."""
     scale: tuple[float, ...]
     """Microvolts per count, per channel."""
     clipped: int
@@ -83,19 +91,31 @@ class Row:
     """Name of the file below ``shards/`` that holds the signal; empty where it is in none yet."""
     offset: int
     """Byte of the shard at which the signal begins; 0 where it is in none yet."""
+    interrupted: tuple[Stretch, ...] = ()
+    """Where what is stored lies in the recording's time, in samples at 200 Hz, if anything of it was left out or the
+    recording was interrupted: the stretches are stored one after another. Empty where all of it is stored."""
 
     def __post_init__(self) -> None:
         for name in ("samples", "clipped", "offset"):
             if getattr(self, name) >> 62:  # below 0, or huge
                 raise ValueError(f"{name} must be 0 or more and fit a machine, not {getattr(self, name)}")
+        ends = [0, *(stretch.stop for stretch in self.interrupted)]
+        apart = all(one.samples > 0 and end <= one.start for one, end in zip(self.interrupted, ends, strict=False))
+        if self.interrupted and not (apart and sum(one.samples for one in self.interrupted) == self.samples):
+            raise ValueError(f"interrupted must be stretches of {self.samples} samples in all, one after another")
         if not 0 < len(self.channels) == len(self.scale):
             raise ValueError(f"{len(self.channels)} channels, {len(self.scale)} scales")
         if min(self.scale) <= 0:
             raise ValueError(f"scale must be above 0, not {min(self.scale)}")
 
     @property
+    def stretches(self) -> Stretches:
+        """Where what is stored lies in the recording's time, in samples at 200 Hz."""
+        return self.interrupted or whole(self.samples)
+
+    @property
     def seconds(self) -> float:
-        """Length in seconds."""
+        """Length in seconds of what is stored."""
         return self.samples / RATE
 
     @property
@@ -105,7 +125,10 @@ class Row:
 
     def line(self) -> str:
         """The row as one line of the manifest: the same row always gives the same bytes."""
-        return json.dumps(asdict(self), separators=(",", ":")) + "\n"
+        said = asdict(self)
+        if not self.interrupted:  # few recordings are
+            del said["interrupted"]
+        return json.dumps(said, separators=(",", ":")) + "\n"
 
 
 def parse_row(line: bytes | str, *, source: str) -> Row:

@@ -101,6 +101,7 @@ class Store:
                 row.samples,
                 kept.setdefault(row.channels, row.channels),
                 row.labels,
+                row.interrupted,
                 row.sha256,
             )
             for row in self.rows

@@ -106,7 +106,8 @@ def _unknown(task: Task, rows: Sequence) -> str | None:
 
 
 def _short(task: Task, rows: Sequence) -> Iterator[str]:
-    spans = [label_samples(row, label) for row in rows for label in row.labels if label.task == task.name]
+    labels = [(row, label) for row in rows for label in row.labels if label.task == task.name]
+    spans = [span for row, label in labels for span in label_samples(row, label) or [(0, 0)]]
     short = sum(last - first < task.seconds * RATE for first, last in spans)
     if short:
         yield f"{short} of {len(spans)} labelled stretches are shorter than the window of {task.seconds} s and unused"

@@ -8,9 +8,11 @@ import numpy as np
 import pyedflib
 import pytest
 
+from neurolm.core.errors import RecordingError
+from neurolm.core.stretches import Stretch
 from neurolm.corpora.side_files import edf_annotations
 from neurolm.recording.formats.edf import read_header
-from neurolm.recording.formats.edf_annotations import parse, read_annotations
+from neurolm.recording.formats.edf_annotations import parse, read_annotations, record_stretches
 from neurolm.recording.recording import open_recording
 
 
@@ -91,3 +93,25 @@ def test_what_cannot_be_taken_is_counted_and_named() -> None:
 def test_a_list_that_is_not_closed_spoils_no_other_record() -> None:
     found = parse([b"+0\x14\x14\x00+1\x14open", b"+1\x14\x14\x00+1.5\x14next\x14\x00"])
     assert found.marks == ((1.0, 0.0, "open"), (1.5, 0.0, "next"))
+
+
+@pytest.mark.parametrize("reserved", [b"EDF+D", b"EDF+C", b"     "])
+def test_the_times_of_data_records_tell_what_is_missing(tmp_path: Path, reserved: bytes) -> None:
+    path = written(tmp_path / "a.edf", [edfio.EdfAnnotation(1, None, "x")])
+    content = bytearray(path.read_bytes())
+    content[192:197] = reserved
+
+    def stretches() -> tuple[Stretch, ...]:
+        path.write_bytes(content)
+        header = read_header(path)
+        return record_stretches(path, read_annotations(path, header).onsets, header.duration, header.signals[0])
+
+    assert stretches() == ()
+    for old, new in ((b"+4\x14\x14\0\0", b"+9\x14\x14\0\0"), (b"+5\x14\x14\0\0", b"+10\x14\x14\0"),
+                     (b"+6\x14\x14\0\0", b"+90\x14\x14\0")):  # fmt: skip
+        assert content.count(old) == 1
+        content = content.replace(old, new)
+    assert stretches() == (Stretch(0, 400, 0), Stretch(900, 200, 400), Stretch(9000, 100, 600))
+    content = content.replace(b"+9\x14\x14", b"+1\x14\x14")
+    with pytest.raises(RecordingError, match=r"data record 5 begins at 1 s, before .* has ended \(4 s\)"):
+        stretches()

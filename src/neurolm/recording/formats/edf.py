@@ -77,8 +77,6 @@ class Header:
     header_bytes: int
     record_bytes: int
     sample_bytes: int
-    interrupted: bool
-    """Whether the recording says that it has gaps (EDF+D)."""
     encoding: str = "latin-1"
     """Of the labels."""
 
@@ -145,7 +143,6 @@ def read_header(path: Path) -> Header:
         header_bytes=header_bytes,
         record_bytes=starts[-1],
         sample_bytes=sample_bytes,
-        interrupted=_text(fixed[192:236])[3:5] == "+D",
         encoding=encoding,
     )
 
@@ -236,13 +233,10 @@ def check_whole(path: Path, header: Header, truncated: str) -> tuple[Header, lis
     Raises
     ------
     RecordingError
-        If it is shorter than promised, was changed by a transfer, holds no signal, or has gaps.
+        If it is shorter than promised, was changed by a transfer, or holds no signal.
     """
     records, notes = _check_size(path, header, truncated)
-    header = replace(header, records=records)
-    if header.interrupted and header.annotations:
-        _check_gaps(path, header, header.annotations[0][0])
-    return header, notes
+    return replace(header, records=records), notes
 
 
 def _check_size(path: Path, header: Header, truncated: str) -> tuple[int, list[str]]:
@@ -305,18 +299,3 @@ def _every_line_feed_follows_return(path: Path) -> bool:
     with path.open("rb") as file:
         block = file.read(_SAMPLED)
     return 0 < block.count(b"\n") == block.count(b"\r\n")
-
-
-def _check_gaps(path: Path, header: Header, first: int) -> None:
-    """Refuse an interrupted recording (EDF+D) that really has gaps: its samples are not where their time says."""
-    record_bytes, duration = header.record_bytes, header.duration
-    data = np.memmap(path, np.uint8, "r", offset=header.header_bytes)
-    records = data[: len(data) // record_bytes * record_bytes].reshape(-1, record_bytes)
-    starts = [re.match(rb"[+-][\d.]+", bytes(record[first : first + 24])) for record in records]
-    onsets = np.array([float(start[0]) if start else np.nan for start in starts])
-    gaps = np.flatnonzero(np.abs(np.diff(onsets) - duration) > max(1e-3, 0.01 * duration))
-    if len(gaps):
-        raise RecordingError(
-            f"{path}: an interrupted recording (EDF+D) with {len(gaps)} gaps, the first after "
-            f"{(gaps[0] + 1) * duration:g} s; export its uninterrupted parts as separate files"
-        )

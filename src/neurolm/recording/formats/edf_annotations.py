@@ -12,16 +12,22 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from neurolm.recording.formats.edf import Header
+import numpy as np
+
+from neurolm.core.errors import RecordingError
+from neurolm.core.stretches import Stretch
+from neurolm.recording.formats.edf import Header, SignalHeader
 
 # A time-stamped list: onset, perhaps a duration, and texts, each closed by 0x14; 0x00 ends it. Texts may be anything
 # else, so that a line break ends nothing.
 _LIST = re.compile(rb"\s*([^\x14\x15]*)(?:\x15([^\x14]*))?(?:\x14(.*))?", re.DOTALL)
 _NUMBER = re.compile(rb"[+-]?(\d+[.,]?\d*|[.,]\d+)")  # some programs write decimal commas
+_ONSET = re.compile(rb"[+-]\d+\.?\d*")  # a record's own time, with which its annotations begin
+_OVERLAP = 1.0  # seconds by which a clock that was set back may let a record begin before the one before has ended
 _SHOWN = 40
 """Bytes of an unreadable annotation that are shown."""
 
@@ -34,6 +40,8 @@ class Found:
     """Seconds from the first sample, seconds, text; sorted by time."""
     notes: tuple[str, ...]
     """What could not be taken as it stands."""
+    onsets: tuple[float, ...] = ()
+    """Seconds at which each data record begins; NaN where it does not say so."""
 
 
 def read_annotations(path: Path, header: Header, labels: Collection[str] = ()) -> Found:
@@ -54,7 +62,58 @@ def read_annotations(path: Path, header: Header, labels: Collection[str] = ()) -
     OSError
         If the file cannot be read.
     """
-    return parse(_lists(path, header), labels) if header.annotations else Found((), ())
+    if not header.annotations:
+        return Found((), ())
+    lists = list(_lists(path, header))
+    times = [_ONSET.match(record) for record in lists[: len(lists) // len(header.annotations)]]
+    return replace(parse(lists, labels), onsets=tuple(float(time[0]) if time else math.nan for time in times))
+
+
+def record_stretches(path: Path, onsets: Sequence[float], duration: float, signal: SignalHeader) -> tuple[Stretch, ...]:
+    """Find the stretches of a signal that nothing interrupts, by the times of the data records.
+
+    Files that say that they have gaps (EDF+D) and others are looked at alike: some recorders do not say it.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    onsets
+        Seconds at which each data record begins.
+    duration
+        Seconds of a data record.
+    signal
+        One of the file's.
+
+    Returns
+    -------
+    tuple of Stretch
+        Empty where nothing is interrupted.
+
+    Raises
+    ------
+    RecordingError
+        If a record begins before the one before it has ended.
+    """
+    each = signal.per_record
+    jumps = np.flatnonzero(np.abs(np.diff(onsets) - duration) > max(1e-3, 0.01 * duration)) + 1
+    if duration <= 0 or not len(jumps):
+        return ()
+    starts, moments = [0], [0]
+    for record in jumps.tolist():
+        moment = round((onsets[record] - onsets[0]) * signal.rate)
+        end = moments[-1] + (record - starts[-1]) * each
+        if moment < end - _OVERLAP * signal.rate:
+            raise RecordingError(
+                f"{path}: data record {record + 1:,} begins at {onsets[record]:g} s, before the one before it has "
+                f"ended ({end / signal.rate + onsets[0]:g} s): the times in the file are damaged; export it again"
+            )
+        starts.append(record)
+        moments.append(max(moment, end))
+    return tuple(
+        Stretch(moment, (stop - start) * each, start * each)
+        for moment, start, stop in zip(moments, starts, [*starts[1:], len(onsets)], strict=True)
+    )
 
 
 def parse(lists: Iterable[bytes], labels: Collection[str] = ()) -> Found:

@@ -101,8 +101,8 @@ class Samples:
         return numbers
 
 
-def open_samples(path: Path, header: Header, picks: Sequence[int]) -> Samples | None:
-    """Open some signals of an EDF or BDF file.
+def open_samples(path: Path, header: Header, picks: Sequence[int]) -> Samples:
+    """Open some signals of an EDF or BDF file, all of the same rate.
 
     Parameters
     ----------
@@ -113,20 +113,13 @@ def open_samples(path: Path, header: Header, picks: Sequence[int]) -> Samples | 
     picks
         Places in ``header.signals``.
 
-    Returns
-    -------
-    Samples or None
-        None where the samples do not simply follow one another: interrupted recordings (EDF+D), and signals of
-        different rates.
-
     Raises
     ------
     RecordingError
         If a number in the header is none.
     """
     wanted = tuple(header.signals[pick] for pick in picks)
-    if header.interrupted or len({signal.per_record for signal in wanted}) != 1:
-        return None
+    assert len({signal.per_record for signal in wanted}) == 1, "signals of different rates"
     gain, offset = _scaling(path, wanted)
     return Samples(
         path=path,

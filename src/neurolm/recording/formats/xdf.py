@@ -14,6 +14,7 @@ import numpy as np
 
 from neurolm.core.errors import RecordingError, argument, takes
 from neurolm.core.montage import resolve
+from neurolm.core.stretches import Stretch, moment
 from neurolm.recording.formats.edf import UNSTATED, unit_of
 from neurolm.recording.formats.xdf_markers import find_markers
 from neurolm.recording.formats.xdf_rate import find_rate, segment
@@ -32,12 +33,16 @@ class Contents:
     """The EEG stream of an XDF file."""
 
     raw: mne.io.RawArray
-    """The stream's own numbers, whatever their unit, with the markers of the file as annotations."""
+    """The stream's own numbers, whatever their unit."""
     kinds: tuple[str, ...]
     """``eeg``, ``other`` … for each channel, as the stream says; ``eeg`` where it says nothing."""
     units: tuple[str | None, ...]
     """Unit of each channel's numbers, as in ``edf.unit_of``."""
     notes: tuple[str, ...]
+    stretches: tuple[Stretch, ...]
+    """Where the samples lie in time: drop-outs of the stream are gaps."""
+    marks: tuple[tuple[float, float, str], ...]
+    """Markers of the file: seconds from the first sample, gaps included; 0; text."""
 
 
 def read(path: Path, stream: str | int | None = None) -> Contents:
@@ -65,15 +70,21 @@ def read(path: Path, stream: str | int | None = None) -> Contents:
     names, kinds, units = _describe(chosen, len(numbers))
     info = mne.create_info(names, rate, "eeg", verbose="error")
     raw = mne.io.RawArray(numbers, info, verbose="error")
+    stretches = _stretches(chosen["info"].get("segments", []), times, rate)
     markers = find_markers([other for other in streams if other is not chosen], times)
     notes += markers.notes
-    marks = [(place / rate, text) for place, text in markers.marks]
-    for first, _last in chosen["info"].get("segments", [])[1:]:
-        marks.append((first / rate, "boundary: the stream was interrupted"))
-        notes.append(f"the stream was interrupted at {first / rate:.1f} s; what follows was moved up")
-    marks.sort()
-    raw.set_annotations(mne.Annotations([m[0] for m in marks], [0.0] * len(marks), [m[1] for m in marks]))
-    return Contents(raw, tuple(kinds), tuple(units), tuple(notes))
+    marks = sorted((moment(stretches, place) / rate, 0.0, text) for place, text in markers.marks)
+    return Contents(raw, tuple(kinds), tuple(units), tuple(notes), stretches, tuple(marks))
+
+
+def _stretches(segments: list[tuple[int, int]], times: np.ndarray, rate: float) -> tuple[Stretch, ...]:
+    """Where the parts of a stream that pyxdf found to be without drop-outs lie in time, by their time stamps."""
+    found: list[Stretch] = []
+    for first, last in segments or [(0, len(times) - 1)]:
+        begin = round((times[first] - times[0]) * rate)
+        if last >= first:
+            found.append(Stretch(max(begin, found[-1].stop if found else 0), last - first + 1, first))
+    return tuple(found)
 
 
 def _load(path: Path, **options: Any) -> list[dict[str, Any]]:

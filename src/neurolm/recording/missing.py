@@ -1,0 +1,100 @@
+"""Samples that are no numbers: where they are, and what is left of a recording without them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from neurolm.core.errors import RecordingError
+from neurolm.core.stretches import Stretches, without
+from neurolm.recording import checks
+from neurolm.recording.recording import Recording
+
+_AT_ONCE = 1 << 16  # samples of a recording that are looked through at a time
+_NAMED = 4  # electrodes that a note names at most
+
+
+def find_stretches(recording: Recording, shortest: float) -> tuple[Stretches, list[str]]:
+    """Read all of a recording whose format can hold NaN, and return what can be used of it.
+
+    Parameters
+    ----------
+    recording
+        What ``open_recording`` returns. EDF and BDF hold whole numbers and are not read.
+    shortest
+        Seconds of a stretch below which it is left out.
+
+    Returns
+    -------
+    stretches, notes
+        What holds numbers alone and nothing interrupts, and what has to be said about the rest.
+
+    Raises
+    ------
+    RecordingError
+        If nothing is left, naming electrodes and time; or if the file can no longer be read.
+    """
+    notes: list[str] = []
+    stretches: Stretches = recording.stretches
+    if recording._signal.direct is None:
+        spans, found = _missing(recording)
+        if spans:
+            stretches = without(stretches, spans)
+            notes.append(f"missing samples (NaN or infinite), left out with all electrodes: {_where(recording, found)}")
+    rate = recording.rate
+    left = [stretch for stretch in stretches if stretch.samples >= shortest * rate]
+    if not left:
+        name = recording.path or "the MNE object"
+        longest = max((stretch.samples for stretch in stretches), default=0) / rate
+        if notes:
+            raise RecordingError(
+                f"{name}: NaN or infinite values in {_where(recording, found)}; no {shortest:g} s without are left: "
+                f"{checks.repair()}"
+            )
+        raise RecordingError(
+            f"{name}: {longest:.3g} s long{' between interruptions' if len(stretches) > 1 else ''}; at least "
+            f"{shortest:g} s of EEG is needed"
+        )
+    if short := len(stretches) - len(left):
+        seconds = sum(s.samples for s in stretches) / rate - sum(s.samples for s in left) / rate
+        notes.append(f"parts between interruptions shorter than {shortest:g} s, left out: {short:,} ({seconds:,.3g} s)")
+    return tuple(left), notes
+
+
+def _missing(recording: Recording) -> tuple[list[tuple[int, int]], dict[int, tuple[int, int, int]]]:
+    """Spans in which an electrode has no number; electrode → first, last and number of its missing samples."""
+    spans: list[tuple[int, int]] = []
+    found: dict[int, tuple[int, int, int]] = {}
+    for first, last in _pieces(recording.stretches):
+        wrong = ~np.isfinite(recording.read_samples(first, last))
+        if not wrong.any():
+            continue
+        for electrode in np.flatnonzero(wrong.any(axis=1)).tolist():
+            at = np.flatnonzero(wrong[electrode])
+            begin, _, count = found.get(electrode, (first + int(at[0]), 0, 0))
+            found[electrode] = (begin, first + int(at[-1]), count + len(at))
+        edges = np.flatnonzero(np.diff(wrong.any(axis=0), prepend=False, append=False))
+        for start, stop in (first + edges).reshape(-1, 2).tolist():
+            if spans and spans[-1][1] == start:
+                spans[-1] = (spans[-1][0], stop)
+            else:
+                spans.append((start, stop))
+    return spans, found
+
+
+def _pieces(stretches: Stretches) -> Iterator[tuple[int, int]]:
+    for stretch in stretches:
+        for first in range(stretch.start, stretch.stop, _AT_ONCE):
+            yield first, min(first + _AT_ONCE, stretch.stop)
+
+
+def _where(recording: Recording, found: dict[int, tuple[int, int, int]]) -> str:
+    """Electrodes and times, for a message."""
+    rate, texts = recording.rate, []
+    for electrode, (first, last, count) in sorted(found.items())[:_NAMED]:
+        when = f"at {first / rate:.2f} s" if first == last else f"between {first / rate:.2f} and {last / rate:.2f} s"
+        share = "" if count == last - first + 1 else f" ({count / rate:,.3g} s in all)"
+        texts.append(f"{recording.channels[electrode]} {when}{share}")
+    more = f" and {len(found) - _NAMED} other electrodes" if len(found) > _NAMED else ""
+    return f"{', '.join(texts)}{more}"
