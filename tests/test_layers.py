@@ -23,12 +23,12 @@ INNER = {
         "manifest storage exclusions", "encoding index", "store", "shards", "check info export overlap",
     ],
     "corpora": [
-        "source arrays download simulated spreadsheet", "layouts side_files", "folder tuh raw_eeg",
-        "about resting_state", "table",
+        "source arrays download simulated spreadsheet", "about layouts side_files", "folder tuh raw_eeg",
+        "resting_state table",
         "bids events bcic_iv_1 eegmat eegmmidb emobrain grasp_and_lift hmc inria seed siena sleep_edf spis tueg "
         "target_nontarget", "tuab tuev tusl",
     ],
-    "prepare": ["cluster journal report", "worker", "plan preparation", "prepare"],
+    "prepare": ["cluster journal report", "worker", "channel_names plan", "preparation", "prepare"],
     "batches": ["splits text", "windows", "loader"],
     "train": [
         "figures machine flops feed optim wording", "stage", "loop", "run", "shared", "calibrate",

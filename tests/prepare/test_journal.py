@@ -1,6 +1,7 @@
 """What a store remembers of its making: read strictly, and written as ever."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -51,15 +52,19 @@ def test_a_line_that_is_none_is_refused(old, new, message):
 
 
 def test_settings_come_back_and_their_file_stays_the_same(tmp_path):
-    corpora = {"b": ENTRY.settings, "a": CorpusSettings("table", "drop", "mV", 60.0, "accept")}
+    corpora = {
+        "b": replace(ENTRY.settings, cap="biosemi32"),
+        "a": CorpusSettings("table", "drop", "mV", 60.0, "accept", channels={"EEG": "C4"}),
+    }
     write_settings(tmp_path, corpora)
     assert read_settings(tmp_path) == corpora
     assert (tmp_path / SETTINGS).read_text() == (
         '{\n  "format": 2,\n  "corpora": {\n    "a": {\n      "layout": "table",\n      "unknown": "drop",\n'
-        '      "unit": "mV",\n      "mains": 60.0,\n      "truncated": "accept",\n'
-        '      "reject_by_annotation": true\n    },\n    "b": {\n'
+        '      "unit": "mV",\n      "mains": 60.0,\n      "truncated": "accept",\n      "reject_by_annotation": true,\n      "stream": null,\n'
+        '      "channels": {\n        "EEG": "C4"\n      },\n      "cap": null\n    },\n    "b": {\n'
         '      "layout": "folder",\n      "unknown": "error",\n      "unit": null,\n      "mains": null,\n'
-        '      "truncated": "refuse",\n      "reject_by_annotation": true\n    }\n  }\n}\n'
+        '      "truncated": "refuse",\n      "reject_by_annotation": true,\n      "stream": null,\n      "channels": null,\n'
+        '      "cap": "biosemi32"\n    }\n  }\n}\n'
     )
 
 

@@ -313,9 +313,8 @@ def test_wrong_arguments_are_refused(tmp_path, recordings, write_edf):
     for name, value in {"jobs": -1, "corpus": "tuh"}.items():
         with pytest.raises(ConfigError, match=f"{name}.*{value}"):
             prepare(recordings, out, **{name: value})
-    for name, value in {"channels": ["Cz"], "stream": 1, "data_format": "int16"}.items():
-        with pytest.raises(ConfigError, match=f"{name} is for one recording"):
-            prepare(recordings, out, reading=ReadingOptions(**{name: value}))
+    with pytest.raises(ConfigError, match="data_format is for one recording"):
+        prepare(recordings, out, reading=ReadingOptions(data_format="int16"))
     (tmp_path / "corpus.json").write_text('{"name": "../up"}')
     write_edf(tmp_path / "a.edf", seed=0)
     (tmp_path / "labels.csv").write_text("file,start,stop,task,label,subject\na.edf,,,,,s\n")

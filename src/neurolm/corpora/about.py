@@ -1,11 +1,13 @@
-"""``corpus.json``: what the owner of a folder says about it, for tables of labels and BIDS.
+"""``corpus.json``: what the owner of a folder says about it, for any folder of recordings and BIDS.
 
 All keys are optional::
 
-    {"name": "clinic", "licence": "CC0", "citation": "Doe 2020", "mains": 50, "task": "eyes",
+    {"name": "clinic", "licence": "CC0", "citation": "Doe 2020", "mains": 50,
+     "channels": {"EEG": "C4", "EEG(sec)": "C3"}, "task": "eyes",
      "column": "trial_type", "labels": {"eyes_closed": "closed", "eyes_open": "open"}, "seconds": 10, "split": "group"}
 
-The last four are for BIDS: see `neurolm.corpora.bids`.
+The last four are for BIDS: see `neurolm.corpora.bids`. A name among ``channels`` need not be in every recording, and
+instead of ``channels`` there may be a ``cap``, as for `neurolm.ReadingOptions`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from neurolm.core.decode import load_json
-from neurolm.corpora.folder import corpus_name
+from neurolm.core.montage import resolve
+from neurolm.corpora.source import terms
 
 ABOUT = "corpus.json"
 
@@ -40,11 +43,15 @@ class AboutFile:
     """Length of every labelled stretch; None: as the events say."""
     split: str | None = None
     """Column of the participants which says their part of the split."""
+    channels: dict[str, str] | None = None
+    """The files' names of channels → electrodes, where the names say nothing."""
+    cap: str | None = None
+    """MNE's name of the cap whose contacts the channels count."""
     simulator: Any = None
     """What the simulator notes for itself, if it made the folder."""
 
     def __post_init__(self) -> None:
-        for name in ("name", "licence", "citation", "task", "column", "split"):
+        for name in ("name", "licence", "citation", "cap", "task", "column", "split"):
             if getattr(self, name) == "":
                 raise ValueError(f"{name} must be text, not ''")
         for name in ("mains", "seconds"):
@@ -53,6 +60,10 @@ class AboutFile:
                 raise ValueError(f"{name} must be above 0, not {value:g}")
         if self.labels and "" in self.labels.values():
             raise ValueError("labels must be text, not ''")
+        if unknown := [electrode for electrode in (self.channels or {}).values() if resolve(electrode) is None]:
+            raise ValueError(f"channels: {unknown[0]!r} is no known electrode; give names such as Fp1, C3, T7, Oz")
+        if self.channels is not None and self.cap is not None:
+            raise ValueError("channels and cap both say which electrodes; give one")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +74,18 @@ class About(AboutFile):
     """Where the file is, or would be."""
     name: str
     labels: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What holds for every recording of the folder, as `source.RecordingSource` has it."""
+        facts = {"corpus": self.name, "mains": self.mains, "channels": self.channels, "cap": self.cap, "partly": True}
+        stated = terms(self.licence or "", self.citation or "")
+        return facts | ({"licence": stated} if stated else {})
+
+
+def corpus_name(root: Path) -> str:
+    """The name of a corpus that does not state one: its folder's."""
+    return root.resolve().name or "recordings"
 
 
 def read_about(root: Path) -> About:

@@ -86,9 +86,7 @@ class Bids(CorpusLayout):
                 path.fpath,
                 f"sub-{path.subject}",
                 _labelled(lines[path.fpath], about),
-                corpus=about.name,
-                licence=licence,
-                mains=about.mains or _mains(path),
+                **about.facts | {"licence": licence, "mains": about.mains or _mains(path)},
             )
             for path in own
         ]

@@ -1,7 +1,7 @@
 """Unlabelled recordings in any folder, as for pretraining.
 
 The subject is the first folder below the root (``S001/S001R01.edf``, ``sub-01/…``); a recording that lies in the root
-itself is a subject of its own.
+itself is a subject of its own. ``corpus.json`` in the root may state what `neurolm.corpora.about` knows.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from neurolm.core.errors import StoreError
+from neurolm.corpora.about import read_about
 from neurolm.corpora.layouts import CorpusLayout
 from neurolm.corpora.source import RecordingSource
 from neurolm.recording.recording import find_recordings
@@ -31,8 +32,8 @@ class Folder(CorpusLayout):
             raise StoreError(
                 f"{root}: no EEG recordings in this folder; give the folder that holds the EDF, BDF, … files"
             )
-        corpus = corpus_name(root)
-        return [self.source(path, _subject(path.relative_to(root)), corpus=corpus) for path in paths]
+        facts = read_about(root).facts
+        return [self.source(path, _subject(path.relative_to(root)), **facts) for path in paths]
 
     def notes(self, root: Path) -> Iterator[str]:
         """Name a table beside the recordings that may be meant for their labels, but is called otherwise."""
@@ -42,11 +43,6 @@ class Folder(CorpusLayout):
 
 
 LAYOUT = Folder()
-
-
-def corpus_name(root: Path) -> str:
-    """The name of a corpus that does not state one: its folder's."""
-    return root.resolve().name or "recordings"
 
 
 def _subject(path: Path) -> str:

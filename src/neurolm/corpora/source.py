@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -91,8 +91,12 @@ class RecordingSource:
     licence: str
     mains: float | None
     """Mains frequency in Hz where the recording was made; None: to be detected."""
-    channels: Mapping[str, str] | None = None
-    """The file's channel names → electrodes, where they cannot be understood or not all are meant."""
+    channels: Mapping[str, str] | Sequence[str] | None = None
+    """The file's channel names → electrodes, where they cannot be understood or not all are meant; or electrodes."""
+    partly: bool = False
+    """Whether a file may lack some of the names in ``channels``."""
+    cap: str | None = None
+    """The cap whose contacts the channels count."""
     unit: Unit | None = None
     """Unit of the file's numbers where the file does not tell the truth; the user's word goes first."""
     unknown: Unknown | None = None
@@ -137,8 +141,10 @@ class RecordingSource:
                 unknown=unknown,
                 unit=unit if unit is not None else self.unit,
                 channels=self.channels,
+                cap=self.cap,
                 data_format=self.data_format,
             ),
+            partly=self.partly,
             check=check,
         )
         return replace(recording, notes=(*said, *recording.notes))

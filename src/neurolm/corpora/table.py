@@ -22,7 +22,7 @@ from neurolm.core.names import one_spelling, readable
 from neurolm.corpora.about import About, read_about
 from neurolm.corpora.layouts import CorpusLayout
 from neurolm.corpora.side_files import seconds_of
-from neurolm.corpora.source import Extent, RecordingSource, terms
+from neurolm.corpora.source import Extent, RecordingSource
 from neurolm.corpora.spreadsheet import Spreadsheet
 from neurolm.store.manifest import SPLITS
 from neurolm.store.store import Label
@@ -134,10 +134,8 @@ class Table(CorpusLayout):
             lines[line.file].append(line)
         if not lines:
             raise StoreError(f"{table}: the table names no recordings")
-        licence = terms(about.licence or "", about.citation or "") or self.licence
-        facts = {"corpus": about.name, "licence": licence, "mains": about.mains}
         return [
-            self.source(root / file, of_file[0].subject, Stretches(tuple(of_file)), **facts)
+            self.source(root / file, of_file[0].subject, Stretches(tuple(of_file)), **about.facts)
             for file, of_file in sorted(lines.items())
         ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
@@ -15,6 +15,7 @@ from neurolm.core.config import to_json
 from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError, StoreError, WriteError, argument
 from neurolm.core.files import PARTIAL, append_text, atomic_file, hold, remove_partial, write_text
+from neurolm.core.montage import resolve
 from neurolm.core.names import readable
 from neurolm.recording.options import CommonReadingOptions, ReadingOptions, Truncated, Unit, Unknown
 from neurolm.recording.recording import Annotation
@@ -23,6 +24,8 @@ from neurolm.store.shards import in_shard
 from neurolm.store.store import FORMAT, SETTINGS, SHARDS, SOURCES, require_format
 
 LOCK = ".lock"
+PLAIN = "folder"
+"""Layout of a folder without labels."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,9 @@ class CorpusSettings:
     mains: float | None
     truncated: Truncated = "refuse"
     reject_by_annotation: bool = True
+    stream: str | int | None = None
+    channels: dict[str, str] | tuple[str, ...] | None = None
+    cap: str | None = None
 
     @classmethod
     def of(cls, layout: str, reading: CommonReadingOptions) -> CorpusSettings:
@@ -43,14 +49,20 @@ class CorpusSettings:
         Raises
         ------
         ConfigError
-            If the options are about one file: in a folder, the layout says such things.
+            If an option is about one file, or ``channels`` names no electrodes.
         """
-        for name in ("channels", "stream", "data_format"):
-            if getattr(reading, name, None) is not None:
-                raise ConfigError(f"{name} is for one recording: where many are prepared, the corpus's layout says it")
+        if getattr(reading, "data_format", None) is not None:
+            raise ConfigError("data_format is for one recording: where many are prepared, the corpus's layout says it")
+        given = reading.channels
+        channels = dict(given) if isinstance(given, Mapping) else None if given is None else tuple(given)
+        electrodes = channels.values() if isinstance(channels, dict) else channels or ()
+        if unknown := [electrode for electrode in electrodes if resolve(electrode) is None]:
+            raise ConfigError(
+                f"{argument(channels=channels)}: {unknown[0]!r} is no known electrode; give names such as Fp1, C3, Oz"
+            )
         return cls(
             layout, reading.unknown or "error", reading.unit, reading.mains, reading.truncated,
-            reading.reject_by_annotation,
+            reading.reject_by_annotation, reading.stream, channels, reading.cap,
         )  # fmt: skip
 
     @property
@@ -58,7 +70,7 @@ class CorpusSettings:
         """How the recordings are read."""
         return ReadingOptions(
             unknown=self.unknown, unit=self.unit, mains=self.mains, truncated=self.truncated,
-            reject_by_annotation=self.reject_by_annotation,
+            reject_by_annotation=self.reject_by_annotation, stream=self.stream, channels=self.channels, cap=self.cap,
         )  # fmt: skip
 
 
@@ -222,13 +234,23 @@ def agree(out: Path, corpus: str, settings: CorpusSettings) -> None:
     before = asdict(corpora[corpus])
     for name, new in asdict(settings).items():
         old = before[name]
-        if new != old:
+        if new != old and not _may_change(name, old, new):
             how = {"corpus" if name == "layout" else name: old}
             said = f"without {argument(name)}" if old is None else f"with {argument(**how)}"
             raise StoreError(
                 f"{out}: the recordings of {corpus!r} in this store were prepared {said}, not {new!r}; prepare {said} "
                 "again, or into another folder"
             )
+    if settings != corpora[corpus]:
+        write_settings(out, {**corpora, corpus: settings})
+
+
+def _may_change(name: str, old: object, new: object) -> bool:
+    """Whether a preparation may go on with another setting: labels were added to a folder, or names are explained.
+
+    The recordings that the names are about are prepared again.
+    """
+    return (name == "layout" and old == PLAIN) or (name in ("channels", "cap") and new is not None)
 
 
 def forget(out: Path, corpus: str) -> None:

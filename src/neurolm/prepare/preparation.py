@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from heapq import merge
 from itertools import zip_longest
@@ -18,6 +18,7 @@ from neurolm.core.workers import Crash, Pool
 from neurolm.corpora import LAYOUTS
 from neurolm.corpora.source import AnnotationsGone, WatchedExtent
 from neurolm.corpora.table import CUT
+from neurolm.prepare.channel_names import concerns, differ_in_names, names_of, require_used
 from neurolm.prepare.journal import Entry, Journal, forget
 from neurolm.prepare.report import SHOWN, Meter, PrepareProgress, examples, summary
 from neurolm.prepare.worker import RecordingJob, Unreadable, check_labels, prepare_recording
@@ -81,9 +82,10 @@ class Preparation:
         self.skipped = len(self.entries)
         if not pending:
             return
-        before, size = len(self.recordings) - len(pending), sum(job.size for job in pending)
-        meter = Meter(self.progress, total=len(self.recordings), before=before, size=size)
         with make_pool() as pool:
+            pending = self._check_names(pool, pending, known)
+            before, size = len(self.recordings) - len(pending), sum(job.size for job in pending)
+            meter = Meter(self.progress, total=len(self.recordings), before=before, size=size)
             labelled = [job for job in pending if callable(job.source.labels)]
             for _ in pool.each(check_labels, labelled):  # a wrong table shows now, not after hours of work
                 pass
@@ -98,6 +100,26 @@ class Preparation:
                     self.entries[job.recording] = result
                     hours = result.row.seconds / 3600
                 meter.add(job.relative, size=job.size, hours=hours, failures=len(self.unreadable))
+
+    def _check_names(
+        self, pool: Pool, pending: Sequence[RecordingJob], known: Mapping[str, Entry]
+    ) -> list[RecordingJob]:
+        """Return what is left to prepare: not what a changed map of channel names does not concern."""
+        old = {job.recording: known[job.recording] for job in pending if job.recording in known}
+        renamed = [job for job in pending if job.recording in old and differ_in_names(job, old[job.recording])]
+        kept, seen = set(), set()
+        for job, names in pool.each(names_of, renamed):
+            if isinstance(names, tuple) and not concerns(job, old[job.recording], names):
+                entry = _resumed(job, replace(old[job.recording], reading=job.reading))
+                if entry is not None and not self._leave_out(job, entry):
+                    self.entries[job.recording] = entry
+                kept.add(job.recording)
+            seen |= set(names) if isinstance(names, tuple) else set()
+        left = [job for job in pending if job.recording not in kept]
+        if not self.skipped:  # else the names were found when those recordings were prepared
+            require_used(pool, pending, seen)
+        self.skipped = len(self.entries)
+        return left
 
     def _quarantine(self, job: RecordingJob, found: Unreadable | Crash) -> None:
         if isinstance(found, Crash):
@@ -240,9 +262,10 @@ def excluded_from(out: Path) -> tuple[Exclusion, ...]:
 
 def _resumed(job: RecordingJob, entry: Entry | None) -> Entry | None:
     """Return the entry of a recording that is in the store and unchanged, with its labels as of now."""
-    if entry is None or (entry.files, entry.settings, entry.reading, entry.mains) != (
-        job.files, job.settings, job.reading, job.mains
-    ):  # fmt: skip
+    if entry is None:
+        return None
+    settings = replace(entry.settings, layout=job.settings.layout)  # which labels a recording, but does not read it
+    if (entry.files, settings, entry.reading, entry.mains) != (job.files, job.settings, job.reading, job.mains):
         return None
     source, extent = job.source, WatchedExtent(entry)
     try:
@@ -257,4 +280,5 @@ def _resumed(job: RecordingJob, entry: Entry | None) -> Entry | None:
         labels=labels,
         notes=(*kept, *of_labels),
     )
-    return replace(entry, row=row, annotations=entry.annotations if extent.read else None)
+    annotations = entry.annotations if extent.read else None
+    return replace(entry, settings=job.settings, row=row, annotations=annotations)

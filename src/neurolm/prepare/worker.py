@@ -7,19 +7,22 @@ bytes that depend on the recording and the settings alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import neurolm
-from neurolm.core.errors import ConfigError, NeuroLMError, RecordingError, StoreError, WriteError
+from neurolm.core.errors import ConfigError, NeuroLMError, RecordingError, StoreError, WriteError, argument
 from neurolm.core.files import atomic_file
 from neurolm.corpora import LAYOUTS, RecordingSource
 from neurolm.corpora.source import WatchedExtent
 from neurolm.prepare.journal import CorpusSettings, Entry, FileState, FileStates
+from neurolm.recording.electrodes.caps import require_cap
+from neurolm.recording.options import ReadingOptions
 from neurolm.recording.preprocess import preprocess_blocks
 from neurolm.recording.recording import Recording
+from neurolm.recording.suffixes import XDF_SUFFIXES, suffix_of
 from neurolm.store.encoding import encode_blocks
 from neurolm.store.manifest import Row
 from neurolm.store.shards import in_shard
@@ -48,10 +51,11 @@ class RecordingJob:
     @property
     def reading(self) -> str:
         """How the layout says that the source is to be read, to see whether it says otherwise one day."""
-        source, opener = self.source, self.source.open
-        channels = None if source.channels is None else list(source.channels.items())
+        source, opener, channels = self.source, self.source.open, self.source.channels
+        named = list(channels.items() if isinstance(channels, Mapping) else channels) if channels is not None else None
         how = getattr(opener, "func", opener)
-        return json.dumps([channels, source.unit, source.unknown, getattr(how, "__qualname__", None)])
+        said = [named, source.unit, source.unknown, getattr(how, "__qualname__", None)]
+        return json.dumps(said if source.cap is None else [*said, source.cap])
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,24 @@ def require_folder(data: Path) -> None:
 
 
 def list_recordings(data: Path, out: Path, settings: CorpusSettings) -> Iterator[RecordingJob]:
-    """List the recordings of a folder whose layout is known, in the order of their paths."""
+    """List the recordings of a folder whose layout is known, in the order of their paths.
+
+    Raises
+    ------
+    ConfigError
+        If a stream is asked for and none of them is an XDF file, or there is no such cap.
+    """
     states = FileStates()
-    for source in LAYOUTS[settings.layout].sources(data):
+    sources = LAYOUTS[settings.layout].sources(data)
+    if settings.channels is not None or settings.cap is not None:  # the user's word goes before the layout's
+        channels, cap = settings.channels, settings.cap
+        sources = [replace(one, channels=channels, cap=cap, partly=True) for one in sources]
+        settings = replace(settings, channels=None, cap=None)
+    if settings.stream is not None and not any(suffix_of(one.path) in XDF_SUFFIXES for one in sources):
+        raise ConfigError(f"{argument(stream=settings.stream)}: there is no XDF file in {data}; leave it out")
+    for cap in {one.cap for one in sources if one.cap is not None}:
+        require_cap(cap)
+    for source in sources:
         relative = source.path.relative_to(data).as_posix()
         mains = source.mains if settings.mains is None else settings.mains
         yield RecordingJob(
@@ -138,7 +157,13 @@ def prepare_recording(job: RecordingJob) -> Entry | Unreadable:
 
 
 def _open(job: RecordingJob, *, check: bool = True) -> Recording:
-    return job.source.open_recording(reading=job.settings.reading, check=check)
+    return job.source.open_recording(reading=reading_of(job), check=check)
+
+
+def reading_of(job: RecordingJob) -> ReadingOptions:
+    """How a recording is to be read, as far as the settings say it; a stream concerns XDF files alone."""
+    reading = job.settings.reading
+    return reading if suffix_of(job.source.path) in XDF_SUFFIXES else replace(reading, stream=None)
 
 
 def check_labels(job: RecordingJob) -> None:

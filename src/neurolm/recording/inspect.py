@@ -209,7 +209,7 @@ def _selection(found: _Finding, channels: Sequence[Channel]) -> Selection:
     policy, wanted = found.reading.unknown or "error", found.reading.channels
     source = str(found.path)
     try:
-        return select_electrodes(channels, source=source, unknown=policy, wanted=wanted)
+        return select_electrodes(channels, source=source, unknown=policy, wanted=wanted, cap=found.reading.cap)
     except RecordingError as error:
         found.refuse(error)
     try:

@@ -48,6 +48,13 @@ class CommonReadingOptions:
         Whether to take (``accept``) what is there of a file that ends too early.
     reject_by_annotation
         Whether to leave out what the file's annotations call bad: those that begin with ``BAD``, as MNE has it.
+    channels
+        Electrodes to read, in this order (Fp1,Cz), by default all; or which electrodes the file's own names stand for,
+        where they say nothing (E36=C3,E70=O1): of a file that has such names, only these are read.
+    cap
+        MNE's name of the cap (biosemi64, GSN-HydroCel-128) whose contacts the channels count.
+    stream
+        XDF: name or number of the stream to read; by default the longest of type EEG.
 
     Raises
     ------
@@ -60,6 +67,9 @@ class CommonReadingOptions:
     mains: float | None = None
     truncated: Truncated = "refuse"
     reject_by_annotation: bool = True
+    channels: Sequence[str] | Mapping[str, str] | None = None
+    cap: str | None = None
+    stream: str | int | None = None
 
     def __post_init__(self) -> None:
         require_one_of("unknown", self.unknown, (*get_args(Unknown), None))
@@ -67,6 +77,12 @@ class CommonReadingOptions:
         require_one_of("truncated", self.truncated, get_args(Truncated))
         if self.mains is not None and not 0 < self.mains < RATE / 2:
             raise ConfigError(f"{argument(mains=self.mains)}: give a frequency in Hz, 50 or 60")
+        if isinstance(self.channels, str):
+            raise ConfigError(
+                f"{argument(channels=self.channels)}: give a list of names, or a mapping of names to electrodes"
+            )
+        if isinstance(self.channels, Mapping) and self.cap is not None:
+            raise ConfigError(f"{argument('channels')}, {argument(cap=self.cap)}: both say which electrodes; give one")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,29 +91,18 @@ class ReadingOptions(CommonReadingOptions):
 
     Parameters
     ----------
-    unknown, unit, mains, truncated, reject_by_annotation
+    unknown, unit, mains, truncated, reject_by_annotation, channels, cap, stream
         As for `CommonReadingOptions`. ``unknown`` also decides about channels that the file marks as bad, and about
         electrodes in ``channels`` that are missing (nearest, interpolate).
-    channels
-        Electrodes to read, in this order (Fp1,Cz), by default all; or which electrodes the file's own names stand for,
-        where they say nothing (E36=C3,E70=O1).
-    stream
-        XDF: name or number of the stream to read; by default the longest of type EEG.
     data_format
         Neuroscan: format of the numbers; by default decided from the file, and said.
     """
 
-    channels: Sequence[str] | Mapping[str, str] | None = None
-    stream: str | int | None = None
     data_format: DataFormat | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_one_of("data_format", self.data_format, (*get_args(DataFormat), None))
-        if isinstance(self.channels, str):
-            raise ConfigError(
-                f"{argument(channels=self.channels)}: give a list of names, or a mapping of names to electrodes"
-            )
 
 
 def require_one_of(name: str, value: object, valid: Sequence[object]) -> None:

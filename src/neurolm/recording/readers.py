@@ -32,7 +32,15 @@ from neurolm.recording.formats.edf_signal import open_samples
 from neurolm.recording.isolation import open_isolated
 from neurolm.recording.options import BELIEVED, ReadingOptions
 from neurolm.recording.sidecar import with_sidecar
-from neurolm.recording.suffixes import EDF_READERS, FOLDERS, MNE_READERS, RECORDING_SUFFIXES, main_file, suffix_of
+from neurolm.recording.suffixes import (
+    EDF_READERS,
+    FOLDERS,
+    MNE_READERS,
+    RECORDING_SUFFIXES,
+    XDF_SUFFIXES,
+    main_file,
+    suffix_of,
+)
 from neurolm.recording.triggers import with_triggers
 
 if TYPE_CHECKING:
@@ -79,12 +87,12 @@ def open_raw(path: Path, reading: ReadingOptions = BELIEVED) -> RawRecording:
         )
     if path.is_file() and path.stat().st_size == 0:
         raise RecordingError(f"{path}: the file is empty (0 bytes); copy or download it again")
-    if reading.stream is not None and suffix not in (".xdf", ".xdfz"):
+    if reading.stream is not None and suffix not in XDF_SUFFIXES:
         raise RecordingError(f"{path}: stream is for XDF files; leave it out")
     with as_recording_error(path, "cannot be understood"):
         if suffix in EDF_READERS:
             source = _open_edf(path, reading)
-        elif suffix in (".xdf", ".xdfz"):
+        elif suffix in XDF_SUFFIXES:
             source = open_isolated(open_here, path, XDF, {"stream": reading.stream}, truncated=reading.truncated)
         else:
             source = _open_with_mne(path, suffix, reading)

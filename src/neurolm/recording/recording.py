@@ -23,6 +23,7 @@ from neurolm.recording import checks
 from neurolm.recording.channels import RawRecording, Signal
 from neurolm.recording.electrodes.coverage import Covered, with_amplitudes
 from neurolm.recording.electrodes.derivations import MONTAGES
+from neurolm.recording.electrodes.naming import present
 from neurolm.recording.electrodes.selection import Selection, select_electrodes
 from neurolm.recording.faults import as_recording_error
 from neurolm.recording.formats.edf import MICROVOLTS, UNSTATED
@@ -195,7 +196,7 @@ def open_recording(
     reading: ReadingOptions = BELIEVED,
     check: bool = True,
     montage: str | None = None,
-    cap: str | None = None,
+    partly: bool = False,
 ) -> Recording:
     """Open a recording of any format in ``RECORDING_SUFFIXES``.
 
@@ -211,8 +212,9 @@ def open_recording(
     montage
         ``"tcp"`` derives the bipolar channels of TUH's montage that have official names (FP1-F7 … P4-O2) from
         electrodes of one reference.
-    cap
-        MNE's name of the cap (``"GSN-HydroCel-128"``, ``"biosemi64"`` …) whose contacts the channels count.
+    partly
+        Whether the file may lack some of the names in a mapping of ``channels``; where it has none of them, the mapping
+        is not for this file.
 
     Raises
     ------
@@ -223,15 +225,17 @@ def open_recording(
     """
     require_one_of("montage", montage, (*MONTAGES, None))
     opened = _open(source, reading)
-    unknown, unit = reading.unknown or "error", reading.unit
+    unknown, unit, wanted = reading.unknown or "error", reading.unit, reading.channels
+    if partly and isinstance(wanted, Mapping):
+        wanted = present(wanted, [channel.name for channel in opened.channels]) or None
 
     def assembled(chosen: Selection) -> Recording:
         return assemble(opened, chosen, taken, reject=reading.reject_by_annotation)
 
     def chosen(bad: Mapping[int, str] | None = None) -> Selection:
         return select_electrodes(
-            opened.channels, source=opened.name, unknown=unknown, wanted=reading.channels, montage=montage, cap=cap,
-            bad=bad,
+            opened.channels, source=opened.name, unknown=unknown, wanted=wanted, montage=montage,
+            cap=reading.cap, bad=bad,
         )  # fmt: skip
 
     selection = chosen()

@@ -24,7 +24,9 @@ MNE_READERS = {
 Left out: MEG, NIRS, eye tracking, formats that need arguments, and BCI2000, whose gains MNE 1.13 leaves out."""
 FOLDERS = (".mff", ".mefd")
 """Suffixes of the recordings that are folders."""
-RECORDING_SUFFIXES = (*EDF_READERS, *MNE_READERS, ".cnt", ".xdf", ".xdfz")
+XDF_SUFFIXES = (".xdf", ".xdfz")
+"""Files of the Lab Streaming Layer, with several streams."""
+RECORDING_SUFFIXES = (*EDF_READERS, *MNE_READERS, ".cnt", *XDF_SUFFIXES)
 """Suffixes of the recordings that can be opened."""
 
 _COMPANIONS = {

@@ -68,7 +68,7 @@ def test_nets_without_positions_take_those_of_their_cap(size: int, known: dict[s
 
 def test_caps_of_biosemi_with_named_electrodes() -> None:
     names = [f"{bank}{i + 1}" for bank in "AB" for i in range(32)]
-    recording = open_recording(mne_raw(names), cap="biosemi64")
+    recording = open_recording(mne_raw(names), reading=ReadingOptions(cap="biosemi64"))
     # https://www.biosemi.com/headcap.htm: A1 Fp1, A2 AF7, A15 T7, A32 CPz, B1 Fpz, B16 Cz, B32 O2
     rows = {row.channel: (row.electrode, row.how) for row in recording.coverage}
     expected = {"A1": "FP1", "A2": "AF7", "A15": "T7", "A32": "CPZ", "B1": "FPZ", "B16": "CZ", "B32": "O2"}
@@ -79,12 +79,12 @@ def test_caps_of_biosemi_with_named_electrodes() -> None:
 
 def test_a_cap_by_name() -> None:
     raw = mne_raw([str(i + 1) for i in range(61)])
-    recording = open_recording(raw, cap="easycap-M10", reading=ReadingOptions(unknown="nearest"))
+    recording = open_recording(raw, reading=ReadingOptions(cap="easycap-M10", unknown="nearest"))
     assert len(recording.channels) > 50
     with pytest.raises(RecordingError, match=r"cap='M10': no such cap; MNE has .*easycap-M10"):
-        open_recording(raw, cap="M10")
+        open_recording(raw, reading=ReadingOptions(cap="M10"))
     with pytest.raises(RecordingError, match=r"none of the file's channels is in it: Q1"):
-        open_recording(mne_raw(["Q1", "Q2"]), cap="biosemi64")
+        open_recording(mne_raw(["Q1", "Q2"]), reading=ReadingOptions(cap="biosemi64"))
 
 
 # --- BIDS ------------------------------------------------------------------------------------------------------------

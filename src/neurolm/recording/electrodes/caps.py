@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from neurolm.core.errors import RecordingError, argument
+from neurolm.core.errors import ConfigError, NeuroLMError, RecordingError, argument
 from neurolm.core.montage import resolve
 
 _NETS = {32: "GSN-HydroCel-32", 64: "GSN-HydroCel-64_1.0", 128: "GSN-HydroCel-128", 256: "GSN-HydroCel-256"}
@@ -54,6 +54,15 @@ def recognise(names: Sequence[str]) -> str | None:
     return None
 
 
+def require_cap(cap: str, *, error: type[NeuroLMError] = ConfigError) -> None:
+    """Refuse the name of a cap that MNE does not know, listing those that it does."""
+    import mne
+
+    known = mne.channels.get_builtin_montages()
+    if cap not in known:
+        raise error(f"{argument(cap=cap)}: no such cap; MNE has {', '.join(known)}")
+
+
 def fit(cap: str, names: Sequence[str]) -> Cap:
     """Say which of a file's channels lies where in a cap.
 
@@ -71,9 +80,7 @@ def fit(cap: str, names: Sequence[str]) -> Cap:
     """
     import mne
 
-    known = mne.channels.get_builtin_montages()
-    if cap not in known:
-        raise RecordingError(f"{argument(cap=cap)}: no such cap; MNE has {', '.join(known)}")
+    require_cap(cap, error=RecordingError)
     template = mne.channels.make_standard_montage(cap)
     if len(template.get_positions()["ch_pos"]) and template.get_positions()["nasion"] is not None:
         template = mne.channels.transform_to_head(template)

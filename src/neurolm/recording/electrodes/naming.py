@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from neurolm.core.errors import RecordingError, argument, takes
@@ -136,6 +136,15 @@ def _grid_contacts(draft: Draft) -> set[str]:
     contacts = {name: found[1] for name in names if (found := _GRID.fullmatch(name.strip().upper()))}
     strangers = [contact for contact in contacts.values() if resolve(contact) is None]
     return set(contacts) if len(strangers) >= _GRID_STRANGERS else set()
+
+
+def present(wanted: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    """The part of a mapping that is about names of a file, each electrode once: the first name of two counts."""
+    first: dict[str | None, str] = {}
+    for name in wanted:
+        if name in names:
+            first.setdefault(resolve(wanted[name]), name)
+    return {name: wanted[name] for name in first.values()}
 
 
 def rename(draft: Draft, wanted: Mapping[str, str]) -> None:
