@@ -1,4 +1,4 @@
-"""A corpus's map of channel names: which recordings a changed one concerns, and whether its names occur."""
+"""Maps of channel names: which recordings a changed one concerns, and whether its names occur."""
 
 from __future__ import annotations
 
