@@ -221,7 +221,7 @@ def test_xdf_finds_the_eeg_stream_and_its_markers(shared: Path, caplog: pytest.L
     (rate,) = [note for note in recording.notes if "arrived" in note]
     assert rate == "the stream declares 100 Hz, but 92.93 samples per second arrived, steadily: taken as 93 Hz"
     assert len(recording.annotations) > 100
-    assert "interrupted once: at 138.45 s" in " ".join(recording.notes)
+    assert "interrupted once: at 138.4" in " ".join(recording.notes)
     assert np.nanmean(recording.read()) == pytest.approx(500, rel=0.02)  # uniform noise from 0 to 1
 
 
