@@ -1,17 +1,21 @@
 """Atomic writes: whatever happens while writing, the old file or folder is there, or the new one, whole."""
 
+import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+import neurolm
 from neurolm.core import files
 from neurolm.core.errors import CheckpointError, StoreError, WriteError
 from neurolm.core.files import (
     atomic_file,
     atomic_folder,
+    dump_json,
     hold,
     remove_partial,
     require_writable,
@@ -271,3 +275,27 @@ def test_lines_that_are_there_already_are_not_written_again(tmp_path):
     assert path.read_text() == "c\n"
     write_lines(path, [])
     assert tree(tmp_path) == {}
+
+
+def test_json_knows_no_nan():
+    @dataclass
+    class Found:
+        score: float
+        others: tuple[float, ...]
+
+    value = {"a": float("nan"), "b": [1.5, float("inf")], "c": Found(float("-inf"), (0.1, float("nan")))}
+    expected = {"a": None, "b": [1.5, None], "c": {"score": None, "others": [0.1, None]}}
+    assert json.loads(dump_json(value, indent=2), parse_constant=pytest.fail) == expected
+    assert dump_json({"a": 0.1, "b": "NaN"}) == json.dumps({"a": 0.1, "b": "NaN"})
+
+
+def test_json_is_written_in_one_place():
+    """So that no file and no output holds NaN; those named here quote texts, or hash."""
+    quoting = {
+        "core/files.py", "core/decode.py", "evaluation/baselines/fit.py", "tasks/new.py", "hub/model_card.py",
+        "official/file.py", "official/convert.py", "train/figures/history.py", "train/figures/runs.py", "cli/runs.py",
+        "model/gpt2.py",
+    }  # fmt: skip
+    package = Path(neurolm.__file__).parent
+    found = {str(path.relative_to(package)) for path in package.rglob("*.py") if "json.dump" in path.read_text()}
+    assert found == quoting

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 import os
 import time
@@ -11,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neurolm.core.files import dump_json
 from neurolm.core.terminal import printable
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ def duration(seconds: float) -> str:
 
 def as_json(value: Any) -> str:
     """Write plain values and dataclasses as JSON: in ASCII, so that it is exact and steers no terminal."""
-    return json.dumps(value, default=dataclasses.asdict, indent=2).replace("\x7f", r"\u007f")
+    return dump_json(value, indent=2).replace("\x7f", r"\u007f")
 
 
 def print_json(value: Any) -> None:

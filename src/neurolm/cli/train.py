@@ -13,7 +13,7 @@ from neurolm.cli.show import Display, terminal
 from neurolm.cli.values import Machine, missing, names
 from neurolm.core.config import STAGES
 from neurolm.core.errors import ConfigError
-from neurolm.core.files import parse_json, write_text
+from neurolm.core.files import dump_json, parse_json, write_text
 from neurolm.core.terminal import say
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Command:
         found = {one: find_card(one) for one in self.tasks}
         kept["tasks"] = ",".join(one if path.parent == CARDS else str(path.absolute()) for one, path in found.items())
         kept["log_to"] = ",".join(self.log_to)
-        write_text(run / COMMAND, json.dumps(kept, indent=2) + "\n")
+        write_text(run / COMMAND, dump_json(kept, indent=2) + "\n")
 
 
 def train(

@@ -6,12 +6,12 @@ No torch here, so that it loads at once.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from neurolm.core.errors import ConfigError
+from neurolm.core.files import dump_json
 from neurolm.core.vocabulary import Vocabulary
 
 Softmax = Literal["range", "joint"]
@@ -250,4 +250,4 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 def to_json(config: Any) -> str:
     """Write a configuration as JSON."""
-    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+    return dump_json(dataclasses.asdict(config), indent=2) + "\n"

@@ -6,13 +6,15 @@ import ctypes
 import errno
 import fcntl
 import json
+import math
 import os
 import re
 import shutil
 import socket
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +268,30 @@ def _alive(process: int) -> bool:
     except OSError:
         pass
     return True
+
+
+def dump_json(value: Any, **options: Any) -> str:
+    """Write plain values and dataclasses as JSON, which knows neither NaN nor infinity: they become null.
+
+    Parameters
+    ----------
+    value, options
+        As for ``json.dumps``.
+    """
+    try:
+        return json.dumps(value, allow_nan=False, default=asdict, **options)
+    except ValueError:
+        return json.dumps(_finite(value), allow_nan=False, **options)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return _finite(asdict(value)) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 from neurolm.core.config import to_json
 from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError, StoreError, WriteError, argument
-from neurolm.core.files import PARTIAL, append_text, atomic_file, hold, remove_partial, write_text
+from neurolm.core.files import PARTIAL, append_text, atomic_file, dump_json, hold, remove_partial, write_text
 from neurolm.core.montage import resolve
 from neurolm.core.names import readable
 from neurolm.recording.options import CommonReadingOptions, ReadingOptions, Truncated, Unit, Unknown
@@ -114,7 +113,7 @@ class Entry:
 
     def line(self) -> str:
         """The entry as one line of JSON."""
-        return json.dumps(asdict(self), separators=(",", ":")) + "\n"
+        return dump_json(asdict(self), separators=(",", ":")) + "\n"
 
 
 def parse_entry(text: str | bytes, *, source: str) -> Entry:

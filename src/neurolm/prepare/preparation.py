@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from neurolm.core.errors import RecordingError, StoreError
-from neurolm.core.files import parse_json, remove_partial, write_lines
+from neurolm.core.files import dump_json, parse_json, remove_partial, write_lines
 from neurolm.core.names import nearly_same, readable
 from neurolm.core.workers import Crash, Pool
 from neurolm.corpora import LAYOUTS
@@ -152,7 +151,7 @@ class Preparation:
             )
         notes = tuple(self._notes())
         self._write_quarantine()
-        write_lines(self.out / EXCLUDED, [f"{json.dumps(asdict(entry))}\n" for entry in self._exclusions()])
+        write_lines(self.out / EXCLUDED, [f"{dump_json(asdict(entry))}\n" for entry in self._exclusions()])
         self.journal.write([self.entries[recording] for recording in sorted(self.entries)])
         self._write_manifest()
         remove_partial(self.out / SHARDS)  # of workers that died
@@ -192,7 +191,7 @@ class Preparation:
         entries = [entry for entry in map(parse_json, text.splitlines()) if entry["corpus"] != self.corpus]
         entries += [{"corpus": self.corpus, "source": source, "reason": why} for source, why in self.unreadable.items()]
         entries.sort(key=lambda entry: (entry["corpus"], entry["source"]))
-        write_lines(file, [json.dumps(entry) + "\n" for entry in entries])
+        write_lines(file, [dump_json(entry) + "\n" for entry in entries])
 
     def _exclusions(self) -> list[Exclusion]:
         others = [entry for entry in excluded_from(self.out) if not entry.recording.startswith(f"{self.corpus}/")]

@@ -6,7 +6,6 @@ bytes that depend on the recording and the settings alone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import neurolm
 from neurolm.core.errors import ConfigError, NeuroLMError, RecordingError, StoreError, WriteError, argument
-from neurolm.core.files import atomic_file
+from neurolm.core.files import atomic_file, dump_json
 from neurolm.corpora import LAYOUTS, RecordingSource
 from neurolm.corpora.source import WatchedExtent
 from neurolm.prepare.journal import CorpusSettings, Entry, FileState, FileStates
@@ -55,7 +54,7 @@ class RecordingJob:
         named = list(channels.items() if isinstance(channels, Mapping) else channels) if channels is not None else None
         how = getattr(opener, "func", opener)
         said = [named, source.unit, source.unknown, getattr(how, "__qualname__", None)]
-        return json.dumps(said if source.cap is None else [*said, source.cap])
+        return dump_json(said if source.cap is None else [*said, source.cap])
 
 
 @dataclass(frozen=True)

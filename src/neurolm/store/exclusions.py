@@ -5,14 +5,13 @@ A JSON object per line: ``recording``, ``subject``, ``content`` (hash of the sto
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError
-from neurolm.core.files import write_text
+from neurolm.core.files import dump_json, write_text
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ def write_exclusions(path: Path | str, exclusions: Sequence[Exclusion]) -> None:
     WriteError
         If the file cannot be written.
     """
-    write_text(Path(path), "".join(json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in exclusions))
+    write_text(Path(path), "".join(dump_json(asdict(e), ensure_ascii=False) + "\n" for e in exclusions))
 
 
 def read_exclusions(path: Path | str) -> tuple[Exclusion, ...]:

@@ -5,13 +5,13 @@ The line is always the same for the same recording.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from neurolm.core.decode import decode
 from neurolm.core.errors import StoreError
+from neurolm.core.files import dump_json
 from neurolm.core.physics import RATE
 from neurolm.core.stretches import Stretch, Stretches, whole
 
@@ -128,7 +128,7 @@ class Row:
         said = asdict(self)
         if not self.interrupted:  # few recordings are
             del said["interrupted"]
-        return json.dumps(said, separators=(",", ":")) + "\n"
+        return dump_json(said, separators=(",", ":")) + "\n"
 
 
 def parse_row(line: bytes | str, *, source: str) -> Row:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, time
@@ -21,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurolm.core.errors import ConfigError, StoreError, argument
-from neurolm.core.files import PARTIAL, atomic_file, remove_partial, write_text
+from neurolm.core.files import PARTIAL, atomic_file, dump_json, remove_partial, write_text
 from neurolm.core.workers import Crash, Workers
 from neurolm.corpora.simulated.head import ELECTRODES, SCALP, Head, make_head
 from neurolm.corpora.simulated.physiology import EVENTS, MAINS, NIGHT, SLEEP, WORKLOAD, BrainState
@@ -235,7 +234,7 @@ def _claim(out: Path, subjects: int, seed: int) -> None:
         "citation": "Simulated by neurolm; physiology and its sources in neurolm/corpora/simulated/physiology.py",
         "simulator": {"version": VERSION, "subjects": subjects, "seed": seed},
     }
-    text = json.dumps(card, indent=2) + "\n"
+    text = dump_json(card, indent=2) + "\n"
     path = out / CORPUS
     if path.is_file():
         found = path.read_text(encoding="utf-8")

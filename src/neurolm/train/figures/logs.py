@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 from neurolm.core import distributed
-from neurolm.core.files import append_text, write_text
+from neurolm.core.files import append_text, dump_json, write_text
 from neurolm.train.figures.history import LOG, TRAINING, VALIDATION, WARNING, read_rows
 from neurolm.train.figures.sinks import Sinks
 from neurolm.train.figures.speed import Speedometer
@@ -37,7 +36,7 @@ class Logs:
         if not self.writing:
             return
         kept = [row for row in read_rows(self.path) if row["step"] < first]
-        write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
+        write_text(self.path, "".join(dump_json(row) + "\n" for row in kept))
         for row in kept:
             self.watch.see(row)
 
@@ -62,10 +61,11 @@ class Logs:
     def _write(self, step: int, kind: str, figures: Mapping[str, float]) -> None:
         if not self.writing:
             return
-        row = {"step": step, "kind": kind, **figures}
+        finite = {name: value for name, value in figures.items() if math.isfinite(value)}
+        row = {"step": step, "kind": kind, **finite}
         concerns = self.watch.see(row)
         told = [{"step": step, "kind": WARNING, "warning": name, "message": text} for name, text in concerns.items()]
-        append_text(self.path, "".join(json.dumps(one) + "\n" for one in (row, *told)))
-        self.sinks.write(step, kind, {name: value for name, value in figures.items() if math.isfinite(value)})
+        append_text(self.path, "".join(dump_json(one) + "\n" for one in (row, *told)))
+        self.sinks.write(step, kind, finite)
         for text in concerns.values():
             warnings.warn(text, stacklevel=3)

@@ -6,7 +6,6 @@ Apart from ``log.jsonl``, which holds what follows from the seed and is the same
 from __future__ import annotations
 
 import functools
-import json
 import resource
 import sys
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from neurolm.core.files import append_text
+from neurolm.core.files import append_text, dump_json
 
 DATA_BOUND = 0.2
 """Share of the time spent waiting for batches from which a run is called bound by its data."""
@@ -148,7 +147,7 @@ class Speedometer:
             "data_wait": self.waited / seconds,
             "peak_memory_gib": peak / 2**30,
         }
-        append_text(self.file, json.dumps(row) + "\n")
+        append_text(self.file, dump_json(row) + "\n")
         if not self.warned and self.all_done >= ENOUGH_STEPS and row["data_wait"] > DATA_BOUND:
             self.warned = True
             warnings.warn(

@@ -7,7 +7,6 @@ ours: PyTorch's own description is a pickle, which runs code when it is read.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -32,7 +31,7 @@ from torch.distributed.checkpoint.metadata import (
 
 from neurolm.core import distributed
 from neurolm.core.errors import WriteError
-from neurolm.core.files import PARTIAL, parse_json
+from neurolm.core.files import PARTIAL, dump_json, parse_json
 
 METADATA = "metadata.json"
 """File of such a folder that says what is in it."""
@@ -129,7 +128,7 @@ class _Writer(dcp.FileSystemWriter):
     def finish(self, metadata: dcp.Metadata, results: list[list[Any]]) -> None:
         """Describe what all processes wrote; the main process alone calls this."""
         stored = {written.index: written.storage_data for part in results for written in part}
-        text = json.dumps({"format": FORMAT, "tensors": list(_described(metadata, stored))})
+        text = dump_json({"format": FORMAT, "tensors": list(_described(metadata, stored))})
         with (Path(self.path) / METADATA).open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
