@@ -88,3 +88,61 @@ def test_xdf_at_the_rate_at_which_it_ran(case, name):
     assert (recording.rate, recording.samples) == (256.0, 5120)
     np.testing.assert_array_equal(recording.read(), stream["time_series"][:, :4].T)
     assert any("256 Hz" in note or "type ExG" in note for note in recording.notes)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bv_encoding/latin1_no_codepage", "bv_encoding/latin1_says_utf8", "bv_encoding/greek_mu",
+        "bv_encoding/mojibake_unit", "bv_encoding/no_unit", "bv_encoding/two_fields", "bv_encoding/utf16",
+        "bv_encoding/decimal_comma_res", "bv_encoding/interval_comma", "bv_renamed/sub01", "bv_no_marker_file/nomk",
+        "bv_no_marker_file/nomk_line",
+    ],
+)  # fmt: skip
+def test_brainvision_however_it_is_spelt(case, name):
+    file = case(f"{name}.vhdr")
+    recording = open_recording(file)
+    assert (recording.channels, recording.rate) == (SIX, 250.0)
+    kind, worth = {"two_fields": ("<i2", 0.1), "decimal_comma_res": ("<i2", 0.0488281)}.get(file.stem, ("<f4", 1.0))
+    numbers = np.fromfile(file.with_suffix(".eeg"), kind).reshape(-1, 6).T
+    np.testing.assert_allclose(recording.read(), numbers * worth, rtol=1e-6, atol=1e-6)
+    texts = [mark.text for mark in recording.annotations]
+    if name.startswith("bv_no_marker"):
+        assert texts == [] and "no annotations" in " ".join(recording.notes)
+    else:
+        assert texts == (["Comment/Öffnen"] if "latin1" in name else ["Stimulus/S  1", "Comment/Augen zu"])
+    assert ("sub01.eeg was taken" in " ".join(recording.notes)) == (file.stem == "sub01")
+
+
+def test_brainvision_in_millivolts_that_are_none(case):
+    with pytest.raises(RecordingError, match="unit='uV'"):
+        open_recording(case("bv_encoding/mV.vhdr"))
+
+
+@pytest.mark.parametrize("person", ["01", "02"])
+def test_bids_tables_in_latin_1(case, person):
+    recording = open_recording(case(f"bids_latin1/sub-{person}/eeg/sub-{person}_task-rest_eeg.edf"))
+    assert (recording.channels, recording.unit) == (SIX[:4], "uV")
+
+
+@pytest.mark.parametrize(
+    ("person", "said"), [("01", "git annex get"), ("03", "datalad get"), ("04", "git lfs pull"), ("02", None)]
+)
+def test_what_was_not_fetched(case, person, said):
+    file = case(f"datalad/sub-{person}/eeg/sub-{person}_task-rest_eeg.edf")
+    if said is None:
+        assert open_recording(file).channels == SIX
+        return
+    with pytest.raises(RecordingError, match=rf"a file that is not there.*{said}"):
+        open_recording(file)
+
+
+def test_what_readers_print_stays_out_of_json(case, capsys):
+    import json
+
+    from neurolm.cli import main
+
+    folder = case("json_polluted/")
+    (file,) = folder.glob("*.lay")
+    main(["inspect", str(file), "--json"])
+    assert "electrodes" in json.loads(capsys.readouterr().out)[0]

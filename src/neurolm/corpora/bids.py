@@ -15,6 +15,7 @@ https://bids-specification.readthedocs.io
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.core.files import parse_json
 from neurolm.core.physics import RATE
+from neurolm.core.text import decode
 from neurolm.corpora.about import About, read_about
 from neurolm.corpora.layouts import CorpusLayout
 from neurolm.corpora.side_files import seconds_of
@@ -163,26 +165,26 @@ def _splits(root: Path, about: About) -> dict[str, str]:
 def _table(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
     """Rows of a BIDS table, each with its place for messages."""
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
-            header = reader.fieldnames or ()
-            if missing := [column for column in columns if column not in header]:
-                found = ", ".join(header) or "nothing"
-                raise ConfigError(f"{file}, line 1: the column {', '.join(missing)} is missing; found {found}")
-            for row in reader:
-                where = f"{file}, line {reader.line_num}"
-                if None in row or None in row.values():
-                    raise ConfigError(f"{where}: not as many values as columns; values are set apart by tabs")
-                yield where, {column: str(row[column]).strip() for column in columns}
+        stream = io.StringIO(decode(file.read_bytes()), newline="")
+        reader = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
+        header = reader.fieldnames or ()
+        if missing := [column for column in columns if column not in header]:
+            found = ", ".join(header) or "nothing"
+            raise ConfigError(f"{file}, line 1: the column {', '.join(missing)} is missing; found {found}")
+        for row in reader:
+            where = f"{file}, line {reader.line_num}"
+            if None in row or None in row.values():
+                raise ConfigError(f"{where}: not as many values as columns; values are set apart by tabs")
+            yield where, {column: str(row[column]).strip() for column in columns}
     except FileNotFoundError as error:
         raise StoreError(f"{file}: no such file; restore the data set as it was downloaded") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, csv.Error) as error:
         raise StoreError(f"{file}: cannot be read as a table ({error}); restore it") from error
 
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        said = parse_json(file.read_text(encoding="utf-8-sig"))
+        said = parse_json(decode(file.read_bytes()))
     except FileNotFoundError as error:
         raise StoreError(f"{file}: no such file; every BIDS data set has one: give the root of the data set") from error
     except (OSError, ValueError) as error:

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from neurolm.core.errors import ConfigError, RecordingError, StoreError
+from neurolm.core.text import decode
 from neurolm.corpora.source import Extent
 from neurolm.recording.formats.edf import read_header
 from neurolm.recording.formats.edf_annotations import read_annotations
@@ -35,10 +36,7 @@ def read_side_file(path: Path, holds: str, url: str) -> str:
         raise StoreError(f"{path}: no such file, and it holds {holds}; download it from {url}") from error
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error})") from error
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
+    return decode(raw)
 
 
 def edf_annotations(path: Path, what: str) -> list[tuple[float, float, str]]:

@@ -7,6 +7,7 @@ worth, and the signal as an MNE object that reads from the file only what is ask
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import re
 import warnings
@@ -24,12 +25,14 @@ from neurolm.core.stretches import overlapping
 from neurolm.recording.channels import Channel, RawRecording, Signal
 from neurolm.recording.faults import as_recording_error
 from neurolm.recording.formats import edf, gdf, xdf
+from neurolm.recording.formats.brainvision import as_specified
 from neurolm.recording.formats.cnt import inspect_cnt, reader_of
 from neurolm.recording.formats.completeness import check_after, check_before
 from neurolm.recording.formats.edf import MICROVOLTS
 from neurolm.recording.formats.edf_annotations import read_annotations, record_stretches
 from neurolm.recording.formats.edf_signal import open_samples
 from neurolm.recording.isolation import open_isolated
+from neurolm.recording.links import require_content
 from neurolm.recording.options import BELIEVED, ReadingOptions
 from neurolm.recording.sidecar import with_sidecar
 from neurolm.recording.suffixes import (
@@ -39,6 +42,7 @@ from neurolm.recording.suffixes import (
     RECORDING_SUFFIXES,
     XDF_SUFFIXES,
     main_file,
+    parts_of,
     suffix_of,
 )
 from neurolm.recording.triggers import with_triggers
@@ -58,10 +62,10 @@ XDF = "pyxdf"
 those in a process of their own."""
 _NO_BEARING = re.compile(
     r"filter|[Hh]ighpass|[Ll]owpass|encoding|meas_date|measurement date|naming conv|not conform|not unique"
-    r"|encountered in|clock-segments differ|effective sampling rate"
+    r"|encountered in|clock-segments differ|effective sampling rate|birthdate"
 )
 """Warnings of readers that do not concern us: amplifiers' filters, dates, file names, duplicates (noted later),
-arithmetic with positions that are not there, rates of XDF streams (noted later)."""
+arithmetic with positions that are not there, rates of XDF streams (noted later), people."""
 _NEDF_BLOCK = 5
 """Samples in a block of a NEDF file; MNE 1.13 reads wrong numbers of them from within one."""
 _MNE_TYPES = {"eeg": "eeg", "stim": "stimulus", "eog": "eog", "ecg": "ecg", "emg": "emg", "ref_meg": "reference"}
@@ -75,9 +79,12 @@ def open_raw(path: Path, reading: ReadingOptions = BELIEVED) -> RawRecording:
     RecordingError
         If there is no such file, no reader for it, or the reader cannot read it.
     """
+    require_content(path)
     if not path.exists():
         raise RecordingError(f"{path}: no such file; check the path")
     path, notes = main_file(path)
+    for part in (path, *parts_of(path)):
+        require_content(part)
     suffix = suffix_of(path)
     if path.is_dir() and suffix not in FOLDERS:
         raise RecordingError(f"{path}: a folder, not a recording; name a recording in it, or prepare the whole folder")
@@ -217,7 +224,9 @@ def open_here(path: Path, reader: str, arguments: dict[str, Any], *, truncated: 
     if reader == XDF:
         return _open_xdf(path, arguments["stream"], truncated)
     notes: list[str] = []
-    raw = _call(path, reader, notes, **arguments)
+    prepared = as_specified(path, notes) if reader == "read_raw_brainvision" else contextlib.nullcontext(path)
+    with prepared as file:
+        raw = _call(path, reader, notes, file, **arguments)
     with as_recording_error(path, f"MNE ({reader}) cannot read it"):
         samples, more = check_after(path, raw, truncated)
         source = open_mne(raw, path)
@@ -236,19 +245,27 @@ def _cut(source: RawRecording, samples: int) -> RawRecording:
     return replace(source, load=load)
 
 
-def _call(path: Path, reader: str, notes: list[str], **options: Any) -> mne.io.BaseRaw:
-    """Call one of MNE's readers; what it says becomes notes, what goes wrong in it one error."""
+def _call(path: Path, reader: str, notes: list[str], file: Path | None = None, **options: Any) -> mne.io.BaseRaw:
+    """Call one of MNE's readers; what it says and prints becomes notes, what goes wrong in it one error.
+
+    A copy of the file may be read in its place.
+    """
     import mne
 
-    read = partial(getattr(mne.io, reader), path, preload=False, verbose="warning", **options)
+    read = partial(getattr(mne.io, reader), file or path, preload=False, verbose="warning", **options)
     with as_recording_error(path, f"MNE ({reader}) cannot read it"):
-        with listening() as heard, mne.utils.use_log_level("warning"):
+        with (
+            listening() as heard,
+            mne.utils.use_log_level("warning"),
+            contextlib.redirect_stdout(io.StringIO()) as printed,
+        ):
             try:
                 raw = read()
             except Exception as error:
                 if "encoding=" not in str(error):
                     raise
                 raw = read(encoding="latin1")  # EDF+ annotations should be UTF-8; many programs write Latin-1
+            heard += printed.getvalue().splitlines()
         if not isinstance(raw, mne.io.BaseRaw):
             raise TypeError("it holds epochs or averages, not a continuous recording")
     notes.extend(heard)

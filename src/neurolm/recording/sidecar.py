@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
 from collections.abc import Iterator
@@ -15,8 +16,10 @@ from pathlib import Path
 
 from neurolm.core.errors import RecordingError
 from neurolm.core.files import parse_json
+from neurolm.core.text import decode
 from neurolm.recording.channels import Channel, RawRecording
 from neurolm.recording.formats.edf import UNSTATED, unit_of
+from neurolm.recording.links import require_content
 
 _LEVELS = 4  # folders upwards to the root of the data set: datatype, session, subject, root
 _METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
@@ -116,10 +119,11 @@ def _nearest(folder: Path, entities: frozenset[str], ending: str) -> Path | None
 
 
 def _rows(file: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
+    require_content(file)
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            rows = [dict(row) for row in csv.DictReader(lines, delimiter="\t")]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        lines = io.StringIO(decode(file.read_bytes()), newline="")
+        rows = [dict(row) for row in csv.DictReader(lines, delimiter="\t")]
+    except (OSError, csv.Error) as error:
         raise RecordingError(f"{file}: cannot be read as a table: {error}; repair it, or move it away") from error
     if any(row.get(column) is None for row in rows for column in needed):
         raise RecordingError(f"{file}: a row lacks one of the columns {', '.join(needed)}; repair it, or move it away")
@@ -131,7 +135,7 @@ def _positions(file: Path) -> Iterator[tuple[str, tuple[float, float, float]]]:
     unit = "m"
     if system.exists():
         try:
-            unit = str(parse_json(system.read_text(encoding="utf-8-sig")).get("EEGCoordinateUnits", "m"))
+            unit = str(parse_json(decode(system.read_bytes())).get("EEGCoordinateUnits", "m"))
         except (OSError, ValueError, AttributeError) as error:
             raise RecordingError(f"{system}: not a JSON object: {error}; repair it, or move it away") from error
     if unit not in _METRES:

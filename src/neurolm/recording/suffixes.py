@@ -53,9 +53,20 @@ def main_file(path: Path) -> tuple[Path, list[str]]:
     for main in _COMPANIONS.get(path.suffix.lower(), ()):
         for spelt in (main, main.upper()):
             other = path.with_suffix(spelt)
-            if (spelt or suffix_of(other)) and other.exists():
+            if (spelt or suffix_of(other)) and (other.exists() or other.is_symlink()):
                 return other, [f"opened through {other.name}"]
     return path, []
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The other files of a recording that are there, if only as links: those of its name, or all in its folder."""
+    if path.is_dir():
+        return [part for part in path.rglob("*") if not part.is_dir()]
+    suffix = path.suffix.lower()
+    names = [path.with_suffix(part) for part, mains in _COMPANIONS.items() if suffix in mains]
+    names += [path.with_name(path.name + part) for part, mains in _COMPANIONS.items() if "" in mains]
+    names += [part.with_suffix(part.suffix.upper()) for part in names]
+    return [part for part in names if part.exists() or part.is_symlink()]
 
 
 @dataclass(frozen=True)

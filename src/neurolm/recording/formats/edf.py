@@ -153,8 +153,8 @@ def unit_of(raw: bytes | str) -> str | None:
     folded = text.strip().lower()
     if folded in ("", "-", "n/a", "na", "none", "?", "unknown", "au", "a.u.", "arb", "digital"):
         return UNSTATED
-    # A sign outside ASCII before V can only be a micro sign: µ, Greek mu, or either in another encoding.
-    if re.fullmatch(r"([^\x00-\x7f]{1,3}|u|micro)(v|volts?)", folded):
+    # A sign outside ASCII before V can only be a micro sign: µ, Greek mu, either of another encoding, or lost.
+    if re.fullmatch(r"([^\x00-\x7f]{1,3}|\?|u|micro)(v|volts?)", folded):
         return "uV"
     match = re.fullmatch(r"(m|milli|n|nano|)(v|volts?)", folded)
     if match is None:
