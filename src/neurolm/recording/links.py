@@ -1,4 +1,4 @@
-"""Files whose content was not fetched: links and pointers of git-annex, DataLad and Git LFS, which lead to nothing."""
+"""Files that were not fetched: links of git-annex, DataLad and Git LFS that lead to nothing."""
 
 from __future__ import annotations
 

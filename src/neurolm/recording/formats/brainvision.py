@@ -1,4 +1,4 @@
-"""BrainVision's headers and markers as their specification has them, whatever program or country they come from.
+"""BrainVision headers and markers as their specification has them, whatever program wrote them.
 
 Found in the field, and refused or misread by MNE 1.13: markers in Latin-1, headers in UTF-16, Greek mu and other
 spellings of microvolts, decimal commas, and names of files that were renamed. What a header says is not changed, only
