@@ -1,6 +1,7 @@
 """Cases of channel names from public reports: what `expected.txt` says is right, and MNE's numbers and positions."""
 
 import json
+import shutil
 from pathlib import Path
 
 import mne
@@ -10,6 +11,7 @@ import pytest
 from neurolm.cli import main
 from neurolm.recording.options import ReadingOptions
 from neurolm.recording.recording import Recording, open_recording
+from neurolm.store.store import Store
 
 TEN_TWENTY = "FP1 FP2 F7 F3 FZ F4 F8 T3 C3 CZ C4 T4 T5 P3 PZ P4 T6 O1 O2"
 BIPOLAR = "FP1-F7 F7-T7 T7-P7 P7-O1 FP1-F3 F3-C3 C3-P3 P3-O1 FP2-F4 F4-C4 C4-P4 P4-O2 FP2-F8 F8-T8 T8-P8 P8-O2"
@@ -72,6 +74,40 @@ def test_inspect_judges_the_rate_of_the_eeg_alone_and_gives_a_remedy_that_works(
     assert main(["inspect", file, "--channels", "EEG=C4,EEG(sec)=C3", "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert found["electrodes"] == ["C4", "C3"]
+
+
+def test_a_corpus_says_once_what_its_names_mean(shared, tmp_path, capsys):
+    shutil.copytree(shared / "cases" / "psg_names", tmp_path / "psg")
+    out = str(tmp_path / "store")
+    assert main(["prepare", str(tmp_path / "psg"), "--out", out, "--channels", "EEG=C4,EEG(sec)=C3"]) == 0
+    found = {row.source: row.channels for row in Store(out).rows}
+    assert found["shhs.edf"] == ("C4", "C3") and found["ucddb.edf"] == ("C3", "C4") and len(found) == 5
+    assert "could not be read" in capsys.readouterr().out  # Sleep-EDF's differences of electrodes
+
+
+def test_contacts_of_a_cap_are_the_electrodes_of_its_template(shared, tmp_path, capsys):
+    (tmp_path / "corpus").mkdir()
+    file = shutil.copy(shared / "cases" / "bdf_status" / "biosemi_A.bdf", tmp_path / "corpus")
+    assert main(["prepare", str(tmp_path / "corpus"), "--out", str(tmp_path / "store")]) == 2
+    assert "--cap biosemi32" in capsys.readouterr().err
+    assert main(["prepare", str(tmp_path / "corpus"), "--out", str(tmp_path / "store"), "--cap", "biosemi32"]) == 0
+    (row,) = Store(tmp_path / "store").rows
+    assert list(row.channels) == [name.upper() for name in mne.channels.make_standard_montage("biosemi32").ch_names]
+    nearest = open_recording(file, reading=ReadingOptions(unknown="nearest"))
+    assert nearest.channels == row.channels
+
+
+def test_labels_may_be_added_to_a_folder_that_was_prepared_without(shared, tmp_path, capsys):
+    root, out = tmp_path / "mental", str(tmp_path / "store")
+    shutil.copytree(shared / "cases" / "late_labels", root)
+    table = (root / "labels.csv").rename(tmp_path / "labels.csv")
+    assert main(["prepare", str(root), "--out", out]) == 0
+    before = Store(out).rows[0].sha256
+    shutil.copy(table, root)
+    assert main(["prepare", str(root), "--out", out]) == 0
+    assert "1 were there already" in capsys.readouterr().out
+    (row,) = Store(out).rows
+    assert row.sha256 == before and [(label.task, label.label) for label in row.labels] == [("mental", "neutral")]
 
 
 def test_a_difference_of_electrodes_is_none_of_them_unless_somebody_says_so(shared, capsys):

@@ -218,8 +218,10 @@ class Preparation:
         gone = [row for row in self._before() if row.corpus == self.corpus and row.recording not in self.entries]
         left_out = {entry.recording for entry in self.left_out}
         gone = [row for row in gone if row.source not in self.unreadable and row.recording not in left_out]
-        if gone:
-            yield f"no longer in {self.data}, taken out of the manifest: {examples([row.recording for row in gone])}"
+        for there, where in ((False, self.data), (True, f"the corpus {self.corpus!r}")):
+            rows = [row.recording for row in gone if (self.data / row.source).exists() == there]
+            if rows:
+                yield f"no longer in {where}, taken out of the manifest: {examples(rows)}"
         known = {job.source.path for job in self.recordings}
         found = walk(self.data)
         left = [readable(str(path.relative_to(self.data))) for path in found.recordings if path not in known]

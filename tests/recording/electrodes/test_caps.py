@@ -66,14 +66,15 @@ def test_nets_without_positions_take_those_of_their_cap(size: int, known: dict[s
     assert "cap= says another" in " ".join(recording.notes)
 
 
-def test_caps_of_biosemi_with_named_electrodes() -> None:
-    names = [f"{bank}{i + 1}" for bank in "AB" for i in range(32)]
+@pytest.mark.parametrize("prefix", ["", "EEG "])
+def test_caps_of_biosemi_with_named_electrodes(prefix: str) -> None:
+    names = [f"{prefix}{bank}{i + 1}" for bank in "AB" for i in range(32)]
     recording = open_recording(mne_raw(names), reading=ReadingOptions(cap="biosemi64"))
     # https://www.biosemi.com/headcap.htm: A1 Fp1, A2 AF7, A15 T7, A32 CPz, B1 Fpz, B16 Cz, B32 O2
     rows = {row.channel: (row.electrode, row.how) for row in recording.coverage}
     expected = {"A1": "FP1", "A2": "AF7", "A15": "T7", "A32": "CPZ", "B1": "FPZ", "B16": "CZ", "B32": "O2"}
     for contact, electrode in expected.items():
-        assert rows[contact] == (electrode, "cap")
+        assert rows[f"{prefix}{contact}"] == (electrode, "cap")
     assert len(recording.channels) == 64
 
 

@@ -106,7 +106,7 @@ def fit(cap: str, names: Sequence[str]) -> Cap:
 
 def _contact(cap: str, name: str, contacts: Sequence[str]) -> str | None:
     """The cap's name of a contact that a file calls by its own."""
-    upper = name.strip().upper()
+    upper = re.sub(r"^EEG[ _.-]+(?=[A-Z])|-REF$", "", name.strip().upper())
     listed = {contact.upper(): contact for contact in contacts}
     if upper in listed:
         return listed[upper]

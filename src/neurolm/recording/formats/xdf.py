@@ -140,7 +140,8 @@ def _eeg_stream(path: Path, streams: list[dict[str, Any]]) -> tuple[dict[str, An
     best = max(found, key=lambda s: len(s["time_stamps"]))
     names = [s["info"]["name"][0] for s in found if s is not best]
     if names:
-        notes.append(f"EEG streams left out (stream chooses another): {', '.join(names)}")
+        another = f" ({argument('stream')} chooses another)" if takes("stream") else ""
+        notes.append(f"EEG streams left out{another}: {', '.join(names)}")
     return best, notes
 
 
