@@ -24,7 +24,7 @@ INNER = {
     ],
     "corpora": [
         "source arrays download simulated spreadsheet", "about layouts side_files", "folder tuh raw_eeg",
-        "resting_state table",
+        "hypnograms resting_state table", "trials",
         "bids events bcic_iv_1 eegmat eegmmidb emobrain grasp_and_lift hmc inria seed siena sleep_edf spis tueg "
         "target_nontarget", "tuab tuev tusl",
     ],

@@ -1,11 +1,18 @@
 """What `neurolm tasks` prints, its exit status, and that a wrong use is said with its remedy."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
+import mne
+import numpy as np
 import pytest
 
+from neurolm.batches.windows import labelled_windows
 from neurolm.cli import main
+from neurolm.cli.tasks import events
+from neurolm.core.errors import ConfigError
+from neurolm.store.store import Store
 from neurolm.tasks.card import all_tasks, load_task
 
 
@@ -82,3 +89,74 @@ def test_flags_may_stand_before_the_action(capsys, micro_store):
     expected = capsys.readouterr().out
     assert main(["tasks", "--json", *words]) == 0
     assert capsys.readouterr().out == expected and json.loads(expected)
+
+
+@pytest.fixture
+def trials_folder(tmp_path: Path, write_edf) -> Path:
+    """Three recordings of two people: one with events that come quickly, two without; and what is none."""
+    rng = np.random.default_rng(0)
+    codes = np.zeros(4000)
+    for number, place in enumerate(range(100, 3800, 60)):  # every 0.6 s
+        codes[place : place + 5] = 2 if number % 4 == 0 else 1
+    info = mne.create_info(["Cz", "Pz", "STI"], 100, ["eeg", "eeg", "stim"])
+    raw = mne.io.RawArray(np.vstack([2e-5 * rng.standard_normal((2, 4000)), codes]), info, verbose="error")
+    (tmp_path / "anna").mkdir()
+    raw.save(tmp_path / "anna" / "oddball_raw.fif", verbose="error")
+    write_edf(tmp_path / "anna" / "EO.edf", seed=1)
+    write_edf(tmp_path / "ben" / "EC.edf", seed=2)
+    (tmp_path / "ben" / "bad.edf").write_bytes(b"rubbish" * 99)
+    return tmp_path
+
+
+def test_events_are_listed_and_what_has_none_is_named(capsys, trials_folder: Path) -> None:
+    assert main(["tasks", "table", str(trials_folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[:2]] == [["46", "1"], ["16", "2"]]
+    assert lines[2].startswith("note: passed over: ") and "bad.edf: not an EDF or BDF file" in lines[2]
+    assert "note: no events in 2 of 3 files: EO.edf, EC.edf" in lines
+    assert lines[-1].startswith("next: the same with --events EVENT=LABEL")
+    assert main(["tasks", "table", str(trials_folder / "ben" / "EC.edf")]) == 0
+    assert "--from-path EXPRESSION" in capsys.readouterr().out.splitlines()[-1]
+    assert main(["tasks", "table", str(trials_folder / "ben" / "bad.edf")]) == 2
+    assert "not an EDF or BDF file" in capsys.readouterr().err
+
+
+def test_quick_events_go_all_the_way_to_windows(capsys, trials_folder: Path) -> None:
+    """Every stretch of half a second becomes a window of the model, whose shortest is a second."""
+    table, store, card = (trials_folder / name for name in ("labels.csv", "store", "oddball.toml"))
+    given = ["--events", "1=standard,2=target", "--from", "0", "--to", "0.5", "--task", "oddball", "--out", str(table)]
+    assert main(["tasks", "table", str(trials_folder), *given]) == 0
+    said = capsys.readouterr().out
+    assert f"{table}: 62 stretches in 1 recordings" in said
+    assert "note: none of these events in 2 of 3 files: EO.edf, EC.edf" in said
+    assert "note: 62 stretches shorter than 1 s, the shortest window, were extended to it" in said
+    assert "note: 61 stretches begin before the last one has ended" in said
+    assert main(["prepare", str(trials_folder), "--out", str(store), "--jobs", "1"]) == 0
+    assert main(["tasks", "new", "oddball", "--table", str(table), "--out", str(card)]) == 0
+    task = load_task(card)
+    assert (task.seconds, task.stride) == (1, 1.0)
+    windows = labelled_windows(Store(store), task="oddball", seconds=1, stride=1.0)
+    assert Counter(window.label for window in windows) == {"standard": 46, "target": 16}
+    assert [window.start for window in windows[:3]] == [200, 320, 440]
+
+
+def test_labels_come_from_the_names_of_files(capsys, trials_folder: Path) -> None:
+    table = trials_folder / "labels.csv"
+    assert main(["tasks", "table", str(trials_folder), "--from-path", r"(EO|EC)\.edf"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[:2]] == [["1", "EO"], ["1", "EC"]]
+    assert "note: no label in the path in 1 of 3 files: oddball_raw.fif" in lines
+    given = ["--from-path", r"(EO|EC)\.edf", "--events", "EO=open,EC=closed", "--task", "eyes", "--out", str(table)]
+    assert main(["tasks", "table", str(trials_folder), *given]) == 0
+    assert table.read_text().splitlines() == [
+        "file,start,stop,task,label,subject,split",
+        "anna/EO.edf,,,eyes,open,anna,",
+        "ben/EC.edf,,,eyes,closed,ben,",
+    ]
+
+
+def test_names_of_events_may_have_commas() -> None:
+    assert events("a, b=x,c=y") == {"a, b": "x", "c": "y"}
+    for wrong in ("", "a", "a=x,b", "=x"):
+        with pytest.raises(ConfigError, match="give the label of every event"):
+            events(wrong)

@@ -155,6 +155,9 @@ def test_labels_that_overlap_or_reach_too_far_are_named(tmp_path):
     one, *_ = LAYOUTS["bids"].sources(data_set(tmp_path / "longer", LABELS | {"seconds": 20}))
     with pytest.raises(ConfigError, match=r"line 3: .* labelled 'Yes' from 11 s, but 'No' lasts until 20.5 s"):
         one.labelled(MINUTE)
+    more = LABELS | {"seconds": 20, "overlap": True}
+    one, *_ = LAYOUTS["bids"].sources(data_set(tmp_path / "locked", more))
+    assert [(x.label, x.start, x.stop) for x in one.labelled(MINUTE)] == [("No", 0.5, 20.5), ("Yes", 11.0, 31.0)]
 
 
 def test_what_is_no_data_set_is_refused(tmp_path, monkeypatch):

@@ -10,23 +10,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from neurolm.cli.inspect import recordings
 from neurolm.cli.show import print_json, print_table
-from neurolm.cli.values import missing, names, pairs, with_arguments_of
+from neurolm.cli.values import missing, names, with_arguments_of
 from neurolm.core.errors import ConfigError, NeuroLMError
 from neurolm.core.files import write_text
 from neurolm.core.table import Cell, Column, Table, columns
 from neurolm.core.terminal import say
 
 if TYPE_CHECKING:
+    from neurolm.corpora.events import Found
     from neurolm.tasks.status import Fit
     from neurolm.tasks.task import Task
 
+_NAMED = 5  # files that a note names at most
+
 
 def events(text: str) -> dict[str, str]:
-    """Read ``33025=13 Hz,33026=21 Hz``."""
-    try:
-        return pairs(text)
-    except ConfigError as error:
-        raise ConfigError("give the label of every event, as 33025=13 Hz,33026=21 Hz") from error
+    """Read ``33025=13 Hz,33026=21 Hz``; there may be commas in the names of events."""
+    joined: list[str] = []
+    for part in text.split(","):
+        if joined and "=" not in joined[-1]:
+            joined[-1] += f",{part}"
+        else:
+            joined.append(part)
+    found = [part.rpartition("=") for part in joined if part.strip()]
+    if not found or not all(name.strip() and label.strip() for name, _, label in found):
+        raise ConfigError("give the label of every event, as 33025=13 Hz,33026=21 Hz")
+    return {name.strip(): label.strip() for name, _, label in found}
 
 
 def shares(text: str) -> tuple[float, float, float]:
@@ -228,48 +237,96 @@ def tasks_table(
     files: Sequence[Path],
     *,
     events: Annotated[dict[str, str], events] | None = None,
+    from_path: str | None = None,
     out: Path | None = None,
     task: str | None = None,
-    from_: float = 0.0,
+    from_: float | None = None,
     to: float | None = None,
     subject: str | None = None,
     split: Annotated[tuple[float, float, float], shares] | None = None,
 ) -> None:
-    """Make a table of labels from the events in recordings.
+    """Make a table of labels from the events in recordings, or from the names of their files and folders.
 
     Parameters
     ----------
     files
         Recordings or folders of them.
     events
-        Events and their labels, as 33025=13 Hz,33026=21 Hz; by default all are listed and no table is made.
+        Events and their labels, as 33025=13 Hz,33026=21 Hz; by default all are listed and no table is made. With
+        --from-path, what is found in the paths and its labels, as EO=open,EC=closed; by default each is its own label.
+    from_path
+        Label whole recordings by their paths below the folder: an expression whose group is the label, such as
+        '_(EO|EC)_' or '^(rest|task)/'.
     out
         File to write: labels.csv in the folder of the recordings.
     task
         Name of the task.
     from_
-        Seconds after the event at which its stretch begins.
+        Seconds after the event, or the start of a recording labelled by its path, at which its stretch begins.
     to
-        And at which it ends; by default as long as the event says.
+        And at which it ends; by default as long as the event says, or the end of the recording. Stretches with an end
+        may overlap; shorter ones than a second are extended to a second.
     subject
         Whose recordings: a name, or an expression such as 'S(\\d+)'; by default each file's is a person of its own.
     split
         Divide each person's trials among training, validation and test, as 0.6,0.2,0.2.
     """
-    from neurolm.corpora.events import count_events, divide, find_trials, write_table
+    from neurolm.corpora.events import count_events, find_trials, label_paths
+    from neurolm.corpora.trials import divide, write_table
 
     found_files = [file for one in files for file in recordings(one)]
-    if events is None:
-        for event, count in count_events(found_files).items():
-            say(f"{count:>8,}  {event}")
-        say("next: the same with --events EVENT=LABEL,EVENT=LABEL --to SECONDS --task NAME --out FOLDER/labels.csv")
+    if events is None and from_path is None:
+        _list_events(count_events(found_files))
         return
+    if from_path is not None:
+        below = out.parent if out is not None else files[0] if files[0].is_dir() else files[0].parent
+        found = label_paths(found_files, from_path, below=below, labels=events, start=from_, stop=to)
+        if out is None and task is None:
+            _list_events(found, "--from-path")
+            return
     out = out or missing("--out", "labels.csv in the folder of the recordings")
     task = task or missing("--task", "the name of the task")
-    found = find_trials(found_files, events, start=from_, stop=to)
+    if events is not None and from_path is None:
+        found = find_trials(found_files, events, start=from_ or 0.0, stop=to)
     trials = found.trials if split is None else divide(found.trials, split)
     write_table(out, trials, task=task, subject=subject)
-    say(f"{out}: {len(trials)} stretches in {len(found_files)} recordings")
-    if found.left_out:
-        say(f"note: {found.left_out} events are too near to an end of their recording and were left out")
-    say(f"next: neurolm prepare {out.parent} --out STORE")
+    print(f"{out}: {len(trials)} stretches in {len({trial.file for trial in trials})} recordings")
+    for note in _notes(found, divided=len(found.trials) - len(trials)):
+        print(f"note: {note}")
+    print(f"next: neurolm prepare {out.parent} --out STORE")
+
+
+def _list_events(found: Found, by: str = "--events") -> None:
+    """Print what was found and how often, what was not, and what to do next."""
+    for event, count in found.counts.most_common():
+        print(f"{count:>8,}  {event}")
+    for note in _notes(found):
+        print(f"note: {note}")
+    if by == "--from-path":
+        print("next: the same with --task NAME --out FOLDER/labels.csv; --events FOUND=LABEL,… gives other labels")
+    elif found.counts:
+        print("next: the same with --events EVENT=LABEL,EVENT=LABEL --to SECONDS --task NAME --out FOLDER/labels.csv")
+    else:
+        print("next: where the names of files or folders say the labels, --from-path EXPRESSION; else write the table")
+
+
+def _notes(found: Found, divided: int = 0) -> Iterator[str]:
+    """Say what was not found, not taken or not taken as it is."""
+    for file, reason in found.passed_over.items():
+        yield f"passed over: {reason if str(file) in reason else f'{file}: {reason}'}"
+    if found.without:
+        yield f"{found.lacking} in {len(found.without):,} of {found.files:,} files: {_named(found.without)}"
+    said: dict[str, list[Path]] = {}
+    for file, notes in found.notes.items():
+        for note in notes:
+            said.setdefault(note, []).append(file)
+    for note, files in said.items():
+        yield f"{note} ({_named(files)})"
+    yield from found.changes
+    if divided:
+        yield f"{divided} stretches share time with one of another part of the split and were left out"
+
+
+def _named(files: Sequence[Path]) -> str:
+    rest = len(files) - _NAMED
+    return ", ".join(file.name for file in files[:_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")

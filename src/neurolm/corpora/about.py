@@ -4,9 +4,10 @@ All keys are optional::
 
     {"name": "clinic", "licence": "CC0", "citation": "Doe 2020", "mains": 50,
      "channels": {"EEG": "C4", "EEG(sec)": "C3"}, "task": "eyes",
-     "column": "trial_type", "labels": {"eyes_closed": "closed", "eyes_open": "open"}, "seconds": 10, "split": "group"}
+     "column": "trial_type", "labels": {"eyes_closed": "closed", "eyes_open": "open"}, "seconds": 10, "overlap": false,
+     "split": "group"}
 
-The last four are for BIDS: see `neurolm.corpora.bids`. A name among ``channels`` need not be in every recording, and
+The last five are for BIDS: see `neurolm.corpora.bids`. A name among ``channels`` need not be in every recording, and
 instead of ``channels`` there may be a ``cap``, as for `neurolm.ReadingOptions`.
 """
 
@@ -41,6 +42,8 @@ class AboutFile:
     """Label of each value in that column."""
     seconds: float | None = None
     """Length of every labelled stretch; None: as the events say."""
+    overlap: bool = False
+    """Whether stretches may overlap that are locked to different events."""
     split: str | None = None
     """Column of the participants which says their part of the split."""
     channels: dict[str, str] | None = None

@@ -27,7 +27,7 @@ from neurolm.core.physics import RATE
 from neurolm.core.text import decode
 from neurolm.corpora.about import About, read_about
 from neurolm.corpora.layouts import CorpusLayout
-from neurolm.corpora.side_files import seconds_of
+from neurolm.corpora.side_files import SHORTEST, end_of_window, seconds_of
 from neurolm.corpora.source import Extent, Labels, RecordingSource, terms
 from neurolm.corpora.table import LabelLine, Stretches
 from neurolm.store.manifest import SPLITS
@@ -147,8 +147,11 @@ def _lines(path: BIDSPath, about: About, split: str | None) -> Iterator[LabelLin
                 f'with "seconds" in {about.path}'
             )
         stop = onset + (about.seconds or duration)
+        if about.overlap or (about.seconds or 0.0) >= SHORTEST:
+            stop = end_of_window(onset, stop)
         name, subject = path.fpath.name, f"sub-{path.subject}"
-        yield LabelLine(where, name, onset, stop, about.task or "", row[column], subject, split)
+        event = onset if about.overlap else None
+        yield LabelLine(where, name, onset, stop, about.task or "", row[column], subject, split, event)
 
 
 def _splits(root: Path, about: About) -> dict[str, str]:

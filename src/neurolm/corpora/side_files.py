@@ -10,12 +10,17 @@ from itertools import pairwise
 from pathlib import Path
 
 from neurolm.core.errors import ConfigError, RecordingError, StoreError
+from neurolm.core.physics import RATE
 from neurolm.core.text import decode
 from neurolm.corpora.source import Extent
 from neurolm.recording.formats.edf import read_header
 from neurolm.recording.formats.edf_annotations import read_annotations
 from neurolm.store.store import Label
 
+SHORTEST = 1.0
+"""Seconds of the shortest window."""
+_ROUNDING = 1e-6
+"""Samples by which a boundary given in seconds may be off from binary rounding."""
 _LONGEST = 1e9
 """Seconds beyond which a time is no time."""
 _TOUCH = 1e-3
@@ -37,6 +42,19 @@ def read_side_file(path: Path, holds: str, url: str) -> str:
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error})") from error
     return decode(raw)
+
+
+def whole_seconds(start: float, stop: float) -> int:
+    """Return how long a window of whole seconds a stretch holds.
+
+    The model's samples lie between those of the recording, so that a second from any time may hold but 199 of them.
+    """
+    return (math.floor(stop * RATE + _ROUNDING) - math.ceil(start * RATE - _ROUNDING)) // RATE
+
+
+def end_of_window(start: float, stop: float) -> float:
+    """Return where a stretch has to end to hold the shortest window: where it does, or up to a second later."""
+    return stop if whole_seconds(start, stop) >= SHORTEST else math.ceil(start * RATE - _ROUNDING) / RATE + SHORTEST
 
 
 def edf_annotations(path: Path, what: str) -> list[tuple[float, float, str]]:

@@ -3,8 +3,9 @@
 The table has the columns ``file,start,stop,task,label,subject``, set apart by commas, semicolons or tabs: a line per
 labelled stretch, ``file`` relative to the folder, ``start`` and ``stop`` in seconds (both empty: the whole recording).
 A line with empty ``task`` and ``label`` gives a recording without labels its subject. A column ``split`` (``train``,
-``validation``, ``test`` or empty) may say to which part of the split a stretch belongs. ``corpus.json`` beside it may
-state ``name``, ``licence``, ``mains`` (Hz), ``citation``, and the ``task`` of all labels, which then needs no column.
+``validation``, ``test`` or empty) may say to which part of the split a stretch belongs, a column ``event`` when the
+event is to which it is locked: stretches locked to different events may overlap. ``corpus.json`` beside it may state
+``name``, ``licence``, ``mains`` (Hz), ``citation``, and the ``task`` of all labels, which then needs no column.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path, PureWindowsPath
 
 from neurolm.core.errors import ConfigError, RecordingError, StoreError
@@ -29,7 +29,7 @@ from neurolm.store.store import Label
 
 TABLE = "labels.csv"
 COLUMNS = ("file", "start", "stop", "task", "label", "subject")
-OPTIONAL = ("split",)
+OPTIONAL = ("split", "event")
 SLACK = 0.01
 """Seconds by which stretches may overlap, and a label reach over the end unsaid: times in tables are rounded."""
 ROUNDED = 1.0
@@ -54,6 +54,8 @@ class LabelLine:
     subject: str
     split: str | None = None
     """Part of the split, where the table says so."""
+    event: float | None = None
+    """When the event is to which the stretch is locked, where it may overlap with those of other events."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,16 @@ class Stretches:
     def __call__(self, extent: Extent) -> tuple[Label, ...]:
         labels = [(line, _label(line, extent)) for line in self.lines if line.task]
         labels.sort(key=lambda pair: (pair[1].task, pair[1].start, pair[1].stop, pair[1].label))
-        for (_, one), (line, other) in pairwise(labels):
-            if one.task == other.task and other.start < one.stop - SLACK:
-                raise ConfigError(
-                    f"{line.where}: {line.file} is labelled {other.label!r} from {other.start:g} s, but {one.label!r} "
-                    f"lasts until {one.stop:g} s; the stretches of one task ({one.task}) must not overlap"
-                )
+        for number, (before, one) in enumerate(labels):
+            for line, other in labels[number + 1 :]:
+                if one.task != other.task or other.start >= one.stop - SLACK:
+                    break
+                if not _locked_apart(before, line):
+                    raise ConfigError(
+                        f"{line.where}: {line.file} is labelled {other.label!r} from {other.start:g} s, but "
+                        f"{one.label!r} lasts until {one.stop:g} s; the stretches of one task ({one.task}) must not "
+                        "overlap, unless each is locked to another event (column event; BIDS: overlap in corpus.json)"
+                    )
         return tuple(label for _, label in labels if label.start < extent.seconds)
 
     def notes(self, extent: Extent) -> tuple[str, ...]:
@@ -82,6 +88,11 @@ class Stretches:
         gone = sum((line.start or 0.0) >= extent.seconds for line in over)
         left_out = f", {gone} of them left out" if gone else ""
         return (f"{CUT}: {len(over)}, up to {last:g} s where it lasts {extent.seconds:g} s{left_out}",)
+
+
+def _locked_apart(one: LabelLine, other: LabelLine) -> bool:
+    """Whether two stretches are locked to different events, and in the same part of the split."""
+    return None not in (one.event, other.event) and one.event != other.event and one.split == other.split
 
 
 def _label(line: LabelLine, extent: Extent) -> Label:
@@ -206,14 +217,15 @@ def _line(where: str, row: dict[str, str], sheet: Spreadsheet, task: str) -> Lab
         raise ConfigError(f"{where}: give both task and label, or neither for a recording without labels")
     if value["split"] not in ("", *SPLITS):
         raise ConfigError(f"{where}: split must be one of {', '.join(SPLITS)}, or empty, not {value['split']!r}")
-    start, stop = (
-        seconds_of(where, name, sheet.number(value[name])) if value[name] else None for name in ("start", "stop")
+    start, stop, event = (
+        seconds_of(where, name, sheet.number(value[name])) if value[name] else None
+        for name in ("start", "stop", "event")
     )
     if start is not None and stop is not None and start >= stop:
         raise ConfigError(f"{where}: start ({start:g} s) must be before stop ({stop:g} s)")
     file = _file(where, value["file"], sheet.file.parent)
     split = value["split"] or None
-    return LabelLine(where, file.as_posix(), start, stop, value["task"], value["label"], value["subject"], split)
+    return LabelLine(where, file.as_posix(), start, stop, value["task"], value["label"], value["subject"], split, event)
 
 
 def _file(where: str, name: str, folder: Path) -> Path:

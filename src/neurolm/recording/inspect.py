@@ -197,6 +197,8 @@ def _header(found: _Finding) -> None:
         header = edf.read_header(found.path)
     except RecordingError:
         return  # that is among the problems already
+    if not header.signals:
+        return
     channels = [Channel(s.label, "eeg" if s.unit is not None else "other", s.unit, s.rate) for s in header.signals]
     found.facts["coverage"] = _selection(found, channels).coverage
     if header.records > 0:

@@ -155,6 +155,13 @@ def listening() -> Iterator[list[str]]:
 
 def _open_edf(path: Path, reading: ReadingOptions) -> RawRecording:
     header = edf.read_header(path)
+    if not header.signals:
+        texts = list(dict.fromkeys(text for _, _, text in read_annotations(path, header).marks))
+        said = f", such as {texts[0]!r}" if texts else ""
+        raise RecordingError(
+            f"{path}: annotations only{said}, no signal, as in a hypnogram; open the recording that it belongs to: "
+            "neurolm tasks table makes labels of both"
+        )
     header, notes = edf.check_whole(path, header, reading.truncated)
     channels = tuple(
         Channel(s.label, "eeg" if s.unit is not None else "other", s.unit, s.rate, uncalibrated=s.uncalibrated)

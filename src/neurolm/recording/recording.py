@@ -366,7 +366,8 @@ def _annotations(signal: Signal) -> tuple[tuple[Annotation, ...], list[str]]:
     inside, outside, cut = [], 0, 0
     for onset, duration, text in signal.annotations:
         first, last = max(onset, 0.0), min(onset + duration, seconds)
-        if not (first <= last and onset <= seconds):  # NaN lies nowhere
+        nothing = duration > 0 and first == last  # it ends where the recording begins, or begins where that ends
+        if not (first <= last and onset <= seconds) or nothing:  # NaN lies nowhere
             outside += 1
             continue
         whole = (first, last) == (onset, onset + duration)

@@ -12,6 +12,7 @@ from string import ascii_uppercase
 
 from neurolm.core.errors import ConfigError
 from neurolm.core.names import nearly_same
+from neurolm.corpora.side_files import whole_seconds
 from neurolm.corpora.table import LabelLine, read_table
 
 WINDOW = 10
@@ -178,8 +179,10 @@ def _option(text: str, label: str, letter: str | None = None) -> str:
 
 
 def _suggested(lines: Sequence[LabelLine]) -> int:
-    lengths = [line.stop - line.start for line in lines if line.start is not None and line.stop is not None]
-    return max(1, min(WINDOW, math.floor(min(lengths) + 1e-6))) if lengths else WINDOW
+    lengths = [
+        whole_seconds(line.start, line.stop) for line in lines if line.start is not None and line.stop is not None
+    ]
+    return max(1, min(WINDOW, *lengths)) if lengths else WINDOW
 
 
 def _split(lines: Sequence[LabelLine]) -> str:

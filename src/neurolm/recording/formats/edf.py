@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
 
@@ -79,6 +80,8 @@ class Header:
     sample_bytes: int
     encoding: str = "latin-1"
     """Of the labels."""
+    start: datetime | None = None
+    """When the recording began; None where the header has no such date."""
 
 
 def read_header(path: Path) -> Header:
@@ -144,7 +147,20 @@ def read_header(path: Path) -> Header:
         record_bytes=starts[-1],
         sample_bytes=sample_bytes,
         encoding=encoding,
+        start=_start(_text(fixed[168:176]), _text(fixed[176:184])),
     )
+
+
+def _start(day: str, time: str) -> datetime | None:
+    """When a recording began; years are those from 1985 to 2084 (EDF specification)."""
+    found = re.fullmatch(r"(\d\d)[.:/-](\d\d)[.:/-](\d\d) (\d\d)[.:](\d\d)[.:](\d\d)", f"{day} {time}")
+    if found is None:
+        return None
+    date, month, year, hour, minute, second = map(int, found.groups())
+    try:
+        return datetime(year + (1900 if year >= 85 else 2000), month, date, hour, minute, second)
+    except ValueError:
+        return None
 
 
 def unit_of(raw: bytes | str) -> str | None:

@@ -1,0 +1,64 @@
+"""The events of a recording, whatever its channels are: no electrode has to be known
+
+>>> found = read_marks("cap_of_letters.bdf")
+>>> found.annotations, found.seconds
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from neurolm.core.errors import RecordingError
+from neurolm.recording.channels import Channel, RawRecording, Signal
+from neurolm.recording.electrodes.coverage import Covered
+from neurolm.recording.electrodes.selection import Selection, select_electrodes
+from neurolm.recording.readers import open_raw
+from neurolm.recording.recording import Recording, assemble
+from neurolm.recording.triggers import Mark
+
+
+def read_marks(path: Path, more: Sequence[Mark] = ()) -> Recording:
+    """Open a recording for its annotations and its length.
+
+    Parameters
+    ----------
+    path
+        The file.
+    more
+        Annotations from elsewhere, which count as the file's own.
+
+    Returns
+    -------
+    Recording
+        Of the electrodes that are known; where none is, of channels by the file's own names, in any unit.
+
+    Raises
+    ------
+    RecordingError
+        If the file cannot be read.
+    """
+    opened = open_raw(path)
+    try:
+        chosen = select_electrodes(opened.channels, source=opened.name, unknown="drop")
+    except RecordingError:
+        chosen = _by_own_names(opened.channels)
+    return assemble(_with(opened, more) if more else opened, chosen, None)
+
+
+def _by_own_names(channels: Sequence[Channel]) -> Selection:
+    """The channels of the most frequent rate."""
+    rate, _ = Counter(channel.rate for channel in channels).most_common(1)[0]
+    picks = tuple(i for i, channel in enumerate(channels) if channel.rate == rate)
+    rows = tuple(Covered(channel=one.name, electrode=None, how="left out", unit=one.unit) for one in channels)
+    return Selection(picks, tuple(channels[i].name for i in picks), None, rows, ())
+
+
+def _with(opened: RawRecording, more: Sequence[Mark]) -> RawRecording:
+    def load(indices: Sequence[int]) -> Signal:
+        signal = opened.load(indices)
+        return replace(signal, annotations=tuple(sorted((*signal.annotations, *more), key=lambda mark: mark[:2])))
+
+    return replace(opened, load=load)
