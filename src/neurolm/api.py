@@ -32,6 +32,7 @@ from neurolm.core.batch import PADDING
 from neurolm.core.device import choose_device
 from neurolm.core.errors import QuestionError, argument
 from neurolm.core.montage import REACH
+from neurolm.core.names import choose
 from neurolm.core.physics import RATE
 from neurolm.hub.publish import find_checkpoint, find_evaluation, push, save
 from neurolm.model.neurolm import NeuroLM
@@ -185,9 +186,7 @@ class Model:
         asked = self._question(question, options)
         labels = asked.task.labels
         if option is not None and option not in labels:
-            raise QuestionError(
-                f"{argument(option=option)}: no answer to this question; choose one of {', '.join(labels)}"
-            )
+            raise QuestionError(f"{argument(option=option)}: no answer to this question{choose(option, labels)}")
         if windows < 1:
             raise QuestionError(f"{argument(windows=windows)}: at least one window is needed")
         recording = read_recording(source, self.card, reading=reading, unseen=unseen)

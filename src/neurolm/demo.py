@@ -24,6 +24,7 @@ from neurolm.batches.text import read_texts
 from neurolm.core.config import STAGES, RunConfig, to_json
 from neurolm.core.errors import ConfigError, argument
 from neurolm.core.files import write_text
+from neurolm.core.names import choose
 from neurolm.corpora.simulated.simulate import simulate
 from neurolm.evaluation.baselines.fit import QUICK
 from neurolm.evaluation.evaluate import evaluate
@@ -75,7 +76,7 @@ def demo(
         If the corpus is unknown, its data is not given, or ``out`` is a file.
     """
     if corpus not in CORPORA:
-        raise ConfigError(f"{argument(corpus=corpus)}: choose one of {', '.join(CORPORA)}")
+        raise ConfigError(f"{argument(corpus=corpus)}{choose(corpus, CORPORA)}")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: a file, not a folder; choose another --out")
     if corpus != "simulated" and data is None:

@@ -25,6 +25,7 @@ from neurolm.cli.values import names_or_pairs
 from neurolm.core.config import to_json
 from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.core.recipes import recipe
+from neurolm.store.store import Label
 from neurolm.train.loop import TrainingProgress
 
 QUESTION = "Is this EEG segment of high workload?"
@@ -453,3 +454,57 @@ def test_the_help_may_be_cut_by_the_program_that_reads_it():
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()  # as `head` does when it has read enough
         assert (process.stderr.read(), process.wait()) == (b"", 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("evalute x", "unknown verb 'evalute': did you mean evaluate? Choose one of simulate"),
+        ("train tokenizer --tokenizer.lr 1", "unknown flag --tokenizer.lr: did you mean --tokenizer.learning_rate?"),
+        ("train tokenizer --steps 1", "unknown flag --steps: did you mean --tokenizer.steps?"),
+        ("train --lr 1", "did you mean --language.learning_rate, --tokenizer.learning_rate, --pretrain."),
+        ("train tokeniser", "stage tokeniser: did you mean tokenizer? Choose one of language, tokenizer"),
+        ("train tokenizer --precision bf16", "--precision bf16: did you mean bfloat16? Choose one of auto"),
+        ("train tokenizer --recipe tini", "unknown recipe 'tini': did you mean tiny? Choose one of"),
+        ("train tokenizer --log-too wandb", "unknown flag --log-too: did you mean --log-to?"),
+        ("corpora hcm", "unknown corpus 'hcm': did you mean hmc?"),
+        ("tasks show workloda", "no such task card: did you mean workload?"),
+        ("train instruct --recipe", "--recipe: expected one argument"),
+    ],
+)
+def test_what_may_be_meant_is_asked(capsys, words, message):
+    assert message in error_of(capsys, *words.split())
+
+
+@pytest.mark.parametrize("words", ["help tasks", "--help tasks", "tasks --help"])
+def test_help_of_a_verb_may_be_asked_for_in_either_order(capsys, words):
+    with pytest.raises(SystemExit):
+        main(words.split())
+    assert "neurolm tasks check: Say whether a card and a store fit" in capsys.readouterr().out
+
+
+def test_help_of_an_action_is_that_of_the_action(capsys):
+    for words in ("tasks check --help", "tasks --store x check -h", "store info --help"):
+        with pytest.raises(SystemExit):
+            main(words.split())
+    assert capsys.readouterr().out.count("usage: neurolm tasks check [-h]") == 2
+
+
+def test_a_forgotten_card_is_named(capsys, tmp_path, write_store, rhythm, micro_texts):
+    """Where the store has labels of nothing else, and where it has."""
+    own = [Label("drowsy", "Yes", 0, 12), Label("drowsy", "No", 12, 24)]
+    both = [*own, *(Label("workload", label.label, label.start, label.stop) for label in own)]
+
+    def store_of(labels: list[Label]) -> str:
+        recordings = {f"r{n}": (f"s{n}", ("CZ",), labels, rhythm(None, 24, 1, (n,))) for n in range(5)}
+        return str(write_store(tmp_path / f"store{len(labels)}", recordings))
+
+    message = error_of(capsys, "train", "language", "--store", store_of(own), "--out", str(tmp_path / "run"))
+    assert "has labels of drowsy, not of a task whose card ships with neurolm: give their cards with --tasks" in message
+    assert "drowsy.toml" in message and "neurolm tasks new drowsy" in message
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "a.txt").write_text("\n\n".join(micro_texts))
+    small = ["--language.steps", "1", "--text", str(tmp_path / "text"), "--threads", "1"]
+    main(["train", "language", "--store", store_of(both), "--out", str(tmp_path / "run"), *small])
+    said = capsys.readouterr().err
+    assert "note: the store has labels of drowsy too, and no card for them ships with neurolm: --tasks gives" in said

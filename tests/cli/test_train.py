@@ -107,5 +107,5 @@ def test_a_card_of_ones_own_is_found_by_later_stages_from_anywhere(capsys, monke
 def test_a_sink_that_is_missing_or_unknown_is_told_before_anything_starts(capsys, tmp_path, micro_run):
     given = ["train", "language", "--store", micro_run.store, "--out", tmp_path / "run"]
     assert command(*given, "--log-to", "tensorboard,mlflow") == FAILED
-    assert "--log-to mlflow: unknown; choose from tensorboard, wandb, trackio" in capsys.readouterr().err
+    assert "--log-to mlflow: unknown: choose one of tensorboard, wandb, trackio" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

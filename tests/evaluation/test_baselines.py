@@ -287,7 +287,7 @@ def test_names_are_taken_in_the_order_of_the_table() -> None:
     assert choose_baselines(None) == BASELINES
     assert choose_baselines([PROBE, BAND_POWER]) == (BAND_POWER, PROBE)
     assert choose_baselines([]) == ()
-    with pytest.raises(ConfigError, match="unknown baseline 'svm': choose out of majority, band power"):
+    with pytest.raises(ConfigError, match="unknown baseline 'svm': choose one of majority, band power"):
         choose_baselines(["svm"])
 
 

@@ -160,7 +160,11 @@ def test_cards_say_where_the_data_set_names_its_test_set(tmp_path: Path) -> None
         ("seconds = 4", "seconds = 0", r"seconds must be a positive whole number of seconds, not 0"),
         ("stride = 2.5", "stride = 0", r"stride must be a positive number of seconds, not 0"),
         ("stride = 2.5", "stride = nan", r"stride: expected a finite number, found NaN"),
-        ('"auroc"', '"accuracy"', r"no metric 'accuracy' for 2 options: choose out of balanced_accuracy"),
+        (
+            '"auroc"',
+            '"accuracy"',
+            "no metric 'accuracy' for 2 options: did you mean balanced_accuracy",
+        ),
         ("counts = [6, 2, 2]", "counts = [6, 2]", r"split\.counts must be three positive numbers"),
         ("counts = [6, 2, 2]", "fractions = [0.6, 0.2, 0.3]", r"must sum to 1, not 1\.1"),
         ("counts = [6, 2, 2]", "", r"split: give one of counts, fractions, rule"),

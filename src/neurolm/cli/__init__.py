@@ -17,6 +17,7 @@ from pathlib import Path
 
 from neurolm import __version__
 from neurolm.core.errors import ConfigError, NeuroLMError, Stopped
+from neurolm.core.names import choose
 from neurolm.core.terminal import say, show_exception, warning_line
 
 VERBS = (
@@ -27,6 +28,7 @@ VERBS = (
 DIFFERS, FAILED, PREEMPTED, INTERRUPTED = 1, 2, 75, 130
 """Exit statuses: done, with the result that something does not hold; what was asked cannot be done; asked to stop by
 SIGTERM, and saved (sysexits.h: try again later); Ctrl-C."""
+_HELP = ("-h", "--help", "help")
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 
@@ -45,14 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     try:
-        if not given or given[0] in ("-h", "--help", "help"):
+        if len(given) > 1 and given[0] in _HELP and given[1] in VERBS:
+            given = [*given[1:], "--help"]
+        if not given or given[0] in _HELP:
             say(*_help().split("\n"))
             return 0
         if given[0] in ("-V", "--version"):
             say(f"neurolm {__version__}")
             return 0
         if given[0] not in VERBS:
-            raise ConfigError(f"unknown verb {given[0]!r}: choose one of {', '.join(VERBS)} (see neurolm --help)")
+            raise ConfigError(f"unknown verb {given[0]!r}{choose(given[0], VERBS)} (see neurolm --help)")
         from neurolm.cli import command
 
         holds = command.run(given[0], given[1:])

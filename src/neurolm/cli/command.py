@@ -28,8 +28,10 @@ import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from neurolm.cli.settings import Settings, add_settings, check_files, describe_settings, read_settings
-from neurolm.cli.values import COMMON, READERS, did_you_mean, missing, place
+from neurolm.cli.values import COMMON, READERS, missing, place
+from neurolm.core.config import STAGES
 from neurolm.core.errors import ConfigError, flags_in_messages
+from neurolm.core.names import choose, did_you_mean
 
 EMPTY = inspect.Parameter.empty
 METAVARS: dict[Any, str] = {int: "N", float: "X", Path: "PATH", Path | str: "PATH", Sequence[str]: "NAMES"}
@@ -247,17 +249,31 @@ def _plain(message: str) -> str:
     message = re.sub(r'Parser key "([\w.]+)": ?', r"--\1: ", " ".join(message.split()))
     message = re.sub(r"<class '(\w+)'>", r"\1", message)
     message = re.sub(r"typing\.Literal\[(.*?)\]", lambda m: "one of " + m.group(1).replace("'", ""), message)
-    return re.sub(r"Expected an? (.*?)\. Got value: ", r"expected \1, not ", message)
+    message = re.sub(r"Expected an? (.*?)\. Got value: ", r"expected \1, not ", message)
+    wrong = re.search(r": invalid choice: '(.*)' \(choose from (.*)\)$", message)
+    if wrong:
+        message = message[: wrong.start()] + f" {wrong[1]}{choose(wrong[1], wrong[2].replace(chr(39), '').split(', '))}"
+    return message.removeprefix("argument ")
 
 
 def _check_flags(parser: ArgumentParser, given: Sequence[str]) -> None:
     known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
+    stages = [word for word in given if word in STAGES][:1]
     for word in given:
         name = word.split("=")[0]
         if word.startswith("--") and len(word) > 2 and name not in known:
             groups = {flag.partition(".")[0] for flag in known if "." in flag}
-            plain = ", ".join(flag for flag in known if flag not in groups and "." not in flag and flag != "--help")
+            plain = [_shown(flag) for flag in known if flag not in groups and "." not in flag and flag != "--help"]
             more = ", and settings such as --tokenizer.steps (--print-config shows all)" if groups else ""
-            if near := did_you_mean(name, known):
-                raise ConfigError(f"{parser.prog}: unknown flag {name}{near} Valid are {plain}{more}")
-            raise ConfigError(f"{parser.prog} takes no {name}: it takes {plain or 'no flags'}{more}")
+            of_stage = [flag for flag in known if flag.startswith(tuple(f"--{stage}." for stage in stages))]
+            meant = [flag for flag in (*plain, *(of_stage or known)) if flag not in groups]
+            if near := did_you_mean(name, meant):
+                raise ConfigError(
+                    f"{parser.prog}: unknown flag {_shown(name)}{near} Valid are {', '.join(plain)}{more}"
+                )
+            raise ConfigError(f"{parser.prog} takes no {_shown(name)}: it takes {', '.join(plain) or 'no flags'}{more}")
+
+
+def _shown(flag: str) -> str:
+    """A flag as it is written, with hyphens; settings have underscores."""
+    return flag if "." in flag else flag.replace("_", "-")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from neurolm.cli.show import print_table
 from neurolm.core.errors import ConfigError
+from neurolm.core.names import choose
 from neurolm.core.table import Column, Table, columns
 from neurolm.core.terminal import say
 
@@ -29,7 +30,7 @@ def corpora(name: str | None = None) -> None:
 
     if name is not None:
         if name not in LAYOUTS:
-            raise ConfigError(f"unknown corpus {name!r}: choose one of {', '.join(LAYOUTS)}")
+            raise ConfigError(f"unknown corpus {name!r}{choose(name, list(LAYOUTS))}")
         say(*details(LAYOUTS[name]))
         return
     print_table(table(list(LAYOUTS.values())))

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurolm.cli.values import did_you_mean, place
+from neurolm.cli.values import place
 from neurolm.core.config import STAGES, RunConfig, flat, to_json
 from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import parse_json
+from neurolm.core.names import did_you_mean
 from neurolm.core.recipes import RECIPES, recipe
 from neurolm.core.terminal import say
 
@@ -145,7 +146,7 @@ def _first(given: Sequence[str]) -> argparse.Namespace:
     try:
         return first.parse_known_args(list(given))[0]
     except argparse.ArgumentError as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(str(error).removeprefix("argument ")) from error
 
 
 def check_files(parser: ArgumentParser, given: Sequence[str]) -> None:

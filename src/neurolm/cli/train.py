@@ -146,6 +146,12 @@ def _trained(run: Run, stage: str, command: Command) -> Path | None:
     if is_done(run, stage):
         console.print(f"{run.folder / stage}: this stage is finished", markup=False, soft_wrap=True)
         return None
+    if run.unasked and not command.tasks:
+        console.print(
+            f"note: the store has labels of {', '.join(run.unasked)} too, and no card for them ships with neurolm: "
+            "--tasks gives the cards to learn",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
     dtype = str(product_dtype(run.config.stage(stage), run.device)).removeprefix("torch.")
     console.print(
         f"recipe {run.config.recipe}, tasks {', '.join(t.name for t in run.tasks)}, device {run.device}, {dtype}"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -91,13 +90,6 @@ READERS: dict[Any, Callable[[str], Any]] = {
     str | int: name_or_number,
 }
 """How a text becomes a value of a type; other types are left to jsonargparse."""
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Ask, if something is near what is not known: ``: did you mean a or b?``."""
-    bare = {one.removeprefix("--"): one for one in known}  # else the dashes alone make short names alike
-    near = difflib.get_close_matches(name.removeprefix("--"), list(bare), n=2, cutoff=0.7)
-    return f": did you mean {' or '.join(bare[one] for one in near)}?" if near else ""
 
 
 def missing(flag: str, what: str) -> NoReturn:

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import dump_json
+from neurolm.core.names import choose
 from neurolm.core.vocabulary import Vocabulary
 
 Softmax = Literal["range", "joint"]
@@ -221,7 +222,7 @@ class RunConfig:
 
     def stage(self, name: str) -> StageConfig:
         """The configuration of one of ``STAGES``."""
-        _require(name in STAGES, f"unknown stage {name!r}: choose one of {', '.join(STAGES)}")
+        _require(name in STAGES, f"unknown stage {name!r}{choose(name, STAGES)}")
         return getattr(self, name)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
-import difflib
 import functools
 import json
 import math
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from neurolm.core.errors import ConfigError, NeuroLMError
+from neurolm.core.names import near_names
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -115,7 +115,7 @@ def _worded(kind: type, found: Any) -> str:
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+    near = near_names(name, known, most=1)
     hint = f", did you mean {near[0]}? Known" if near else "; known"
     return f"unknown field {name}{hint}: {', '.join(known)}"
 

@@ -204,8 +204,8 @@ def require_writable(path: Path) -> None:
     with _writing(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        probe = path.with_name(f".{path.name}.{_unique()}{PARTIAL}")
+        there = next(one for one in (path.parent, *path.absolute().parents) if one.exists())  # no folder is made yet
+        probe = there / f".{path.name}.{_unique()}{PARTIAL}"
         try:
             probe.touch()
         finally:

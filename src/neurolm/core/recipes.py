@@ -15,6 +15,7 @@ from neurolm.core.config import (
     TransformerConfig,
 )
 from neurolm.core.errors import ConfigError
+from neurolm.core.names import choose
 
 
 def tiny() -> RunConfig:
@@ -134,5 +135,5 @@ def recipe(name: str) -> RunConfig:
         If there is no recipe of that name.
     """
     if name not in RECIPES:
-        raise ConfigError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}")
+        raise ConfigError(f"unknown recipe {name!r}{choose(name, list(RECIPES))}")
     return RECIPES[name]()

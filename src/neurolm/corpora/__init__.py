@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from neurolm.core.errors import ConfigError
+from neurolm.core.names import choose
 from neurolm.corpora import (
     bcic_iv_1,
     bids,
@@ -80,6 +81,6 @@ def layout_of(root: Path, corpus: str = AUTO) -> str:
     """
     if corpus != AUTO:
         if corpus not in LAYOUTS:
-            raise ConfigError(f"unknown corpus {corpus!r}: choose one of {', '.join((AUTO, *LAYOUTS))}")
+            raise ConfigError(f"unknown corpus {corpus!r}{choose(corpus, (AUTO, *LAYOUTS))}")
         return corpus
     return next(name for name, layout in LAYOUTS.items() if layout.recognise(root))

@@ -25,6 +25,7 @@ from neurolm.batches.windows import Window, second_of
 from neurolm.checkpoint import Card, keys_of, load_neurolm, trained_on
 from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.core.files import require_writable
+from neurolm.core.names import choose
 from neurolm.evaluation.baselines.fit import BaselineAnswers, choose_baselines, fit_baselines
 from neurolm.evaluation.held_out import BY_CONTENT, CHECKS, held_out_windows, require_not_in
 from neurolm.evaluation.official_protocol import WRITTEN_TOKENS, answer_words, parse, score_hard
@@ -106,10 +107,10 @@ def evaluate(
         At the beginning, if ``out`` cannot be written.
     """
     _require_known(protocol, wording)
-    if out is not None:
-        require_writable(out)
     names = choose_baselines(baselines)
     evaluated = _Model.load(model, store, device or torch.device("cpu"))
+    if out is not None:
+        require_writable(out)
     card = evaluated.card
     chosen = _chosen(model, card, tasks)
     if protocol == OFFICIAL:
@@ -143,7 +144,7 @@ def evaluate(
 def _require_known(protocol: str, wording: str) -> None:
     for name, value, known in (("protocol", protocol, PROTOCOLS), ("wording", wording, WORDINGS)):
         if value not in known:
-            raise ConfigError(f"unknown {name} {value!r}: choose one of {', '.join(known)}")
+            raise ConfigError(f"unknown {name} {value!r}{choose(value, known)}")
 
 
 def _chosen(model: Path, card: Card, names: Sequence[str] | None) -> tuple[Task, ...]:
@@ -153,7 +154,7 @@ def _chosen(model: Path, card: Card, names: Sequence[str] | None) -> tuple[Task,
     unknown = sorted(set(names or ()) - set(known))
     if unknown:
         raise ConfigError(
-            f"{model}: was not tuned on the task {unknown[0]!r}: its tasks are {', '.join(known)}; its answers to "
+            f"{model}: was not tuned on the task {unknown[0]!r}{choose(unknown[0], list(known))}; its answers to "
             "others would be noise"
         )
     return tuple(card.tasks) if names is None else tuple(known[name] for name in known if name in names)

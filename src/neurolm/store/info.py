@@ -107,8 +107,11 @@ def store_info(path: Path | str) -> StoreInfo:
 
 
 def _annotated(path: Path | str) -> int:
-    journals = sorted((path / SOURCES).glob("*.jsonl")) if isinstance(path, Path) else []
-    return sum(line.count(b'"annotations":[{') for journal in journals for line in journal.open("rb"))
+    found = 0
+    for journal in (path / SOURCES).glob("*.jsonl") if isinstance(path, Path) else ():
+        with journal.open("rb") as lines:
+            found += sum(line.count(b'"annotations":[{') for line in lines)
+    return found
 
 
 def _most_first(hours: dict[str, float]) -> dict[str, float]:

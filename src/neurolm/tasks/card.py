@@ -13,6 +13,7 @@ from typing import Any, Literal
 from neurolm.batches.text import END_OF_TEXT
 from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError
+from neurolm.core.names import choose, did_you_mean
 from neurolm.tasks.metrics import BINARY_METRICS, METRICS
 from neurolm.tasks.task import Option, Task, normalise_question
 
@@ -40,7 +41,8 @@ def find_card(source: str | Path) -> Path:
     path = Path(source)
     if not path.is_file():
         raise ConfigError(
-            f"{source}: no such task card: give the path of a {SUFFIX} file, or one of {', '.join(names)}"
+            f"{source}: no such task card{did_you_mean(str(source), names) or ':'} Give the path of a {SUFFIX} file "
+            f"(neurolm tasks new writes one), or one of {', '.join(names)}"
         )
     return path
 
@@ -192,7 +194,7 @@ class CardFile:
         possible = [name for name in METRICS if len(self.answers) == 2 or name not in BINARY_METRICS]
         _require(self.metrics, f"metrics must be a list of names out of {', '.join(possible)}, not []")
         for name in self.metrics:
-            says = f"no metric {name!r} for {len(self.answers)} options: choose out of {', '.join(possible)}"
+            says = f"no metric {name!r} for {len(self.answers)} options{choose(name, possible)}"
             _require(name in possible, says)
 
     @property

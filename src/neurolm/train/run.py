@@ -22,7 +22,7 @@ from neurolm.core import distributed
 from neurolm.core.config import STAGES, RunConfig, flat, to_json
 from neurolm.core.decode import load_json
 from neurolm.core.device import choose_device
-from neurolm.core.errors import ConfigError, StoreError
+from neurolm.core.errors import ConfigError, StoreError, argument
 from neurolm.core.files import write_text
 from neurolm.store.store import Store
 from neurolm.tasks.card import all_tasks, load_task
@@ -60,6 +60,11 @@ class Run:
     """Threads that make batches; None: as ``loop.run_stage`` chooses."""
     log_to: tuple[str, ...] = ()
     """Where figures go besides the files: names of ``sinks.SINKS``."""
+
+    @property
+    def unasked(self) -> list[str]:
+        """Tasks that the store has labels of, and this run does not learn."""
+        return sorted({x.task for row in self.store.outlines for x in row.labels} - {task.name for task in self.tasks})
 
     @property
     def _by_subject(self) -> list[Split]:
@@ -155,9 +160,13 @@ def open_run(
     chosen = [load_task(name) for name in tasks] if tasks else [t for t in all_tasks().values() if t.name in present]
     missing = [task.name for task in chosen if task.name not in present]
     if missing or not chosen:
+        has = f"labels of {', '.join(sorted(present))}" if present else "no labels"
+        remedy = "prepare a corpus with labels of a task that has a card"
+        if present and not missing:  # there is a card, probably, that was not given
+            one = min(present)
+            remedy = f"give their cards with {argument(tasks=[f'{one}.toml'])} (neurolm tasks new {one} writes one)"
         raise ConfigError(
-            f"{store}: has labels of the tasks {sorted(present) or 'none'}, not of {missing or sorted(all_tasks())}: "
-            "prepare a corpus with labels of a task that has a card"
+            f"{store}: has {has}, not of {', '.join(missing) or 'a task whose card ships with neurolm'}: {remedy}"
         )
     if fold is not None:
         chosen = [in_fold(task, fold) for task in chosen]

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote, urlsplit
 
 from neurolm.core.errors import ConfigError, DownloadError, WriteError, argument
+from neurolm.core.names import choose
 from neurolm.corpora.download.sites import SITES, Site
 from neurolm.corpora.download.transfer import Interrupted, Transfer, Unreachable, file_hash
 
@@ -91,7 +92,7 @@ def download(
         If a file cannot be written.
     """
     if name not in SITES:
-        raise ConfigError(f"{name!r} cannot be downloaded: choose one of {', '.join(SITES)}")
+        raise ConfigError(f"{name!r} cannot be downloaded{choose(name, list(SITES))}")
     if connections < 1 or attempts < 1:
         raise ConfigError(f"connections ({connections}) and attempts ({attempts}) must be 1 or more")
     site, out = SITES[name], Path(out)

@@ -22,6 +22,7 @@ from neurolm.core.config import to_json
 from neurolm.core.decode import load_json
 from neurolm.core.errors import ConfigError, NeuroLMError, StoreError, WriteError
 from neurolm.core.files import write_text
+from neurolm.core.names import choose
 from neurolm.evaluation.baselines.convnet import shallow_conv_net
 from neurolm.evaluation.baselines.linear import band_powers, linear_probe, majority, tangent_space
 from neurolm.evaluation.baselines.material import Fitted, Material
@@ -67,7 +68,7 @@ def choose_baselines(names: Sequence[str] | None) -> tuple[str, ...]:
     """
     unknown = sorted(set(names or ()) - set(BASELINES))
     if unknown:
-        raise ConfigError(f"unknown baseline {unknown[0]!r}: choose out of {', '.join(BASELINES)}")
+        raise ConfigError(f"unknown baseline {unknown[0]!r}{choose(unknown[0], BASELINES)}")
     return BASELINES if names is None else tuple(name for name in BASELINES if name in names)
 
 

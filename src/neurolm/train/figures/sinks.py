@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import write_text
+from neurolm.core.names import choose
 
 IDENTITY = "run-id.txt"
 """File of a stage that holds the name under which services know it, so that a resumed run is the same one there."""
@@ -157,7 +158,7 @@ def require_sinks(names: Sequence[str]) -> tuple[str, ...]:
     """
     for name in names:
         if name not in SINKS:
-            raise ConfigError(f"--log-to {name}: unknown; choose from {', '.join(SINKS)}")
+            raise ConfigError(f"--log-to {name}: unknown{choose(name, list(SINKS))}")
         module = SINKS[name][0]
         if importlib.util.find_spec(module) is None:
             raise ConfigError(f"--log-to {name}: {module} is not installed; pip install 'neurolm[{name}]'")
