@@ -76,6 +76,14 @@ def test_inspect_judges_the_rate_of_the_eeg_alone_and_gives_a_remedy_that_works(
     assert found["electrodes"] == ["C4", "C3"]
 
 
+def test_inspect_takes_a_map_for_many_recordings(shared, capsys):
+    files = [str(shared / "cases" / "psg_names" / f"{name}.edf") for name in ("shhs", "ucddb")]
+    assert main(["inspect", *files, "--brief", "--channels", "EEG=C4,EEG(sec)=C3,EEG2=C3", "--json"]) == 0
+    assert [found["electrodes"] for found in json.loads(capsys.readouterr().out)] == [["C4", "C3"], ["C3", "C4"]]
+    assert main(["inspect", files[0], "--channels", "EEG=C4,EEG2=C3"]) == 2  # of one recording it must be true
+    assert "there is no EEG2; found: EEG, EEG(sec)," in capsys.readouterr().out
+
+
 def test_a_corpus_says_once_what_its_names_mean(shared, tmp_path, capsys):
     shutil.copytree(shared / "cases" / "psg_names", tmp_path / "psg")
     out = str(tmp_path / "store")

@@ -51,7 +51,7 @@ def inspect(
     pictures = plots(plot, found_files)
     every = []
     for number, file in enumerate(found_files):
-        found = inspect(file, reading=reading)
+        found = inspect(file, reading=reading, partly=len(found_files) > 1)
         if not json and not brief:
             say(*([""] if number else []), *lines(found))
         if pictures:

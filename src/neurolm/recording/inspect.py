@@ -23,6 +23,7 @@ from neurolm.core.physics import RATE, SHORTEST_WINDOW
 from neurolm.recording import checks
 from neurolm.recording.channels import Channel, RawRecording
 from neurolm.recording.electrodes.coverage import Covered, with_amplitudes
+from neurolm.recording.electrodes.naming import present
 from neurolm.recording.electrodes.selection import Selection, select_electrodes
 from neurolm.recording.formats import edf
 from neurolm.recording.options import AUTO, BELIEVED, ReadingOptions
@@ -96,7 +97,7 @@ class Inspection:
         return not self.problems
 
 
-def inspect(path: Path | str, *, reading: ReadingOptions = BELIEVED) -> Inspection:
+def inspect(path: Path | str, *, reading: ReadingOptions = BELIEVED, partly: bool = False) -> Inspection:
     """Find out what is in a recording and whether it can be used.
 
     Parameters
@@ -106,11 +107,13 @@ def inspect(path: Path | str, *, reading: ReadingOptions = BELIEVED) -> Inspecti
         the ``problems``.
     reading
         How to read it, where the file alone does not say it.
+    partly
+        Whether it may lack some of the names in a mapping of ``channels``, as one of many recordings.
     """
     path = Path(path).expanduser()
-    found = _Finding(path, reading)
+    found = _Finding(path, reading, partly)
     try:
-        recording: Recording | None = open_recording(path, reading=reading)
+        recording: Recording | None = open_recording(path, reading=reading, partly=partly)
     except RecordingError as error:
         found.refuse(error)
         recording = _as_far_as_possible(found)
@@ -133,6 +136,7 @@ class _Finding:
 
     path: Path
     reading: ReadingOptions
+    partly: bool
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -209,6 +213,8 @@ def _header(found: _Finding) -> None:
 def _selection(found: _Finding, channels: Sequence[Channel]) -> Selection:
     """The electrodes as asked for; else without those that are unknown; else all, by their own names."""
     policy, wanted = found.reading.unknown or "error", found.reading.channels
+    if found.partly and isinstance(wanted, Mapping):
+        wanted = present(wanted, [channel.name for channel in channels]) or None
     source = str(found.path)
     try:
         return select_electrodes(channels, source=source, unknown=policy, wanted=wanted, cap=found.reading.cap)
