@@ -43,11 +43,16 @@ KINDS = {
     "Lefteye": "eog", "ROC-LOC": "eog", "E1-E2": "eog", "E1M2": "eog", "RLEG": "emg", "Leg/L": "emg",
     "SX1-SX2": "emg",
     "Chin1-Chin2": "emg", "LChin": "emg", "Event marker": "stimulus", "C3 HR": "unknown", "LUE-RAE": "ecg",
+    "Left Leg": "emg", "LEG(L)": "emg", "L-LEG": "emg", "Tib. L": "emg", "Sum RIPs": "other", "PositionSen": "other",
+    "OxStatus": "other", "Effort THO": "other", "Nasal Pressure": "other", "cFlow": "other", "etCO2": "other",
+    "EKG_Off": "ecg", "Trigger Event": "stimulus", "ROC-A1": "eog", "E1:M2": "eog", "EOG(R)-0": "eog",
     # Nihon Kohden
     "POL E": "other", "POL $A1": "other", "POL X1": "other", "POL BP1": "other", "POL DC01": "other",
     "EEG BN1": "other",
     "EEG Mark1": "stimulus", "POL *Mark1": "stimulus", "Events/Markers": "stimulus", "EEG X1-REF": "eeg",
+    "POL": "other", "EEG SpO2": "other",
     # Emotiv, Muse
+    "EEG.Counter": "other", "EEG.RawCq": "other", "EEG.MarkerHardware": "stimulus", "EEG.Interpolated": "other",
     "CQ_AF3": "other", "CQ.T7": "other", "EQ.AF3": "other", "RAW_CQ": "other", "POW.AF3.Theta": "other",
     "INTERPOLATED": "other", "Interpolate": "other", "TIME_STAMP_ms": "other", "LSL.Timestamp": "other",
     "OriginalTimestamp": "other", "MARKER_HARDWARE": "stimulus", "HardwareMarker": "stimulus", "GYROX": "other",

@@ -83,7 +83,7 @@ _AGAINST = re.compile(rf"({_ONE}) ?(?:[-/]|(?=\()) ?(.+)")  # C3-A2, C3/A2, C3 (
 _GLUED = re.compile(rf"({_ONE}) ?((?:[AM][12]){{1,2}}|[AM]12|REF|AVG|LE)")  # C3A2, C3 A2
 _TWO_NAMES = re.compile(rf"({_ONE}) ?[/(] ?({_ONE})\)?")  # T7/T3, T7 (T3)
 _PREFIX = re.compile(r"^(?:EEG|POL)(?![A-Z]{3})[\s_:.-]*")
-_POLYGRAPH = re.compile(r"POL[\s_:.-]")
+_POLYGRAPH = re.compile(r"POL(?:[\s_:.-]|$)")
 _COUNTED = re.compile(r"^CH(?:AN(?:NEL)?)? ?\d+ ?[-: ] ?(?=[A-Z])")  # Ch1: Fp1
 _IN_VOLTS = re.compile(r" ?[\[(] ?[UMN]?V ?[\])]$")  # Fp1 [uV]; a micro sign looks like M
 _QUOTED = re.compile(r"""^(['"])(.*)\1$""")
@@ -100,7 +100,8 @@ _KINDS = (
     ),
     (
         "stimulus",
-        r"STI(?:M|MULUS)? ?\d*|STATUS|TRIG(?:GER)?S? ?\d*|MARK ?\d*|MARKER.*|(?:HARDWARE|SOFTWARE|EVENT) ?MARKER.*|MKR|"
+        r"STI(?:M|MULUS)? ?\d*|STATUS|TRIG(?:GER)?S? ?\d*(?: .*)?|MARK ?\d*|MARKER.*|"
+        r"(?:HARDWARE|SOFTWARE|EVENT) ?MARKER.*|MKR|"
         r"EVENTS?(?: .*)?|DIN ?\d*|DI|DIGITAL ?IN.*|PHOTIC|PHO(?:TO)?|TTL ?\d*|SYNC(?: .*)?|BUTTON ?\d*",
     ),
     ("ecg", r".*(?:ECG|EKG).*|LUE RAE|RAE LUE"),
@@ -118,18 +119,20 @@ _KINDS = (
     (
         "other",
         # breathing and sleep
-        r"RESP.*|ABD.*|AD+OM.*|THO(?:R|RAX).*|TORAC.*|V(?:TH|AB)|CHEST.*|RIB ?CAGE.*|RIP(?: .*)?|EFFORT.*|BELT.*|SUM|"
+        r"RESP.*|ABD.*|AD+OM.*|THO(?:R|RAX).*|TORAC.*|V(?:TH|AB)|CHEST.*|RIB ?CAGE.*|RIP(?: .*)?|EFFORT.*|BELT.*|"
+        r"SUM(?: .*)?|"
         r".*FLOW.*|.*\bFLUX.*|.*\bAIR|NASAL.*|NAS PRES.*|NAF\w*|ORAL.*|.*CANNULA.*|PTAF.*|PRES(?:S|SURE)?(?: .*)?|"
         r"[CX]?PAP(?: .*)?|LEAK.*|TID ?VOL.*|TH?ERM.*|.*SNOR[EI].*|MIC(?:RO|ROPHONE)?(?: .*)?|SOUND.*|AUDIO.*|"
-        r"S[PA]O2.*|SATURATION.*|OSAT|O2 ?(?:SAT|STAT).*|OX(?:Y|I)?(?:METER|METRY)? ?STAT.*|STAT|(?:E?T|TC)?P?CO2.*|"
+        r"S[PA]O2.*|SAT(?:URATION.*)?|CAPNO.*|OSAT|O2 ?(?:SAT|STAT).*|OX(?:Y|I)?(?:METER|METRY)? ?STAT.*|STAT|"
+        r"(?:E?T|TC)?P?CO2.*|"
         r"PULSE.*|POULS|PLETH.*|PPG.*|PTT|PAT|D?H ?R|PR|R ?R|H ?RATE|HEART.*|IBI|TEMP(?!OR).*|GSR.*|EDA.*|SCR|BODY.*|"
-        r"B?POS(?:ITION)?(?: .*)?|LIGHTS?|LUM(?:I[EÈ]RE|INOSITY)?|ACTI(?:VITY|METRY|GRAPHY).*|ELEVATION|GRAVITY.*|"
+        r"B?POS(?: .*)?|POSITION.*|LIGHTS?|LUM(?:I[EÈ]RE|INOSITY)?|ACTI(?:VITY|METRY|GRAPHY).*|ELEVATION|GRAVITY.*|"
         r"DIF ?[56]|TAG|EPMS|VNS|.*\bOFF|"
         # amplifiers and headsets
         r"[EB]DF ANNOTATIONS|DC ?\d+(?:[- ]DC)?|B[PN] ?\d*|X\d+ BP\d+|PG[12]|SP[12]|BURSTS|SUPPR|EXG ?\d|MISC ?\d*|"
         r"(?:(?:RIGHT|LEFT) )?AUX ?(?:\d*|[LR]|LEFT|RIGHT)|ANALOG.*|ACC.*|GYRO.*|MAG ?[XYZ]|[XYZ] DIR|"
         r"BATTERY.*|PACKET.*|COUNTER.*|SAMPLE ?(?:INDEX|COUNTER)?|TIME|.*TIME ?STAMP.*|IMP(?:EDANCE)?.*|"
-        r"INTERPOLATED?|RAW CQ.*|(?:[CE]Q|POW|MOT|PM|FE|MC) [A-Z].*|FUNC (?:ID|VALUE)",
+        r"INTERPOLATED?|RAW ?CQ.*|(?:[CE]Q|POW|MOT|PM|FE|MC) [A-Z].*|FUNC (?:ID|VALUE)",
     ),
 )
 """What names say that are no electrodes: of sleep laboratories (SHHS, MESA, CAP, UCDDB, DREAMS), of Nihon Kohden,

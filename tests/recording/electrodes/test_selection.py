@@ -150,6 +150,7 @@ def test_e1_and_e2_are_at_the_eyes_unless_a_net_is_counted() -> None:
         (["Fp1", "C3", "Q1"], "channels={'Q1': 'Cz', …}"),  # an electrode that is not there yet
         (["Q1", "-", "."], "channels={'Q1': 'Fp1', …}"),
         (["C3", "Fz-Cz", "Q1"], "channels={'Q1': 'Fp1', …}"),
+        (["C3", "EEG 01-Ref", "EEG 02-Ref"], "channels={'EEG 01-Ref': 'O1', …}"),
         (["C3", "Fz-Cz"], "channels={'Fz-Cz': 'FZ', …}"),
         (["-", ".", "ECG"], "use another recording"),
     ],
