@@ -124,3 +124,13 @@ def test_a_difference_of_electrodes_is_none_of_them_unless_somebody_says_so(shar
     assert "say what they are to stand for with --channels 'EEG Fpz-Cz=FPZ,…'" in capsys.readouterr().out
     recording = open_recording(file, reading=ReadingOptions(channels={"EEG Fpz-Cz": "Fpz"}))
     assert recording.channels == ("FPZ",)
+
+
+def test_events_need_no_electrodes_and_take_names_as_preparing_does(shared, capsys):
+    file = str(shared / "cases" / "bdf_status" / "biosemi_A.bdf")
+    for how in ([], ["--cap", "biosemi32"], ["--channels", "A1=Fp1,A2=AF3,B1=Cz"]):
+        assert main(["tasks", "table", file, *how]) == 0
+        assert capsys.readouterr().out.split()[:2] == ["1", "1"]
+    assert main(["tasks", "table", str(shared / "cases" / "xdf_streams" / "type_ExG.xdf"), "--stream", "Muse"]) == 0
+    assert main(["tasks", "table", str(shared / "cases" / "xdf_streams" / "type_ExG.xdf"), "--stream", "EEG"]) == 2
+    assert "there is none; streams found: 0 Muse (ExG)" in capsys.readouterr().err

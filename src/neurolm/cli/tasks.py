@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +15,7 @@ from neurolm.core.errors import ConfigError, NeuroLMError
 from neurolm.core.files import write_text
 from neurolm.core.table import Cell, Column, Table, columns
 from neurolm.core.terminal import say
+from neurolm.recording.options import ReadingOptions, Truncated
 
 if TYPE_CHECKING:
     from neurolm.corpora.events import Found
@@ -244,6 +245,10 @@ def tasks_table(
     to: float | None = None,
     subject: str | None = None,
     split: Annotated[tuple[float, float, float], shares] | None = None,
+    channels: Sequence[str] | Mapping[str, str] | None = None,
+    cap: str | None = None,
+    stream: str | int | None = None,
+    truncated: Truncated = "refuse",
 ) -> None:
     """Make a table of labels from the events in recordings, or from the names of their files and folders.
 
@@ -270,44 +275,54 @@ def tasks_table(
         Whose recordings: a name, or an expression such as 'S(\\d+)'; by default each file's is a person of its own.
     split
         Divide each person's trials among training, validation and test, as 0.6,0.2,0.2.
+    channels
+        Electrodes, or which electrodes the files' own names stand for (EEG=C4), as for neurolm prepare. No electrode is
+        needed: where channels have several rates and lengths, those of these count.
+    cap
+        MNE's name of the cap whose contacts the channels count, as for neurolm prepare.
+    stream
+        XDF: name or number of the stream whose times count; by default the longest of type EEG.
+    truncated
+        Whether to take (accept) what is there of a file that ends too early.
     """
     from neurolm.corpora.events import count_events, find_trials, label_paths
     from neurolm.corpora.trials import divide, write_table
 
     found_files = [file for one in files for file in recordings(one)]
+    reading = ReadingOptions(channels=channels, cap=cap, stream=stream, truncated=truncated)
     if events is None and from_path is None:
-        _list_events(count_events(found_files))
+        _list_events(count_events(found_files, reading=reading))
         return
     if from_path is not None:
         below = out.parent if out is not None else files[0] if files[0].is_dir() else files[0].parent
-        found = label_paths(found_files, from_path, below=below, labels=events, start=from_, stop=to)
+        found = label_paths(found_files, from_path, below=below, labels=events, start=from_, stop=to, reading=reading)
         if out is None and task is None:
             _list_events(found, "--from-path")
             return
     out = out or missing("--out", "labels.csv in the folder of the recordings")
     task = task or missing("--task", "the name of the task")
     if events is not None and from_path is None:
-        found = find_trials(found_files, events, start=from_ or 0.0, stop=to)
+        found = find_trials(found_files, events, start=from_ or 0.0, stop=to, reading=reading)
     trials = found.trials if split is None else divide(found.trials, split)
     write_table(out, trials, task=task, subject=subject)
-    print(f"{out}: {len(trials)} stretches in {len({trial.file for trial in trials})} recordings")
+    say(f"{out}: {len(trials)} stretches in {len({trial.file for trial in trials})} recordings")
     for note in _notes(found, divided=len(found.trials) - len(trials)):
-        print(f"note: {note}")
-    print(f"next: neurolm prepare {out.parent} --out STORE")
+        say(f"note: {note}")
+    say(f"next: neurolm prepare {out.parent} --out STORE")
 
 
 def _list_events(found: Found, by: str = "--events") -> None:
     """Print what was found and how often, what was not, and what to do next."""
     for event, count in found.counts.most_common():
-        print(f"{count:>8,}  {event}")
+        say(f"{count:>8,}  {event}")
     for note in _notes(found):
-        print(f"note: {note}")
+        say(f"note: {note}")
     if by == "--from-path":
-        print("next: the same with --task NAME --out FOLDER/labels.csv; --events FOUND=LABEL,… gives other labels")
+        say("next: the same with --task NAME --out FOLDER/labels.csv; --events FOUND=LABEL,… gives other labels")
     elif found.counts:
-        print("next: the same with --events EVENT=LABEL,EVENT=LABEL --to SECONDS --task NAME --out FOLDER/labels.csv")
+        say("next: the same with --events EVENT=LABEL,EVENT=LABEL --to SECONDS --task NAME --out FOLDER/labels.csv")
     else:
-        print("next: where the names of files or folders say the labels, --from-path EXPRESSION; else write the table")
+        say("next: where the names of files or folders say the labels, --from-path EXPRESSION; else write the table")
 
 
 def _notes(found: Found, divided: int = 0) -> Iterator[str]:

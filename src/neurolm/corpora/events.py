@@ -21,6 +21,7 @@ from neurolm.corpora.hypnograms import pair, read_beside
 from neurolm.corpora.side_files import SHORTEST, end_of_window
 from neurolm.corpora.trials import Trial, text_in_path
 from neurolm.recording.marks import read_marks
+from neurolm.recording.options import BELIEVED, ReadingOptions
 from neurolm.recording.recording import Annotation
 
 SHOWN = 12
@@ -110,7 +111,7 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def read_events(files: Sequence[Path], found: Found) -> Iterator[Events]:
+def read_events(files: Sequence[Path], found: Found, reading: ReadingOptions = BELIEVED) -> Iterator[Events]:
     """Read the events of recordings, those in files of annotations beside them too.
 
     Neither electrodes nor units are needed, and no amplitude is looked at.
@@ -121,6 +122,8 @@ def read_events(files: Sequence[Path], found: Found) -> Iterator[Events]:
         Recordings.
     found
         Gets the files that cannot be read, and what is said of the others.
+    reading
+        As for ``marks.read_marks``.
     """
     pairs = pair(files)
     found.passed_over |= pairs.alone
@@ -132,7 +135,7 @@ def read_events(files: Sequence[Path], found: Found) -> Iterator[Events]:
                 theirs, note = read_beside(beside, file)
                 more += theirs
                 said.append(note)
-            recording = read_marks(file, more)
+            recording = read_marks(file, more, reading=reading)
         except (RecordingError, OSError) as error:
             found.passed_over[file] = str(error)
             continue
@@ -145,8 +148,8 @@ def read_events(files: Sequence[Path], found: Found) -> Iterator[Events]:
         yield Events(file=file, marks=marks, seconds=recording.seconds, rate=recording.rate, notes=notes)
 
 
-def count_events(files: Sequence[Path]) -> Found:
-    """Count how often each event occurs in some recordings.
+def count_events(files: Sequence[Path], *, reading: ReadingOptions = BELIEVED) -> Found:
+    """Count how often each event occurs in some recordings, which are read as ``marks.read_marks`` does.
 
     Raises
     ------
@@ -154,7 +157,7 @@ def count_events(files: Sequence[Path]) -> Found:
         If none of them can be read.
     """
     found = Found()
-    for events in read_events(files, found):
+    for events in read_events(files, found, reading):
         if not events.marks:
             found.without.append(events.file)
     _require_one(found)
@@ -162,7 +165,12 @@ def count_events(files: Sequence[Path]) -> Found:
 
 
 def find_trials(
-    files: Sequence[Path], labels: Mapping[str, str], *, start: float = 0.0, stop: float | None = None
+    files: Sequence[Path],
+    labels: Mapping[str, str],
+    *,
+    start: float = 0.0,
+    stop: float | None = None,
+    reading: ReadingOptions = BELIEVED,
 ) -> Trials:
     """Find the stretches around some events.
 
@@ -178,6 +186,8 @@ def find_trials(
         Event → label; other events are passed over.
     start, stop
         Seconds after the event at which its stretch begins and ends; ``stop`` None: as long as the event says.
+    reading
+        As for ``marks.read_marks``.
 
     Raises
     ------
@@ -191,7 +201,7 @@ def find_trials(
     _require_length(start, stop)
     wanted = {one_line(event): label for event, label in labels.items()}
     found = Trials(lacking="none of these events")
-    for events in read_events(files, found):
+    for events in read_events(files, found, reading):
         if not any(mark.text in wanted for mark in events.marks):
             found.without.append(events.file)
         try:
@@ -216,6 +226,7 @@ def label_paths(
     labels: Mapping[str, str] | None = None,
     start: float | None = None,
     stop: float | None = None,
+    reading: ReadingOptions = BELIEVED,
 ) -> Trials:
     """Label recordings by what their paths say: ``S01/eyes_open.edf``.
 
@@ -229,6 +240,8 @@ def label_paths(
         What is found in the path → label; others are passed over. None: what is found is the label.
     start, stop
         Seconds from the start of the recording between which the label holds; None: its start, its end.
+    reading
+        As for ``marks.read_marks``.
 
     Raises
     ------
@@ -240,7 +253,7 @@ def label_paths(
     _require_length(start or 0.0, stop)
     found = Trials(lacking="no label in the path")
     texts: Counter[str] = Counter()
-    for events in read_events(files, found):
+    for events in read_events(files, found, reading):
         text = text_in_path(events.file, pattern, below)
         if text is not None:
             texts[text] += 1

@@ -7,20 +7,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from neurolm.core.errors import RecordingError
 from neurolm.recording.channels import Channel, RawRecording, Signal
 from neurolm.recording.electrodes.coverage import Covered
+from neurolm.recording.electrodes.naming import present
 from neurolm.recording.electrodes.selection import Selection, select_electrodes
+from neurolm.recording.options import BELIEVED, ReadingOptions
 from neurolm.recording.readers import open_raw
 from neurolm.recording.recording import Recording, assemble
+from neurolm.recording.suffixes import XDF_SUFFIXES, suffix_of
 from neurolm.recording.triggers import Mark
 
 
-def read_marks(path: Path, more: Sequence[Mark] = ()) -> Recording:
+def read_marks(path: Path, more: Sequence[Mark] = (), *, reading: ReadingOptions = BELIEVED) -> Recording:
     """Open a recording for its annotations and its length.
 
     Parameters
@@ -29,6 +32,8 @@ def read_marks(path: Path, more: Sequence[Mark] = ()) -> Recording:
         The file.
     more
         Annotations from elsewhere, which count as the file's own.
+    reading
+        How to read it, where the file alone does not say it, as one of many: what is not for it is passed over.
 
     Returns
     -------
@@ -40,9 +45,12 @@ def read_marks(path: Path, more: Sequence[Mark] = ()) -> Recording:
     RecordingError
         If the file cannot be read.
     """
-    opened = open_raw(path)
+    opened = open_raw(path, reading if suffix_of(path) in XDF_SUFFIXES else replace(reading, stream=None))
+    wanted = reading.channels
+    if isinstance(wanted, Mapping):
+        wanted = present(wanted, [channel.name for channel in opened.channels]) or None
     try:
-        chosen = select_electrodes(opened.channels, source=opened.name, unknown="drop")
+        chosen = select_electrodes(opened.channels, source=opened.name, unknown="drop", wanted=wanted, cap=reading.cap)
     except RecordingError:
         chosen = _by_own_names(opened.channels)
     return assemble(_with(opened, more) if more else opened, chosen, None)
