@@ -405,15 +405,30 @@ def test_a_model_that_gives_nan_gives_no_answer(lively, file):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_samples_that_are_nan_get_no_answer_wherever_they_are(model, signal, value):
-    long = np.tile(signal, (8, 1)).T * 1e-6
-    long[0, 2400:2410] = value  # between the blocks that opening looks at
-    raw = mne.io.RawArray(long, mne.create_info(["C3", "O1"], 200, "eeg"), verbose="error")
-    for ask in (model.ask, model.explain):
-        with pytest.raises(RecordingError, match=r"NaN or infinite values in C3 between 12\.00 and 12\.04 s"):
-            ask(raw, QUESTION)
-    with pytest.raises(RecordingError, match="NaN or infinite values in C3"):
-        model.embed(raw)
+def test_samples_that_are_nan_are_in_no_answer_wherever_they_are(model, signal, value):
+    """Answers, explanations and embeddings rest on the windows without, as if there were two recordings."""
+
+    def as_raw(microvolts: np.ndarray) -> mne.io.RawArray:
+        return mne.io.RawArray(microvolts.T * 1e-6, mne.create_info(["C3", "O1"], 200, "eeg"), verbose="error")
+
+    spoilt = np.concatenate([signal] * 20)[: 200 * 60]
+    spoilt[2401:2410, 0] = value
+    raw = as_raw(spoilt)
+    answer = model.ask(raw, QUESTION)
+    assert "left out with all electrodes: C3 between 12.01 and 12.04 s" in " ".join(answer.notes)
+    spans = [(window.start, window.stop) for window in answer.timeline]
+    assert spans[-1][1] == 58.05 and not any(start < 12.05 and stop > 12.005 for start, stop in spans)
+    alone = model.ask(as_raw(spoilt[:2401]), QUESTION).timeline
+    assert answer.timeline[: len(alone)] == alone and len(answer.runs) == 2
+    explained = model.explain(raw, QUESTION)
+    assert np.isfinite([explained.log_odds, *(effect.mean for effect in explained.electrode_effects)]).all()
+    embedded = model.embed(raw, seconds=2, stride=2)
+    assert np.isfinite(embedded.features).all() and embedded.starts[:7].tolist() == [0, 2, 4, 6, 8, 10, 12.05]
+    with pytest.raises(QuestionError, match=r"start=11 s with seconds=4 is not all there: the recording has 0 to 12"):
+        model.generate(raw, "Question:", start=11, seconds=4)
+    spoilt[::150, 0] = value
+    with pytest.raises(RecordingError, match=r"NaN or infinite values in C3 .* no 1 s without are left"):
+        model.ask(as_raw(spoilt), QUESTION)
 
 
 def test_answering_imports_no_training():

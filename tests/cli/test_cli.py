@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import edfio
@@ -370,6 +371,14 @@ def test_timeline_covers_the_recording_in_few_lines(windows):
     assert (spans[0][0], spans[-1][1]) == (0.0, answer.timeline[-1].stop)
     assert all(abs(sum(mean) - 1) < 1e-9 for _, _, mean in spans)
     assert len(answer_lines(answer)) < 52
+
+
+def test_no_line_of_the_timeline_bridges_a_gap():
+    early, late = an_answer(50).timeline, an_answer(60).timeline
+    moved = tuple(replace(window, start=window.start + 999, stop=window.stop + 999) for window in late)
+    spans = condense(replace(an_answer(1), timeline=early + moved), 40)
+    assert len(spans) == 17 + 20  # three windows a line
+    assert [span[:2] for span in spans[15:18]] == [(90.0, 98.0), (96.0, 102.0), (999.0, 1007.0)]
 
 
 def test_bars_fit_the_terminal():

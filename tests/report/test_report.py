@@ -400,6 +400,8 @@ def test_timeline_stacks_probabilities_to_one_and_shows_the_truth():
     assert (lower.y0, lower.y1) == pytest.approx((0, 0.9))
     assert (upper.y0, upper.y1) == pytest.approx((0.1, 1))
     assert main.get_xlim() == (0, 22)
+    parted = answers.timeline(replace(ANSWER, timeline=windows[:4] + windows[7:])).axes[0].collections
+    assert [collection.get_datalim(main.transData).x1 for collection in parted] == pytest.approx([10, 10, 22, 22])
     single = answers.timeline(replace(ANSWER, timeline=windows[:1]))
     assert len(single.axes) == 1 and pixels(single).std() > 0
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from neurolm.ask.calibration import TaskCalibration
 
+GAP = 0.01
+"""Seconds between two windows from which on time is missing between them."""
 UNDECIDED = "undecided"
 """Instead of an option, where an answer would be wrong more often than the stated risk."""
 
@@ -60,6 +63,18 @@ class Answer:
     """Least probability of an answer for that risk; None where none was stated, or none is high enough."""
     outside: float | None = None
     """Share of windows that are unlike the training data; None where its range is not known."""
+
+    @property
+    def runs(self) -> list[tuple[WindowAnswer, ...]]:
+        """The windows of the timeline, parted where a gap lies between two that is longer than their usual distance."""
+        pairs = list(pairwise(self.timeline))
+        usual = sorted(other.start - one.start for one, other in pairs)[len(pairs) // 2] if pairs else 0.0
+        breaks = [
+            i + 1
+            for i, (one, other) in enumerate(pairs)
+            if other.start > one.stop + GAP and other.start - one.start > usual + GAP
+        ]
+        return [self.timeline[first:last] for first, last in pairwise((0, *breaks, len(self.timeline)))]
 
 
 def conclude(

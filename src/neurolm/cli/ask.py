@@ -186,11 +186,16 @@ def _verdict(answer: Answer) -> str:
 
 
 def condense(answer: Answer, lines: int) -> list[tuple[float, float, list[float]]]:
-    """Return at most so many stretches of a timeline: start, stop (seconds) and mean probability of each option."""
+    """Return about so many parts of a timeline: start, stop (seconds) and mean probability of each option.
+
+    They bridge gaps of the recording only where there are more gaps than lines.
+    """
     share = math.ceil(len(answer.timeline) / lines)
     spans = []
-    for first in range(0, len(answer.timeline), share):
-        part = answer.timeline[first : first + share]
-        mean = [sum(column) / len(part) for column in zip(*(w.probabilities for w in part), strict=True)]
-        spans.append((part[0].start, part[-1].stop, mean))
+    runs = answer.runs
+    for run in runs if len(runs) <= lines else [answer.timeline]:
+        for first in range(0, len(run), share):
+            part = run[first : first + share]
+            mean = [sum(column) / len(part) for column in zip(*(w.probabilities for w in part), strict=True)]
+            spans.append((part[0].start, part[-1].stop, mean))
     return spans

@@ -173,7 +173,7 @@ def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
     if len(found.stretches) > 1:
         parts = [f"{start:,.7g}–{stop:,.7g} s" for start, stop in found.stretches[:SHOWN]]
         more = f" and {len(found.stretches) - SHOWN:,} more" if len(found.stretches) > SHOWN else ""
-        yield "recorded in", f"{len(found.stretches):,} parts: {', '.join(parts)}{more}"
+        yield "usable", f"{len(found.stretches):,} parts: {', '.join(parts)}{more}"
     if found.unit is not None:
         declared = list(dict.fromkeys(row.unit or "none" for row in found.coverage if row.amplitude is not None))
         yield "unit", f"{found.unit} (the file declares {', '.join(declared)})"

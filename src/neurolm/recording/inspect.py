@@ -72,7 +72,7 @@ class Inspection:
     seconds: float | None = None
     """Length, gaps included."""
     stretches: tuple[tuple[float, float], ...] = ()
-    """First and last second of each part that nothing interrupts."""
+    """First and last second of each part that can be used: between gaps, missing samples and what is called bad."""
     unit: str | None = None
     """What the file's numbers were taken for."""
     amplitude: float | None = None
@@ -287,6 +287,7 @@ def _prepared(found: _Finding, recording: Recording) -> None:
         found.refuse(error)
         return
     found.facts |= {"mains": hertz, "mains_how": how, "band": prepared.band}
+    found.facts["stretches"] = tuple((s.start / RATE, s.stop / RATE) for s in prepared.stretches)
     found.notes += prepared.notes
     if found.problems:
         return

@@ -176,11 +176,10 @@ def _short_notes(stretches: Stretches, rate: float) -> list[str]:
     short = [stretch for stretch in stretches if stretch.samples / rate < _KERNEL_SECONDS]
     if not short:
         return []
-    which = f"{len(short):,} of {len(stretches):,} uninterrupted parts are" if len(stretches) > 1 else ""
-    return [
-        f"{which or f'{short[0].samples / rate:.3g} s long:'} shorter than the {_KERNEL_SECONDS:g} s of the "
-        f"{BAND[0]:g} Hz filter, so slow waves at the edges are not exact"
-    ]
+    which = f"{short[0].samples / rate:.3g} s long: shorter than"
+    if len(stretches) > 1:
+        which = f"{len(short):,} of {len(stretches):,} uninterrupted parts last less than"
+    return [f"{which} the {_KERNEL_SECONDS:g} s of the {BAND[0]:g} Hz filter, so slow waves at the edges are not exact"]
 
 
 _Plan = list[tuple[Stretch, tuple[Stretch, ...]]]
@@ -254,7 +253,8 @@ def detect_mains(recording: Recording) -> tuple[float, str]:
         return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: {recording.rate:g} samples per second do not reach it"
     if recording.seconds < _SECONDS_FOR_MAINS:
         return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: {recording.seconds:.3g} s are too short to see it"
-    parts = [np.nan_to_num(recording.read_samples(*block).astype(np.float32)) for block in recording.blocks()]
+    parts = [recording.read_samples(*block).astype(np.float32) for block in recording.blocks()]
+    parts = [np.where(np.isfinite(part), part, np.float32(0)) for part in parts]
     segment = round(_WELCH_SECONDS * recording.rate)
     spectra = [welch(part, recording.rate, nperseg=min(segment, part.shape[1])) for part in parts]
     frequencies = max((found for found, _ in spectra), key=len)

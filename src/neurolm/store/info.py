@@ -6,6 +6,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from neurolm.core.physics import RATE
+from neurolm.core.stretches import overlapping
 from neurolm.store.store import SOURCES, Store
 
 
@@ -86,7 +88,8 @@ def store_info(path: Path | str) -> StoreInfo:
             of_label = labels[label.task, label.label, label.split or ""]
             of_label[0] += 1
             of_label[1].add(row.subject)
-            of_label[2] += (label.stop - label.start) / 3600
+            there = overlapping(row.stretches, round(label.start * RATE), round(label.stop * RATE))
+            of_label[2] += sum(part.samples for part in there) / RATE / 3600
     return StoreInfo(
         recordings=len(store),
         subjects=len(subjects),

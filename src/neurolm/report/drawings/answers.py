@@ -170,24 +170,23 @@ def robustness(results: Sequence[TaskResult]) -> Figure:
 @styled
 def timeline(answer: Answer, truth: Sequence[Label] = ()) -> Figure:
     """Draw the probability of every option over a recording, and above it the true labels where they are known."""
-    starts, stops, probabilities = (
-        np.array([getattr(window, name) for window in answer.timeline]) for name in ("start", "stop", "probabilities")
-    )
     figure = canvas(2.9)
     heights = (1, 9) if truth else (9,)
     axes = figure.subplots(len(heights), 1, height_ratios=heights, sharex=True, squeeze=False)[:, 0]
     bottom = axes[-1]
     colour = {option: COLOURS[i % len(COLOURS)] for i, option in enumerate(answer.options)}
-    centres = (starts + stops) / 2  # neighbouring windows may overlap
-    borders = np.concatenate((starts[:1], (centres[1:] + centres[:-1]) / 2, stops[-1:]))
-    upper = np.cumsum(probabilities, axis=1)
-    lower = upper - probabilities
-    for place, option in enumerate(answer.options):
-        bottom.fill_between(
-            borders, np.append(lower[:, place], lower[-1, place]), np.append(upper[:, place], upper[-1, place]),
-            step="post", color=colour[option], alpha=0.75, linewidth=0, label=option,
-        )  # fmt: skip
-    bottom.set(xlabel="seconds", ylabel="probability", xlim=(borders[0], borders[-1]), ylim=(0, 1))
+    for number, run in enumerate(answer.runs):
+        centres = np.array([(window.start + window.stop) / 2 for window in run])  # neighbouring windows may overlap
+        borders = [run[0].start, *(centres[1:] + centres[:-1]) / 2, run[-1].stop]
+        upper = np.cumsum([window.probabilities for window in run], axis=1)
+        lower = upper - np.array([window.probabilities for window in run])
+        for place, option in enumerate(answer.options):
+            bottom.fill_between(
+                borders, np.append(lower[:, place], lower[-1, place]), np.append(upper[:, place], upper[-1, place]),
+                step="post", color=colour[option], alpha=0.75, linewidth=0, label=None if number else option,
+            )  # fmt: skip
+    first, last = answer.timeline[0].start, answer.timeline[-1].stop
+    bottom.set(xlabel="seconds", ylabel="probability", xlim=(first, last), ylim=(0, 1))
     figure.legend(*bottom.get_legend_handles_labels(), loc="outside right center", title="answer")
     if truth:
         for label in truth:
