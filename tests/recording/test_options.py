@@ -20,6 +20,8 @@ from neurolm.recording.options import AUTO, DataFormat, ReadingOptions, Unit
         ("unit", "pV", "unit='pV': choose one of V, mV, uV, nV, auto$"),
         ("truncated", None, "truncated=None: choose one of refuse, accept$"),
         ("data_format", "int8", "data_format='int8': choose one of int16, int32$"),
+        ("rate", 0.0, "rate=0: give samples per second, as 250$"),
+        ("rate", float("inf"), "rate=inf: give samples per second, as 250$"),
         ("mains", 0.0, "mains=0: give a frequency in Hz, 50 or 60$"),
         ("mains", float("nan"), "mains=nan: give a frequency in Hz, 50 or 60$"),
         ("channels", "Cz", "channels='Cz': give a list"),

@@ -281,9 +281,9 @@ def test_missing_files_folders_and_other_suffixes_are_refused(tmp_path: Path) ->
         open_recording(tmp_path / "none.edf")
     with pytest.raises(RecordingError, match=r"a folder, not a recording"):
         open_recording(tmp_path)
-    (tmp_path / "a.txt").write_text("x")
-    with pytest.raises(RecordingError, match=r"no reader for the suffix '\.txt'.*\.edf.*\.xdf"):
-        open_recording(tmp_path / "a.txt")
+    (tmp_path / "a.doc").write_text("x")
+    with pytest.raises(RecordingError, match=r"no reader for the suffix '\.doc'.*\.edf.*\.xdf"):
+        open_recording(tmp_path / "a.doc")
     for suffix in RECORDING_SUFFIXES:
         if suffix not in (".mff", ".mefd"):
             (tmp_path / f"a{suffix}").write_bytes(b"\x17not what the suffix says\n" * 40)

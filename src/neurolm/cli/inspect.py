@@ -47,7 +47,7 @@ def inspect(
     """
     from neurolm.recording.inspect import inspect
 
-    found_files = [file for one in files for file in recordings(one)]
+    found_files = [file for one in files for file in recordings(one, arrays=reading.rate is not None)]
     pictures = plots(plot, found_files)
     every = []
     for number, file in enumerate(found_files):
@@ -71,8 +71,8 @@ def inspect(
         raise RecordingError(f"{what}: the problems above say why, and what to do")
 
 
-def recordings(given: Path) -> list[Path]:
-    """The file, or the recordings in a folder.
+def recordings(given: Path, *, arrays: bool = False) -> list[Path]:
+    """The file, or the recordings in a folder; with ``arrays`` as for ``find_recordings``.
 
     Raises
     ------
@@ -80,12 +80,15 @@ def recordings(given: Path) -> list[Path]:
         If there are none in a folder.
     """
     from neurolm.recording.suffixes import find_recordings, suffix_of
+    from neurolm.recording.unread import contents
 
     if not given.is_dir() or suffix_of(given) is not None:
         return [given]
-    found = find_recordings(given)
+    found = find_recordings(given, arrays=arrays)
     if not found:
-        raise ConfigError(f"{given}: no recordings in this folder; give files, or the folder that holds them")
+        raise ConfigError(
+            f"{given}: no recordings in this folder; give files, or the folder that holds them{contents(given)}"
+        )
     return found
 
 

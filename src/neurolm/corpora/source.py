@@ -103,6 +103,8 @@ class RecordingSource:
     """What to do with unknown electrodes where the corpus is known to have some, unless the user says otherwise."""
     open: Opener | None = None
     """How to read the file where no reader knows the format."""
+    rate: float | None = None
+    """Samples per second where the file, a table or an array, does not say it; the user's word goes first."""
     data_format: DataFormat | None = None
     """``int16`` or ``int32`` for Neuroscan files of which the corpus is known to have one."""
 
@@ -140,6 +142,7 @@ class RecordingSource:
                 reading,
                 unknown=unknown,
                 unit=unit if unit is not None else self.unit,
+                rate=reading.rate if reading.rate is not None else self.rate,
                 channels=self.channels,
                 cap=self.cap,
                 data_format=self.data_format,

@@ -40,6 +40,7 @@ class CorpusSettings:
     stream: str | int | None = None
     channels: dict[str, str] | tuple[str, ...] | None = None
     cap: str | None = None
+    rate: float | None = None
 
     @classmethod
     def of(cls, layout: str, reading: CommonReadingOptions) -> CorpusSettings:
@@ -61,7 +62,7 @@ class CorpusSettings:
             )
         return cls(
             layout, reading.unknown or "error", reading.unit, reading.mains, reading.truncated,
-            reading.reject_by_annotation, reading.stream, channels, reading.cap,
+            reading.reject_by_annotation, reading.stream, channels, reading.cap, reading.rate,
         )  # fmt: skip
 
     @property
@@ -70,6 +71,7 @@ class CorpusSettings:
         return ReadingOptions(
             unknown=self.unknown, unit=self.unit, mains=self.mains, truncated=self.truncated,
             reject_by_annotation=self.reject_by_annotation, stream=self.stream, channels=self.channels, cap=self.cap,
+            rate=self.rate,
         )  # fmt: skip
 
 

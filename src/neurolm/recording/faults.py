@@ -10,7 +10,8 @@ from neurolm.core.errors import NeuroLMError, RecordingError
 
 DAMAGED = "copy or export it again"
 """The remedy for a file that a reader stumbles over."""
-_EXTRAS = {"antio": "formats", "curryreader": "formats", "mffpy": "formats"}
+_EXTRAS = {"antio": "formats", "curryreader": "formats", "mffpy": "formats", "h5py": "formats",
+           "pyarrow": "parquet"}  # fmt: skip
 """Module that a reader needs → our extra that brings it."""
 
 

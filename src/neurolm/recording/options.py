@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -42,6 +43,8 @@ class CommonReadingOptions:
         What the files' numbers are, where their headers are wrong: it is taken, with a warning where that makes no
         EEG of them. ``auto`` takes the unit that does, and keeps the header's as long as EEG can have that amplitude.
         By default the header is believed; one that says nothing means µV.
+    rate
+        Samples per second of tables and arrays (CSV, NumPy, MATLAB …) that do not say it.
     mains
         Mains frequency in Hz; by default found in the spectrum.
     truncated
@@ -50,11 +53,12 @@ class CommonReadingOptions:
         Whether to leave out what the file's annotations call bad: those that begin with ``BAD``, as MNE has it.
     channels
         Electrodes to read, in this order (Fp1,Cz), by default all; or which electrodes the file's own names stand for,
-        where they say nothing (E36=C3,E70=O1): of a file that has such names, only these are read.
+        where they say nothing (E36=C3,E70=O1): of a file that has such names, only these are read. Tables
+        and arrays without names: all channels in their order.
     cap
         MNE's name of the cap (biosemi64, GSN-HydroCel-128) whose contacts the channels count.
     stream
-        XDF: name or number of the stream to read; by default the longest of type EEG.
+        XDF: name or number of the stream to read; by default the longest of type EEG. MATLAB, ``.npz``: the variable.
 
     Raises
     ------
@@ -64,6 +68,7 @@ class CommonReadingOptions:
 
     unknown: Unknown | None = None
     unit: Unit | None = None
+    rate: float | None = None
     mains: float | None = None
     truncated: Truncated = "refuse"
     reject_by_annotation: bool = True
@@ -75,6 +80,8 @@ class CommonReadingOptions:
         require_one_of("unknown", self.unknown, (*get_args(Unknown), None))
         require_one_of("unit", self.unit, (*get_args(Unit), None))
         require_one_of("truncated", self.truncated, get_args(Truncated))
+        if self.rate is not None and not 0 < self.rate < math.inf:
+            raise ConfigError(f"{argument(rate=self.rate)}: give samples per second, as 250")
         if self.mains is not None and not 0 < self.mains < RATE / 2:
             raise ConfigError(f"{argument(mains=self.mains)}: give a frequency in Hz, 50 or 60")
         if isinstance(self.channels, str):
@@ -91,7 +98,7 @@ class ReadingOptions(CommonReadingOptions):
 
     Parameters
     ----------
-    unknown, unit, mains, truncated, reject_by_annotation, channels, cap, stream
+    unknown, unit, rate, mains, truncated, reject_by_annotation, channels, cap, stream
         As for `CommonReadingOptions`. ``unknown`` also decides about channels that the file marks as bad, and about
         electrodes in ``channels`` that are missing (nearest, interpolate).
     data_format

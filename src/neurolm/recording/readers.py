@@ -34,18 +34,21 @@ from neurolm.recording.formats.edf_signal import open_samples
 from neurolm.recording.isolation import open_isolated
 from neurolm.recording.links import require_content
 from neurolm.recording.options import BELIEVED, ReadingOptions
+from neurolm.recording.plain import open_plain, open_record
 from neurolm.recording.sidecar import with_sidecar
 from neurolm.recording.suffixes import (
     EDF_READERS,
     FOLDERS,
     MNE_READERS,
-    RECORDING_SUFFIXES,
+    PLAIN,
+    WFDB,
     XDF_SUFFIXES,
     main_file,
     parts_of,
     suffix_of,
 )
 from neurolm.recording.triggers import with_triggers
+from neurolm.recording.unread import unread
 
 if TYPE_CHECKING:
     import mne
@@ -89,20 +92,26 @@ def open_raw(path: Path, reading: ReadingOptions = BELIEVED) -> RawRecording:
     if path.is_dir() and suffix not in FOLDERS:
         raise RecordingError(f"{path}: a folder, not a recording; name a recording in it, or prepare the whole folder")
     if suffix is None:
-        raise RecordingError(
-            f"{path}: no reader for the suffix {path.suffix!r}; those that open: {', '.join(RECORDING_SUFFIXES)}"
-        )
+        raise RecordingError(unread(path))
     if path.is_file() and path.stat().st_size == 0:
         raise RecordingError(f"{path}: the file is empty (0 bytes); copy or download it again")
-    if reading.stream is not None and suffix not in XDF_SUFFIXES:
+    if reading.stream is not None and suffix not in (*XDF_SUFFIXES, *PLAIN):
         raise RecordingError(f"{path}: stream is for XDF files; leave it out")
     with as_recording_error(path, "cannot be understood"):
         if suffix in EDF_READERS:
             source = _open_edf(path, reading)
         elif suffix in XDF_SUFFIXES:
             source = open_isolated(open_here, path, XDF, {"stream": reading.stream}, truncated=reading.truncated)
+        elif suffix == ".mat":
+            source = open_isolated(open_here, path, suffix, {"reading": reading}, truncated=reading.truncated)
+        elif suffix in PLAIN:
+            source = open_plain(path, suffix, reading)
+        elif suffix == WFDB:
+            source = open_record(path, reading.truncated)
         else:
             source = _open_with_mne(path, suffix, reading)
+        if suffix not in PLAIN:
+            _require_rate(source, reading.rate)
         source.notes[:0] = notes
         return with_triggers(with_sidecar(source))
 
@@ -221,13 +230,15 @@ def _open_with_mne(path: Path, suffix: str, reading: ReadingOptions) -> RawRecor
 
 
 def open_here(path: Path, reader: str, arguments: dict[str, Any], *, truncated: str = "refuse") -> RawRecording:
-    """Open a file by one of MNE's readers, or an ``XDF`` file, in this process.
+    """Open a file by one of MNE's readers, an ``XDF`` file, or one whose suffix is in ``PLAIN``, in this process.
 
     Raises
     ------
     RecordingError
         If the reader cannot read it, or if it is truncated and ``truncated`` says refuse.
     """
+    if reader in PLAIN:
+        return open_plain(path, reader, arguments["reading"])
     if reader == XDF:
         return _open_xdf(path, arguments["stream"], truncated)
     notes: list[str] = []
@@ -239,6 +250,17 @@ def open_here(path: Path, reader: str, arguments: dict[str, Any], *, truncated: 
         source = open_mne(raw, path)
     source.notes.extend([*notes, *more])
     return source if samples is None else _cut(source, samples)
+
+
+def _require_rate(source: RawRecording, rate: float | None) -> None:
+    """Refuse a rate that is given for a file that says another; no file of EEG leaves it out."""
+    own = {channel.rate for channel in source.channels if channel.kind == "eeg" and channel.unit is not None}
+    if rate is not None and own and rate not in own:
+        said = ", ".join(f"{one:g}" for one in sorted(own))
+        raise RecordingError(
+            f"{source.name}: {argument(rate=rate)}: its header says {said} samples per second; leave it out, it is for "
+            "tables and arrays"
+        )
 
 
 def _cut(source: RawRecording, samples: int) -> RawRecording:

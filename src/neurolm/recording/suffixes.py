@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import os
 import re
@@ -26,11 +27,18 @@ FOLDERS = (".mff", ".mefd")
 """Suffixes of the recordings that are folders."""
 XDF_SUFFIXES = (".xdf", ".xdfz")
 """Files of the Lab Streaming Layer, with several streams."""
-RECORDING_SUFFIXES = (*EDF_READERS, *MNE_READERS, ".cnt", *XDF_SUFFIXES)
+TEXTS = (".csv", ".tsv", ".txt")
+"""Suffixes of tables of text, of which few are recordings."""
+PLAIN = (*TEXTS, ".parquet", ".npy", ".npz", ".mat")
+"""Suffixes of tables and arrays: recordings that are no EEG files."""
+WFDB = ".hea"
+"""The header of a WFDB record."""
+RECORDING_SUFFIXES = (*EDF_READERS, *MNE_READERS, ".cnt", *XDF_SUFFIXES, WFDB, *PLAIN)
 """Suffixes of the recordings that can be opened."""
 
 _COMPANIONS = {
-    ".vmrk": (".vhdr",), ".amrk": (".ahdr",), ".eeg": (".vhdr", ".ahdr"), ".dat": (".vhdr", ".lay", ".dap"),
+    ".vmrk": (".vhdr",), ".amrk": (".ahdr",), ".eeg": (".vhdr", ".ahdr"), ".dat": (".vhdr", ".lay", ".dap", WFDB),
+    ".mat": (WFDB,),
     ".fdt": (".set",), ".head": (".data",), ".rs3": (".dap",), ".21e": (".eeg",), ".pnt": (".eeg",), ".log": (".eeg",),
     ".dpa": ("",), ".dpo": ("",), ".ceo": ("",), ".cef": ("", ".dap"),
 }  # fmt: skip
@@ -40,6 +48,11 @@ _NOT_RAW_FIF = re.compile(
     r"|_split-(?!01)\d+|[-_](raw|eeg|meg|sss)-\d+\.fif(\.gz)?$"
 )
 """Names of FIF files that hold no recording (MNE's naming conventions), or the later parts of a split one."""
+_SIDE_TABLE = re.compile(
+    r"^(labels|participants|subjects?|readme|changes|licen[cs]e|records|sha256sums|metadata|demographics)\b"
+    r"|(^|[_-])(events?|channels|electrodes|scans|sessions|annotations?|markers|labels|participants|spans)\.[a-z]+$"
+)
+"""Names of tables and texts that lie beside recordings."""
 
 
 def suffix_of(path: Path) -> str | None:
@@ -86,21 +99,29 @@ class Found:
         return found
 
 
-def find_recordings(folder: Path) -> list[Path]:
+def find_recordings(folder: Path, *, arrays: bool = False) -> list[Path]:
     """Find the recordings in a folder and the folders below it, sorted by path.
 
     One path for each recording: BrainVision by its header, EEGLAB by its ``.set``, a split FIF by its first part.
     FIF files that hold something else by their name (``-eve.fif``, ``-epo.fif`` …) and hidden files are passed over.
+    Tables of text count where their header is that of EEG.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    arrays
+        Whether other tables of numbers and arrays count too: where somebody says what their samples are.
 
     Raises
     ------
     RecordingError
         If there is no such folder.
     """
-    return list(walk(folder).recordings)
+    return list(walk(folder, arrays=arrays).recordings)
 
 
-def walk(folder: Path) -> Found:
+def walk(folder: Path, *, arrays: bool = False) -> Found:
     """Find the recordings as `find_recordings` does, and what cannot be one: pipes, devices, links that lead nowhere.
 
     Links to folders are not followed, so that none leads in a circle and no recording is found twice.
@@ -131,7 +152,7 @@ def walk(folder: Path) -> Found:
             continue
         if (reason := _no_file(path)) is not None:
             passed[path] = reason
-        elif path.is_dir() == (suffix in FOLDERS):
+        elif path.is_dir() == (suffix in FOLDERS) and _is_recording(path, suffix, arrays=arrays):
             found.append(path)
     return Found(tuple(found), dict(sorted(passed.items())))
 
@@ -147,3 +168,20 @@ def _no_file(path: Path) -> str | None:
     except OSError as error:
         return "links that lead in a circle" if error.errno == errno.ELOOP else None
     return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "pipes, sockets and devices"
+
+
+def _is_recording(path: Path, suffix: str, *, arrays: bool) -> bool:
+    """Whether a table or an array is a recording: by its header, or because somebody said so of all that can be."""
+    if suffix not in PLAIN:
+        return True
+    if suffix not in TEXTS:
+        return arrays
+    if _SIDE_TABLE.search(path.name.lower()):
+        return False
+    from neurolm.recording.formats import columns, text
+
+    try:
+        form = text.sniff(path)
+    except (RecordingError, OSError, ValueError, csv.Error):
+        return False
+    return columns.is_eeg(form) or (arrays and columns.is_samples(form))

@@ -77,6 +77,8 @@ def select_electrodes(
     else:
         name_channels(draft, cap)
     asked = None if wanted is None or isinstance(wanted, Mapping) else _asked(draft, wanted)
+    if asked is not None and len(asked) == 1 and len(draft.unrecognised) == 1 and not draft.named:
+        _take_only(draft, *asked)
     pairs = _pairs(draft, asked) if montage is not None else []
     needed: list[str] | None = None
     if montage is not None:
@@ -125,6 +127,14 @@ def _asked(draft: Draft, wanted: Sequence[str]) -> dict[str, str]:
             f"electrode; found: {found}"
         )
     return {electrode: name for name, electrode in electrodes.items() if electrode is not None}
+
+
+def _take_only(draft: Draft, electrode: str) -> None:
+    """The only channel that may be EEG is the only electrode that is asked for, whatever its name is."""
+    (index,) = draft.unrecognised
+    draft.unrecognised.clear()
+    draft.take(electrode, index, "given")
+    draft.notes.append(f"its only channel, {draft.channels[index].name}, is taken for {electrode}, as asked for")
 
 
 def _seek(draft: Draft, asked: Sequence[str]) -> None:
