@@ -15,6 +15,7 @@ from neurolm.corpora.about import read_about
 from neurolm.corpora.layouts import CorpusLayout
 from neurolm.corpora.source import RecordingSource
 from neurolm.recording.recording import find_recordings
+from neurolm.recording.unread import contents
 
 
 class Folder(CorpusLayout):
@@ -31,6 +32,7 @@ class Folder(CorpusLayout):
         if not paths:
             raise StoreError(
                 f"{root}: no EEG recordings in this folder; give the folder that holds the EDF, BDF, … files"
+                f"{contents(root)}"
             )
         facts = read_about(root).facts
         return [self.source(path, _subject(path.relative_to(root)), **facts) for path in paths]

@@ -1,4 +1,4 @@
-"""Recordings that are no EEG files: tables and arrays, with rate, unit and channels as they or the user say.
+"""Tables and arrays as recordings: rate, unit and channels as they or the user say.
 
 Nothing of these three is guessed: what is not in the file must be given, and what was found is said.
 """

@@ -1,4 +1,4 @@
-"""Files that cannot be read: which tool turns each kind into one that can, and what a folder holds instead of EEG."""
+"""Files that cannot be read: which tool makes one of each that can."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays of NumPy and MATLAB: which variable holds the samples, which way round it is, and what the others say of it.
+"""Arrays of NumPy and MATLAB: where the samples are, which way round, and what is said of them.
 
 Nothing is unpickled: an array of objects is refused.
 """

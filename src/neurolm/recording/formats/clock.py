@@ -1,4 +1,4 @@
-"""The clock of a table: samples per second from a column of times or a counter, and where samples are missing."""
+"""The clock of a table: its rate by a column of times, and where samples are missing."""
 
 from __future__ import annotations
 

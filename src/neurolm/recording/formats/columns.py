@@ -1,4 +1,4 @@
-"""What the columns of a table are: samples, time, counters, markers; and which programs write such tables.
+"""What the columns of a table are, and which programs write such tables.
 
 Known by their headers: Muse (muselsl, Mind Monitor), OpenBCI's GUI, BrainFlow, Emotiv. Sources: the programs' own
 documentation, https://mind-monitor.com/FAQ.php, https://docs.openbci.com/Software/OpenBCISoftware/GUIDocs,

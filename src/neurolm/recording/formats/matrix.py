@@ -1,4 +1,4 @@
-"""Numbers of a file that is no EEG file, with what it says about them; large ones in a temporary file."""
+"""Numbers of a file that is no EEG file, and what it says about them."""
 
 from __future__ import annotations
 

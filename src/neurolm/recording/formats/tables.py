@@ -1,4 +1,4 @@
-"""Tables of samples, as text or Parquet: their columns understood, their clock read, and what is missing."""
+"""Tables of samples, as text or Parquet: columns, clock and markers put together."""
 
 from __future__ import annotations
 

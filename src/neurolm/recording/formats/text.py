@@ -1,4 +1,4 @@
-"""Tables of numbers as text: how a file writes its cells, and the cells block by block in bounded memory.
+"""Tables of numbers as text: how a file writes its cells, and the cells block by block.
 
 >>> found = sniff(Path("muse.csv"))
 >>> found.separator, found.names[:3]

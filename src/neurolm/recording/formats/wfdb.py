@@ -1,4 +1,4 @@
-"""WFDB records of PhysioNet: a text header (``.hea``) and files of samples (``.dat``, or ``.mat``).
+"""WFDB records of PhysioNet: a header (``.hea``) and files of samples.
 
 Formats of samples that PhysioNet's records have are read straight from the file, as far as they are asked for; records
 of several segments are one recording, with what lies between as gaps. Formats:
