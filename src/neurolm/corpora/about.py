@@ -3,12 +3,13 @@
 All keys are optional::
 
     {"name": "clinic", "licence": "CC0", "citation": "Doe 2020", "mains": 50,
-     "channels": {"EEG": "C4", "EEG(sec)": "C3"}, "task": "eyes",
+     "channels": {"EEG": "C4", "EEG(sec)": "C3"}, "rate": 250, "unit": "uV", "task": "eyes",
      "column": "trial_type", "labels": {"eyes_closed": "closed", "eyes_open": "open"}, "seconds": 10, "overlap": false,
      "split": "group"}
 
 The last five are for BIDS: see `neurolm.corpora.bids`. A name among ``channels`` need not be in every recording, and
-instead of ``channels`` there may be a ``cap``, as for `neurolm.ReadingOptions`.
+instead of ``channels`` there may be a ``cap``, as for `neurolm.ReadingOptions`. With a ``rate``, tables and arrays that
+do not say theirs are recordings too; ``unit`` is that of all files, unless the user says another.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from neurolm.core.decode import load_json
 from neurolm.core.montage import resolve
 from neurolm.corpora.source import terms
+from neurolm.recording.options import Unit
 
 ABOUT = "corpus.json"
 
@@ -50,6 +52,10 @@ class AboutFile:
     """The files' names of channels → electrodes, where the names say nothing."""
     cap: str | None = None
     """MNE's name of the cap whose contacts the channels count."""
+    rate: float | None = None
+    """Samples per second of tables and arrays that do not say it."""
+    unit: Unit | None = None
+    """Unit of the files' numbers."""
     simulator: Any = None
     """What the simulator notes for itself, if it made the folder."""
 
@@ -57,7 +63,7 @@ class AboutFile:
         for name in ("name", "licence", "citation", "cap", "task", "column", "split"):
             if getattr(self, name) == "":
                 raise ValueError(f"{name} must be text, not ''")
-        for name in ("mains", "seconds"):
+        for name in ("mains", "seconds", "rate"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be above 0, not {value:g}")
@@ -81,7 +87,8 @@ class About(AboutFile):
     @property
     def facts(self) -> dict[str, Any]:
         """What holds for every recording of the folder, as `source.RecordingSource` has it."""
-        facts = {"corpus": self.name, "mains": self.mains, "channels": self.channels, "cap": self.cap, "partly": True}
+        named = ("mains", "channels", "cap", "rate", "unit")
+        facts: dict[str, Any] = {"corpus": self.name, "partly": True} | {name: getattr(self, name) for name in named}
         stated = terms(self.licence or "", self.citation or "")
         return facts | ({"licence": stated} if stated else {})
 

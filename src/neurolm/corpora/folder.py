@@ -26,16 +26,19 @@ class Folder(CorpusLayout):
         """Whether recordings may lie in a folder: always."""
         return root.is_dir()
 
-    def sources(self, root: Path) -> list[RecordingSource]:
-        """List all recordings of a folder and the folders below it."""
-        paths = find_recordings(root)
+    def sources(self, root: Path, *, arrays: bool = False) -> list[RecordingSource]:
+        """List all recordings of a folder and the folders below it.
+
+        With ``arrays``, or where ``corpus.json`` says a rate, tables and arrays that do not say theirs are among them.
+        """
+        about = read_about(root)
+        paths = find_recordings(root, arrays=arrays or about.rate is not None)
         if not paths:
             raise StoreError(
                 f"{root}: no EEG recordings in this folder; give the folder that holds the EDF, BDF, … files"
                 f"{contents(root)}"
             )
-        facts = read_about(root).facts
-        return [self.source(path, _subject(path.relative_to(root)), **facts) for path in paths]
+        return [self.source(path, _subject(path.relative_to(root)), **about.facts) for path in paths]
 
     def notes(self, root: Path) -> Iterator[str]:
         """Name a table beside the recordings that may be meant for their labels, but is called otherwise."""

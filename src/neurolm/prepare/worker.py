@@ -15,13 +15,14 @@ import neurolm
 from neurolm.core.errors import ConfigError, NeuroLMError, RecordingError, StoreError, WriteError, argument
 from neurolm.core.files import atomic_file, dump_json
 from neurolm.corpora import LAYOUTS, RecordingSource
+from neurolm.corpora.folder import Folder
 from neurolm.corpora.source import WatchedExtent
 from neurolm.prepare.journal import CorpusSettings, Entry, FileState, FileStates
 from neurolm.recording.electrodes.caps import require_cap
 from neurolm.recording.options import ReadingOptions
 from neurolm.recording.preprocess import preprocess_blocks
 from neurolm.recording.recording import Recording
-from neurolm.recording.suffixes import XDF_SUFFIXES, suffix_of
+from neurolm.recording.suffixes import STREAMED, suffix_of
 from neurolm.store.encoding import encode_blocks
 from neurolm.store.manifest import Row
 from neurolm.store.shards import in_shard
@@ -54,7 +55,8 @@ class RecordingJob:
         named = list(channels.items() if isinstance(channels, Mapping) else channels) if channels is not None else None
         how = getattr(opener, "func", opener)
         said = [named, source.unit, source.unknown, getattr(how, "__qualname__", None)]
-        return dump_json(said if source.cap is None else [*said, source.cap])
+        more = [source.cap] if source.rate is None else [source.cap, source.rate]
+        return dump_json(said if more == [None] else [*said, *more])
 
 
 @dataclass(frozen=True)
@@ -83,16 +85,20 @@ def list_recordings(data: Path, out: Path, settings: CorpusSettings) -> Iterator
     Raises
     ------
     ConfigError
-        If a stream is asked for and none of them is an XDF file, or there is no such cap.
+        If a stream is asked for and none of them can hold several, or there is no such cap.
     """
     states = FileStates()
-    sources = LAYOUTS[settings.layout].sources(data)
+    layout = LAYOUTS[settings.layout]
+    arrays = isinstance(layout, Folder) and settings.rate is not None
+    sources = Folder().sources(data, arrays=True) if arrays else layout.sources(data)
     if settings.channels is not None or settings.cap is not None:  # the user's word goes before the layout's
         channels, cap = settings.channels, settings.cap
         sources = [replace(one, channels=channels, cap=cap, partly=True) for one in sources]
         settings = replace(settings, channels=None, cap=None)
-    if settings.stream is not None and not any(suffix_of(one.path) in XDF_SUFFIXES for one in sources):
-        raise ConfigError(f"{argument(stream=settings.stream)}: there is no XDF file in {data}; leave it out")
+    if settings.stream is not None and not any(suffix_of(one.path) in STREAMED for one in sources):
+        raise ConfigError(
+            f"{argument(stream=settings.stream)}: there is no XDF file, .mat or .npz in {data}; leave it out"
+        )
     for cap in {one.cap for one in sources if one.cap is not None}:
         require_cap(cap)
     for source in sources:
@@ -160,9 +166,9 @@ def _open(job: RecordingJob, *, check: bool = True) -> Recording:
 
 
 def reading_of(job: RecordingJob) -> ReadingOptions:
-    """How a recording is to be read, as far as the settings say it; a stream concerns XDF files alone."""
+    """How a recording is to be read, as far as the settings say it; a stream concerns files that hold several."""
     reading = job.settings.reading
-    return reading if suffix_of(job.source.path) in XDF_SUFFIXES else replace(reading, stream=None)
+    return reading if suffix_of(job.source.path) in STREAMED else replace(reading, stream=None)
 
 
 def check_labels(job: RecordingJob) -> None:

@@ -5,7 +5,7 @@ Nothing of these three is guessed: what is not in the file must be given, and wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,12 +19,13 @@ from neurolm.recording.formats.arrays import read_matlab, read_npy, read_npz
 from neurolm.recording.formats.edf import UNSTATED
 from neurolm.recording.formats.matrix import Matrix
 from neurolm.recording.formats.tables import read_parquet, read_table
+from neurolm.recording.formats.text import NoTable
 from neurolm.recording.formats.wfdb import read_record
 from neurolm.recording.options import ReadingOptions
+from neurolm.recording.unread import unread
 
 CLOSED = 0.05
 """Seconds that may be missing before the recording counts as interrupted there; shorter gaps are closed and said."""
-_ARRAYS: dict[str, Callable[..., Matrix]] = {".npy": read_npy, ".npz": read_npz, ".mat": read_matlab}
 
 
 def open_plain(path: Path, suffix: str, reading: ReadingOptions) -> RawRecording:
@@ -35,15 +36,19 @@ def open_plain(path: Path, suffix: str, reading: ReadingOptions) -> RawRecording
     RecordingError
         If it is none, or rate, unit or channels are not known: the message names all that are to be given.
     """
-    if suffix in _ARRAYS:
-        wanted = reading.channels
-        count = len(wanted) if wanted is not None and not isinstance(wanted, Mapping) else None
-        matrix = _ARRAYS[suffix](path, channels=count, stream=reading.stream)
-    elif reading.stream is not None:
-        raise RecordingError(f"{path}: {argument('stream')} is for files that hold several arrays; leave it out")
+    wanted = reading.channels
+    count = None if wanted is None or isinstance(wanted, Mapping) else len(wanted)
+    if suffix == ".npy":
+        matrix = read_npy(path, channels=count)
+    elif suffix in (".npz", ".mat"):
+        read_one = read_npz if suffix == ".npz" else read_matlab
+        matrix = read_one(path, channels=count, stream=reading.stream)
     else:
         read = read_parquet if suffix == ".parquet" else read_table
-        matrix = read(path, reading.rate)
+        try:
+            matrix = read(path, reading.rate)
+        except NoTable as error:
+            raise RecordingError(f"{error}. For other texts there is {unread(path)}") from error
     if not len(matrix.numbers):
         raise RecordingError(f"{path}: no samples in it; export it again")
     matrix = _named(path, matrix, reading.channels)

@@ -41,6 +41,7 @@ from neurolm.recording.suffixes import (
     FOLDERS,
     MNE_READERS,
     PLAIN,
+    STREAMED,
     WFDB,
     XDF_SUFFIXES,
     main_file,
@@ -92,11 +93,11 @@ def open_raw(path: Path, reading: ReadingOptions = BELIEVED) -> RawRecording:
     if path.is_dir() and suffix not in FOLDERS:
         raise RecordingError(f"{path}: a folder, not a recording; name a recording in it, or prepare the whole folder")
     if suffix is None:
-        raise RecordingError(unread(path))
+        raise RecordingError(f"{path}: {unread(path)}")
     if path.is_file() and path.stat().st_size == 0:
         raise RecordingError(f"{path}: the file is empty (0 bytes); copy or download it again")
-    if reading.stream is not None and suffix not in (*XDF_SUFFIXES, *PLAIN):
-        raise RecordingError(f"{path}: stream is for XDF files; leave it out")
+    if reading.stream is not None and suffix not in STREAMED:
+        raise RecordingError(f"{path}: stream is for XDF files, .mat and .npz; leave it out")
     with as_recording_error(path, "cannot be understood"):
         if suffix in EDF_READERS:
             source = _open_edf(path, reading)

@@ -33,6 +33,8 @@ PLAIN = (*TEXTS, ".parquet", ".npy", ".npz", ".mat")
 """Suffixes of tables and arrays: recordings that are no EEG files."""
 WFDB = ".hea"
 """The header of a WFDB record."""
+STREAMED = (*XDF_SUFFIXES, ".mat", ".npz")
+"""Suffixes of files that can hold several recordings, of which one is named."""
 RECORDING_SUFFIXES = (*EDF_READERS, *MNE_READERS, ".cnt", *XDF_SUFFIXES, WFDB, *PLAIN)
 """Suffixes of the recordings that can be opened."""
 

@@ -48,10 +48,10 @@ _SHOWN = 8  # kinds of files that are named
 
 
 def unread(path: Path) -> str:
-    """Say why there is no reader for a file, and which tool makes one of it that can be read."""
+    """Say that there is no reader for a file, and which tool makes one of it that can be read."""
     tool = TOOLS.get(path.suffix.lower())
     advice = f"{tool}; " if tool else ""
-    return f"{path}: no reader for the suffix {path.suffix!r}; {advice}those that open: {', '.join(RECORDING_SUFFIXES)}"
+    return f"no reader for the suffix {path.suffix!r}; {advice}those that open: {', '.join(RECORDING_SUFFIXES)}"
 
 
 def contents(folder: Path) -> str:

@@ -34,7 +34,7 @@ _UNITS = ("unit", "units", "chanunit", "chunit", "chunits", "channelunits")
 _DATA = ("data", "eeg", "signal", "signals", "x", "raw", "rawdata", "eegdata", "samples", "val", "trial", "eegsignal")
 
 
-def read_npy(path: Path, *, channels: int | None, stream: str | int | None = None) -> Matrix:
+def read_npy(path: Path, *, channels: int | None) -> Matrix:
     """Map an array of NumPy's.
 
     Parameters
@@ -43,21 +43,19 @@ def read_npy(path: Path, *, channels: int | None, stream: str | int | None = Non
         The file.
     channels
         How many channels it has, where that was said; None: the shorter side of the array.
-    stream
-        There is one array in it; anything but None is refused.
 
     Raises
     ------
     RecordingError
         If it is no array of samples.
     """
-    if stream is not None:
-        raise RecordingError(f"{path}: {argument(stream=stream)}: there is one array in it; leave it out")
     return _as_matrix(path, path.name, _loaded(path, path), {}, channels, "")
 
 
 def read_npz(path: Path, *, channels: int | None, stream: str | int | None = None) -> Matrix:
     """Read the array of samples in an archive of NumPy's, and what the others say; as `read_npy`.
+
+    ``stream`` is the name of the array, or its number among those that may be samples; None: the one that must be.
 
     Raises
     ------

@@ -19,6 +19,12 @@ import numpy as np
 
 from neurolm.core.errors import RecordingError
 
+
+
+class NoTable(RecordingError):
+    """A text that is no table of numbers."""
+
+
 HEAD = 1 << 18
 """Bytes from which the form of a table is told."""
 BLOCK = 1 << 22
@@ -105,13 +111,13 @@ def sniff(path: Path) -> Form:
         at += 1
     body = [line for line in lines[at:] if line.strip() and not line.lstrip().startswith(COMMENTS)][-ROWS:]
     if not body:
-        raise RecordingError(f"{path}: no rows of numbers in it; give a table with a row for each sample")
+        raise NoTable(f"{path}: no rows of numbers in it; give a table with a row for each sample")
     separator, comma = _separator(body)
     rows = [_cells(line, separator) for line in body]
     width = Counter(len(row) for row in rows).most_common(1)[0][0]
     first = _first_row(lines, at, separator, comma, width)
     if first is None:
-        raise RecordingError(
+        raise NoTable(
             f"{path}: no table of numbers: its lines have no constant number of columns with numbers in them, as "
             f"{lines[at].strip()[:60]!r}; give a table with a row for each sample"
         )
