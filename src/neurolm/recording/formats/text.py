@@ -20,7 +20,6 @@ import numpy as np
 from neurolm.core.errors import RecordingError
 
 
-
 class NoTable(RecordingError):
     """A text that is no table of numbers."""
 
