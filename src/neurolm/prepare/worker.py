@@ -96,9 +96,7 @@ def list_recordings(data: Path, out: Path, settings: CorpusSettings) -> Iterator
         sources = [replace(one, channels=channels, cap=cap, partly=True) for one in sources]
         settings = replace(settings, channels=None, cap=None)
     if settings.stream is not None and not any(suffix_of(one.path) in STREAMED for one in sources):
-        raise ConfigError(
-            f"{argument(stream=settings.stream)}: there is no XDF file, .mat or .npz in {data}; leave it out"
-        )
+        raise ConfigError(f"{argument(stream=settings.stream)}: there is no XDF file in {data}; leave it out")
     for cap in {one.cap for one in sources if one.cap is not None}:
         require_cap(cap)
     for source in sources:
