@@ -32,6 +32,8 @@ KINDS = {
     "EEG A2-A1": "reference", "M1-M2": "reference", "ReRef": "reference", "ECG ECG": "ecg", "EEG EKG1-REF": "ecg",
     "EOG1": "eog", "HEOG": "eog", "EOG E1-M2": "eog", "E1-M2": "eog", "EEG ROC-REF": "eog", "EMG chin": "emg",
     "Status": "stimulus", "STI 014": "stimulus", "PHOTIC-REF": "stimulus", "TRIGGER": "stimulus",
+    "TRG": "stimulus", "Trig_In": "stimulus", "EDF Trigger": "stimulus", "ExtTrig": "stimulus", "STI101": "stimulus",
+    "Stim code": "stimulus", "TRIGGER CH 1": "stimulus", "MkIdx": "stimulus", "Trigo": "unknown", "Stimmung": "unknown",
     "Temperature": "other", "PULSE RATE": "other", "EEG RESP1-REF": "other", "DC1-DC": "other", "SpO2": "other",
     "EXG1": "other", "EEG PG1-REF": "other", "EDF Annotations": "other", "EEG 001": "eeg", "EEG 20-REF": "eeg",
     # sleep laboratories

@@ -7,6 +7,7 @@ import mne
 import numpy as np
 import pytest
 
+from neurolm.recording.marks import read_marks
 from neurolm.recording.options import ReadingOptions
 from neurolm.recording.recording import Recording, open_recording
 from neurolm.recording.triggers import NOTE
@@ -140,6 +141,24 @@ def test_what_the_file_annotates_itself_is_not_there_twice() -> None:
     raw.set_annotations(mne.Annotations([2.0, 3.005, 4.0], [0, 0, 0], ["Stimulus/S  1", "2", "2"]))
     expected = [(2.0, "Stimulus/S  1"), (3.005, "2"), (4.0, "2"), (4.0, "12")]
     assert sorted(found(open_recording(raw))) == sorted(expected)
+
+
+def test_what_the_reader_annotates_by_the_channel_is_not_there_twice(shared: Path) -> None:
+    """MNE makes annotations, and channels, of the events of EGI's simple binary files."""
+    path = shared / "eeg" / "formats" / "egi" / "test_egi.raw"
+    assert [mark.text for mark in read_marks(path).annotations] == ["TRSP", "XXX1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "mask"), [("bdf/test.bdf", 0xFFFF), ("edf/test.edf", None)]
+)  # the second begins at a value that is no event
+def test_files_of_recorders(shared: Path, name: str, mask: int | None) -> None:
+    path = shared / "eeg" / "formats" / name
+    raw = (mne.io.read_raw_bdf if path.suffix == ".bdf" else mne.io.read_raw_edf)(path, verbose="error")
+    expected = by_mne(raw, "Status", mask)
+    codes = [(mark.onset, mark.text) for mark in read_marks(path).annotations if mark.text.isdecimal()]
+    assert [text for _, text in codes] == [text for _, text in expected]
+    np.testing.assert_allclose([onset for onset, _ in codes], [onset for onset, _ in expected])
 
 
 def test_a_channel_without_codes_is_said_and_costs_nothing_else() -> None:

@@ -100,7 +100,8 @@ _KINDS = (
     ),
     (
         "stimulus",
-        r"STI(?:M|MULUS)? ?\d*|STATUS|TRIG(?:GER)?S? ?\d*(?: .*)?|MARK ?\d*|MARKER.*|"
+        r"STI(?:M|MULUS)?[ -]?(?:CODE|CH(?:ANNEL)?)? ?\d*|STATUS|MKIDX|MARK ?\d*|MARKER.*|"
+        r"(?:(?:EDF|EXT|DIG(?:ITAL)?|HW|TTL)[ -]?)?TRI?G(?:GER)?S?[ -]?(?:IN|OUT|EVENT|CODE|CH(?:ANNEL)?)? ?\d*(?: .*)?|"
         r"(?:HARDWARE|SOFTWARE|EVENT) ?MARKER.*|MKR|"
         r"EVENTS?(?: .*)?|DIN ?\d*|DI|DIGITAL ?IN.*|PHOTIC|PHO(?:TO)?|TTL ?\d*|SYNC(?: .*)?|BUTTON ?\d*",
     ),

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
-from neurolm.core.errors import ConfigError, RecordingError, argument
+from neurolm.core.errors import ConfigError, NeuroLMError, RecordingError, argument
 from neurolm.core.physics import RATE
 from neurolm.corpora.hypnograms import pair, read_beside
 from neurolm.corpora.side_files import SHORTEST, end_of_window
@@ -136,8 +136,11 @@ def read_events(files: Sequence[Path], found: Found, reading: ReadingOptions = B
                 more += theirs
                 said.append(note)
             recording = read_marks(file, more, reading=reading)
-        except (RecordingError, OSError) as error:
+        except NeuroLMError as error:
             found.passed_over[file] = str(error)
+            continue
+        except Exception as error:  # a reader may fail in any way on a damaged file, and must not stop the others
+            found.passed_over[file] = f"{file}: {type(error).__name__}: {error}"
             continue
         marks = tuple(replace(mark, text=one_line(mark.text)) for mark in recording.annotations)
         notes = (*said, *(note for note in recording.notes if _UNTAKEN.match(note)))

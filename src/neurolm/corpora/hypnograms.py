@@ -96,9 +96,14 @@ def read_beside(file: Path, recording: Path) -> tuple[list[Mark], str]:
 
 
 def _recordings_in(folder: Path) -> list[Path]:
+    """The recordings and files of annotations in a folder; none where it cannot be looked into."""
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:
+        return []
     return [
         path
-        for path in sorted(folder.iterdir())
+        for path in paths
         if (suffix := suffix_of(path)) and not path.name.startswith(".") and main_file(path)[0] == path
         and (path.is_dir() if suffix in FOLDERS else path.is_file())
     ]  # fmt: skip

@@ -25,8 +25,8 @@ from neurolm.recording.formats.codes import STATUS_BITS, Codes, Runs, codes_of, 
 
 NOTE = "trigger channel"
 """How notes about such channels begin."""
-_FLASHES = re.compile(r"PHO(TIC)?\b.*", re.IGNORECASE)
-"""Channels that record flashes as they are, in no code."""
+_FLASHES = re.compile(r"(EEG |POL )?PHO(TIC|TO)?\b.*", re.IGNORECASE)
+"""Channels that record light as it is, in no code."""
 _SUMS = (re.compile(r"STI ?101"), re.compile(r"STI ?014"))
 """Neuromag's channels that have the codes of all STI channels, the newer one first, as MNE has it."""
 _STI = re.compile(r"STI ?\d+")
@@ -51,7 +51,7 @@ def with_triggers(source: RawRecording) -> RawRecording:
     picks = trigger_channels(source.channels)
     if not picks:
         return source
-    found: list[tuple[Mark, float]] | None = None
+    found: list[tuple[Mark, str, float]] | None = None
 
     def load(indices: Sequence[int]) -> Signal:
         nonlocal found
@@ -79,8 +79,8 @@ def trigger_channels(channels: Sequence[Channel]) -> list[int]:
     return found
 
 
-def _events(source: RawRecording, picks: Sequence[int]) -> list[tuple[Mark, float]]:
-    """The events of channels, each with the seconds within which it is the same as another."""
+def _events(source: RawRecording, picks: Sequence[int]) -> list[tuple[Mark, str, float]]:
+    """The events of channels, each with its channel and the seconds within which it is the same as another."""
     found: list[tuple[str, list[int], Codes, float]] = []
     for pick in picks:
         name = source.channels[pick].name
@@ -96,7 +96,7 @@ def _events(source: RawRecording, picks: Sequence[int]) -> list[tuple[Mark, floa
         if codes is not None and len(codes.places):
             found.append((name, [moment(signal.stretches, int(place)) for place in codes.places], codes, signal.rate))
     return [
-        ((place / rate, 0.0, str(code) if len(found) == 1 else f"{name} {code}"), _SAME / rate)
+        ((place / rate, 0.0, str(code) if len(found) == 1 else f"{name} {code}"), name, _SAME / rate)
         for name, moments, codes, rate in found
         for place, code in zip(moments, codes.codes, strict=True)
     ]
@@ -167,14 +167,14 @@ def _physical(runs: Runs, gain: float, offset: float) -> Runs:
     return Runs(runs.places, runs.values.astype(np.int64))
 
 
-def _not_annotated(found: Sequence[tuple[Mark, float]], own: Sequence[Mark]) -> list[Mark]:
-    """The events that the file itself does not annotate: at the same time, with the same code at the end of a text."""
+def _not_annotated(found: Sequence[tuple[Mark, str, float]], own: Sequence[Mark]) -> list[Mark]:
+    """The events that the file itself does not annotate: at the same time, by its channel or the code at the end."""
     own = sorted(own)
     onsets = [onset for onset, _, _ in own]
 
-    def known(mark: Mark, within: float) -> bool:
+    def known(mark: Mark, channel: str, within: float) -> bool:
         near = own[bisect_left(onsets, mark[0] - within) : bisect_right(onsets, mark[0] + within)]
         code = mark[2].rpartition(" ")[2]
-        return any(re.fullmatch(rf"(.*\D)?0*{code}", text, re.DOTALL) for _, _, text in near)
+        return any(text == channel or re.fullmatch(rf"(.*\D)?0*{code}", text, re.DOTALL) for _, _, text in near)
 
-    return [mark for mark, within in found if not known(mark, within)]
+    return [mark for mark, channel, within in found if not known(mark, channel, within)]

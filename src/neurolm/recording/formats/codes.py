@@ -16,8 +16,8 @@ STATUS_BITS = 0xFFFF
 battery), https://www.biosemi.com/faq/trigger_signals.htm."""
 MOST_VALUES = 1024
 """Values above which a channel holds no codes but a measurement or a counter."""
-_STEADY = 1000
-"""Changes that any channel may have; above, less than half of its samples may be changes."""
+_STEADY, _MOST = 1000, 1 << 20
+"""Changes that any channel may have, and that none may; between, less than half of its samples may be changes."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def find_runs(parts: Iterable[np.ndarray]) -> Runs | None:
         places.append(starts + seen)
         values.append(part[starts])
         seen, last, changes = seen + len(part), part[-1], changes + len(starts)
-        if changes > max(_STEADY, seen // 2):
+        if changes > max(_STEADY, min(seen // 2, _MOST)):
             return None
     if not places:
         return Runs(np.zeros(0, np.int64), np.zeros(0))
