@@ -387,7 +387,7 @@ def test_bars_fit_the_terminal():
     assert bar_characters(None) == "#."
 
 
-def test_a_preparation_names_no_flag_that_it_has_not(capsys, tmp_path):
+def test_a_preparation_names_flags_that_it_has(capsys, tmp_path):
     (tmp_path / "raw").mkdir()
     for file, names in {"a": ("ch1", "ch2"), "b": ("C3", "ch2"), "c": ("C3", "C4")}.items():
         noise = np.random.default_rng(0).normal(0, 20, (2, 4000))
@@ -395,8 +395,10 @@ def test_a_preparation_names_no_flag_that_it_has_not(capsys, tmp_path):
         edfio.Edf(signals).write(tmp_path / "raw" / f"{file}.edf")
     for verb in (("plan", tmp_path / "raw"), ("prepare", tmp_path / "raw", "--out", tmp_path / "store", "--jobs", 1)):
         _, out, _ = run(capsys, *verb)
-        assert "ch1, ch2; rename them in the file" in out and "--channels" not in out and "channels=" not in out
-        assert "ch2; leave them out with --unknown drop, or rename them in the file" in out
+        assert "ch1, ch2; say what they are with --channels 'ch1=Fp1,…', or rename them in the file" in out
+        assert "ch2; leave them out with --unknown drop, or say what they are with --channels 'ch2=Fp1,…', or" in out
+    status, out, _ = run(capsys, *verb, "--channels", "ch1=C3,ch2=C4")
+    assert status == 0 and "could not be read" not in out
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 files"), (1, "1 file"), (1024, "1,024 files")])
