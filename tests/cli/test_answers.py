@@ -1,6 +1,7 @@
 """Questions in the terminal: what is printed of risk, interval and explanation, and calibrating an older checkpoint."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -41,7 +42,10 @@ def test_an_answer_to_an_untrained_question_is_called_a_guess(micro_run, file, c
     assert main(arguments) == 0
     verdict = capsys.readouterr().out.splitlines()[1]
     assert verdict.endswith("; a guess: the model was not tuned on this question")
-    assert " to " not in verdict.split(";")[0]  # no interval
+    assert not re.search(r"\d", verdict)  # neither probability nor interval
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["trained"], found["calibrated"]) == (False, False)
 
 
 def test_explaining_prints_and_draws(micro_run, file, capsys, tmp_path):

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -348,6 +349,7 @@ def an_answer(windows: int) -> Answer:
         ),
         electrodes=("FZ", "CZ"),
         trained=True,
+        calibrated=True,
         notes=("mains taken as 50 Hz",),
     )
 
@@ -361,6 +363,24 @@ def test_answer_is_shown_with_probability_timeline_and_notes():
     assert "0:00 – 0:04     Yes  ######################..  0.90" in text
     assert "0:08 – 0:12     No   ######################..  0.90" in text
     assert lines[-1] == "note: mains taken as 50 Hz"
+
+
+def test_what_is_not_calibrated_is_not_shown_as_certain():
+    """A likelihood of 1 is no probability; and no probability is quite 1."""
+    certain = replace(an_answer(1), probability=0.9999, probabilities=(0.9999, 0.0001))
+    lines = answer_lines(certain, characters="#.")
+    assert lines[1] == "Yes, probability >0.99" and "  No   ........................  <0.01" in lines
+    for answer, verdict in (
+        (replace(certain, calibrated=False), "Yes, not calibrated: how probable it is cannot be said"),
+        (
+            replace(certain, calibrated=False, trained=False),
+            "Yes; a guess: the model was not tuned on this question",
+        ),
+    ):
+        text = "\n".join(answer_lines(answer, characters="#."))
+        assert text.splitlines()[1] == verdict
+        assert "  Yes  ########################  likelihood >0.99" in text
+        assert "probability" not in text and not re.search(r"\b1\.00|\b100 ?%", text)
 
 
 @pytest.mark.parametrize("windows", [1, 39, 40, 41, 1000])

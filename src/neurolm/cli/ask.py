@@ -142,10 +142,12 @@ def answer_lines(answer: Answer, *, characters: str = "█░", lines: int = TIM
         Most lines of the timeline: neighbouring windows of a long recording share one.
     """
     width = max(len(option) for option in answer.options)
+    said = "" if answer.calibrated else "likelihood "  # which is no probability of being right
 
     def row(label: str, probability: float) -> str:
         filled = round(BAR * probability)
-        return f"{label:<{width}}  {characters[0] * filled}{characters[1] * (BAR - filled)}  {probability:.2f}"
+        bar = characters[0] * filled + characters[1] * (BAR - filled)
+        return f"{label:<{width}}  {bar}  {said}{shown(probability)}"
 
     windows = len(answer.timeline)
     out = [
@@ -160,8 +162,8 @@ def answer_lines(answer: Answer, *, characters: str = "█░", lines: int = TIM
     out += ["", "timeline" + (f", each line the mean of up to {share} windows" if share > 1 else "")]
     for start, stop, probabilities in spans:
         best = max(range(len(probabilities)), key=probabilities.__getitem__)
-        shown = row(answer.options[best], probabilities[best])
-        out.append(f"  {duration(start):>7} – {duration(stop):<7}  {shown}{_sure(answer, start, stop)}")
+        line = row(answer.options[best], probabilities[best])
+        out.append(f"  {duration(start):>7} – {duration(stop):<7}  {line}{_sure(answer, start, stop)}")
     return [*out, *([""] if answer.notes else []), *(f"note: {note}" for note in answer.notes)]
 
 
@@ -174,15 +176,23 @@ def _sure(answer: Answer, start: float, stop: float) -> str:
 def _verdict(answer: Answer) -> str:
     """The answer with its probability, its interval and, where a risk was stated, what it takes to answer.
 
-    Of a question that the model was not tuned on, the windows' likelihoods agree on nothing: no interval is shown.
+    What is not calibrated has no probability: a likelihood of 1 can be a guess.
     """
     best = answer.options[answer.probabilities.index(max(answer.probabilities))]
     leaning = "" if answer.answer in answer.options else f" (likeliest: {best})"
     low, high = answer.interval or (0.0, 0.0)
-    interval = f" ({low:.2f} to {high:.2f})" if answer.interval and answer.trained else ""
-    guess = "" if answer.trained else "; a guess: the model was not tuned on this question"
+    if not answer.trained:
+        return f"{answer.answer}{leaning}; a guess: the model was not tuned on this question"
+    if not answer.calibrated:
+        return f"{answer.answer}{leaning}, not calibrated: how probable it is cannot be said"
+    interval = f" ({shown(low)} to {shown(high)})" if answer.interval else ""
     needed = "" if answer.threshold is None else f"; {answer.threshold:.2f} needed for a risk of {answer.risk:g}"
-    return f"{answer.answer}{leaning}, probability {answer.probability:.2f}{interval}{needed}{guess}"
+    return f"{answer.answer}{leaning}, probability {shown(answer.probability)}{interval}{needed}"
+
+
+def shown(probability: float) -> str:
+    """Write a probability, which is never quite 0 or 1."""
+    return "<0.01" if probability < 0.005 else ">0.99" if probability >= 0.995 else f"{probability:.2f}"
 
 
 def condense(answer: Answer, lines: int) -> list[tuple[float, float, list[float]]]:

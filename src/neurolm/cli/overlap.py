@@ -20,9 +20,9 @@ SHOWN = 10
 
 @with_arguments_of("neurolm.store.overlap.overlap:overlap")
 def overlap(
-    store: Path | str, *, against: Sequence[Path | str], out: Path = Path("exclusions.jsonl"), **how: Any
+    store: Path | str, *, against: Sequence[Path | str] = (), out: Path = Path("exclusions.jsonl"), **how: Any
 ) -> bool:
-    """Look for recordings and people of some stores in another.
+    """Look for recordings and people of some stores in another, or for recordings that one store has twice.
 
     The exit status is 0 if there are none, 1 if there are some.
 
@@ -31,7 +31,7 @@ def overlap(
     store
         The store (or its URL) that should hold nothing of the others.
     against
-        The stores whose recordings must not be in it.
+        The stores whose recordings must not be in it; by default its own recordings are compared with each other.
     out
         List of what to leave out.
     """
@@ -40,10 +40,11 @@ def overlap(
     require_writable(out)
     with Display() as display:
         found = overlap(store, against, **how, progress=display.count("reading recordings"))
-    say(*lines(found))
+    say(*lines(found, against=bool(against)))
     write_exclusions(out, found.exclusions)
     if found.none:
-        say(f"nothing of {', '.join(map(str, against))} is in {store}")
+        twice = f"no recording is in {store} under two people"
+        say(f"nothing of {', '.join(map(str, against))} is in {store}" if against else twice)
     else:
         say(
             f"{out}: {len(found.exclusions)} recordings to leave out",
@@ -52,20 +53,23 @@ def overlap(
     return found.none
 
 
-def lines(found: Overlap) -> Iterator[str]:
+def lines(found: Overlap, *, against: bool = True) -> Iterator[str]:
     """Write what was found for a terminal."""
+    others = f"{found.others} ({found.hours[1]:.1f} h)" if against else "each other"
     yield (
-        f"{found.recordings} recordings ({found.hours[0]:.1f} h) compared with {found.others} "
-        f"({found.hours[1]:.1f} h), a stretch every {found.every:g} s"
+        f"{found.recordings} recordings ({found.hours[0]:.1f} h) compared with {others}, "
+        f"a stretch every {found.every:g} s"
     )
     yield f"shared recordings: {len(found.shared)}"
     for copy in found.shared[:SHOWN]:
+        of = f" of {copy.store}" if against else ""
         yield (
-            f"  {copy.recording} is {copy.other} of {copy.store}: {duration(copy.start)} – {duration(copy.stop)} "
+            f"  {copy.recording} is {copy.other}{of}: {duration(copy.start)} – {duration(copy.stop)} "
             f"there, shifted by {copy.shift:+.2f} s, correlation {copy.correlation:.3f}"
         )
     yield from _more(found.shared)
-    yield f"people with the same id: {len(found.people)}"
+    if against:
+        yield f"people with the same id: {len(found.people)}"
     for person in found.people[:SHOWN]:
         yield f"  {person.subject} is {person.other} of {person.store}: {person.recordings} recordings"
     yield from _more(found.people)

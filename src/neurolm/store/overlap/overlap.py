@@ -134,21 +134,22 @@ class _Chunk:
 
 def overlap(
     store: Path | str,
-    against: Sequence[Path | str],
+    against: Sequence[Path | str] = (),
     *,
     split: str | None = None,
     every: float | None = None,
     jobs: int = 0,
     progress: Progress | None = None,
 ) -> Overlap:
-    """Find the recordings and people of some stores in another.
+    """Find the recordings and people of some stores in another, or recordings that a store has twice.
 
     Parameters
     ----------
     store
         The store that should hold none of them, for pretraining say.
     against
-        Stores of the recordings and people that are to be found.
+        Stores of the recordings and people that are to be found; none: the store's own recordings are compared with
+        each other, and those that are there under two people are to be left out but for the first.
     split
         Only recordings of the other stores with a label of this split (``test``), where the corpus states splits.
     every
@@ -166,16 +167,19 @@ def overlap(
     ConfigError
         If an argument is not valid, or no recording has the split.
     """
-    if not against:
-        raise ConfigError("against is empty: give the stores whose recordings must not be in the store")
     if every is not None and not every > 0:
         raise ConfigError(f"every must be a number of seconds above 0, not {every}")
     if jobs < 0:
         raise ConfigError(f"jobs must be 0 (all cores) or the number of worker processes, not {jobs}")
-    mine, others = Store(store), [Store(path) for path in against]
+    mine, others, within = Store(store), [Store(path) for path in against], not against
     for path, other in zip(against, others, strict=True):
         if other.fingerprint == mine.fingerprint:
-            raise ConfigError(f"{path} and {store} are the same store; compare two different ones")
+            raise ConfigError(
+                f"{path} and {store} are the same store; compare two different ones, or give one alone to look for "
+                "recordings that it has twice"
+            )
+    if within:
+        against, others = [store], [mine]
     wanted = [(which, index) for which, other in enumerate(others) for index in _of_split(other, split, against[which])]
     known = [others[which].rows[index] for which, index in wanted]
     spacing = _spacing(min(row.seconds for row in known)) if every is None else every
@@ -198,8 +202,10 @@ def overlap(
         probes = [(0, number) for number in range(len(mine))]
         for codes in work(workers, list(_chunks([mine], [store], probes, run, every=spacing))):
             found += index.find(codes)
+    if within:  # each pair once, the later recording as the copy
+        found = [one for one in found if one.recording > wanted[one.other][1]]
     shared = tuple(_confirmed(found, mine, others, wanted, against))
-    people = tuple(_people(mine, known, [str(against[which]) for which, _ in wanted]))
+    people = () if within else tuple(_people(mine, known, [str(against[which]) for which, _ in wanted]))
     return Overlap(
         recordings=len(mine),
         others=len(known),
@@ -207,8 +213,8 @@ def overlap(
         every=spacing,
         shared=shared,
         people=people,
-        exclusions=tuple(_exclusions(mine, shared, people)),
-        notes=tuple(_notes(mine, known, spacing, every)),
+        exclusions=tuple(_copies(mine, shared) if within else _exclusions(mine, shared, people)),
+        notes=tuple(_notes(mine, [] if within else known, spacing, every, min(row.seconds for row in known))),
     )
 
 
@@ -376,8 +382,17 @@ def _exclusions(mine: Store, shared: Sequence[Shared], people: Sequence[SamePers
         yield Exclusion(row.recording, row.subject, row.sha256, reason)
 
 
-def _notes(mine: Store, known: Sequence[Row], spacing: float, every: float | None) -> Iterator[str]:
-    shortest = min(row.seconds for row in known)
+def _copies(mine: Store, shared: Sequence[Shared]) -> Iterator[Exclusion]:
+    """The recordings of a store that are those of other people in it; a person's own copies spoil no split."""
+    copies = {finding.recording: finding for finding in reversed(shared) if finding.subject != finding.other_subject}
+    for row in mine.rows:
+        if row.recording in copies:
+            copy = copies[row.recording]
+            reason = f"{CONTENT}: {copy.other}, subject {copy.other_subject}"
+            yield Exclusion(row.recording, row.subject, row.sha256, reason)
+
+
+def _notes(mine: Store, known: Sequence[Row], spacing: float, every: float | None, shortest: float) -> Iterator[str]:
     if every is None and spacing < PROBE_EVERY[1]:
         yield (
             f"looked up a stretch every {spacing:g} s, because the shortest recording to be found lasts {shortest:.0f} "
