@@ -248,6 +248,7 @@ def tasks_table(
     channels: Sequence[str] | Mapping[str, str] | None = None,
     cap: str | None = None,
     stream: str | int | None = None,
+    rate: float | None = None,
     truncated: Truncated = "refuse",
 ) -> None:
     """Make a table of labels from the events in recordings, or from the names of their files and folders.
@@ -281,15 +282,18 @@ def tasks_table(
     cap
         MNE's name of the cap whose contacts the channels count, as for neurolm prepare.
     stream
-        XDF: name or number of the stream whose times count; by default the longest of type EEG.
+        XDF: name or number of the stream whose times count; by default the longest of type EEG. MATLAB, .npz: the
+        variable.
+    rate
+        Samples per second of tables and arrays (CSV, NumPy, MATLAB …) that do not say it.
     truncated
         Whether to take (accept) what is there of a file that ends too early.
     """
     from neurolm.corpora.events import count_events, find_trials, label_paths
     from neurolm.corpora.trials import divide, write_table
 
-    found_files = [file for one in files for file in recordings(one)]
-    reading = ReadingOptions(channels=channels, cap=cap, stream=stream, truncated=truncated)
+    found_files = [file for one in files for file in recordings(one, arrays=rate is not None)]
+    reading = ReadingOptions(channels=channels, cap=cap, stream=stream, rate=rate, truncated=truncated)
     if events is None and from_path is None:
         _list_events(count_events(found_files, reading=reading))
         return

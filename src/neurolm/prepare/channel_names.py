@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from neurolm.core.errors import ConfigError
 from neurolm.core.workers import Pool
@@ -21,7 +22,9 @@ def names_of(job: RecordingJob) -> tuple[str, ...]:
     try:
         if job.source.open is not None:
             return tuple(job.source.open(job.source.path).ch_names)
-        return tuple(channel.name for channel in open_raw(job.source.path, reading_of(job)).channels)
+        reading, rate = reading_of(job), job.source.rate
+        reading = replace(reading, rate=reading.rate or rate, unit=reading.unit or "uV", unknown="drop")
+        return tuple(channel.name for channel in open_raw(job.source.path, reading).channels)
     except Exception:  # whatever is wrong with the recording shows again, and is put down, when it is prepared
         return ()
 

@@ -19,7 +19,7 @@ from neurolm.recording.electrodes.selection import Selection, select_electrodes
 from neurolm.recording.options import BELIEVED, ReadingOptions
 from neurolm.recording.readers import open_raw
 from neurolm.recording.recording import Recording, assemble
-from neurolm.recording.suffixes import XDF_SUFFIXES, suffix_of
+from neurolm.recording.suffixes import STREAMED, suffix_of
 from neurolm.recording.triggers import Mark
 
 
@@ -45,7 +45,9 @@ def read_marks(path: Path, more: Sequence[Mark] = (), *, reading: ReadingOptions
     RecordingError
         If the file cannot be read.
     """
-    opened = open_raw(path, reading if suffix_of(path) in XDF_SUFFIXES else replace(reading, stream=None))
+    stream = reading.stream if suffix_of(path) in STREAMED else None
+    # Of tables and arrays neither unit nor electrodes are asked for where they are not needed.
+    opened = open_raw(path, replace(reading, stream=stream, unit=reading.unit or "uV", unknown="drop"))
     wanted = reading.channels
     if isinstance(wanted, Mapping):
         wanted = present(wanted, [channel.name for channel in opened.channels]) or None

@@ -50,6 +50,8 @@ _NOT_RAW_FIF = re.compile(
     r"|_split-(?!01)\d+|[-_](raw|eeg|meg|sss)-\d+\.fif(\.gz)?$"
 )
 """Names of FIF files that hold no recording (MNE's naming conventions), or the later parts of a split one."""
+_GLANCE = 1 << 14
+"""Bytes of a table that are looked at to tell whether it is a recording."""
 _SIDE_TABLE = re.compile(
     r"^(labels|participants|subjects?|readme|changes|licen[cs]e|records|sha256sums|metadata|demographics)\b"
     r"|(^|[_-])(events?|channels|electrodes|scans|sessions|annotations?|markers|labels|participants|spans)\.[a-z]+$"
@@ -183,7 +185,7 @@ def _is_recording(path: Path, suffix: str, *, arrays: bool) -> bool:
     from neurolm.recording.formats import columns, text
 
     try:
-        form = text.sniff(path)
+        form = text.sniff(path, _GLANCE)
     except (RecordingError, OSError, ValueError, csv.Error):
         return False
     return columns.is_eeg(form) or (arrays and columns.is_samples(form))

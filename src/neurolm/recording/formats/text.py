@@ -95,15 +95,15 @@ def is_number(cell: str, *, comma: bool = False) -> bool:
     return True
 
 
-def sniff(path: Path) -> Form:
-    """Find out how a table is written, from its beginning.
+def sniff(path: Path, head: int = HEAD) -> Form:
+    """Find out how a table is written, from its beginning: the first ``head`` bytes.
 
     Raises
     ------
     RecordingError
         If it is no table of numbers.
     """
-    lines = _head(path)
+    lines = _head(path, head)
     comments, at = [], 0
     while at < len(lines) and (not lines[at].strip() or lines[at].lstrip().startswith(COMMENTS)):
         comments.append(lines[at].strip().lstrip("".join(COMMENTS)).strip())
@@ -139,9 +139,9 @@ def _counts(cells: Sequence[str]) -> bool:
     return len(numbers) > 2 and any(numbers == [str(start + i) for i in range(len(numbers))] for start in (0, 1))
 
 
-def _head(path: Path) -> list[str]:
+def _head(path: Path, size: int) -> list[str]:
     with path.open("rb") as stream:
-        head = stream.read(HEAD)
+        head = stream.read(size)
         more = bool(stream.read(1))
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise RecordingError(f"{path}: a table in UTF-16, as spreadsheets save it; save it as CSV in UTF-8")
@@ -149,7 +149,7 @@ def _head(path: Path) -> list[str]:
         raise RecordingError(f"{path}: no text, though its suffix is {path.suffix}; give it the suffix of its format")
     lines = decode(head.removeprefix(b"\xef\xbb\xbf")).replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if more and len(lines) < 3:
-        raise RecordingError(f"{path}: no table: its first lines have more than {HEAD // 2:,} characters")
+        raise RecordingError(f"{path}: no table: its first lines have more than {size // 2:,} characters")
     return lines[:-1] if more else lines
 
 
