@@ -10,6 +10,7 @@ import pytest
 
 from neurolm.core.errors import RecordingError
 from neurolm.recording.options import ReadingOptions
+from neurolm.recording.preprocess import preprocess
 from neurolm.recording.recording import Recording, open_recording
 
 SIX = ("FP1", "FP2", "C3", "C4", "O1", "O2")
@@ -146,3 +147,21 @@ def test_what_readers_print_stays_out_of_json(case, capsys):
     (file,) = folder.glob("*.lay")
     main(["inspect", str(file), "--json"])
     assert "electrodes" in json.loads(capsys.readouterr().out)[0]
+
+
+def test_eeglab_labels_that_are_numbers(case):
+    file = case("eeglab/labels_numeric.set")
+    with pytest.raises(RecordingError, match=r"6 of 6 EEG channels are no known electrodes: 1, 2, 3, 4, 5, 6"):
+        open_recording(file)
+    named = {str(i): name for i, name in enumerate(SIX, 1)}
+    recording = open_recording(file, reading=ReadingOptions(channels=named))
+    plain = open_recording(case("eeglab/plain.set"))
+    assert recording.channels == plain.channels == SIX
+    np.testing.assert_array_equal(recording.read(), plain.read())
+
+
+def test_half_a_volt_outside_the_minute_that_is_looked_at(case):
+    found = preprocess(open_recording(case("nan_unseen/half_volt_raw.fif")))
+    assert [(stretch.start, stretch.stop) for stretch in found.stretches] == [(0, 2400), (2800, 24000)]
+    assert "no electrode gives" in " ".join(found.notes) and "C3 between 12.00 and 13.99 s" in " ".join(found.notes)
+    assert np.abs(found.signal).max() < 200

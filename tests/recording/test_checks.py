@@ -97,15 +97,12 @@ def test_a_unit_that_is_given_is_taken_with_a_warning(sd: float, unit: str) -> N
 
 
 def test_what_is_no_eeg_among_eeg_is_seen_block_by_block() -> None:
-    """Neither a table read as signal nor a single value moves a median."""
+    """A table read as signal moves no median."""
     data = noise(2, seconds=120.0)
     data[:, 110 * RATE :] = np.random.default_rng(0).integers(-(2**31), 2**31, data[:, 110 * RATE :].shape) * 0.03
-    data[1, 23 * RATE] = 500_000.0
     raw = mne_raw(data, ("C3", "O1"))
-    notes = open_recording(raw).notes
-    assert notes[0] == "between 22 and 32 s there are values that come from no electrode: O1 500,000 µV"
-    assert notes[1].startswith("between 110 and 120 s the typical amplitude is ")
-    assert len(notes) == 2
+    (note,) = open_recording(raw).notes
+    assert note.startswith("between 110 and 120 s the typical amplitude is ")
 
 
 def test_slow_recordings_are_taken_and_said() -> None:

@@ -55,6 +55,39 @@ def test_what_is_missing_outside_the_part_that_is_looked_at_is_left_out(value, f
     np.testing.assert_array_equal(found.signal[before.samples :], alone)
 
 
+@pytest.mark.parametrize("offset", [0.0, 600_000.0])
+def test_what_no_electrode_gives_is_left_out_wherever_it_is(offset):
+    """Half a volt for two seconds, which no median sees; a constant offset is none of it."""
+    data = noise(200) + offset
+    data[0, 24 * RATE : 26 * RATE] += 500_000.0
+    found = preprocess(opened(data), mains=50.0)
+    said = "samples that no electrode gives (more than 450 mV from the channel's median), left out with all electrodes"
+    assert f"{said}: CZ between 24.00 and 26.00 s" in " ".join(found.notes)
+    before, after = found.stretches
+    assert (before.stop, after.start) == (24 * 200, 26 * 200)
+    assert np.abs(found.signal).max() < 200
+    whole = preprocess(opened(noise(200) + offset), mains=50.0)
+    assert len(whole.stretches) == 1
+
+
+def test_a_unit_that_is_given_makes_nothing_too_large():
+    found = preprocess(opened(noise(40) * 1e-3, unit="V"), mains=50.0)  # MNE's volts: 20 nV
+    assert len(found.stretches) == 1
+    found = preprocess(opened(noise(40) * 1e6, unit="V"), mains=50.0)
+    assert len(found.stretches) == 1 and np.abs(found.signal).max() > 1e6
+
+
+def test_edf_that_could_hold_volts_is_looked_through(tmp_path):
+    data = noise(100, 1)[0]
+    data[50 * RATE] = 900_000.0
+    for top, parts in ((1_000_000.0, 2), (200_000.0, 1)):
+        signal = edfio.EdfSignal(np.clip(data, -top, top), RATE, label="Cz", physical_dimension="uV",
+                                 physical_range=(-top, top))  # fmt: skip
+        edfio.Edf([signal]).write(tmp_path / "a.edf")
+        recording = open_recording(tmp_path / "a.edf")
+        assert len(preprocess(recording, mains=50.0).stretches) == parts
+
+
 def test_blocks_never_reach_over_a_gap():
     data = noise(400)
     data[0, 150 * RATE : 152 * RATE] = np.nan

@@ -21,7 +21,7 @@ POSSIBLE = (0.25, 2_500.0)
 """Microvolts between which ``auto`` keeps the unit that a file states: what silence, seizures and movement reach.
 A wrong unit is wrong by 1,000, which puts ordinary EEG beyond."""
 EXTREME = 450_000.0
-"""Microvolts beyond which no value can come from an electrode: they give 300,000, EEG amplifiers up to 430,000."""
+"""Microvolts from a channel's median that no electrode gives: those reach 300,000, EEG amplifiers 430,000."""
 ODD = f"amplitude outside {PLAUSIBLE[0]:g}–{PLAUSIBLE[1]:g} µV"
 """How the note about single channels with an odd amplitude begins."""
 WARNING = "warning: "
@@ -61,8 +61,6 @@ class SignalQuality:
     """float: robust standard deviation in µV."""
     loudness: np.ndarray
     """float of shape (blocks, channels): the same of each block that was looked at."""
-    peaks: np.ndarray
-    """float of shape (blocks, channels): largest distance from zero in µV."""
     spans: Sequence[tuple[float, float]] = ()
     """Seconds between which each block lies."""
     uncalibrated: Mapping[int, str] = field(default_factory=dict)
@@ -88,7 +86,7 @@ class SignalQuality:
     def scaled(self, unit: str, other: str | None) -> SignalQuality:
         """What would have been measured with the numbers taken as another unit; None is the same one."""
         factor = MICROVOLTS[other] / MICROVOLTS[unit] if other is not None and other != unit else 1.0
-        scaled = {name: getattr(self, name) * factor for name in ("amplitude", "loudness", "peaks")}
+        scaled = {name: getattr(self, name) * factor for name in ("amplitude", "loudness")}
         return replace(self, **scaled)
 
     @property
@@ -149,7 +147,6 @@ def measure_quality(parts: Iterable[np.ndarray], rate: float) -> SignalQuality:
         values=np.array(values[0]),
         amplitude=np.median(spreads, axis=0),
         loudness=np.array(spreads),
-        peaks=np.maximum(np.abs(lows), np.abs(highs)),
     )
 
 
@@ -240,7 +237,7 @@ def oddities(found: SignalQuality, *, channels: Sequence[str], rate: float, unit
 
 def _other_oddities(found: SignalQuality, channels: Sequence[str], rate: float) -> list[str]:
     """What is odd beside the amplitude of the whole."""
-    notes = _odd_blocks(found, channels) if found.typical <= POSSIBLE[1] else []
+    notes = _odd_blocks(found) if found.typical <= POSSIBLE[1] else []
     clipped = [
         f"{name} ({share:.0%} of its samples)"
         for name, share in zip(channels, found.clipped, strict=True)
@@ -263,17 +260,14 @@ def _other_oddities(found: SignalQuality, channels: Sequence[str], rate: float) 
     return notes
 
 
-def _odd_blocks(found: SignalQuality, channels: Sequence[str]) -> list[str]:
+def _odd_blocks(found: SignalQuality) -> list[str]:
     """What lies among EEG and is none: a table or another file read as signal, say, which medians do not show."""
-    alive = ~found.flat
-    notes = []
-    for (start, stop), loudness, peaks in zip(found.spans, found.loudness, found.peaks, strict=True):
-        here = f"between {start:g} and {stop:g} s"
-        if (typical := float(np.median(loudness[alive]))) > POSSIBLE[1]:
-            notes.append(f"{here} the typical amplitude is {readable(typical)} µV, which is no EEG")
-        elif beyond := [f"{channels[i]} {readable(peaks[i])} µV" for i in np.flatnonzero(peaks > EXTREME).tolist()]:
-            notes.append(f"{here} there are values that come from no electrode: {', '.join(beyond)}")
-    return notes
+    loud = np.median(found.loudness[:, ~found.flat], axis=1) if len(found.spans) else []
+    return [
+        f"between {start:g} and {stop:g} s the typical amplitude is {readable(float(typical))} µV, which is no EEG"
+        for (start, stop), typical in zip(found.spans, loud, strict=True)
+        if typical > POSSIBLE[1]
+    ]
 
 
 def fitting_unit(found: SignalQuality, unit: str) -> str | None:

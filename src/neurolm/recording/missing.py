@@ -1,4 +1,4 @@
-"""Samples that are no numbers: where they are, and what is left of a recording without them."""
+"""Samples that are no numbers, or none of EEG: where they are, and what is left of a recording without them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,21 @@ from neurolm.recording.recording import Recording
 
 _AT_ONCE = 1 << 16  # samples of a recording that are looked through at a time
 _NAMED = 4  # electrodes that a note names at most
+_MISSING = "missing samples (NaN or infinite)", "NaN or infinite values"
+_BEYOND = (
+    f"samples that no electrode gives (more than {checks.EXTREME / 1000:g} mV from the channel's median)",
+    "values that no electrode gives",
+)
+"""What notes and errors call what is left out."""
 
 
 def find_stretches(recording: Recording, shortest: float) -> tuple[Stretches, list[str]]:
-    """Read all of a recording whose format can hold NaN, and return what can be used of it.
+    """Read all of a recording that can hold NaN, or values that no electrode gives, and return what can be used of it.
 
     Parameters
     ----------
     recording
-        What ``open_recording`` returns. EDF and BDF hold whole numbers and are not read.
+        What ``open_recording`` returns. EDF and BDF hold whole numbers, mostly of a range that makes reading needless.
     shortest
         Seconds of a stretch below which it is left out.
 
@@ -37,11 +43,12 @@ def find_stretches(recording: Recording, shortest: float) -> tuple[Stretches, li
     """
     notes: list[str] = []
     stretches: Stretches = recording.stretches
-    if recording._signal.direct is None:
-        spans, found = _missing(recording)
+    if _can_hold_others(recording):
+        spans, found, beyond = _missing(recording)
+        what, values = _BEYOND if beyond else _MISSING
         if spans:
             stretches = without(stretches, spans)
-            notes.append(f"missing samples (NaN or infinite), left out with all electrodes: {_where(recording, found)}")
+            notes.append(f"{what}, left out with all electrodes: {_where(recording, found)}")
     rate = recording.rate
     left = [stretch for stretch in stretches if stretch.samples >= shortest * rate]
     if not left:
@@ -49,8 +56,7 @@ def find_stretches(recording: Recording, shortest: float) -> tuple[Stretches, li
         longest = max((stretch.samples for stretch in stretches), default=0) / rate
         if notes:
             raise RecordingError(
-                f"{name}: NaN or infinite values in {_where(recording, found)}; no {shortest:g} s without are left: "
-                f"{checks.repair()}"
+                f"{name}: {values} in {_where(recording, found)}; no {shortest:g} s without are left: {checks.repair()}"
             )
         raise RecordingError(
             f"{name}: {longest:.3g} s long{' between interruptions' if len(stretches) > 1 else ''}; at least "
@@ -62,12 +68,38 @@ def find_stretches(recording: Recording, shortest: float) -> tuple[Stretches, li
     return tuple(left), notes
 
 
-def _missing(recording: Recording) -> tuple[list[tuple[int, int]], dict[int, tuple[int, int, int]]]:
-    """Spans in which an electrode has no number; electrode → first, last and number of its missing samples."""
+def _can_hold_others(recording: Recording) -> bool:
+    """Whether a recording may hold what is no number, or too large for an electrode, by its format and ranges."""
+    direct = recording._signal.direct
+    if direct is None:
+        return True
+    steps = 2.0 ** (8 * direct.bytes - 1)
+    largest = (np.abs(direct.gain) * steps + np.abs(direct.offset)) * recording._microvolts
+    return bool(largest.max() > recording.extreme)
+
+
+def _missing(recording: Recording) -> tuple[list[tuple[int, int]], dict[int, tuple[int, int, int]], bool]:
+    """Spans in which an electrode has no number, or one that it cannot have.
+
+    Returns
+    -------
+    spans, found, beyond
+        First sample and the one after the last; electrode → first, last and number of its missing samples; whether
+        some of them are numbers.
+    """
     spans: list[tuple[int, int]] = []
     found: dict[int, tuple[int, int, int]] = {}
+    middle: np.ndarray | None = None
+    any_beyond = False
     for first, last in _pieces(recording.stretches):
-        wrong = ~np.isfinite(recording.read_samples(first, last))
+        signal = recording.read_samples(first, last)
+        wrong = ~np.isfinite(signal)
+        beyond = np.abs(signal) > recording.extreme
+        if (beyond & ~wrong).any():
+            middle = _middle(recording) if middle is None else middle
+            beyond = (np.abs(signal - middle) > recording.extreme) & ~wrong
+            any_beyond |= bool(beyond.any())
+            wrong |= beyond
         if not wrong.any():
             continue
         for electrode in np.flatnonzero(wrong.any(axis=1)).tolist():
@@ -80,7 +112,14 @@ def _missing(recording: Recording) -> tuple[list[tuple[int, int]], dict[int, tup
                 spans[-1] = (spans[-1][0], stop)
             else:
                 spans.append((start, stop))
-    return spans, found
+    return spans, found, any_beyond
+
+
+def _middle(recording: Recording) -> np.ndarray:
+    """Each electrode's median over the blocks that are looked at: some amplifiers put EEG on a large offset."""
+    signal = np.concatenate([recording.read_samples(*block) for block in recording.blocks()], axis=1)
+    finite = [channel[np.isfinite(channel)] for channel in signal]
+    return np.array([np.median(channel) if len(channel) else 0.0 for channel in finite])[:, None]
 
 
 def _pieces(stretches: Stretches) -> Iterator[tuple[int, int]]:

@@ -31,6 +31,7 @@ from neurolm.recording.formats.completeness import check_after, check_before
 from neurolm.recording.formats.edf import MICROVOLTS
 from neurolm.recording.formats.edf_annotations import read_annotations, record_stretches
 from neurolm.recording.formats.edf_signal import open_samples
+from neurolm.recording.formats.eeglab import numbers_as_names
 from neurolm.recording.isolation import open_isolated
 from neurolm.recording.links import require_content
 from neurolm.recording.options import BELIEVED, ReadingOptions
@@ -244,7 +245,7 @@ def open_here(path: Path, reader: str, arguments: dict[str, Any], *, truncated: 
         return _open_xdf(path, arguments["stream"], truncated)
     notes: list[str] = []
     prepared = as_specified(path, notes) if reader == "read_raw_brainvision" else contextlib.nullcontext(path)
-    with prepared as file:
+    with prepared as file, numbers_as_names() if reader == "read_raw_eeglab" else contextlib.nullcontext():
         raw = _call(path, reader, notes, file, **arguments)
     with as_recording_error(path, f"MNE ({reader}) cannot read it"):
         samples, more = check_after(path, raw, truncated)

@@ -89,6 +89,8 @@ class Recording:
     at the samples too."""
     bad: tuple[tuple[int, int], ...] = field(default=(), repr=False)
     """First sample, and the one after the last, of what annotations call bad."""
+    extreme: float = field(default=float("inf"), repr=False, compare=False)
+    """Microvolts from an electrode's median that are no EEG, where it was found that the rest is."""
     _signal: Signal = field(repr=False, compare=False)
     _microvolts: np.ndarray = field(repr=False, compare=False)
     _weights: np.ndarray | None = field(default=None, repr=False, compare=False)
@@ -262,7 +264,8 @@ def open_recording(
             bad = {selection.indices[i]: why for i, why in unusable.items()}
             recording = assembled(chosen(bad))
     coverage = with_amplitudes(recording.coverage, selection.indices, quality.amplitude)
-    return replace(recording, coverage=coverage, notes=(*recording.notes, *notes))
+    extreme = checks.EXTREME if check and checks.plausible(quality.typical) else recording.extreme
+    return replace(recording, coverage=coverage, extreme=extreme, notes=(*recording.notes, *notes))
 
 
 def _open(source: Path | str | mne.io.BaseRaw, reading: ReadingOptions) -> RawRecording:

@@ -88,7 +88,7 @@ def test_mixed_rates_give_each_channel_at_its_own(shared: Path) -> None:
 # --- files that are written here -------------------------------------------------------------------------------------
 
 
-def neuroscan(path: Path, *, width: int, samples: int | None = None, gain: float = 0.1) -> Path:
+def neuroscan(path: Path, *, width: int, samples: int | None = None, gain: float = 0.1, between: bytes = b"") -> Path:
     """SETUP, ELECTLOCs, numbers, TEEG with one event of type 7 at sample 100 (https://paulbourke.net/dataformats/eeg)."""
     channels, count = SIGNAL.shape
     head = bytearray(900)
@@ -97,7 +97,7 @@ def neuroscan(path: Path, *, width: int, samples: int | None = None, gain: float
     data = 900 + 75 * channels
     for start, kind, value in ((370, "H", channels), (376, "H", RATE), (864, "i", samples or count)):
         struct.pack_into("<" + kind, head, start, value)
-    struct.pack_into("<i", head, 886, data + count * channels * width)
+    struct.pack_into("<i", head, 886, data + count * channels * width + len(between))
     parts = [bytes(head)]
     for name in NAMES:
         electrode = bytearray(75)
@@ -105,7 +105,7 @@ def neuroscan(path: Path, *, width: int, samples: int | None = None, gain: float
         struct.pack_into("<f", electrode, 59, 1.0)
         struct.pack_into("<f", electrode, 71, gain * 204.8)
         parts.append(bytes(electrode))
-    parts.append(np.round(SIGNAL / gain).T.astype(f"<i{width}").tobytes())
+    parts.append(np.round(SIGNAL / gain).T.astype(f"<i{width}").tobytes() + between)
     event = struct.pack("<HBcl", 7, 0, b"\0", data + 100 * channels * width)
     path.write_bytes(b"".join([*parts, struct.pack("<Bll", 1, len(event), 0), event]))
     return path
@@ -124,6 +124,50 @@ def test_neuroscan_of_either_width(tmp_path: Path, width: int, samples: int | No
     (event,) = recording.annotations
     assert event.text == "7"
     assert event.onset == pytest.approx(0.4, abs=2 / RATE)
+
+
+_TABLE = b"".join(struct.pack("<HBcl", i % 5, 0, b"\0", 1200 + 4000 * i) for i in range(100))
+_RANDOM = np.random.default_rng(0).integers(0, 256, 3203, np.uint8).tobytes()
+
+
+@pytest.mark.parametrize("width", [2, 4])
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("between", [_TABLE, bytes(7000), _RANDOM, b"x" * 5], ids=["table", "zeros", "random", "bytes"])
+def test_neuroscan_with_something_else_between_samples_and_events(tmp_path: Path, width: int, between: bytes) -> None:
+    """The header's count of samples fits, and is believed; a deviation over the whole would not show the rest."""
+    if width == 2 and between is _RANDOM:
+        between = np.random.default_rng(0).integers(-(2**15), 2**15, 1600, np.int16).tobytes()
+    path = neuroscan(tmp_path / "a.cnt", width=width, between=between)
+    recording = open_recording(path)
+    assert recording.samples == 1000
+    np.testing.assert_allclose(recording.read(), SIGNAL, atol=0.0501)
+    left = len(between) >= 4 * width
+    assert any(f"{len(between):,} bytes after them are none" in note for note in recording.notes) == left
+    raw = mne.io.read_raw_cnt(path, data_format=f"int{8 * width}", verbose="error")
+    assert raw.n_times == 1000
+
+
+@pytest.mark.parametrize("width", [2, 4])
+def test_neuroscan_whose_header_counts_too_few(tmp_path: Path, width: int) -> None:
+    recording = open_recording(neuroscan(tmp_path / "a.cnt", width=width, samples=600))
+    np.testing.assert_allclose(recording.read(), SIGNAL, atol=0.0501)
+    assert "the header says 600 samples, the file holds 1,000, which are taken" in recording.notes
+
+
+def test_eeglab_with_numbers_for_names(tmp_path: Path) -> None:
+    import scipy.io
+
+    path = tmp_path / "a.set"
+    places = [{"labels": label, "X": [], "Y": [], "Z": []} for label in (1.0, 2.0, "Cz", 3.5)]
+    eeg = {"srate": 250.0, "nbchan": 4.0, "trials": 1.0, "pnts": 1000.0, "xmin": 0.0, "data": SIGNAL, "event": []}
+    kinds = [(name, object) for name in ("labels", "X", "Y", "Z")]
+    eeg["chanlocs"] = np.array([tuple(place.values()) for place in places], dtype=kinds)
+    scipy.io.savemat(path, {"EEG": eeg}, appendmat=False)
+    with pytest.raises(RecordingError, match=r"3 of 4 EEG channels are no known electrodes: 1, 2, 3\.5"):
+        open_recording(path)
+    recording = open_recording(path, reading=ReadingOptions(channels={"1": "Fp1", "2": "Fp2", "3.5": "O2"}))
+    order = [("FP1", "FP2", "CZ", "O2").index(name) for name in recording.channels]
+    np.testing.assert_allclose(recording.read(), SIGNAL[order], rtol=1e-9, atol=1e-9)
 
 
 def test_neuroscan_by_the_users_word_and_damaged(tmp_path: Path) -> None:

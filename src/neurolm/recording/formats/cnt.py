@@ -20,8 +20,11 @@ _SETUP, _ELECTRODE, _TABLE_HEAD = 900, 75, 9  # bytes: file header, header of a 
 _CHANNELS_AT, _RATE_AT, _SAMPLES_AT, _TABLE_AT = 370, 376, 864, 886
 _MAX_EVENTS_FILE = 2e9  # bytes; beyond, the 32-bit position of the event table has overflowed
 _SAMPLED = 4096  # samples looked at where sizes do not decide
+_FEWEST = 256  # samples that are enough to look at
 _SIGNS = 0.9  # share of upper halves that repeat a sign, above which numbers have 32 bits
 _STILL = 0.02  # movement of the upper halves relative to the lower ones, below which they have
+_SOME = 0.25  # share of the channels that do so
+_FARTHER = 10.0  # times that a block reaches beyond the one before, or moves less, if it is no more of the same signal
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,10 @@ def inspect_cnt(path: Path, data_format: str | None = None) -> CntFormat:
     data = table - first
     exact = [name for name, width in WIDTHS.items() if samples > 0 and data == samples * channels * width]
     fits = [name for name, width in WIDTHS.items() if data % (channels * width) == 0]
+    counted = [name for name, width in WIDTHS.items() if 0 < samples * channels * width <= data]
+    # Something else may lie between the samples and the table of events; the first half of these is samples for sure.
+    sure = samples * channels * 2 if len(counted) == len(WIDTHS) and samples >= _FEWEST else data
+    fits = counted if sure < data or not fits else fits
     if data_format is not None:
         given, how = data_format, "as asked for"
         if data_format not in fits:
@@ -105,9 +112,14 @@ def inspect_cnt(path: Path, data_format: str | None = None) -> CntFormat:
     elif exact:
         given, how = exact[0], f"{samples:,} samples × {channels} channels fill the {data:,} bytes of data exactly"
     else:
-        given, how = _by_words(path, first, data, channels, fits, samples)
-    count = data // (channels * WIDTHS[given])
+        given, how = _by_words(path, first, data, sure, channels, fits, samples)
+    frame = channels * WIDTHS[given]
+    count = data // frame
     notes = [f"Neuroscan numbers read as {given}: {how}"]
+    if 0 < samples < count and not _goes_on(path, first, channels, given, samples, count):
+        rest = data - samples * frame
+        notes.append(f"{samples:,} samples taken, as the header says; {rest:,} bytes after them are none, and left out")
+        return CntFormat(given, False, tuple(notes))
     if samples != count:
         notes.append(f"the header says {samples:,} samples, the file holds {count:,}, which are taken")
     return CntFormat(given, samples != count, tuple(notes))
@@ -137,14 +149,19 @@ def _check_table(path: Path, size: int, table: int) -> None:
         )
 
 
-def _by_words(path: Path, first: int, data: int, channels: int, fits: list[str], samples: int) -> tuple[str, str]:
-    """Look at the data as pairs of 16 bits: of a number of 32, the upper half hardly moves, or repeats the sign."""
+def _by_words(
+    path: Path, first: int, data: int, sure: int, channels: int, fits: list[str], samples: int
+) -> tuple[str, str]:
+    """Look at the data as pairs of 16 bits: of a number of 32, the upper half hardly moves, or repeats the sign.
+
+    Only the first bytes of the data, of which it is ``sure`` that they are samples, are looked at.
+    """
     why = f"{samples:,} samples in the header do not fit {data:,} bytes of data"
     if fits == ["int16"]:
         return "int16", f"{why}, which are no whole number of samples of 32 bits"
     frame = channels * 4
-    count = min(_SAMPLED, data // frame)
-    start = first + (data // frame - count) // 2 * frame
+    count = min(_SAMPLED, sure // frame)
+    start = first + (sure // frame - count) // 2 * frame
     words = np.fromfile(path, "<i2", count * channels * 2, offset=start).reshape(count, channels, 2).astype(float)
     low, high = words[..., 0], words[..., 1]
     signs = float(np.mean(high == np.where(low < 0, -1, 0)))
@@ -159,6 +176,30 @@ def _by_words(path: Path, first: int, data: int, channels: int, fits: list[str],
         f"{path}: {why}, and the data do not tell whether its numbers have 16 or 32 bits; say which with "
         f"{argument(data_format='int16')} or 'int32'"
     )
+
+
+def _goes_on(path: Path, first: int, channels: int, given: str, samples: int, count: int) -> bool:
+    """Whether what follows the samples that the header counts is signal like them, block by block and at its extremes.
+
+    A table there hardly moves a median: it may be short, and is zeros for the most part.
+    """
+
+    def block(start: int, stop: int) -> np.ndarray:
+        at = first + start * channels * WIDTHS[given]
+        kind = f"<i{WIDTHS[given]}"
+        return np.fromfile(path, kind, (stop - start) * channels, offset=at).reshape(-1, channels).astype(float)
+
+    before = block(max(0, samples - _SAMPLED), samples)
+    middle = np.median(before, axis=0)
+    spread = np.median(np.abs(before - middle), axis=0)
+    reach = np.maximum(np.abs(before - middle).max(axis=0), 1.0)
+    for start in range(samples, count, _SAMPLED):
+        after = block(start, min(start + _SAMPLED, count))
+        moves = np.median(np.abs(after - np.median(after, axis=0)), axis=0)
+        beyond = np.abs(after - middle).max(axis=0) > _FARTHER * reach
+        if beyond.mean() > _SOME or np.median(moves) * _FARTHER < np.median(spread):
+            return False
+    return True
 
 
 def _field(head: bytes, start: int, kind: str) -> int:

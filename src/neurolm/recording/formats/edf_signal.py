@@ -43,6 +43,11 @@ class Samples:
     _header: Header
     _signals: tuple[SignalHeader, ...]
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of one of the file's whole numbers."""
+        return self._header.sample_bytes
+
     def digital(self, first: int, last: int) -> np.ndarray:
         """Read the file's own whole numbers.
 
