@@ -1,4 +1,4 @@
-"""Samples that are no numbers, or none of EEG: where they are, and what is left of a recording without them."""
+"""Samples that are no numbers, or no EEG's: where they are, and what is left without them."""
 
 from __future__ import annotations
 
