@@ -180,7 +180,7 @@ def _separator(body: Sequence[str]) -> tuple[str, bool]:
             width, alike = Counter(len(row) for row in rows).most_common(1)[0]
             cells = [cell for row in rows if len(row) == width for cell in row if cell.strip()]
             numeric = sum(is_number(cell, comma=comma) for cell in cells) / max(len(cells), 1)
-            found = (round(alike / len(rows), 2), round(numeric, 1), width > 1, not comma, width, -place)
+            found = (round(numeric * alike / len(rows), 1), width > 1, not comma, width, -place)
             if found > best[0]:
                 best = (found, separator, comma)
     return best[1], best[2]
