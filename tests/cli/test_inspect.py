@@ -3,7 +3,6 @@
 import json
 import warnings
 
-import edfio
 import matplotlib
 import numpy as np
 import pytest
@@ -126,15 +125,3 @@ def test_the_same_recording_gives_the_same_picture(tmp_path, shared):
     first = write_picture(found, tmp_path / "1.png").read_bytes()
     assert first == write_picture(found, tmp_path / "2.png").read_bytes()
     assert matplotlib.rcParams["axes.grid"] is False  # the style stays within
-
-
-def test_what_holds_by_default_can_be_switched_off(capsys, tmp_path):
-    noise = np.random.default_rng(0).normal(0, 20, (1, 40 * 200))
-    signals = [edfio.EdfSignal(noise[0], 200, label="Cz", physical_dimension="uV")]
-    marks = [edfio.EdfAnnotation(10, 20, "BAD_muscle")]
-    edfio.Edf(signals, annotations=marks).write(tmp_path / "a.edf")
-    for given, windows in (("true", "20 s"), ("False", "40 s")):
-        assert main(["inspect", str(tmp_path / "a.edf"), "--reject_by_annotation", given]) == 0
-        assert f"would store {windows}" in capsys.readouterr().out
-    assert main(["inspect", str(tmp_path / "a.edf"), "--reject_by_annotation", "no"]) == 2
-    assert "--reject_by_annotation no: give true or false" in capsys.readouterr().err

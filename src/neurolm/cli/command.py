@@ -28,20 +28,13 @@ import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from neurolm.cli.settings import Settings, add_settings, check_files, describe_settings, read_settings
-from neurolm.cli.values import COMMON, READERS, missing, place, truth
+from neurolm.cli.values import COMMON, READERS, missing, place
 from neurolm.core.config import STAGES
 from neurolm.core.errors import ConfigError, flags_in_messages
 from neurolm.core.names import choose, did_you_mean
 
 EMPTY = inspect.Parameter.empty
-METAVARS: dict[Any, str] = {
-    bool: "true|false",
-    int: "N",
-    float: "X",
-    Path: "PATH",
-    Path | str: "PATH",
-    Sequence[str]: "NAMES",
-}
+METAVARS: dict[Any, str] = {int: "N", float: "X", Path: "PATH", Path | str: "PATH", Sequence[str]: "NAMES"}
 """What stands for a value in the help; else the name of the flag."""
 Verb = Callable[..., object]
 
@@ -63,10 +56,6 @@ class Argument:
             self.choices = tuple(resolve_name(path))
         self.read = next((one for one in said if callable(one)), None if word else READERS.get(self.kind))
         """Makes a value of the text after parsing: the text itself is what ``--print-config`` prints."""
-        self.switch = self.kind is bool and default is not True
-        """Whether giving it is enough; what holds by default is taken back by ``false``."""
-        if self.kind is bool and not self.switch:
-            self.read = truth
         several = get_origin(self.kind) is Sequence and self.read is None
         self.item = get_args(self.kind)[0] if several else None
         """The type of each of several words."""
@@ -81,12 +70,12 @@ class Argument:
         help = self.help
         if self.choices and self.read:
             help = f"{help.removesuffix('.')}: {', '.join(self.choices)}."
-        if not self.switch and self.default not in (EMPTY, None, ()):
+        if self.kind is not bool and self.default not in (EMPTY, None, ()):
             shown = ",".join(map(str, self.default)) if isinstance(self.default, tuple) else self.default
             help += f" (default: {shown})"
         how: dict[str, Any] = {"help": help.replace("%", "%%")}
         kind = self.item or self.kind
-        if self.switch:
+        if kind is bool:
             how["action"] = "store_true"
         elif self.choices and not self.read:
             how["choices"] = self.choices

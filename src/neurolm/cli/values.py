@@ -63,13 +63,6 @@ def names_or_pairs(text: str) -> list[str] | dict[str, str]:
     return pairs(text)
 
 
-def truth(text: str) -> bool:
-    """Read ``true`` or ``false``."""
-    if text.lower() not in ("true", "false"):
-        raise ConfigError("give true or false")
-    return text.lower() == "true"
-
-
 def name_or_number(text: str) -> str | int:
     """Read a name, or a number."""
     return int(text) if text.isdecimal() else text
