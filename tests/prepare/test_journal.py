@@ -61,12 +61,12 @@ def test_settings_come_back_and_their_file_stays_the_same(tmp_path):
     assert (tmp_path / SETTINGS).read_text() == (
         '{\n  "format": 2,\n  "corpora": {\n    "a": {\n      "layout": "table",\n      "unknown": "drop",\n'
         '      "unit": "mV",\n      "mains": 60.0,\n      "truncated": "accept",\n'
-        '      "reject_by_annotation": true,\n      "stream": null,\n'
+        '      "bad_segments": "drop",\n      "stream": null,\n'
         '      "channels": {\n        "EEG": "C4"\n      },\n      "cap": null,\n      "rate": null\n'
         '    },\n    "b": {\n'
         '      "layout": "folder",\n      "unknown": "error",\n      "unit": null,\n      "mains": null,\n'
         '      "truncated": "refuse",\n'
-        '      "reject_by_annotation": true,\n      "stream": null,\n      "channels": null,\n'
+        '      "bad_segments": "drop",\n      "stream": null,\n      "channels": null,\n'
         '      "cap": "biosemi32",\n      "rate": null\n    }\n  }\n}\n'
     )
 

@@ -120,18 +120,18 @@ def test_bad_annotations_are_left_out_after_filtering_as_in_mne():
     found, whole = preprocess(recording, mains=50.0), preprocess(opened(data), mains=50.0)
     assert [(part.start / 200, part.stop / 200) for part in found.stretches] == [(0, 40), (44, 100)]
     np.testing.assert_array_equal(found.signal, np.delete(whole.signal, slice(40 * 200, 44 * 200), axis=0))
-    kept = opened(data, mark, reject_by_annotation=False)
+    kept = opened(data, mark, bad_segments="keep")
     assert "annotated as bad, and used all the same: BAD_muscle × 1" in kept.notes
     np.testing.assert_array_equal(preprocess(kept, mains=50.0).signal, whole.signal)
-    with pytest.raises(RecordingError, match=r"begin with BAD leave no 1 s .* reject_by_annotation=False"):
+    with pytest.raises(RecordingError, match=r"begin with BAD leave no 1 s .* bad_segments='keep'"):
         preprocess(opened(data, (0.0, 100.0, "BAD")))
 
 
-@pytest.mark.parametrize("reject", [True, False])
-def test_what_was_never_recorded_is_a_gap(reject: bool):
+@pytest.mark.parametrize("segments", ["drop", "keep"])
+def test_what_was_never_recorded_is_a_gap(segments: str):
     data = noise(100)
     data[:, 40 * RATE : 50 * RATE] = 0
-    recording = opened(data, (40.0, 10.0, "BAD_ACQ_SKIP"), reject_by_annotation=reject)
+    recording = opened(data, (40.0, 10.0, "BAD_ACQ_SKIP"), bad_segments=segments)
     assert "interrupted once: at 40 s (10 s missing)" in " ".join(recording.notes)
     assert np.isnan(recording.read(40, 50)).all()
     found = preprocess(recording, mains=50.0)

@@ -16,7 +16,7 @@ from neurolm.core.errors import ConfigError, StoreError, WriteError, argument
 from neurolm.core.files import PARTIAL, append_text, atomic_file, dump_json, hold, remove_partial, write_text
 from neurolm.core.montage import resolve
 from neurolm.core.names import readable
-from neurolm.recording.options import CommonReadingOptions, ReadingOptions, Truncated, Unit, Unknown
+from neurolm.recording.options import BadSegments, CommonReadingOptions, ReadingOptions, Truncated, Unit, Unknown
 from neurolm.recording.recording import Annotation
 from neurolm.store.manifest import Row
 from neurolm.store.shards import in_shard
@@ -36,7 +36,7 @@ class CorpusSettings:
     unit: Unit | None
     mains: float | None
     truncated: Truncated = "refuse"
-    reject_by_annotation: bool = True
+    bad_segments: BadSegments = "drop"
     stream: str | int | None = None
     channels: dict[str, str] | tuple[str, ...] | None = None
     cap: str | None = None
@@ -62,7 +62,7 @@ class CorpusSettings:
             )
         return cls(
             layout, reading.unknown or "error", reading.unit, reading.mains, reading.truncated,
-            reading.reject_by_annotation, reading.stream, channels, reading.cap, reading.rate,
+            reading.bad_segments, reading.stream, channels, reading.cap, reading.rate,
         )  # fmt: skip
 
     @property
@@ -70,7 +70,7 @@ class CorpusSettings:
         """How the recordings are read."""
         return ReadingOptions(
             unknown=self.unknown, unit=self.unit, mains=self.mains, truncated=self.truncated,
-            reject_by_annotation=self.reject_by_annotation, stream=self.stream, channels=self.channels, cap=self.cap,
+            bad_segments=self.bad_segments, stream=self.stream, channels=self.channels, cap=self.cap,
             rate=self.rate,
         )  # fmt: skip
 

@@ -159,7 +159,7 @@ def _as_far_as_possible(found: _Finding) -> Recording | None:
     if not selection.indices:
         found.notes += source.notes
         return None
-    unit, reject = found.reading.unit, found.reading.reject_by_annotation
+    unit, reject = found.reading.unit, found.reading.bad_segments == "drop"
     try:
         recording = assemble(source, selection, None if unit == AUTO else unit, reject=reject)
         quality = recording.measure_quality()

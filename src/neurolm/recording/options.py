@@ -22,6 +22,8 @@ Unit = Literal["V", "mV", "uV", "nV", "auto"]
 """What the numbers in a file can be: a unit, or the one that fits the amplitude."""
 Truncated = Literal["refuse", "accept"]
 """What can be done with a file that is shorter than its header says."""
+BadSegments = Literal["drop", "keep"]
+"""What can be done with what annotations call bad."""
 DataFormat = Literal["int16", "int32"]
 """Formats of the numbers in Neuroscan's files."""
 AUTO: Unit = "auto"
@@ -49,8 +51,9 @@ class CommonReadingOptions:
         Mains frequency in Hz; by default found in the spectrum.
     truncated
         Whether to take (``accept``) what is there of a file that ends too early.
-    reject_by_annotation
-        Whether to leave out what the file's annotations call bad: those that begin with ``BAD``, as MNE has it.
+    bad_segments
+        Whether to leave out (``drop``) what the file's annotations call bad, those that begin with ``BAD``, or to
+        ``keep`` it.
     channels
         Electrodes to read, in this order (Fp1,Cz), by default all; or which electrodes the file's own names stand for,
         where they say nothing (E36=C3,E70=O1): of a file that has such names, only these are read. Tables
@@ -71,7 +74,7 @@ class CommonReadingOptions:
     rate: float | None = None
     mains: float | None = None
     truncated: Truncated = "refuse"
-    reject_by_annotation: bool = True
+    bad_segments: BadSegments = "drop"
     channels: Sequence[str] | Mapping[str, str] | None = None
     cap: str | None = None
     stream: str | int | None = None
@@ -80,6 +83,7 @@ class CommonReadingOptions:
         require_one_of("unknown", self.unknown, (*get_args(Unknown), None))
         require_one_of("unit", self.unit, (*get_args(Unit), None))
         require_one_of("truncated", self.truncated, get_args(Truncated))
+        require_one_of("bad_segments", self.bad_segments, get_args(BadSegments))
         if self.rate is not None and not 0 < self.rate < math.inf:
             raise ConfigError(f"{argument(rate=self.rate)}: give samples per second, as 250")
         if self.mains is not None and not 0 < self.mains < RATE / 2:
@@ -98,7 +102,7 @@ class ReadingOptions(CommonReadingOptions):
 
     Parameters
     ----------
-    unknown, unit, rate, mains, truncated, reject_by_annotation, channels, cap, stream
+    unknown, unit, rate, mains, truncated, bad_segments, channels, cap, stream
         As for `CommonReadingOptions`. ``unknown`` also decides about channels that the file marks as bad, and about
         electrodes in ``channels`` that are missing (nearest, interpolate).
     data_format

@@ -200,7 +200,7 @@ def _plan(recording: Recording, stretches: Stretches, design: Design) -> _Plan:
     if not plan:
         raise RecordingError(
             f"{recording.path or 'the recording'}: annotations that begin with BAD leave no {SHORTEST:g} s of it; "
-            f"correct them, or choose {argument(reject_by_annotation=False)}"
+            f"correct them, or choose {argument(bad_segments='keep')}"
         )
     return plan
 

@@ -232,7 +232,7 @@ def open_recording(
         wanted = present(wanted, [channel.name for channel in opened.channels]) or None
 
     def assembled(chosen: Selection) -> Recording:
-        return assemble(opened, chosen, taken, reject=reading.reject_by_annotation)
+        return assemble(opened, chosen, taken, reject=reading.bad_segments == "drop")
 
     def chosen(bad: Mapping[int, str] | None = None) -> Selection:
         return select_electrodes(
@@ -285,7 +285,7 @@ def assemble(opened: RawRecording, chosen: Selection, unit: str | None, *, rejec
     Parameters
     ----------
     reject
-        ``ReadingOptions.reject_by_annotation``.
+        Whether what annotations call bad is left out.
 
     Raises
     ------
