@@ -11,6 +11,8 @@ from functools import cache, partial
 from pathlib import Path
 from random import Random
 
+import numpy as np
+
 from fuzzing import folders, mutate, recordings
 from fuzzing.mutate import Mutation
 from fuzzing.recordings import Files
@@ -61,6 +63,7 @@ def opened(main: str, channels: Mapping[str, str] | None = None) -> Callable[[Pa
         from neurolm.recording.recording import open_recording
 
         how = {"unknown": rng.choice(("drop", "drop", "error", "nearest", "interpolate")), "channels": channels}
+        how["bad_segments"] = rng.choice(("drop", "drop", "keep"))
         how["unit"] = rng.choice((None, None, "auto", "mV"))
         if rng.random() < 0.25:
             inspect(folder / main, reading=ReadingOptions(**how))
@@ -69,7 +72,7 @@ def opened(main: str, channels: Mapping[str, str] | None = None) -> Callable[[Pa
         for stretch in recording.stretches:  # the gaps between them may be weeks
             recording.read_samples(stretch.start, stretch.stop)
         for block in preprocess_blocks(recording).blocks:
-            assert block.shape[1] == len(recording.channels)
+            assert block.shape[1] == len(recording.channels) and np.isfinite(block).all()
 
     return run
 
@@ -165,16 +168,21 @@ def kinds() -> dict[str, Kind]:
     one = {
         "EDF": Kind(1000, recordings.edf, {"a.edf": mutate.edf}, opened("a.edf")),
         "EDF+": Kind(900, recordings.edf_plus, {"a.edf": mutate.edf_annotations}, opened("a.edf")),
-        "EDF+D": Kind(250, recordings.edf_interrupted, {"a.edf": mutate.edf_annotations}, opened("a.edf")),
+        "EDF+D": Kind(450, recordings.edf_interrupted, {"a.edf": mutate.record_times}, opened("a.edf")),
         "BDF": Kind(500, recordings.bdf, {"a.bdf": mutate.edf}, opened("a.bdf")),
         "GDF": Kind(700, recordings.gdf, {"a.gdf": _head(1024)}, opened("a.gdf")),
         "BrainVision": Kind(
             1000, recordings.brainvision, {"a.vhdr": mutate.text, "a.vmrk": mutate.text}, opened("a.vhdr")
         ),
+        "BrainVision, segments": Kind(
+            450, recordings.brainvision_real, {"a.vmrk": mutate.markers, "a.eeg": mutate.samples}, opened("a.vhdr")
+        ),
         "EEGLAB": Kind(450, recordings.eeglab, {"a.set": _set}, opened("a.set")),
         "EEGLAB .fdt": Kind(250, recordings.eeglab_two, {"a.set": _set_two, "a.fdt": mutate.binary}, opened("a.set")),
         "EEGLAB 7.3": Kind(40, recordings.eeglab_hdf5, {"a.set": _head(6000)}, opened("a.set", NUMBERED), alone=True),
         "FIF": Kind(700, recordings.fif, {"a_raw.fif": mutate.fif}, opened("a_raw.fif")),
+        "FIF, samples": Kind(400, recordings.fif, {"a_raw.fif": mutate.fif_samples}, opened("a_raw.fif")),
+        "XDF, samples": Kind(250, recordings.xdf, {"a.xdf": mutate.xdf_samples}, opened("a.xdf")),
         "XDF": Kind(700, recordings.xdf, {"a.xdf": mutate.xdf}, opened("a.xdf")),
         "Neuroscan": Kind(500, recordings.neuroscan, {"a.cnt": _head(1150)}, opened("a.cnt")),
         "ANT": Kind(40, recordings.ant, {"a.cnt": _head(800)}, opened("a.cnt"), alone=True),

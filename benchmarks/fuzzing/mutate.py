@@ -6,6 +6,7 @@ Every function takes the bytes and a seeded generator, and returns other bytes.
 from __future__ import annotations
 
 import json
+import math
 import re
 import struct
 from collections.abc import Callable
@@ -279,6 +280,67 @@ def edf_annotations(data: bytes, rng: Random) -> bytes:
     start += rng.randrange(-6, 6)
     raw[start : start + len(piece)] = piece
     return bytes(raw[: len(data)])
+
+
+def samples(data: bytes, rng: Random, *, kind: str = "<f", start: int = 0, stop: int | None = None) -> bytes:
+    """Put values that are none, or far from the others, among the numbers that lie between two bytes of a file."""
+    raw, size = bytearray(data), struct.calcsize(kind)
+    count = ((len(data) if stop is None else stop) - start) // size
+    if count < 1:
+        return data
+    value = struct.pack(kind, rng.choice((math.nan, math.nan, math.inf, -math.inf, 0.0, 1e-38, 3e38, -5e5)))
+    length = rng.choice((1, 1, 3, 40, 500, 5000))
+    step = rng.choice((1, 1, 3, 37))
+    first = rng.randrange(count)
+    for place in range(first, min(first + length * step, count), step):
+        raw[start + place * size : start + (place + 1) * size] = value
+    return bytes(raw)
+
+
+def fif_samples(data: bytes, rng: Random) -> bytes:
+    """Put such values into a buffer of a FIF file."""
+    buffers, at = [], 0
+    while at + 16 <= len(data):
+        number, _, size, following = struct.unpack(">4i", data[at : at + 16])
+        if number == 300:  # FIFF_DATA_BUFFER
+            buffers.append((at + 16, at + 16 + size))
+        if following < 0 or size < 0:
+            break
+        at = following if following > at else at + 16 + size
+    if not buffers or rng.random() < 0.2:
+        return fif(data, rng)
+    start, stop = rng.choice(buffers)
+    return samples(data, rng, kind=">f", start=start, stop=min(stop, len(data)))
+
+
+def markers(data: bytes, rng: Random) -> bytes:
+    """Put a marker into a BrainVision file that begins a segment, is bad, or lies anywhere; or damage the text."""
+    if rng.random() < 0.4:
+        return text(data, rng)
+    what = rng.choice(("New Segment,", "Comment,BAD_x", "Comment,boundary", "Stimulus,S  1", "Comment,EDGE boundary"))
+    where, length = rng.choice((1, 0, -5, 2, 399, 400, 401, 790, 800, 801, 10**9)), rng.choice((1, 0, 50, 400, 10**9))
+    return data.rstrip(b"\n") + f"\nMk{rng.randrange(2, 9)}={what},{where},{length},0\n".encode()
+
+
+def record_times(data: bytes, rng: Random) -> bytes:
+    """Let a data record of an EDF+ file begin at another time."""
+    found = list(re.finditer(rb"\+(\d+)\x14\x14\0*", data))
+    if not found or rng.random() < 0.3:
+        return edf_annotations(data, rng)
+    one = rng.choice(found)
+    new = rng.choice((b"0", b"1", b"2.5", b"3.01", b"100", b"3600.5", b"86400", b"4000000", b"1e9", b"-7", b"x"))
+    room = len(one[0])
+    return data[: one.start()] + (b"+" + new + b"\x14\x14").ljust(room, b"\0")[:room] + data[one.end() :]
+
+
+def xdf_samples(data: bytes, rng: Random) -> bytes:
+    """Damage time stamps or samples of an XDF file."""
+    found = [match.start() for match in re.finditer(rb"\x08", data)]
+    if not found or rng.random() < 0.4:
+        return samples(data, rng, start=len(data) // 3)
+    start = rng.choice(found) + 1
+    value = rng.choice((*REAL, 11.0, 60.0, 9.0, 10.4999, 4000.0))
+    return data[:start] + struct.pack("<d", value) + data[start + 8 :]
 
 
 def xdf(data: bytes, rng: Random) -> bytes:

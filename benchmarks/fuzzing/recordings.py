@@ -56,8 +56,10 @@ def edf_plus() -> Files:
 
 
 def edf_interrupted() -> Files:
-    """EDF+D, which MNE reads."""
+    """EDF+D with a gap of a minute after two seconds."""
     (data,) = edf_plus().values()
+    for second in (2, 3):
+        data = data.replace(b"+%d\x14\x14\0" % second, b"+%d\x14\x14" % (second + 60), 1)
     return {"a.edf": data.replace(b"EDF+C", b"EDF+D", 1)}
 
 
@@ -67,8 +69,10 @@ def bdf() -> Files:
 
     def write(path: Path) -> None:
         signals = [_edf_signal(edfio.BdfSignal, name, values) for name, values in zip(NAMES, SIGNAL, strict=True)]
+        codes = np.zeros(SECONDS * RATE)
+        codes[[50, 51, 400]] = 65280 + 3
         status = edfio.BdfSignal(
-            np.zeros(SECONDS * RATE),
+            codes,
             RATE,
             label="Status",
             physical_dimension="Boolean",
@@ -164,6 +168,14 @@ Mk4=Comment,ä,400,20,2
     }
 
 
+def brainvision_real() -> Files:
+    """BrainVision with real numbers, which can be NaN, and a pause in the middle."""
+    files = brainvision()
+    header = files["a.vhdr"].replace(b"INT_16", b"IEEE_FLOAT_32").replace(b",,0.1,", b",,1,")
+    markers = files["a.vmrk"] + b"Mk5=New Segment,,401,1,0,20200102102112000000\n"
+    return {"a.vhdr": header, "a.vmrk": markers, "a.eeg": SIGNAL.T.astype("<f4").tobytes()}
+
+
 def eeglab_struct() -> dict[str, Any]:
     """EEGLAB's structure, with the data inside."""
     places = [
@@ -237,12 +249,18 @@ def eeglab_hdf5() -> Files:
 
 
 def fif() -> Files:
-    """FIF as MNE writes it, with annotations."""
+    """FIF as MNE writes it, with a channel of triggers and annotations, of which one is bad and one skips."""
     import mne
 
+    codes = np.zeros(SECONDS * RATE)
+    codes[[100, 101, 300]] = 5
+
     def write(path: Path) -> None:
-        raw = mne.io.RawArray(SIGNAL * 1e-6, mne.create_info(list(NAMES), RATE, "eeg"), verbose="error")
-        raw.set_annotations(mne.Annotations([0.5, 2.0], [0.1, 0.0], ["one", "two"]))
+        info = mne.create_info([*NAMES, "STI 014"], RATE, ["eeg"] * len(NAMES) + ["stim"])
+        raw = mne.io.RawArray(np.vstack([SIGNAL * 1e-6, codes]), info, verbose="error")
+        raw.set_annotations(
+            mne.Annotations([0.5, 1.2, 2.0, 2.6], [0.1, 0.1, 0.0, 0.2], ["one", "BAD_blink", "two", "BAD_ACQ_SKIP"])
+        )
         raw.save(path, verbose="error")
 
     return written(write, "a_raw.fif")
@@ -269,8 +287,9 @@ def xdf() -> Files:
         "<info><name>marks</name><type>Markers</type><channel_count>1</channel_count><nominal_srate>0</nominal_srate>"
         "<channel_format>string</channel_format><created_at>0</created_at></info>"
     )
+    codes = marks.replace("string", "int32").replace(">marks<", ">codes<").replace("count>1<", "count>2<")
     parts = [b"XDF:", chunk(1, b"<?xml version='1.0'?><info><version>1.0</version></info>"), header(1, eeg)]
-    parts.append(header(2, marks))
+    parts += [header(2, marks), header(3, codes)]
     for second in range(SECONDS):
         parts.append(chunk(4, struct.pack("<Idd", 1, 10.0 + second, 0.001)))
         samples = b"".join(
@@ -282,7 +301,9 @@ def xdf() -> Files:
         text = b"go"
         mark = b"\x08" + struct.pack("<d", 10.5 + second) + b"\1" + bytes([len(text)]) + text
         parts.append(chunk(3, struct.pack("<I", 2) + b"\1\1" + mark))
-    for number in (1, 2):
+        code = b"\x08" + struct.pack("<d2i", 10.25 + second, 7, second)
+        parts.append(chunk(3, struct.pack("<I", 3) + b"\1\1" + code))
+    for number in (1, 2, 3):
         footer = f"<?xml version='1.0'?><info><sample_count>{SECONDS * RATE}</sample_count></info>"
         parts.append(chunk(6, struct.pack("<I", number) + footer.encode()))
     return {"a.xdf": b"".join(parts)}
