@@ -30,7 +30,7 @@ def opened(data: np.ndarray, *marks: tuple[float, float, str], **reading: object
     return open_recording(raw(data, marks), reading=ReadingOptions(**reading))
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])  # infinite in single precision, filtered
 @pytest.mark.parametrize(
     ("first", "last", "said"),
     [(24, 28, r"PZ between 24\.00 and 28\.00 s"), (24, 24, r"PZ at 24\.00 s")],
@@ -203,3 +203,14 @@ def test_missing_values_and_segments_of_gdf(shared: Path, tmp_path: Path):
     np.testing.assert_allclose(
         least[:, 0], (extras["cal"] * extras["digital_min"] + extras["offsets"])[:2] * extras["units"][:2]
     )
+
+
+def test_an_edf_header_that_makes_numbers_beyond_reason_makes_no_infinity(tmp_path: Path):
+    path = tmp_path / "a.edf"
+    edfio.Edf([edfio.EdfSignal(noise(40)[0], RATE, label="Cz", physical_dimension="uV")]).write(path)
+    content = bytearray(path.read_bytes())
+    content[256 + 112 : 256 + 120] = b"9e37    "  # the physical maximum
+    path.write_bytes(content)
+    recording = open_recording(path, reading=ReadingOptions(unit="uV"), check=False)
+    with pytest.raises(RecordingError, match="NaN or infinite values in CZ"):
+        preprocess(recording)

@@ -26,6 +26,8 @@ ODD = f"amplitude outside {PLAUSIBLE[0]:g}–{PLAUSIBLE[1]:g} µV"
 """How the note about single channels with an odd amplitude begins."""
 WARNING = "warning: "
 """How the note about an amplitude begins that only a unit that was given makes acceptable."""
+LARGEST = 1e12
+"""Microvolts, a megavolt, beyond which a sample counts as infinite: it would be one in single precision."""
 BLOCKS = 6
 """Blocks that are looked at, evenly spread over the recording."""
 BLOCK_SECONDS = 10.0
@@ -124,7 +126,7 @@ def measure_quality(parts: Iterable[np.ndarray], rate: float) -> SignalQuality:
     values: list[list[int]] = []
     at_low, at_high = [], []
     for part in parts:
-        bad = ~np.isfinite(part)
+        bad = ~is_number(part)
         not_finite.append(bad.sum(axis=1))
         part = _filled(part, bad) if bad.any() else part
         samples += part.shape[1]
@@ -196,6 +198,11 @@ def refusals(found: SignalQuality, *, channels: Sequence[str], unit: str, settle
     elif not plausible(found.typical) and not settled:
         wrong.append(_implausible(found, unit))
     return wrong
+
+
+def is_number(microvolts: np.ndarray) -> np.ndarray:
+    """Whether each sample is one: neither NaN nor infinite, nor beyond ``LARGEST``."""
+    return np.abs(microvolts) <= LARGEST
 
 
 def repair() -> str:

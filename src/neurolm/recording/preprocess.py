@@ -19,7 +19,7 @@ import numpy as np
 from neurolm.core.errors import RecordingError, argument
 from neurolm.core.physics import BAND, RATE
 from neurolm.core.stretches import Stretch, Stretches, one_after_another, without
-from neurolm.recording import spectral
+from neurolm.recording import checks, spectral
 from neurolm.recording.faults import as_recording_error
 from neurolm.recording.filters import Design, output_grid
 from neurolm.recording.missing import find_stretches
@@ -254,7 +254,7 @@ def detect_mains(recording: Recording) -> tuple[float, str]:
     if recording.seconds < _SECONDS_FOR_MAINS:
         return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: {recording.seconds:.3g} s are too short to see it"
     parts = [recording.read_samples(*block).astype(np.float32) for block in recording.blocks()]
-    parts = [np.where(np.isfinite(part), part, np.float32(0)) for part in parts]
+    parts = [np.where(checks.is_number(part), part, np.float32(0)) for part in parts]
     segment = round(_WELCH_SECONDS * recording.rate)
     spectra = [welch(part, recording.rate, nperseg=min(segment, part.shape[1])) for part in parts]
     frequencies = max((found for found, _ in spectra), key=len)

@@ -150,7 +150,7 @@ class Recording:
             If one is, naming electrodes and time; or if the file can no longer be read.
         """
         found = self.read_samples(first, last)
-        wrong = ~np.isfinite(found)
+        wrong = ~checks.is_number(found)
         if wrong.any():
             where = [
                 f"{name} {self._span(first, at)}" for name, at in zip(self.channels, wrong, strict=True) if at.any()
