@@ -75,7 +75,7 @@ def _can_hold_others(recording: Recording) -> bool:
         return True
     steps = 2.0 ** (8 * direct.bytes - 1)
     largest = (np.abs(direct.gain) * steps + np.abs(direct.offset)) * recording._microvolts
-    return bool(largest.max() > recording.extreme)
+    return not bool((largest <= recording.extreme).all())
 
 
 def _missing(recording: Recording) -> tuple[list[tuple[int, int]], dict[int, tuple[int, int, int]], bool]:
@@ -93,7 +93,7 @@ def _missing(recording: Recording) -> tuple[list[tuple[int, int]], dict[int, tup
     any_beyond = False
     for first, last in _pieces(recording.stretches):
         signal = recording.read_samples(first, last)
-        wrong = ~np.isfinite(signal)
+        wrong = ~checks.is_number(signal)
         beyond = np.abs(signal) > recording.extreme
         if (beyond & ~wrong).any():
             middle = _middle(recording) if middle is None else middle

@@ -89,7 +89,7 @@ class Recording:
     at the samples too."""
     bad: tuple[tuple[int, int], ...] = field(default=(), repr=False)
     """First sample, and the one after the last, of what annotations call bad."""
-    extreme: float = field(default=float("inf"), repr=False, compare=False)
+    extreme: float = field(default=checks.LARGEST, repr=False, compare=False)
     """Microvolts from an electrode's median that are no EEG, where it was found that the rest is."""
     _signal: Signal = field(repr=False, compare=False)
     _microvolts: np.ndarray = field(repr=False, compare=False)
