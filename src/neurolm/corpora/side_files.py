@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -121,8 +122,14 @@ def seconds_of(where: str, what: str, text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds < _LONGEST:
-        raise ConfigError(f"{where}: {what} must be seconds from the start of the recording, not {text!r}")
+        clock = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", text)
+        hint = f"; as hours, minutes and seconds it would be {_clocked(clock):g}" if clock else ""
+        raise ConfigError(f"{where}: {what} must be seconds from the start of the recording, not {text!r}{hint}")
     return seconds
+
+
+def _clocked(clock: re.Match[str]) -> float:
+    return int(clock[1]) * 3600 + int(clock[2]) * 60 + float(clock[3])
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,8 @@ class Spreadsheet:
         header = next((line for line in text.splitlines() if line.strip()), "")
         self.separator = max(SEPARATORS, key=lambda one: (len(_known(header, one, self.columns)), header.count(one)))
         self._reader = csv.reader(io.StringIO(text, newline=None), delimiter=self.separator, skipinitialspace=True)
-        self.header = [name.strip().casefold() for name in self._next() or ()]
+        self._written = [name.strip() for name in self._next() or ()]
+        self.header = [name.casefold() for name in self._written]
         missing = [column for column in columns if column not in self.header]
         if missing:
             raise ConfigError(f"{file}, line 1: {self._lacks(missing, columns)}{more}")
@@ -83,12 +84,14 @@ class Spreadsheet:
             ) from error
 
     def _lacks(self, missing: Sequence[str], needed: Sequence[str]) -> str:
-        found = self.separator.join(self.header)
+        found = self.separator.join(self._written)
         shown = found if len(found) <= _SHOWN else f"{found[:_SHOWN]}…"
         others = [name for name in self.header if name and name not in self.columns]
         near = {column: difflib.get_close_matches(column, others, n=1, cutoff=0.6) for column in missing}
         meant = [f"{names[0]} {column}" for column, names in near.items() if names]
         guess = f"; call {', '.join(meant)}, if that is what it is" if meant else ""
+        if not set(self.header) & set(self.columns):
+            guess = "; is the line with the names of the columns missing?"
         return (
             f"the column {', '.join(missing)} is missing; found {shown!r}, understood as set apart by "
             f"{SEPARATORS[self.separator]}{guess}. The first line must be {','.join(needed)}"

@@ -102,9 +102,10 @@ def _label(line: LabelLine, extent: Extent) -> Label:
     stop = seconds if line.stop is None else line.stop
     over = stop - seconds
     if (over >= ROUNDED or start >= seconds) and not _cut_short(extent):
+        in_thousandths = " (are these milliseconds?)" if over >= ROUNDED and stop / 1000 <= seconds else ""
         raise RecordingError(
             f"{line.where}: the label {line.label!r} ({start:g} to {stop:g} s) is outside of {line.file}, "
-            f"which lasts {seconds:g} s; times count in seconds from the start of the recording"
+            f"which lasts {seconds:g} s; times count in seconds from the start of the recording{in_thousandths}"
         )
     return Label(line.task, line.label, start, min(stop, seconds) if start < seconds else stop, line.split)
 
@@ -132,7 +133,7 @@ class Table(CorpusLayout):
         lines: dict[str, list[LabelLine]] = defaultdict(list)
         for line in _read(table, about):
             path = root / line.file
-            if line.file not in lines and not path.exists():
+            if line.file not in lines and not _is_there(path):
                 raise ConfigError(
                     f"{line.where}: no such file {path}; paths are relative to the table's folder{_near(path)}"
                 )
@@ -168,9 +169,16 @@ def table_of(root: Path) -> Path | None:
     return next((path for path in found if path.is_file()), None)
 
 
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long
+        return False
+
+
 def _near(path: Path) -> str:
     """Ask whether a file beside the one that is missing is meant."""
-    if not path.parent.is_dir():
+    if not _is_there(path.parent):
         return ""
     names = {one.name.lower(): one.name for one in path.parent.iterdir()}
     stems = {Path(lower).stem: name for lower, name in names.items() if Path(lower).suffix not in (".csv", ".json")}
@@ -231,12 +239,12 @@ def _line(where: str, row: dict[str, str], sheet: Spreadsheet, task: str) -> Lab
 def _file(where: str, name: str, folder: Path) -> Path:
     """The file that a line names, relative to the table's folder."""
     file = Path(name)
-    if not (folder / file).exists() and "\\" in name:
+    if not _is_there(folder / file) and "\\" in name:
         file = Path(PureWindowsPath(name).as_posix())
     if file.is_absolute() or PureWindowsPath(name).drive or ".." in file.parts:
         raise ConfigError(f"{where}: {name} must lie in the table's folder, named relative to it")
     for form in ("NFC", "NFD"):  # how an accent is written depends on who wrote it: a table, a file system
         other = Path(unicodedata.normalize(form, file.as_posix()))
-        if not (folder / file).exists() and (folder / other).exists():
+        if not _is_there(folder / file) and _is_there(folder / other):
             return other
     return file

@@ -210,6 +210,9 @@ class Preparation:
         for same in by_content.values():
             if len({subject for _, subject in same}) > 1:
                 yield f"the same signal under different subjects: {examples([recording for recording, _ in same])}"
+        for task in sorted({label.task for row in own for label in row.labels}):
+            for group in nearly_same(label.label for row in own for label in row.labels if label.task == task):
+                yield f"labels {' and '.join(map(repr, group))} of task {task} differ, if only in capitals or zeros"
         for group in nearly_same(row.subject for row in own):
             yield (
                 f"subjects {' and '.join(group)} count as {len(group)} people, although they differ in capitals or "
