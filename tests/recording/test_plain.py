@@ -101,3 +101,21 @@ def test_a_folder_without_recordings_says_what_it_holds(tmp_path):
     said = contents(tmp_path)
     assert said.startswith("; it holds 12 .csv, 3 .h5 (.csv: if they are EEG, rate=250 says")
     assert TOOLS[".h5"] in said and ".pkl" not in said
+
+
+def test_names_that_say_nothing_take_electrodes_in_their_order(tmp_path):
+    path = table(tmp_path / "a.csv")
+    path.write_text(path.read_text().replace("Fp1,Cz,O2", "EEG 1,EEG 2,EEG 3", 1))
+    with pytest.raises(RecordingError, match=r"which electrodes its channels are \(EEG 1, EEG 2, EEG 3\): say it with"):
+        open_recording(path, reading=ReadingOptions(unit="uV", unknown="nearest"))
+    recording = open_recording(path, reading=ReadingOptions(unit="uV", channels=["C3", "Cz", "C4"]))
+    assert recording.channels == ("C3", "CZ", "C4")
+    assert "channels named in their order: EEG 1 is C3, EEG 2 is Cz, EEG 3 is C4" in recording.notes
+    assert open_recording(table(path), reading=ReadingOptions(unit="uV", channels=["O2"])).channels == ("O2",)
+
+
+def test_a_header_made_to_take_long_does_not(tmp_path):
+    for line in (f"sampl{'_' * 100_000}", "_" * 200_000 + "[x", "time" + " (a" * 60_000):
+        (tmp_path / "a.csv").write_text(f"# {line}\n{line},Cz\n" + "\n".join(f"{i},{i % 7}" for i in range(50)))
+        with pytest.raises(RecordingError):
+            open_recording(tmp_path / "a.csv")

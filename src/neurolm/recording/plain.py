@@ -24,6 +24,7 @@ from neurolm.recording.formats.wfdb import read_record
 from neurolm.recording.options import ReadingOptions
 from neurolm.recording.unread import unread
 
+_NAMED = 8  # channels that a message names at most
 CLOSED = 0.05
 """Seconds that may be missing before the recording counts as interrupted there; shorter gaps are closed and said."""
 
@@ -80,10 +81,10 @@ def _gaps(stretches: tuple[Stretch, ...]) -> tuple[Stretch, ...]:
 
 
 def _named(path: Path, matrix: Matrix, wanted: Sequence[str] | Mapping[str, str] | None) -> Matrix:
-    """Give channels without names the electrodes that are listed, in their order."""
-    if wanted is None or isinstance(wanted, Mapping) or matrix.named:
+    """Give channels whose names say nothing the electrodes that are listed, in their order."""
+    eeg = _eeg(matrix)
+    if wanted is None or isinstance(wanted, Mapping) or any(resolve(matrix.names[i]) for i in eeg):
         return matrix
-    eeg = [i for i, kind in enumerate(matrix.kinds or ("eeg",) * len(matrix.names)) if kind == "eeg"]
     if unknown := [name for name in wanted if resolve(name) is None]:
         raise RecordingError(
             f"{path}: {argument(channels=list(wanted))}: no known electrode: {', '.join(unknown)}; give the names of "
@@ -111,15 +112,12 @@ def _require(path: Path, matrix: Matrix, reading: ReadingOptions) -> None:
     if reading.unit is None and not matrix.units_stated:
         lacks.append("what a count is worth" if matrix.counts else "the unit of its numbers")
         give["unit"] = "uV"
-    eeg = [
-        name
-        for name, kind in zip(matrix.names, matrix.kinds or ["eeg"] * len(matrix.names), strict=True)
-        if kind == "eeg"
-    ]
-    if reading.channels is None and not matrix.named and not any(resolve(name) for name in eeg):
-        lacks.append("which electrodes its channels are")
+    eeg = [matrix.names[i] for i in _eeg(matrix)]
+    if reading.channels is None and reading.cap is None and not any(resolve(name) for name in eeg):
+        own = f" ({', '.join(eeg[:_NAMED])}{' …' if len(eeg) > _NAMED else ''})" if matrix.named and eeg else ""
+        lacks.append(f"which electrodes its channels are{own}")
         give["channels"] = "Cz" if len(eeg) == 1 else "Fp1,Cz"
-    if not lacks or (list(give) == ["channels"] and reading.unknown not in (None, "error")):
+    if not lacks or (list(give) == ["channels"] and reading.unknown == "drop"):
         return
     remedies = [argument(**{name: _example(name, value)}) for name, value in give.items() if takes(name)]
     others = [name for name in give if not takes(name)]
@@ -130,6 +128,11 @@ def _require(path: Path, matrix: Matrix, reading: ReadingOptions) -> None:
         remedy += f" (the names of all {len(eeg)}, in their order)"
     counts = f" (whole numbers{': counts' if matrix.counts and 'unit' in give else ''})" if matrix.counts else ""
     raise RecordingError(f"{path}: {matrix.what}{counts}; it does not say {_and(lacks)}: {remedy}")
+
+
+def _eeg(matrix: Matrix) -> list[int]:
+    """The channels that may be EEG."""
+    return [i for i in range(len(matrix.names)) if not matrix.kinds or matrix.kinds[i] == "eeg"]
 
 
 def _example(name: str, value: str) -> object:

@@ -143,3 +143,12 @@ def test_other_channels_of_a_headband_are_left_out(tmp_path):
     recording = open_recording(write(tmp_path, "EEG_recording.csv", lines))
     np.testing.assert_array_equal(recording.read(), eeg.T[:4])
     assert "left out, other: Right AUX" in recording.notes
+
+
+def test_the_counts_of_an_sd_card_are_told(tmp_path):
+    rows = [
+        f"{i % 256:02X}," + ",".join(f"{v & 0xFFFFFF:06X}" for v in (i * 7919, -i, i, 0xABCDEF)) for i in range(300)
+    ]
+    (tmp_path / "OBCI_01.TXT").write_text("\n".join(f"{row}," for row in rows) + "\n")
+    with pytest.raises(RecordingError, match="hexadecimal counts of OpenBCI's SD card: convert it in OpenBCI's GUI"):
+        open_recording(tmp_path / "OBCI_01.TXT", reading=NAMED)

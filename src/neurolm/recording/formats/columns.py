@@ -33,7 +33,7 @@ _MARKER = re.compile(
 )
 _BRACKETS = re.compile(r"(.*?)[ _]*[\[(]([^\[()\]]{1,12})[\])]")
 _STATED = re.compile(
-    r"\b(?:sampl\w*[ _]*(?:rate|freq\w*)?|fs|srate|sfreq)[ _]*(?:[\[(]?hz[\])]?)?[ _]*[=:][ _]*(?:eeg_)?"
+    r"\b(?:sampl[a-z]{0,9}[ _]?(?:rate|freq[a-z]{0,9})?|fs|srate|sfreq) ?(?:[\[(]?hz[\])]?)? ?[=:] ?(?:eeg_)?"
     r"(\d+(?:\.\d+)?)",
     re.IGNORECASE,
 )
@@ -180,10 +180,11 @@ def _openbci(form: Form) -> Columns | None:
     notes: tuple[str, ...] = ()
     time = None
     if not channels:
-        count = re.search(r"number of channels\s*=\s*(\d+)", text, re.IGNORECASE)
-        if count is None or not 0 < int(count[1]) < form.columns:
+        said_count = re.search(r"number of channels\s{0,9}=\s{0,9}(\d{1,4})", text, re.IGNORECASE)
+        count = int(said_count[1]) if said_count else next((n for n in (16, 8, 4) if form.columns >= n + 4), 0)
+        if not 0 < count < form.columns:
             return None
-        channels = list(range(1, int(count[1]) + 1))
+        channels = list(range(1, count + 1))
         last = [cell.replace(".", "", 1) for cell in form.column(form.columns - 1)]
         time = form.columns - 1 if all(cell.isdigit() and len(cell) > 12 for cell in last) else None
     elif "timestamp" in names:

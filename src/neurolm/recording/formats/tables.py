@@ -128,7 +128,7 @@ def _matrix(
 
 
 def _what(columns: int, rows: int) -> str:
-    return f"{columns} column{'s' if columns > 1 else ''} of samples × {rows:,} rows"
+    return f"{columns} column{'s' if columns > 1 else ''} of samples × {rows:,} row{'s' if rows > 1 else ''}"
 
 
 def _whole(numbers: np.ndarray) -> bool:

@@ -39,6 +39,8 @@ _SEPARATORS = ("\t", ";", ",", SPACE)
 _WIDEST = 40  # characters of a number
 _NUMERIC = np.isin(np.arange(256), np.frombuffer(b"\0 +-.0123456789eEnNaAiIfF", np.uint8))
 _UNITS_ROW = re.compile(r"[\[(]?(n/?a|[µμu]?v|mv|nv|m?s|sec|seconds|hz|g|-|)[\])]?", re.IGNORECASE)
+_SD_CARD = re.compile(r"[0-9A-F]{2},(?:[0-9A-F]{6},){4}")
+_LONGEST = 120  # characters of a column's name
 _QUOTE, _LINE, _RETURN, _JOIN = b'"', b"\n", b"\r", "\x1f"
 
 
@@ -109,6 +111,11 @@ def sniff(path: Path, head: int = HEAD) -> Form:
         comments.append(lines[at].strip().lstrip("".join(COMMENTS)).strip())
         at += 1
     body = [line for line in lines[at:] if line.strip() and not line.lstrip().startswith(COMMENTS)][-ROWS:]
+    if sum(bool(_SD_CARD.match(line)) for line in body) > len(body) / 2 and any(re.search("[A-F]", x) for x in body):
+        raise RecordingError(
+            f"{path}: the hexadecimal counts of OpenBCI's SD card: convert it in OpenBCI's GUI (playback of SD cards "
+            "writes a text file), and give what that wrote"
+        )
     if not body:
         raise NoTable(f"{path}: no rows of numbers in it; give a table with a row for each sample")
     separator, comma = _separator(body)
@@ -218,7 +225,7 @@ def _names(
         if len(found) == width + 1 and not found[-1]:
             found = found[:-1]
         found += [""] * (len(found) == width - 1 and separator != SPACE)
-        return tuple(cell.strip().strip('"') for cell in found) if len(found) == width else None
+        return tuple(cell.strip().strip('"')[:_LONGEST] for cell in found) if len(found) == width else None
 
     rest, units = list(above), None
     if len(rest) > 1 and (last := cells(lines[rest[-1]])) and all(_UNITS_ROW.fullmatch(cell) for cell in last):
