@@ -166,3 +166,29 @@ def test_what_is_no_data_set_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "mne_bids", None)
     with pytest.raises(StoreError, match=r"pip install 'neurolm\[bids\]'"):
         LAYOUTS["bids"].sources(tmp_path)
+
+
+def test_tables_in_a_code_page_of_windows(tmp_path):
+    root = data_set(tmp_path, LABELS | {"labels": {"geöffnet": "No", "zu": "Yes"}, "split": "Gruppe ä"})
+    events = EVENTS.replace("open", "geöffnet").replace("closed", "zu")
+    for file in root.glob("sub-*/eeg/*_events.tsv"):
+        file.write_bytes(events.encode("cp1252"))
+    for file in root.glob("sub-*/eeg/*_channels.tsv"):
+        file.write_bytes(file.read_text().replace("\tuV", "\tµV").encode("latin-1"))
+    (root / "participants.tsv").write_bytes(
+        "participant_id\tGruppe ä\nsub-01\ttrain\nsub-02\ttest\nsub-03\tn/a\n".encode("latin-1")
+    )
+    first, *_ = LAYOUTS["bids"].sources(root)
+    assert [(label.label, label.split) for label in first.labelled(MINUTE)] == [("No", "train"), ("Yes", "train")]
+    assert first.open_recording().channels == ("FP1", "CZ")
+
+
+def test_recordings_that_were_not_fetched_are_listed_so_that_they_are_named(tmp_path):
+    root = data_set(tmp_path, about=None)
+    file = root / "sub-01" / "eeg" / "sub-01_task-eyes_eeg.edf"
+    file.unlink()
+    file.symlink_to("../../.git/annex/objects/xx/yy/MD5E-s1--ab.edf/MD5E-s1--ab.edf")
+    first, *others = LAYOUTS["bids"].sources(root)
+    assert (first.path, first.subject, len(others)) == (file, "sub-01", 2)
+    with pytest.raises(RecordingError, match=r"a link to a file that is not there .*datalad get"):
+        first.open_recording()

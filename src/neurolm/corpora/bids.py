@@ -61,6 +61,7 @@ class Bids(CorpusLayout):
         except ImportError as error:
             raise StoreError(f"{root}: BIDS data sets need mne-bids: pip install 'neurolm[bids]'") from error
         paths = mne_bids.find_matching_paths(root, datatypes="eeg", suffixes="eeg", extensions=EXTENSIONS)
+        paths += [mne_bids.get_bids_path_from_fname(path) for path in _not_fetched(root)]
         own = sorted(
             (path for path in paths if Path(path.root).resolve() == root.resolve()), key=lambda path: path.fpath
         )
@@ -95,6 +96,12 @@ class Bids(CorpusLayout):
 
 
 LAYOUT = Bids()
+
+
+def _not_fetched(root: Path) -> list[Path]:
+    """Recordings that are links to nothing, as in a fresh clone of a DataLad data set: mne-bids passes them over."""
+    links = (path for path in root.glob("sub-*/**/eeg/*_eeg.*") if path.suffix in EXTENSIONS and path.is_symlink())
+    return sorted(path for path in links if not path.exists())
 
 
 @dataclass(frozen=True)
