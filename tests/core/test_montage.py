@@ -5,6 +5,7 @@ import json
 import math
 from pathlib import Path
 
+import mne
 import pytest
 
 from neurolm.core import montage
@@ -127,6 +128,25 @@ def test_an_electrode_is_found_from_its_reference_and_never_from_another_electro
         if expected is None and (against_an_ear or (sign == "/" and same_place)):
             expected = one
         assert montage.resolve(f"{one}{sign}{other}") == expected, f"{one}{sign}{other}"
+
+
+def test_names_of_mne_are_eeg_and_the_same_electrode_against_any_reference() -> None:
+    for cap in mne.channels.get_builtin_montages():
+        for name in mne.channels.make_standard_montage(cap).ch_names:
+            electrode = montage.resolve(name)
+            if name == "Ref" or electrode in ("A1", "A2", "M1", "M2"):
+                continue
+            for written in (name, f"EEG {name}-REF", f"{name}-CLE", f"{name}/A1", f"{name}M2", f"{name} [uV]"):
+                assert montage.resolve(written) == electrode, (cap, written)
+                at_the_eye = name in ("E1", "E2") and written != name and "REF" not in written and written[-1] in "12"
+                assert montage.kind(written) in (("eog",) if at_the_eye else ("eeg", "unknown")), (cap, written)
+
+
+def test_two_names_of_one_place_are_there_in_mne_too() -> None:
+    placed = mne.channels.make_standard_montage("colin27_1005").get_positions()["ch_pos"]
+    for old, new in montage.SAME_PLACE.items():
+        assert list(placed[old]) == list(placed[new])
+        assert (montage.resolve(f"{old}/{new}"), montage.resolve(f"{new} ({old})")) == (old, new)
 
 
 def test_ids_are_those_of_the_official_list(shared: Path) -> None:

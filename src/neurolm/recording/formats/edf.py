@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from neurolm.core.errors import RecordingError, argument
-from neurolm.core.montage import resolve
+from neurolm.core.montage import kind, resolve
 
 _FIXED = 256  # bytes of the fixed part of the header; every signal adds as many
 _WIDTHS = {"label": 16, "transducer": 80, "unit": 8, "physical_minimum": 8, "physical_maximum": 8, "digital_minimum": 8}
@@ -78,8 +78,6 @@ class Header:
     header_bytes: int
     record_bytes: int
     sample_bytes: int
-    encoding: str = "latin-1"
-    """Of the labels."""
     start: datetime | None = None
     """When the recording began; None where the header has no such date."""
 
@@ -146,7 +144,6 @@ def read_header(path: Path) -> Header:
         header_bytes=header_bytes,
         record_bytes=starts[-1],
         sample_bytes=sample_bytes,
-        encoding=encoding,
         start=_start(_text(fixed[168:176]), _text(fixed[176:184])),
     )
 
@@ -194,16 +191,20 @@ def _text(raw: bytes, encoding: str = "latin-1") -> str:
 def _encoding(labels: Sequence[bytes]) -> str:
     """How labels are encoded, which should be ASCII: UTF-8, Cyrillic as Windows has it, or Latin-1.
 
-    Every text is one in Latin-1 and nearly every one in Windows-1251, which therefore has to make an electrode of one.
+    Every text is one in Latin-1 and nearly every one in Windows-1251, which therefore has to make a known name of one.
     """
     odd = [raw for raw in labels if not raw.isascii()]
     with suppress(UnicodeDecodeError):
         for raw in odd:  # the last letter may be cut by the end of the field
             codecs.getincrementaldecoder("utf-8")().decode(raw.rstrip(b" \0"))
         return "utf-8"
-    if any(resolve(_text(raw, "cp1251")) and not resolve(_text(raw)) for raw in odd):
+    if any(_known(_text(raw, "cp1251")) and not _known(_text(raw)) for raw in odd):
         return "cp1251"
     return "latin-1"
+
+
+def _known(label: str) -> bool:
+    return resolve(label) is not None or kind(label) not in ("eeg", "unknown")
 
 
 def _number(path: Path, what: str, raw: bytes) -> int:
