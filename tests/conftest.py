@@ -1,8 +1,11 @@
 """Fixtures shared by all tests."""
 
+import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -191,6 +194,60 @@ def micro_run(tmp_path_factory, micro_config, micro_store, micro_texts) -> Micro
         train(run, texts=micro_texts)
     evaluate(folder / "instruct", micro_store, baselines=QUICK, out=folder / RESULTS)
     return MicroRun(folder=folder, store=micro_store, config=micro_config, texts=micro_texts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a command that ran with limits."""
+
+    status: int | str
+    """Its exit status, or what it raised."""
+    said: str
+    seconds: float
+    megabytes: int
+    """By which the largest memory of its process, and of those it started, grew."""
+
+
+_LIMITED = """
+import contextlib, io, json, resource, sys, time
+import mne, pyxdf, scipy.io, torch
+from neurolm import api, official
+from neurolm.cli import main
+
+def peak():
+    return sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) // 1024
+
+commands, most = json.load(sys.stdin)
+taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + most, taken + most))
+for words in commands:
+    said, began, before = io.StringIO(), time.monotonic(), peak()
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            status = main(words)
+    except BaseException as error:
+        status = repr(error)[:500]
+    spent = {"seconds": time.monotonic() - began, "megabytes": peak() - before}
+    print(json.dumps({"status": status, "said": said.getvalue()} | spent), flush=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def limited() -> Callable[..., list[Outcome]]:
+    """Runs commands of neurolm in a process of their own, which may take only so much memory (on Linux) and time."""
+
+    def run(*commands: Sequence[object], memory: int = 2 << 30, seconds: float = 120) -> list[Outcome]:
+        given = json.dumps([[[str(word) for word in words] for words in commands], memory])
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "MNE_LOGGING_LEVEL": "ERROR"}
+        done = subprocess.run(
+            [sys.executable, "-c", _LIMITED], input=given, capture_output=True, text=True, timeout=seconds,
+            env=environment, check=False,
+        )  # fmt: skip
+        outcomes = [Outcome(**json.loads(line)) for line in done.stdout.splitlines()]
+        assert len(outcomes) == len(commands), done.stderr[-3000:]
+        return outcomes
+
+    return run
 
 
 EDF_ELECTRODES = ("Fp1", "Cz", "O2")

@@ -8,10 +8,11 @@ from __future__ import annotations
 import hmac
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,8 +23,10 @@ from neurolm.batches.text import TextTokenizer
 from neurolm.core.config import RunConfig, to_json
 from neurolm.core.decode import load_json
 from neurolm.core.errors import CheckpointError, ConfigError
-from neurolm.core.files import atomic_folder, parse_json, write_text
+from neurolm.core.files import atomic_folder, write_text
+from neurolm.core.small_files import parse_json, read_small, require_regular
 from neurolm.model.neurolm import NeuroLM
+from neurolm.model.stored import checked
 from neurolm.model.tokenizer import DECODING, NeuralTokenizer
 from neurolm.tasks.task import Task
 
@@ -84,7 +87,7 @@ class SideFile:
             If it is damaged.
         """
         path = folder / cls.FILE
-        if not path.is_file():
+        if not path.exists():
             return None
         found = load_json(cls, path)
         if found.format != FORMAT:
@@ -115,7 +118,7 @@ def _keyed(key: str, text: str) -> str:
 def keys_of(folder: Path | None) -> list[str]:
     """Return the key that the run of a checkpoint's folder has, if the folder is that of a run."""
     try:
-        found = parse_json((Path(folder).parent / "run.json").read_bytes()) if folder is not None else {}
+        found = parse_json(read_small(Path(folder).parent / "run.json")) if folder is not None else {}
     except (OSError, ValueError):
         return []
     return [found["store"]] if isinstance(found, dict) and isinstance(found.get("store"), str) else []
@@ -211,24 +214,25 @@ def load_weights(folder: Path, module: torch.nn.Module, *, passing_over: Sequenc
     """
     path = Path(folder) / WEIGHTS
     wanted = module.state_dict()
+    with _opened(path) as file:
+        _require_same(_shapes(file), wanted, passing_over, path)
+        for name, tensor in wanted.items():  # one by one: the weights are in memory once
+            tensor.copy_(checked(file.get_tensor(name), tensor.dtype, name, path))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a file of weights; whatever fails in it is an error of the checkpoint."""
     try:
+        require_regular(path)
         with safe_open(path, framework="pt") as file:
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            _require_same(found, wanted, passing_over, path)
-            for name, tensor in wanted.items():  # one by one: the weights are in memory once
-                tensor.copy_(_checked(file.get_tensor(name), tensor, name, path))
-    except (OSError, SafetensorError) as error:
+            yield file
+    except (OSError, MemoryError, SafetensorError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}); copy or train the checkpoint again") from error
 
 
-def _checked(tensor: torch.Tensor, like: torch.Tensor, name: str, path: Path) -> torch.Tensor:
-    """A stored tensor as it is, if it can stand for the module's: copying would cast any type without a word."""
-    same = tensor.dtype == like.dtype or (tensor.is_floating_point() and like.is_floating_point())
-    if not same:
-        raise CheckpointError(f"{path}: {name} is stored as {tensor.dtype}, not as {like.dtype}: the file is damaged")
-    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-        raise CheckpointError(f"{path}: {name} holds NaN or infinite weights: train or copy the checkpoint again")
-    return tensor
+def _shapes(file: Any) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
 
 
 def _require_same(
@@ -261,11 +265,28 @@ class _NoRandomNumbers(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+Module = TypeVar("Module", bound=torch.nn.Module)
+
+
+def _built(folder: Path, build: Callable[[], Module], *, passing_over: Sequence[str] = ()) -> Module:
+    """Build the module of a checkpoint, after looking whether its weights have the sizes that ``config.json`` says.
+
+    Raises
+    ------
+    CheckpointError
+        As ``load_weights``; before memory of those sizes is taken.
+    """
+    path = Path(folder) / WEIGHTS
+    with _opened(path) as file, torch.device("meta"):
+        _require_same(_shapes(file), build().state_dict(), passing_over, path)
+    with _NoRandomNumbers():
+        return build()
+
+
 def load_tokenizer(folder: Path) -> tuple[NeuralTokenizer, Card]:
     """Load the neural tokenizer of a ``tokenizer`` checkpoint."""
     card = load_card(folder, stage="tokenizer")
-    with _NoRandomNumbers():
-        tokenizer = NeuralTokenizer(card.run.model.tokenizer)
+    tokenizer = _built(folder, lambda: NeuralTokenizer(card.run.model.tokenizer))
     load_weights(folder, tokenizer)
     return tokenizer.eval(), card
 
@@ -285,7 +306,7 @@ def load_neurolm(
     card = load_card(folder, stage=stage)
     if card.stage not in ("pretrain", "instruct"):
         raise CheckpointError(f"{folder}: made by stage {card.stage!r}, which has no language model that reads EEG")
-    with _NoRandomNumbers():
-        model = NeuroLM(card.run.model, decoders=decoders)
-    load_weights(folder, model, passing_over=() if decoders else [f"tokenizer.{part}" for part in DECODING])
+    passing_over = () if decoders else [f"tokenizer.{part}" for part in DECODING]
+    model = _built(folder, lambda: NeuroLM(card.run.model, decoders=decoders), passing_over=passing_over)
+    load_weights(folder, model, passing_over=passing_over)
     return model.eval(), card, TextTokenizer.load(folder)

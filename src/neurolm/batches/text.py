@@ -7,7 +7,6 @@ tokenizer trained or loaded here, and a loss or a likelihood can start exactly a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -16,7 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurolm.core.errors import TextError
+from neurolm.core.files import dump_json
 from neurolm.core.hub_files import hub_folder
+from neurolm.core.small_files import LARGE, parse_json, read_small, read_text
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -29,6 +30,11 @@ GPT2_SIZE = 50_257
 """Tokens of GPT-2's vocabulary, ``<|endoftext|>`` included."""
 BYTES = 256
 """Tokens that every byte-level vocabulary starts with."""
+_PARTS = {
+    "normalizer": (None,), "pre_tokenizer": ("ByteLevel",), "post_processor": (None, "ByteLevel"),
+    "decoder": ("ByteLevel",), "model": (None, "BPE"),
+}  # fmt: skip
+"""Part of a byte-level tokenizer's file → its types; others could make anything of a text, of any length."""
 _PROBE = " Question: is 10 µV (α) too low?\nÄn\t😀 <|x|>"
 """Text that only a byte-level tokenizer gives back unchanged."""
 
@@ -150,10 +156,27 @@ class TextTokenizer:
         if not file.is_file():
             return cls(_gpt2(folder), source=str(folder))
         try:
-            backend = Tokenizer.from_file(str(file))
+            backend = Tokenizer.from_str(_plain(file))
+        except TextError:
+            raise
         except Exception as error:  # the library raises plain Exception for every kind of damage
             raise TextError(f"{file}: not a tokenizer ({error}); train or download it again") from error
         return cls(backend, source=str(file))
+
+
+def _plain(file: Path) -> str:
+    """Return the content of ``tokenizer.json``, if it is made of the parts of a byte-level one and of nothing else.
+
+    Padding and truncation, which may ask for any length, are taken out: nobody here encodes for a fixed one.
+    """
+    found = parse_json(read_small(file))
+    if not isinstance(found, dict):
+        raise TextError(f"{file}: not a tokenizer, but {str(found)[:60]!r}; train or download it again")
+    for part, allowed in _PARTS.items():
+        kind = part_type.get("type") if isinstance(part_type := found.get(part), dict) else part_type
+        if kind not in allowed:
+            raise TextError(f"{file}: not a byte-level tokenizer (its {part} is {str(kind)[:60]}); use GPT-2's files")
+    return dump_json(found | {"padding": None, "truncation": None})
 
 
 def _with_end_of_text(backend: Tokenizer) -> Tokenizer:
@@ -174,8 +197,10 @@ def _gpt2(folder: Path) -> Tokenizer:
             f"give a folder that holds {TOKENIZER_FILE}, or GPT-2's {VOCABULARY_FILE} and {MERGES_FILE}"
         )
     try:
+        vocabulary_entries = parse_json(read_small(vocabulary))
+        read_small(merges)
         backend = Tokenizer(models.BPE.from_file(str(vocabulary), str(merges)))
-        size = len(json.loads(vocabulary.read_text(encoding="utf-8")))
+        size = len(vocabulary_entries)
     except Exception as error:  # the library raises plain Exception for every kind of damage
         raise TextError(f"{folder}: {VOCABULARY_FILE} and {MERGES_FILE} do not load ({error})") from error
     if size != GPT2_SIZE:  # a vocabulary that loads empty or cut must not pass for GPT-2's
@@ -220,7 +245,7 @@ def read_texts(folder: Path | str | None = None) -> list[str]:
     texts = []
     for file in files:
         try:
-            texts.append(file.read_text(encoding="utf-8"))
+            texts.append(read_text(file, most=LARGE))
         except UnicodeDecodeError as error:
             raise TextError(f"{file}: not UTF-8 text (byte {error.start}): convert it, or move it away") from error
     texts = [text for text in texts if text.strip()]

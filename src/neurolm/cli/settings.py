@@ -13,9 +13,9 @@ from neurolm.cli.values import place
 from neurolm.core.config import STAGES, RunConfig, flat, to_json
 from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError
-from neurolm.core.files import parse_json
 from neurolm.core.names import did_you_mean
 from neurolm.core.recipes import RECIPES, recipe
+from neurolm.core.small_files import parse_json, parse_yaml, read_small, read_text
 from neurolm.core.terminal import say
 
 if TYPE_CHECKING:  # train and demo import this module, and are imported for `neurolm --help`
@@ -104,8 +104,8 @@ def begun_config(out: Path) -> RunConfig | None:
     if not path.is_file():
         return None
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))["config"]
-    except (ValueError, KeyError, TypeError) as error:
+        value = parse_json(read_small(path))["config"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: not the file of a run ({error!r}); choose another --out") from error
     return decode(RunConfig, value, source=str(path))
 
@@ -116,8 +116,8 @@ def _begun_command(run: Path) -> dict[str, Any]:
     if not (run / "run.json").is_file() or not path.is_file():
         raise ConfigError(f"{run}: no training was begun there; give the stage, --store and --out")
     try:
-        begun = dict(parse_json(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        begun = dict(parse_json(read_small(path)))
+    except (OSError, ValueError, TypeError) as error:
         raise ConfigError(f"{path}: damaged ({error}); give the stage, --store and --out again") from error
     paths = {name: place(begun[name]) for name in ("store", "text") if begun.get(name)}
     return {name: value for name, value in begun.items() if value is not None} | paths
@@ -168,11 +168,9 @@ def check_files(parser: ArgumentParser, given: Sequence[str]) -> None:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    import yaml
-
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        value = parse_yaml(read_text(path))
+    except (OSError, ValueError) as error:
         raise ConfigError(f"--config {path}: cannot be read as YAML ({' '.join(str(error).split())})") from error
     if not isinstance(value, dict):
         raise ConfigError(f"--config {path}: expected settings such as 'tokenizer: {{steps: 800}}', found {value!r}")

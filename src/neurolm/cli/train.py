@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,8 @@ from neurolm.cli.show import Display, terminal
 from neurolm.cli.values import Machine, missing, names
 from neurolm.core.config import STAGES
 from neurolm.core.errors import ConfigError
-from neurolm.core.files import dump_json, parse_json, write_text
+from neurolm.core.files import dump_json, write_text
+from neurolm.core.small_files import parse_json, read_small
 from neurolm.core.terminal import say
 
 if TYPE_CHECKING:
@@ -110,9 +110,12 @@ def train(
     out = resume or out or missing("--out", "the folder of the run, the same for all stages")
     tasks = list(command.tasks)
     if (out / "run.json").is_file():  # later stages need not name them again
-        begun = json.loads((out / "run.json").read_text(encoding="utf-8"))
-        tasks = tasks or _begun_tasks(out, begun["tasks"])
-        fold = fold or (tuple(begun["fold"]) if begun.get("fold") else None)
+        from neurolm.core.decode import load_json
+        from neurolm.train.run import RunFile
+
+        begun = load_json(RunFile, out / "run.json")
+        tasks = tasks or _begun_tasks(out, begun.tasks)
+        fold = fold or begun.fold
     command = replace(command, tasks=tasks)
     machine.set_threads()
 
@@ -179,11 +182,11 @@ def _trained(run: Run, stage: str, command: Command) -> Path | None:
     return folder if distributed.is_main() else None
 
 
-def _begun_tasks(run: Path, begun: list[str]) -> list[str]:
+def _begun_tasks(run: Path, begun: Sequence[str]) -> list[str]:
     """The tasks of a run: by the paths of their cards, where an earlier stage was given cards of the user's own."""
     path = run / COMMAND
     try:
-        kept = names(parse_json(path.read_text(encoding="utf-8")).get("tasks") or "") if path.is_file() else []
-    except (ValueError, AttributeError):
+        kept = names(parse_json(read_small(path)).get("tasks") or "") if path.is_file() else []
+    except (OSError, ValueError, AttributeError):
         kept = []  # damaged: what shipped cards are called is known all the same
-    return kept or begun
+    return kept or list(begun)

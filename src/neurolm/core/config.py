@@ -19,6 +19,8 @@ Softmax = Literal["range", "joint"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Compilation = Literal["auto", "always", "never"]
 PRECISIONS, COMPILE = get_args(Precision), get_args(Compilation)
+DEEPEST = 200
+"""Most blocks of a stack, far more than any model has: building them takes time before anything is read."""
 STAGES = ("language", "tokenizer", "pretrain", "instruct")
 """The stages of a run, in order."""
 
@@ -51,6 +53,7 @@ class TransformerConfig:
     def __post_init__(self) -> None:
         for name in ("layers", "heads", "width"):
             _require(getattr(self, name) > 0, f"{name} must be positive, not {getattr(self, name)}")
+        _require(self.layers <= DEEPEST, f"layers must be at most {DEEPEST:,}, not {self.layers:,}")
         _require(self.width % self.heads == 0, f"width {self.width} is not a multiple of heads {self.heads}")
         _require(0 <= self.dropout < 1, f"dropout must be in [0, 1), not {self.dropout}")
 

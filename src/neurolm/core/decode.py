@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from neurolm.core.errors import ConfigError, NeuroLMError
 from neurolm.core.names import near_names
+from neurolm.core.small_files import LARGE, read_small
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -61,7 +62,10 @@ def decode(kind: type[T], content: Any, *, source: str = "", error: type[NeuroLM
         names the place in the content, the value found and what is allowed.
     """
     if not isinstance(content, bytes):
-        text = content if isinstance(content, str) else json.dumps(content, default=str)
+        try:
+            text = content if isinstance(content, str) else json.dumps(content, default=str)
+        except RecursionError:
+            raise error(f"{source}: nested too deeply".removeprefix(": ")) from None
         content = text.encode(errors="surrogatepass")  # half a character is no JSON, and said to be none
     try:
         return _adapter(kind).validate_json(content)  # type: ignore[arg-type]
@@ -72,7 +76,7 @@ def decode(kind: type[T], content: Any, *, source: str = "", error: type[NeuroLM
 def load_json(kind: type[T], path: Path | str, *, error: type[NeuroLMError] = ConfigError) -> T:
     """Make a dataclass of a JSON file; see `decode`."""
     try:
-        content = Path(path).read_bytes()
+        content = read_small(path, most=LARGE)
     except OSError as failed:
         raise error(f"{path}: cannot be read ({failed})") from failed
     return decode(kind, content.removeprefix(codecs.BOM_UTF8), source=str(path), error=error)

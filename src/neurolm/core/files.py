@@ -1,4 +1,4 @@
-"""Atomic writes: a file or folder is there whole or not at all, whatever kills the process; and JSON."""
+"""Atomic writes: a file or folder is there whole or not at all, whatever kills the process."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def write_lines(path: Path, lines: list[str]) -> None:
     text = "".join(lines)
     if not text:
         path.unlink(missing_ok=True)
-    elif not path.is_file() or path.read_text(encoding="utf-8") != text:
+    elif not path.is_file() or path.read_bytes() != text.encode():
         write_text(path, text)
 
 
@@ -292,14 +292,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(one) for one in value]
     return _finite(asdict(value)) if is_dataclass(value) and not isinstance(value, type) else value
-
-
-def parse_json(text: str | bytes) -> Any:
-    """Read JSON as ``json.loads`` does, whose every failure is a ValueError here."""
-    try:
-        return json.loads(text)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
 
 
 @contextmanager

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import re
 
+_PAGE = re.compile(r"(?i)(utf|ucs|iso|latin|ascii|cp\d|windows|koi8|mac|gb|big5|shift|sjis|euc)")
+"""What names of code pages begin with; others of Python's, as punycode, take time by the square of a text."""
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -18,7 +21,7 @@ def decode(raw: bytes, codepage: str = "cp1252") -> str:
         What it is otherwise, by its own word or by custom; what that has no character for is read as Latin-1.
     """
     encoding = next((name for mark, name in _MARKS.items() if raw.startswith(mark)), "utf-8")
-    for name in (encoding, codepage):
+    for name in (encoding, codepage if _PAGE.match(codepage) else "latin-1"):
         try:
             return raw.decode(name)
         except (UnicodeError, LookupError):

@@ -107,5 +107,5 @@ def read_about(root: Path) -> About:
         If it is not valid; the message names the key.
     """
     path = root / ABOUT
-    said = load_json(AboutFile, path) if path.is_file() else AboutFile()
+    said = load_json(AboutFile, path) if path.exists() else AboutFile()
     return About(**vars(said) | {"path": path, "name": said.name or corpus_name(root), "labels": said.labels or {}})

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurolm.core.errors import ConfigError, StoreError
-from neurolm.core.files import parse_json
 from neurolm.core.physics import RATE
+from neurolm.core.small_files import LARGE, parse_json, read_small
 from neurolm.core.text import decode
 from neurolm.corpora.about import About, read_about
 from neurolm.corpora.layouts import CorpusLayout
@@ -175,7 +175,7 @@ def _splits(root: Path, about: About) -> dict[str, str]:
 def _table(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
     """Rows of a BIDS table, each with its place for messages."""
     try:
-        stream = io.StringIO(decode(file.read_bytes()), newline="")
+        stream = io.StringIO(decode(read_small(file, most=LARGE)), newline="")
         reader = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
         header = reader.fieldnames or ()
         if missing := [column for column in columns if column not in header]:
@@ -194,7 +194,7 @@ def _table(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        said = parse_json(decode(file.read_bytes()))
+        said = parse_json(decode(read_small(file, most=LARGE)))
     except FileNotFoundError as error:
         raise StoreError(f"{file}: no such file; every BIDS data set has one: give the root of the data set") from error
     except (OSError, ValueError) as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from neurolm.core.errors import ConfigError, RecordingError, StoreError
 from neurolm.core.physics import RATE
+from neurolm.core.small_files import LARGE, read_small
 from neurolm.core.text import decode
 from neurolm.corpora.source import Extent
 from neurolm.recording.formats.edf import read_header
@@ -37,7 +38,7 @@ def read_side_file(path: Path, holds: str, url: str) -> str:
         If it is not there or cannot be read.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_small(path, most=LARGE)
     except FileNotFoundError as error:
         raise StoreError(f"{path}: no such file, and it holds {holds}; download it from {url}") from error
     except OSError as error:

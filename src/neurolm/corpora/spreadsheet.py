@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from neurolm.core.errors import ConfigError
+from neurolm.core.small_files import LARGE, read_small
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 """What sets values apart, and its name in messages."""
@@ -41,7 +42,7 @@ class Spreadsheet:
     def __init__(self, file: Path, columns: Sequence[str], *, optional: Sequence[str] = (), more: str = "") -> None:
         self.file, self.columns = file, (*columns, *optional)
         try:
-            text = _text(file.read_bytes())
+            text = _text(read_small(file, most=LARGE))
         except (UnicodeError, OSError) as error:
             raise ConfigError(f"{file}: cannot be read as a table in UTF-8 ({error}); save it as CSV UTF-8") from error
         header = next((line for line in text.splitlines() if line.strip()), "")

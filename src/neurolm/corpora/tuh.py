@@ -20,6 +20,7 @@ from pathlib import Path
 
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.core.physics import RATE
+from neurolm.core.small_files import LARGE, read_text
 from neurolm.corpora.layouts import CorpusLayout
 from neurolm.corpora.source import Extent
 from neurolm.store.store import Label
@@ -151,7 +152,7 @@ def side_file(path: Path, suffix: str, holds: str) -> tuple[Path, list[tuple[int
     """
     side = path.with_suffix(suffix)
     try:
-        text = side.read_text(encoding="utf-8-sig")
+        text = read_text(side, encoding="utf-8-sig", most=LARGE)
     except FileNotFoundError as error:
         raise StoreError(
             f"{side}: no such file, and it holds {holds} of {path.name}; copy the corpus again, with all its files"

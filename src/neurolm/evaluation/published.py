@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from neurolm.core.decode import decode
+from neurolm.core.small_files import parse_toml, read_text
 from neurolm.tasks.metrics import METRICS
 
 FILE = Path(__file__).with_name("published.toml")
@@ -102,5 +102,5 @@ def read_published(path: Path = FILE) -> tuple[Published, ...]:
     ConfigError
         If a figure lacks its source, has an unknown key, or a score is none.
     """
-    file = decode(PublishedFile, tomllib.loads(path.read_text(encoding="utf-8")), source=path.name)
+    file = decode(PublishedFile, parse_toml(read_text(path)), source=path.name)
     return tuple(Published(**vars(figure), **vars(file.sources[figure.source])) for figure in file.figures)

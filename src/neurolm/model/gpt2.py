@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from neurolm.core.batch import NO_TARGET, Tokens
 from neurolm.core.config import LanguageConfig, TransformerConfig
 from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.core.hub_files import hub_folder
+from neurolm.core.small_files import parse_json, read_small, require_plain
 from neurolm.model.attention import Visibility
 from neurolm.model.loss import cross_entropy
+from neurolm.model.stored import checked, require_stored
 from neurolm.model.transformer import Cache, LayerNorm, Transformer, initialise
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -109,8 +112,7 @@ def load_gpt2(source: str | Path) -> tuple[LanguageConfig, dict[str, Tensor]]:
         raise CheckpointError(f"{folder}: found no weights; a GPT-2 folder has one of {', '.join(WEIGHTS)}")
     state = {_ours(key): value for key, value in _read(path).items() if not MASKS.fullmatch(_bare(key))}
     state.pop("lm_head.weight", None)  # tied to the word embedding
-    for key, value in state.items():
-        state[key] = (value.T if key.endswith(TRANSPOSED) else value).to(torch.float32).contiguous()
+    state = {key: value.T if key.endswith(TRANSPOSED) else value for key, value in state.items()}
     try:
         config = LanguageConfig(
             transformer=TransformerConfig(
@@ -119,7 +121,7 @@ def load_gpt2(source: str | Path) -> tuple[LanguageConfig, dict[str, Tensor]]:
             positions=len(state["wpe.weight"]),
             text_tokens=len(state["wte.weight"]),
         )
-    except (KeyError, ConfigError) as error:
+    except (KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{folder}: not a GPT-2: {error} is missing or wrong") from error
     with torch.device("meta"):
         expected = {key: tuple(value.shape) for key, value in GPT2(config).state_dict().items()}
@@ -130,7 +132,7 @@ def load_gpt2(source: str | Path) -> tuple[LanguageConfig, dict[str, Tensor]]:
             f"{path}: not the weights of the GPT-2 in config.json; first of {len(wrong)} differences: "
             f"{wrong[0]} has shape {found.get(wrong[0])}, expected {expected.get(wrong[0])}"
         )
-    return config, state
+    return config, {key: checked(value, torch.float32, key, path).contiguous() for key, value in state.items()}
 
 
 def save_gpt2(folder: str | Path, model: GPT2) -> None:
@@ -169,7 +171,7 @@ def save_gpt2(folder: str | Path, model: GPT2) -> None:
 
 def _settings(path: Path) -> dict[str, Any]:
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = parse_json(read_small(path))
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); a GPT-2 folder has one") from error
     except ValueError as error:
@@ -190,7 +192,12 @@ def _read(path: Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        if zipfile.is_zipfile(path):  # else of PyTorch before 1.6, which compressed nothing
+            with zipfile.ZipFile(path) as parts:
+                require_plain(parts, path.stat().st_size, pickled=True)
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        require_stored(state, path)
+        return state
     except Exception as error:  # safetensors and pickle have errors of their own for damaged files
         raise CheckpointError(f"{path}: cannot be read as weights ({error}); download it again") from error
 

@@ -28,6 +28,7 @@ from neurolm.core.errors import CheckpointError, ConfigError, argument
 from neurolm.core.files import atomic_file
 from neurolm.core.physics import BAND
 from neurolm.core.recipes import RECIPES
+from neurolm.core.small_files import parse_json, require_regular
 from neurolm.hub.model_card import FILE, model_card
 from neurolm.model.neurolm import NeuroLM
 from neurolm.official import PADDED_TO
@@ -265,6 +266,7 @@ def _require_official_sizes(folder: Path, config: ModelConfig) -> None:
 
 def _read_weights(path: Path, model: NeuroLM) -> dict[str, Tensor]:
     try:
+        require_regular(path)
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}); copy or convert the checkpoint again") from error
@@ -283,7 +285,7 @@ def _read_kept(path: Path) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]
     try:
         with safe_open(path, "pt") as file:
             stated = file.metadata() or {}
-        settings = {group: json.loads(stated.get(group, "{}")) for group in ("tokenizer", "language")}
+        settings = {group: parse_json(stated.get(group, "{}")) for group in ("tokenizer", "language")}
         return load_file(path), settings
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}); convert the official files again") from error

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from neurolm.core.errors import CheckpointError
 from neurolm.core.hub_files import hub_folder
+from neurolm.core.small_files import require_plain
+from neurolm.model.stored import require_stored
 from neurolm.official.weights import plain_names
 
 HUB = re.compile(r"(?P<repository>hf://[\w.-]+/[\w.-]+?(?:@[\w./-]+?)?)/(?P<file>[\w./-]+\.\w+)")
@@ -65,6 +67,8 @@ def read_official(source: str | Path, *, prefix: str) -> OfficialFile:
     if not zipfile.is_zipfile(path):
         raise CheckpointError(f"{source}: not a whole PyTorch file (cut off, or of another kind); {remedy}")
     try:
+        with zipfile.ZipFile(path) as parts:
+            require_plain(parts, path.stat().st_size, pickled=True)
         with torch.serialization.safe_globals(_NUMPY_NUMBERS):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:  # torch's message recommends to load it unsafely
@@ -78,6 +82,7 @@ def read_official(source: str | Path, *, prefix: str) -> OfficialFile:
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
         found = ", ".join(map(str, list(content)[:4])) if isinstance(content, dict) else type(content).__name__
         raise CheckpointError(f"{source}: not a NeuroLM file: expected an entry {TENSORS!r} of tensors, found {found}")
+    require_stored(tensors, source)
     tensors = plain_names(tensors)
     if not any(name.startswith(prefix) for name in tensors):
         swapped = any(name.startswith(("VQ.", "GPT2.")) for name in tensors)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from neurolm.core.errors import ConfigError
+from neurolm.core.small_files import parse_json
 from neurolm.core.workers import Pool
 from neurolm.prepare.journal import Entry
 from neurolm.prepare.worker import RecordingJob, reading_of
@@ -78,7 +78,7 @@ def require_used(pool: Pool, jobs: Sequence[RecordingJob], seen: Collection[str]
 def _how(reading: str) -> list:
     """What ``RecordingJob.reading`` says, the map as one."""
     try:
-        channels, *rest = json.loads(reading)
+        channels, *rest = parse_json(reading)
         mapped = isinstance(channels, list) and all(isinstance(one, list) for one in channels)
         return [dict(channels) if mapped else channels, *rest]
     except (ValueError, TypeError):

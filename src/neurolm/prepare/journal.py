@@ -17,6 +17,7 @@ from neurolm.core.files import PARTIAL, append_text, atomic_file, dump_json, hol
 from neurolm.core.montage import resolve
 from neurolm.core.names import readable
 from neurolm.recording.options import BadSegments, CommonReadingOptions, ReadingOptions, Truncated, Unit, Unknown
+from neurolm.core.small_files import LARGE, read_small
 from neurolm.recording.recording import Annotation
 from neurolm.store.manifest import Row
 from neurolm.store.shards import in_shard
@@ -281,7 +282,10 @@ def read_settings(out: Path) -> dict[str, CorpusSettings]:
         if any(path.name != LOCK and path.suffix != PARTIAL for path in out.iterdir()):
             raise StoreError(f"{out}: this folder holds other things than a store; choose a new or empty folder")
         return {}
-    text = file.read_bytes()
+    try:
+        text = read_small(file, most=LARGE)
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be read ({error}); prepare into another folder") from error
     require_format(text, str(file))
     try:
         return decode(SettingsFile, text, source=str(file)).corpora

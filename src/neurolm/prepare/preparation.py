@@ -11,8 +11,9 @@ from itertools import zip_longest
 from pathlib import Path
 
 from neurolm.core.errors import RecordingError, StoreError
-from neurolm.core.files import dump_json, parse_json, remove_partial, write_lines
+from neurolm.core.files import dump_json, remove_partial, write_lines
 from neurolm.core.names import nearly_same, readable
+from neurolm.core.small_files import LARGE, parse_json, read_text
 from neurolm.core.workers import Crash, Pool
 from neurolm.corpora import LAYOUTS
 from neurolm.corpora.source import AnnotationsGone, WatchedExtent
@@ -187,7 +188,7 @@ class Preparation:
 
     def _write_quarantine(self) -> None:
         file = self.out / QUARANTINE
-        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        text = read_text(file, most=LARGE) if file.is_file() else ""
         entries = [entry for entry in map(parse_json, text.splitlines()) if entry["corpus"] != self.corpus]
         entries += [{"corpus": self.corpus, "source": source, "reason": why} for source, why in self.unreadable.items()]
         entries.sort(key=lambda entry: (entry["corpus"], entry["source"]))

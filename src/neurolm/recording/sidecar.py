@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from neurolm.core.errors import RecordingError
-from neurolm.core.files import parse_json
+from neurolm.core.small_files import LARGE, parse_json, read_small
 from neurolm.core.text import decode
 from neurolm.recording.channels import Channel, RawRecording
 from neurolm.recording.formats.edf import UNSTATED, unit_of
@@ -121,7 +121,7 @@ def _nearest(folder: Path, entities: frozenset[str], ending: str) -> Path | None
 def _rows(file: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
     require_content(file)
     try:
-        lines = io.StringIO(decode(file.read_bytes()), newline="")
+        lines = io.StringIO(decode(read_small(file, most=LARGE)), newline="")
         rows = [dict(row) for row in csv.DictReader(lines, delimiter="\t")]
     except (OSError, csv.Error) as error:
         raise RecordingError(f"{file}: cannot be read as a table: {error}; repair it, or move it away") from error
@@ -135,7 +135,7 @@ def _positions(file: Path) -> Iterator[tuple[str, tuple[float, float, float]]]:
     unit = "m"
     if system.exists():
         try:
-            unit = str(parse_json(decode(system.read_bytes())).get("EEGCoordinateUnits", "m"))
+            unit = str(parse_json(decode(read_small(system))).get("EEGCoordinateUnits", "m"))
         except (OSError, ValueError, AttributeError) as error:
             raise RecordingError(f"{system}: not a JSON object: {error}; repair it, or move it away") from error
     if unit not in _METRES:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from neurolm.core.errors import ConfigError, StoreError, argument
-from neurolm.core.files import parse_json
+from neurolm.core.small_files import parse_json
 from neurolm.store.index import INDEX, MANIFEST, Index, IndexWriter, lines, read_index
 from neurolm.store.manifest import Row, parse_row
 from neurolm.store.storage import Storage, open_storage, read_whole

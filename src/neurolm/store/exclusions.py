@@ -12,6 +12,7 @@ from pathlib import Path
 from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import dump_json, write_text
+from neurolm.core.small_files import LARGE, read_text
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def read_exclusions(path: Path | str) -> tuple[Exclusion, ...]:
         If the file is missing or a line is not an exclusion; the message names the line.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = read_text(path, most=LARGE).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as an exclusion list ({error}); `neurolm overlap` writes one") from (
             error

@@ -12,11 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, overload
+from zipfile import ZipFile
 
 import numpy as np
 
 from neurolm.core.errors import StoreError
 from neurolm.core.files import atomic_file
+from neurolm.core.small_files import require_plain
 from neurolm.store.manifest import Row, parse_row
 from neurolm.store.storage import BLOCK, Storage, read_blocks, read_whole
 
@@ -156,7 +158,11 @@ def read_index(storage: Storage, name: str) -> Index:
         return scan(storage, name)
     remedy = f"delete {INDEX} (the store then opens slowly), or prepare the recordings again"
     try:
-        with np.load(io.BytesIO(read_whole(storage, INDEX)), allow_pickle=False) as arrays:
+        content = io.BytesIO(read_whole(storage, INDEX))
+        with ZipFile(content) as parts:
+            require_plain(parts, len(content.getvalue()))
+        content.seek(0)
+        with np.load(content, allow_pickle=False) as arrays:
             index = Index(**{field.name: arrays[field.name] for field in fields(Index)})
         if index.entries.dtype != ENTRY or index.digest.shape != (32,):
             raise ValueError("of another version")

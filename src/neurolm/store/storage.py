@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any, Protocol
 
 from neurolm.core.errors import StoreError
+from neurolm.core.small_files import LARGE
 
 HELD_OPEN = 256
 """Files that a store keeps open."""
@@ -46,8 +47,16 @@ def open_storage(path: Path | str) -> Storage:
 
 
 def read_whole(storage: Storage, name: str) -> bytes:
-    """Return the content of a small file."""
+    """Return the content of a file of at most ``LARGE`` bytes.
+
+    Raises
+    ------
+    StoreError
+        If it is larger.
+    """
     size = storage.size(name) or 0
+    if size > LARGE:
+        raise StoreError(f"{name}: {size:,} bytes, and such a file has at most {LARGE:,}: the store is damaged")
     content = bytearray(size)
     got = storage.read_into(name, 0, memoryview(content))
     return bytes(content[:got])
@@ -128,7 +137,8 @@ class _Descriptor:
 
     def __init__(self, path: Path) -> None:
         try:
-            self.number = os.open(path, os.O_RDONLY)
+            # Without O_NONBLOCK, opening a pipe waits for somebody to write into it.
+            self.number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         except FileNotFoundError as error:
             raise StoreError(
                 f"{path}: no such file: the store was changed or damaged since it was opened; open it again"

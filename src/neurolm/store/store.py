@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from neurolm.core.errors import StoreError
-from neurolm.core.files import parse_json
+from neurolm.core.small_files import parse_json
 from neurolm.store.index import INDEX, MANIFEST, Index, Rows, read_index
 from neurolm.store.manifest import SAMPLE, Label, Outline, Row
 from neurolm.store.storage import LocalStorage, Storage, open_storage, read_blocks, read_whole

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -14,8 +14,9 @@ from neurolm.batches.text import END_OF_TEXT
 from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError
 from neurolm.core.names import choose, did_you_mean
+from neurolm.core.small_files import parse_toml, read_text
 from neurolm.tasks.metrics import BINARY_METRICS, METRICS
-from neurolm.tasks.task import Option, Task, normalise_question
+from neurolm.tasks.task import MOST_OPTIONS, Option, Task, normalise_question
 
 CARDS = Path(__file__).parent / "cards"
 """The cards that ship with neurolm."""
@@ -72,8 +73,8 @@ def read_card(path: Path) -> Task:
         If the file is not TOML or the card is not valid; the message names the file, the value and the remedy.
     """
     try:
-        card = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        card = parse_toml(read_text(path))
+    except (OSError, ValueError) as error:
         keys = ", ".join(field.name for field in fields(CardFile))
         raise ConfigError(f"{path}: not a task card ({error}): a card is a TOML file with {keys}") from error
     return decode(CardFile, card, source=str(path)).task()
@@ -213,6 +214,10 @@ class CardFile:
     def _check_options(self) -> None:
         options = self.answers
         _require(len(options) >= 2, f"a question needs at least two [[options]], found {len(options)}")
+        for key, given in (("options", options), ("phrasings", (*self.phrasings, *self.held_out_phrasings))):
+            _require(
+                len(given) <= MOST_OPTIONS, f"a question may have at most {MOST_OPTIONS:,} {key}, not {len(given):,}"
+            )
         letters = [option.letter for option in options if option.letter is not None]
         _require(
             letters in ([], list(ascii_uppercase[: len(options)])),
@@ -220,8 +225,8 @@ class CardFile:
             "give none of them a letter",
         )
         for field in ("label", "text"):
-            values = [getattr(option, field) for option in options]
-            twice = sorted({value for value in values if values.count(value) > 1})
+            counted = Counter(getattr(option, field) for option in options)
+            twice = sorted(value for value, count in counted.items() if count > 1)
             _require(not twice, f"two options have the {field} {''.join(map(repr, twice[:1]))}: each needs its own")
 
     def _check_phrasings(self) -> None:

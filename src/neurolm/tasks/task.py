@@ -26,6 +26,8 @@ from neurolm.store.store import Store
 if TYPE_CHECKING:
     import numpy as np
 
+MOST_OPTIONS = 1_000
+"""Most answers that a question may have: each is scored in every window."""
 _SPACES = re.compile(r"\s+")
 _CLOSING = " \t\n.?!:;"
 
@@ -80,6 +82,10 @@ class Task:
     bins: tuple[float, ...] | None = None
     """Where the labels are numbers: the bounds of the ranges that are the options, lowest first. A label on a bound
     belongs to the range above it, the last bound to the last range."""
+
+    def __post_init__(self) -> None:
+        if len(self.options) > MOST_OPTIONS:
+            raise ConfigError(f"a question may have at most {MOST_OPTIONS:,} options, not {len(self.options):,}")
 
     @property
     def labels(self) -> tuple[str, ...]:

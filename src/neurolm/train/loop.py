@@ -33,7 +33,7 @@ from neurolm.train.figures.watch import Watch
 from neurolm.train.machine.execution import precision, product_dtype, set_execution
 from neurolm.train.machine.replicas import Replicas
 from neurolm.train.machine.sharding import as_number, is_sharded, load_whole, shard, whole, whole_state
-from neurolm.train.machine.state import forget_states, load_state, save_state, save_tensors
+from neurolm.train.machine.state import forget_states, load_state, load_tensors, save_state, save_tensors
 from neurolm.train.machine.stop import StopRequest
 from neurolm.train.optim import learning_rate, make_optimizer
 from neurolm.train.stage import Stage
@@ -292,7 +292,7 @@ def _leave_selected(
     """Leave in the module the weights of the best validation; without a score the averaged ones, if there are any."""
     distributed.wait()  # until the best weights are written
     if math.isfinite(best):
-        load_whole(module, torch.load(folder / BEST, weights_only=True, map_location=device))
+        load_whole(module, load_tensors(folder / BEST, device))
     elif average:
         module.load_state_dict(average, strict=False)
     distributed.wait()  # nobody cleans up what another still reads

@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit
 
 from neurolm.core.errors import ConfigError, DownloadError, WriteError, argument
 from neurolm.core.names import choose
+from neurolm.core.small_files import LARGE, read_small, read_text
 from neurolm.corpora.download.sites import SITES, Site
 from neurolm.corpora.download.transfer import Interrupted, Transfer, Unreachable, file_hash
 
@@ -201,7 +202,9 @@ class _Run:
     def check_licence(self, *, accepted: bool) -> None:
         """Stop if the terms are not those known here, unless that is accepted."""
         file = self.out / LICENCE
-        known = file.is_file() and self.site.licence in " ".join(file.read_text(errors="replace").lower().split())
+        known = file.is_file() and self.site.licence in " ".join(
+            read_small(file).decode("utf-8", "replace").lower().split()
+        )
         if not known and not accepted:
             stated = f"its terms are in {file}" if file.is_file() else f"it has no {LICENCE}"
             raise DownloadError(
@@ -223,7 +226,7 @@ class _Run:
     def report(self, wanted: Mapping[str, str]) -> DownloadReport:
         """Sum up what is there."""
         records = self.out / RECORDS
-        listed = records.read_text(encoding="utf-8").split() if records.is_file() else []
+        listed = read_text(records, most=LARGE).split() if records.is_file() else []
         missing = [record for record in listed if record not in wanted and _recorded(record, wanted) is None]
         licence = self.out / LICENCE
         return DownloadReport(
@@ -250,7 +253,7 @@ def parse_sums(file: Path) -> dict[str, str]:
         If the file is not a list of checksums, or a path leads out of the folder.
     """
     sums: dict[str, str] = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(read_small(file, most=LARGE).decode("utf-8", "replace").splitlines(), start=1):
         if not line.strip():
             continue
         match = _SUM.fullmatch(line.strip())

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from neurolm.core.errors import ConfigError, StoreError, argument
 from neurolm.core.files import PARTIAL, atomic_file, dump_json, remove_partial, write_text
+from neurolm.core.small_files import read_text
 from neurolm.core.workers import Crash, Workers
 from neurolm.corpora.simulated.head import ELECTRODES, SCALP, Head, make_head
 from neurolm.corpora.simulated.physiology import EVENTS, MAINS, NIGHT, SLEEP, WORKLOAD, BrainState
@@ -237,7 +238,7 @@ def _claim(out: Path, subjects: int, seed: int) -> None:
     text = dump_json(card, indent=2) + "\n"
     path = out / CORPUS
     if path.is_file():
-        found = path.read_text(encoding="utf-8")
+        found = read_text(path)
         if found != text:
             raise StoreError(
                 f"{path}: this folder holds another corpus than asked for ({argument(subjects=subjects, seed=seed)}, "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from neurolm.batches.loader import Sample
 from neurolm.core.config import TokenizerConfig
 from neurolm.core.errors import CheckpointError
 from neurolm.core.physics import PATCH
+from neurolm.core.small_files import parse_json, read_small
 from neurolm.official.weights import Heads
 
 REMEDY = "give a folder of proof data as official/golden, with all of its files"
@@ -99,7 +99,7 @@ class Proof:
         """Read a JSON file of the folder, or of the one above."""
         path = (self.folder.resolve().parent if above else self.folder) / f"{name}.json"
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            return parse_json(read_small(path))
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{path}: cannot be read ({error}); {REMEDY}") from error
 

@@ -14,6 +14,7 @@ from pathlib import Path, PureWindowsPath
 from tempfile import TemporaryDirectory
 
 from neurolm.core.errors import RecordingError
+from neurolm.core.small_files import LARGE, read_small, require_regular
 from neurolm.core.text import decode
 from neurolm.recording.formats.edf import unit_of
 from neurolm.recording.links import require_content
@@ -65,7 +66,7 @@ def as_specified(path: Path, notes: list[str]) -> Iterator[Path]:
 
 def _read(path: Path) -> tuple[str, bool]:
     """A file's text with the line ends of Unix, and whether MNE can read it as it is."""
-    raw = path.read_bytes()
+    raw = read_small(path, most=LARGE)
     said = _CODEPAGE.search(raw.decode("ascii", "ignore").replace("\r", ""))
     codepage = said[1] if said else "cp1252"
     text = decode(raw, "cp1252" if codepage.upper() in ("ANSI", "UTF-8", "UTF8") else codepage)
@@ -116,6 +117,7 @@ def _data_file(path: Path, header: str, notes: list[str]) -> Path:
             f"header, or correct the line"
         )
     require_content(found)
+    require_regular(found)
     if found != path.parent / named:
         notes.append(f"DataFile= names {named}, which is not there; {found.name} was taken, which is")
     return found

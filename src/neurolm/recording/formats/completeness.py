@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurolm.core.errors import RecordingError, argument
+from neurolm.core.small_files import UnfitFile, read_small
 
 if TYPE_CHECKING:
     import mne
@@ -162,7 +163,10 @@ def _check_nihon(path: Path) -> None:
 
 def _check_brainvision(path: Path) -> None:
     """Refuse a header that declares more channels than it describes; MNE makes as many."""
-    head = path.read_bytes()
+    try:
+        head = read_small(path)
+    except UnfitFile as error:
+        raise RecordingError(f"{path}: {error}; its header is damaged: copy or export it again") from error
     declared = max((int(number) for number in re.findall(rb"(?mi)^NumberOfChannels=(\d{1,18})", head)), default=0)
     section = re.search(rb"(?msi)^\[Channel Infos\](.*?)(?:^\[|\Z)", head)
     described = len(re.findall(rb"(?mi)^Ch\d+=", section[1])) if section else 0

@@ -6,6 +6,7 @@ The numbers are kept as the stream has them; their unit stands beside them. Form
 from __future__ import annotations
 
 import gzip
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -193,5 +194,5 @@ def _describe(stream: dict[str, Any], count: int) -> tuple[list[str], list[str],
         names.append(text["label"] or f"ch{i + 1}")
         kinds.append(_KINDS.get(text["type"].upper(), "other"))
         units.append(unit_of(text["unit"]) if text["unit"] else UNSTATED)
-    repeated = {name for name in names if names.count(name) > 1}
+    repeated = {name for name, count in Counter(names).items() if count > 1}
     return [f"{name}-{i}" if name in repeated else name for i, name in enumerate(names)], kinds, units

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from neurolm.core.files import parse_json
+from neurolm.core.small_files import LARGE, parse_json, read_small
 
 LOG, SPEED = "log.jsonl", "speed.jsonl"
 TRAINING, VALIDATION, WARNING = "training", "validation", "warning"
@@ -25,7 +25,7 @@ def read_rows(path: Path, *, last_of: str | None = None) -> list[dict[str, Any]]
         A kind of which only the last row is read: which takes a fraction of the time.
     """
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_small(path, most=LARGE).decode("utf-8", "replace").splitlines()
     except OSError:
         return []
     if last_of is None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from neurolm.core.config import STAGES, flat
 from neurolm.core.errors import ConfigError
-from neurolm.core.files import parse_json
+from neurolm.core.small_files import LARGE, parse_json, read_small
 from neurolm.train.figures.history import LOG, SPEED, TRAINING, VALIDATION, WARNING, read_rows
 
 RUN, EVALUATION, COMPLETE = "run.json", "evaluation.json", "config.json"
@@ -193,7 +193,7 @@ def _evaluation(path: Path, problems: list[str]) -> dict[str, float]:
 def _object(path: Path, problems: list[str]) -> dict[str, Any]:
     """Read a JSON object; what is wrong with it becomes a problem."""
     try:
-        value = parse_json(path.read_text(encoding="utf-8"))
+        value = parse_json(read_small(path, most=LARGE))
     except (OSError, ValueError) as error:
         problems.append(f"{path}: damaged ({' '.join(str(error).split())[:100]})")
         return {}

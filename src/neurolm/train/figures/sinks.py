@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import write_text
 from neurolm.core.names import choose
+from neurolm.core.small_files import read_text
 
 IDENTITY = "run-id.txt"
 """File of a stage that holds the name under which services know it, so that a resumed run is the same one there."""
@@ -58,7 +59,7 @@ class Origin:
         path = self.folder / IDENTITY
         if not path.is_file():
             write_text(path, f"{'-'.join(self.names)}-{uuid.uuid4().hex[:8]}\n")
-        return path.read_text(encoding="utf-8").strip()
+        return read_text(path).strip()
 
 
 class TensorBoard:

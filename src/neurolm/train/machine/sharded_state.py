@@ -7,6 +7,7 @@ ours: PyTorch's own description is a pickle, which runs code when it is read.
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 import shutil
@@ -14,7 +15,8 @@ import stat
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
+from zipfile import ZipFile
 
 import torch
 import torch.distributed.checkpoint as dcp
@@ -31,7 +33,8 @@ from torch.distributed.checkpoint.metadata import (
 
 from neurolm.core import distributed
 from neurolm.core.errors import WriteError
-from neurolm.core.files import PARTIAL, dump_json, parse_json
+from neurolm.core.files import PARTIAL, dump_json
+from neurolm.core.small_files import LARGE, parse_json, read_small, require_plain
 
 METADATA = "metadata.json"
 """File of such a folder that says what is in it."""
@@ -141,7 +144,7 @@ class _Reader(dcp.FileSystemReader):
     def read_metadata(self, *arguments: Any, **named: Any) -> dcp.Metadata:
         """Return what is in the folder."""
         folder = Path(self.path)
-        found = parse_json((folder / METADATA).read_bytes())
+        found = parse_json(read_small(folder / METADATA, most=LARGE))
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise ValueError(f"{METADATA} is not of format {FORMAT}")
         tensors: dict[str, dcp.metadata.STORAGE_TYPES] = {}
@@ -153,7 +156,7 @@ class _Reader(dcp.FileSystemReader):
             chunks = []
             for index, chunk in enumerate(entry["chunks"]):
                 offsets, (first, length) = _numbers(chunk["offsets"]), _numbers(chunk["bytes"])
-                _require_part(folder, chunk["file"], first + length)
+                _require_part(folder, chunk["file"], first, length)
                 chunks.append(ChunkStorageMetadata(offsets, _numbers(chunk["sizes"])))
                 stored[MetadataIndex(name, offsets, index)] = _StorageInfo(chunk["file"], first, length)
             _require_whole(name, size, chunks)
@@ -193,13 +196,20 @@ def _require_whole(name: str, size: torch.Size, chunks: list[ChunkStorageMetadat
         raise ValueError(f"{METADATA}: the parts of {name} do not make up its size, {list(size)}")
 
 
-def _require_part(folder: Path, name: Any, size: int) -> None:
-    """Refuse what is no file of the folder itself, or too short for what it should hold."""
+def _require_part(folder: Path, name: Any, first: int, length: int) -> None:
+    """Refuse what is no file of the folder itself, too short for what it should hold, or compressed."""
     if not isinstance(name, str) or not _PART.fullmatch(name):
         raise ValueError(f"{METADATA}: {name!r} is no file of a resume state")
     status = (folder / name).lstat()
-    if not stat.S_ISREG(status.st_mode) or status.st_size < size:
-        raise ValueError(f"{name}: not a file of at least {size} bytes")
+    if not stat.S_ISREG(status.st_mode) or status.st_size < first + length or not length:
+        raise ValueError(f"{name}: not a file of at least {first + length} bytes")
+    before = first % mmap.ALLOCATIONGRANULARITY
+    with (
+        (folder / name).open("rb") as file,
+        mmap.mmap(file.fileno(), before + length, offset=first - before, access=mmap.ACCESS_READ) as part,
+        ZipFile(cast("IO[bytes]", part)) as parts,  # which passes over what stands before it
+    ):
+        require_plain(parts, length, pickled=True)
 
 
 def _sync(folder: Path) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from neurolm.core import distributed
 from neurolm.core.files import atomic_file, remove_partial
+from neurolm.core.small_files import require_plain, require_regular
 from neurolm.train.machine.sharding import is_sharded, placed
 
 _NAME = re.compile(r"state-(\d+)(\.pt)?")
@@ -64,6 +65,23 @@ def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
         torch.save(dict(content), file)
 
 
+def load_tensors(path: Path, device: torch.device) -> dict[str, Any]:
+    """Read what ``save_tensors`` wrote, running no code and taking no more memory than the file has bytes.
+
+    Raises
+    ------
+    ValueError
+        If it is no such file. PyTorch raises errors of its own for what is damaged.
+    """
+    size = require_regular(path)
+    with zipfile.ZipFile(path) as parts:
+        require_plain(parts, size, pickled=True)
+    found = torch.load(path, weights_only=True, map_location=device)
+    if not isinstance(found, dict):
+        raise ValueError(f"holds {type(found).__name__}, not named tensors")
+    return found
+
+
 def load_state(
     folder: Path, device: torch.device, module: nn.Module, optimizer: torch.optim.Optimizer, average: dict[str, Tensor]
 ) -> dict[str, Any] | None:
@@ -82,7 +100,7 @@ def load_state(
                 from neurolm.train.machine.sharded_state import blank, load_shards
 
                 return load_shards(path, blank(module, optimizer, average))
-            return _placed(torch.load(path, weights_only=True, map_location=device), module, optimizer)
+            return _placed(load_tensors(path, device), module, optimizer)
         except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
             reason = " ".join(str(error).split())[:120]
             warnings.warn(f"{path}: damaged ({reason}); going on from the state before it", stacklevel=2)
