@@ -1,4 +1,4 @@
-"""Tensors out of a stranger's file: of the type that is expected, finite, and no larger than what the file holds."""
+"""Tensors out of a stranger's file: finite, of the type that is expected, no larger than the file."""
 
 from __future__ import annotations
 
