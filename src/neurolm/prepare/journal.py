@@ -16,8 +16,8 @@ from neurolm.core.errors import ConfigError, StoreError, WriteError, argument
 from neurolm.core.files import PARTIAL, append_text, atomic_file, dump_json, hold, remove_partial, write_text
 from neurolm.core.montage import resolve
 from neurolm.core.names import readable
-from neurolm.recording.options import BadSegments, CommonReadingOptions, ReadingOptions, Truncated, Unit, Unknown
 from neurolm.core.small_files import LARGE, read_small
+from neurolm.recording.options import BadSegments, CommonReadingOptions, ReadingOptions, Truncated, Unit, Unknown
 from neurolm.recording.recording import Annotation
 from neurolm.store.manifest import Row
 from neurolm.store.shards import in_shard
