@@ -167,6 +167,8 @@ def test_a_channel_without_codes_is_said_and_costs_nothing_else() -> None:
     recording = open_recording(analogue)
     assert not recording.annotations
     assert any(note.startswith(f"{NOTE} TRIG holds no codes") for note in recording.notes)
+    ended = open_recording(raw_with({"TRIG": 5 * (np.arange(SECONDS * RATE) < 99)}))
+    assert not ended.annotations and f"{NOTE} TRIG begins at 5, which is taken for no event" in ended.notes
     quiet = open_recording(raw_with({"TRIG": pulses(codes={})}))
     assert not quiet.annotations and not any(note.startswith(NOTE) for note in quiet.notes)
 

@@ -112,8 +112,8 @@ def _said(name: str, codes: Codes | None) -> Iterator[str]:
         count = "1 event" if len(codes.places) == 1 else f"{len(codes.places):,} events"
         more = f" and {len(every) - _NAMED} others" if len(every) > _NAMED else ""
         yield f"{NOTE} {name}: {count}, codes {', '.join(map(str, every[:_NAMED]))}{more}"
-        if codes.first:
-            yield f"{NOTE} {name} begins at {codes.first}, which is taken for no event"
+    if codes.first:
+        yield f"{NOTE} {name} begins at {codes.first}, which is taken for no event"
     if codes.lowered:
         yield f"{NOTE} {name}: {codes.lowered:,} changes to a lower code, without 0 between, are taken for no events"
     if codes.negative:

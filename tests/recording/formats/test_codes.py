@@ -39,11 +39,12 @@ def test_a_measurement_or_a_counter_is_no_trigger_channel() -> None:
     assert find_runs([rng.integers(-999, 999, 5000)]) is None
     assert find_runs([np.arange(5000) % 256]) is None
     assert find_runs([np.repeat(np.arange(MOST_VALUES + 1), 3)]) is None
+    assert find_runs([rng.integers(0, 9, 60)]) is None  # a marker of one sample a second, without a marker
     assert find_codes([np.repeat([0, 1], 500) for _ in range(99)]) is not None
 
 
 def test_a_channel_of_no_samples_or_of_one_value_has_no_events() -> None:
     for parts in ([], [np.zeros(0, int)], [np.full(9, 65280)]):
         found = find_codes(parts)
-        assert found is not None and not len(found.places)
+        assert found is not None and not len(found.places) and not found.first
     assert codes_of(Runs(np.array([0, 7]), np.array([65280, 65281]))).codes.tolist() == [65281]

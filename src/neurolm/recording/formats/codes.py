@@ -16,8 +16,10 @@ STATUS_BITS = 0xFFFF
 battery), https://www.biosemi.com/faq/trigger_signals.htm."""
 MOST_VALUES = 1024
 """Values above which a channel holds no codes but a measurement or a counter."""
-_STEADY, _MOST = 1000, 1 << 20
-"""Changes that any channel may have, and that none may; between, less than half of its samples may be changes."""
+_FEW, _MOST = 16, 1 << 20
+"""Changes that any channel may have, and that none may; between, up to half of its samples may be changes."""
+_FIRST = 1 << 16
+"""Samples that are looked at before a channel can be known to change too often."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Codes:
     codes: np.ndarray
     """int64 (events,)."""
     first: int
-    """The value at which the channel begins: no event, as in MNE."""
+    """The value at which the channel begins: no event, as in MNE. 0 for a channel that never changes."""
     lowered: int
     """Changes to a lower code that is not 0: no events, as in MNE, since bits may end one after another."""
     negative: bool
@@ -59,8 +61,10 @@ def find_runs(parts: Iterable[np.ndarray]) -> Runs | None:
         places.append(starts + seen)
         values.append(part[starts])
         seen, last, changes = seen + len(part), part[-1], changes + len(starts)
-        if changes > max(_STEADY, min(seen // 2, _MOST)):
+        if changes > min(max(_FIRST, seen) // 2, _MOST):
             return None
+    if changes > max(_FEW, seen // 2):
+        return None
     if not places:
         return Runs(np.zeros(0, np.int64), np.zeros(0))
     found = Runs(np.concatenate(places), np.concatenate(values))
@@ -75,7 +79,11 @@ def codes_of(runs: Runs) -> Codes:
     before, after = values[:-1], values[1:]
     higher, lower = after > before, (after < before) & (after != 0)
     return Codes(
-        runs.places[1:][higher], after[higher], int(values[0]), int(lower.sum()), bool((runs.values < 0).any())
+        runs.places[1:][higher],
+        after[higher],
+        int(values[0]) if len(values) > 1 else 0,
+        int(lower.sum()),
+        bool((runs.values < 0).any()),
     )
 
 
