@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -94,6 +95,24 @@ def labelled(corpus: str, folder: Path, rng: Random, *, open_: bool = False) -> 
                 source.open_recording(reading=ReadingOptions(unknown="nearest"))
         for label in source.labelled(extent):
             assert 0 <= label.start < label.stop <= extent.seconds, label
+
+
+def tabled(folder: Path, rng: Random) -> None:
+    """Count the events of recordings, and make a table of labels of some of them."""
+    from neurolm.corpora.events import count_events, find_trials
+    from neurolm.corpora.trials import write_table
+
+    files = sorted(folder.iterdir())
+    found = count_events(files)
+    assert found.files + len(found.passed_over) <= len(files)
+    faults = [reason for reason in found.passed_over.values() if re.search(r": \w+(Error|Exception): ", reason)]
+    assert not faults, faults
+    if found.counts:
+        events = rng.sample(sorted(found.counts), min(3, len(found.counts)))
+        stop = rng.choice((None, 0.5, 1.0))
+        trials = find_trials(files, dict.fromkeys(events, "label"), start=0.0, stop=stop).trials
+        assert all(0 <= trial.start < trial.stop for trial in trials)
+        write_table(folder / "labels.csv", trials, task="fuzz")
 
 
 def stored(folder: Path, rng: Random) -> None:
@@ -194,6 +213,12 @@ def kinds() -> dict[str, Kind]:
         "Curry": Kind(40, recordings.curry, {"a.cdt.dpa": mutate.text}, opened("a.cdt"), alone=True),
         "labels.csv": Kind(350, folders.table, {"labels.csv": mutate.text}, partial(labelled, "table", open_=True)),
         "corpus.json": Kind(250, folders.table, {"corpus.json": mutate.json_}, partial(labelled, "table", open_=True)),
+        "events": Kind(
+            400,
+            recordings.hypnogram,
+            {"*.edf": mutate.edf_annotations, "a.bdf": mutate.edf, "a.xdf": mutate.xdf},
+            tabled,
+        ),
         "TUEV .rec": Kind(200, folders.tuev, {"*.rec": mutate.text}, partial(labelled, "tuev")),
         "TUSL .tse_agg": Kind(200, folders.tusl, {"*.tse_agg": mutate.text}, partial(labelled, "tusl")),
         "HMC": Kind(

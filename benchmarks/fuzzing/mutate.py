@@ -275,6 +275,9 @@ def edf_annotations(data: bytes, rng: Random) -> bytes:
             b"++",
             rng.randbytes(4),
             b"+9999999999999999\x14",
+            b"\r\n\t",
+            b"+.5\x15 2 \x14",
+            b"+2\x15\x14x",
         )
     )
     start += rng.randrange(-6, 6)

@@ -64,13 +64,15 @@ def edf_interrupted() -> Files:
 
 
 def bdf() -> Files:
-    """BDF as BioSemi's, with a status channel."""
+    """BDF as BioSemi's, with a status channel: two triggers, and bits that say that the electrodes are in range."""
     import edfio
+
+    codes = np.full(SECONDS * RATE, 0x3F0000)
+    codes[RATE // 2 : RATE] += 1
+    codes[RATE + 9 : RATE + 20] += 2
 
     def write(path: Path) -> None:
         signals = [_edf_signal(edfio.BdfSignal, name, values) for name, values in zip(NAMES, SIGNAL, strict=True)]
-        codes = np.zeros(SECONDS * RATE)
-        codes[[50, 51, 400]] = 65280 + 3
         status = edfio.BdfSignal(
             codes,
             RATE,
@@ -81,6 +83,17 @@ def bdf() -> Files:
         edfio.Bdf([*signals, status]).write(path)
 
     return written(write, "a.bdf")
+
+
+def hypnogram() -> Files:
+    """A recording, its annotations in a file of their own beside it, and one with triggers and one with markers."""
+    import edfio
+
+    def write(path: Path) -> None:
+        stages = [edfio.EdfAnnotation(n, 1, f"Sleep stage {'W12R'[n % 4]}") for n in range(SECONDS)]
+        edfio.Edf([], annotations=stages).write(path)
+
+    return written(write, "n-Hypnogram.edf") | {"n-PSG.edf": edf_plus()["a.edf"]} | bdf() | xdf()
 
 
 def gdf() -> Files:
@@ -267,7 +280,7 @@ def fif() -> Files:
 
 
 def xdf() -> Files:
-    """XDF with a stream of EEG and one of markers (https://github.com/sccn/xdf/wiki/Specifications)."""
+    """XDF with a stream of EEG, one of markers and one of codes (https://github.com/sccn/xdf/wiki/Specifications)."""
 
     def chunk(tag: int, content: bytes) -> bytes:
         return b"\4" + struct.pack("<IH", len(content) + 2, tag) + content

@@ -85,7 +85,9 @@ def test_a_few_hundred_damaged_files(fuzzing):
     assert accepted + refused == int(last[1])
 
 
-@pytest.mark.parametrize("name", ["EDF+", "GDF", "BrainVision", "XDF", "Neuroscan", "EGI", "HMC", "BIDS", "store"])
+@pytest.mark.parametrize(
+    "name", ["EDF+", "GDF", "BrainVision", "XDF", "Neuroscan", "EGI", "HMC", "events", "BIDS", "store"]
+)
 def test_what_is_damaged_was_sound(lay, fuzzing, name):
     from random import Random
 
