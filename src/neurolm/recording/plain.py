@@ -69,7 +69,12 @@ def open_record(path: Path, truncated: str = "refuse") -> RawRecording:
         signals = found.select(indices)
         samples = sum(stretch.samples for stretch in signals.stretches)
         return Signal(
-            signals.rate, samples, (1.0,) * len(indices), (), signals.read, interrupted=_gaps(signals.stretches)
+            signals.rate,
+            samples,
+            (1.0,) * len(indices),
+            found.marks,
+            signals.read,
+            interrupted=_gaps(signals.stretches),
         )
 
     return RawRecording(path, channels, load, list(found.notes))

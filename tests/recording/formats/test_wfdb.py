@@ -149,3 +149,30 @@ def test_a_file_that_breaks_off(tmp_path):
         open_recording(header, check=False)
     recording = open_recording(header, reading=ReadingOptions(truncated="accept"), check=False)
     np.testing.assert_allclose(recording.read(), digits[:950, :2].T / 10)
+
+
+def annotation(interval: int, kind: int, text: str = "") -> bytes:
+    """An annotation by the words of the specification (annot-5), with a skip where the interval is long."""
+    out = b""
+    if interval > 1023:
+        high, low = divmod(interval, 1 << 16)
+        out += (59 << 10).to_bytes(2, "little") + high.to_bytes(2, "little") + low.to_bytes(2, "little")
+        interval = 0
+    out += (kind << 10 | interval).to_bytes(2, "little")
+    if text:
+        out += (63 << 10 | len(text)).to_bytes(2, "little") + text.encode() + bytes(len(text) % 2)
+    return out
+
+
+def test_annotations_beside_a_record(tmp_path):
+    header = write(tmp_path, "slp", RNG.integers(-300, 300, (100_000, 2)))
+    stages = annotation(0, 22, "## time resolution: 500") + annotation(20, 22, "W") + annotation(90_000, 22, "2 OA")
+    (tmp_path / "slp.st").write_bytes(stages + annotation(5, 28, "(AFIB") + bytes(2))
+    (tmp_path / "slp.ecg").write_bytes(annotation(100, 1) * 30 + annotation(50, 14) + bytes(2))
+    (tmp_path / "slp.notes").write_bytes(b"a text that is none of annotations")
+    (tmp_path / "slp.cut").write_bytes(stages[:-3])
+    recording = open_recording(header, check=False)
+    assert [(mark.onset, mark.text) for mark in recording.annotations] == [
+        (0.04, "W"), (3050 / 250, "~"), (90_020 / 500, "2 OA"), (90_025 / 500, "(AFIB")
+    ]  # fmt: skip
+    assert "beats of the heart in slp.ecg, left out: 30" in recording.notes

@@ -19,6 +19,7 @@ from neurolm.core.errors import RecordingError
 from neurolm.core.stretches import Stretch
 from neurolm.recording.formats.completeness import shortened
 from neurolm.recording.formats.edf import unit_of
+from neurolm.recording.formats.wfdb_annotations import Mark, read_annotations
 
 _GAIN = 200.0  # units of the converter per physical unit, where a header says none
 _GROUPS = {16: (1, 2), 24: (1, 3), 32: (1, 4), 61: (1, 2), 80: (1, 1), 160: (1, 2), 212: (2, 3), 310: (3, 4),
@@ -85,6 +86,7 @@ class Contents:
     units: tuple[str | None, ...]
     """As in ``edf.unit_of``."""
     rates: tuple[float, ...]
+    marks: tuple[Mark, ...]
     notes: tuple[str, ...]
     select: Callable[[Sequence[int]], Signals]
     """Indices of signals of one rate → these."""
@@ -103,11 +105,13 @@ def read_record(path: Path, truncated: str = "refuse") -> Contents:
     notes: list[str] = []
     parts = _parts(record, truncated, notes)
     described = _layout(record, [part for part, _, _ in parts]) if record.segments else record
+    marks, more = read_annotations(path, record.rate)
     return Contents(
         names=tuple(_distinct([channel.name for channel in described.channels])),
         units=tuple(unit_of(channel.unit) for channel in described.channels),
         rates=tuple(record.rate * channel.per for channel in described.channels),
-        notes=tuple(notes),
+        marks=tuple(marks),
+        notes=(*notes, *more),
         select=lambda indices: _select(record, described, parts, indices),
     )
 
