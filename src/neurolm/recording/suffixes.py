@@ -108,7 +108,7 @@ def find_recordings(folder: Path, *, arrays: bool = False) -> list[Path]:
 
     One path for each recording: BrainVision by its header, EEGLAB by its ``.set``, a split FIF by its first part.
     FIF files that hold something else by their name (``-eve.fif``, ``-epo.fif`` …) and hidden files are passed over.
-    Tables of text count where their header is that of EEG.
+    Tables of text count where their header is that of EEG, and no EEG file beside them has their name.
 
     Parameters
     ----------
@@ -148,8 +148,11 @@ def walk(folder: Path, *, arrays: bool = False) -> Found:
         passed |= {here / name: _LINK for name in links}
         paths += [here / name for name in (*whole, *files) if not name.startswith(".")]
     found = []
+    own = {path.with_suffix("") for path in paths if (suffix := suffix_of(path)) and suffix not in PLAIN}
     for path in sorted(paths):
         suffix = suffix_of(path)
+        if suffix in PLAIN and path.with_suffix("") in own:  # an export of the EEG file of this name, or about it
+            continue
         if suffix is None or _NOT_RAW_FIF.search(path.name) or main_file(path)[0] != path:
             continue
         if suffix == ".rec" and path.with_suffix(".edf").exists():  # TUEV keeps its labels in a .rec beside the .edf

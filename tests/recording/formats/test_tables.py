@@ -307,3 +307,12 @@ def test_in_a_folder_only_eeg_counts_unless_somebody_says_so(tmp_path):
     assert {"eeg.csv", "plain.txt", "a.npy"} <= {path.name for path in find_recordings(tmp_path, arrays=True)}
     found = {path.name for path in find_recordings(tmp_path, arrays=True)}
     assert not found & {"labels.csv", "participants.tsv", "sub-01_events.tsv", "notes.txt"}
+
+
+def test_an_export_beside_its_recording_is_no_second_one(tmp_path, write_edf):
+    write_edf(tmp_path / "a.edf", seed=1)
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text(rows())
+    assert [path.name for path in find_recordings(tmp_path)] == ["a.edf", "b.csv"]
+    np.save(tmp_path / "a.npy", SIGNAL)
+    assert [path.name for path in find_recordings(tmp_path, arrays=True)] == ["a.edf", "b.csv"]
