@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -58,11 +58,11 @@ def pair(files: Sequence[Path]) -> Pairs:
     alone: dict[Path, str] = {}
     for folder in sorted(folders):
         every = _recordings_in(folder)
-        scored = [path for path in every if annotations_only(path)]
-        others = [path for path in every if path not in scored]
+        scored = {path: None for path in every if annotations_only(path)}
+        names = _Names([path for path in every if path not in scored])
         for file in scored:
             try:
-                recording = _recording_of(file, others)
+                recording = _recording_of(file, names)
             except RecordingError as error:
                 if file in wanted:
                     alone[file] = str(error)
@@ -109,26 +109,43 @@ def _recordings_in(folder: Path) -> list[Path]:
     ]  # fmt: skip
 
 
-def _recording_of(file: Path, recordings: Sequence[Path]) -> Path:
+class _Names:
+    """The recordings of a folder by what their names have in common with those of their annotations."""
+
+    def __init__(self, recordings: Sequence[Path]) -> None:
+        self.recordings = recordings
+        self._stems: dict[str, list[Path]] = defaultdict(list)
+        self._bases: dict[str, list[Path]] = defaultdict(list)
+        self._nights: dict[str, list[Path]] = defaultdict(list)
+        for path in recordings:
+            stem = _stem(path)
+            self._stems[stem].append(path)
+            self._bases[_base(stem)].append(path)
+            self._nights[_without_scorer(_base(stem))].append(path)
+
+    def alike(self, file: Path) -> list[Path]:
+        """Return the recordings whose names are most like that of a file of annotations."""
+        stem = _stem(file)
+        base = _base(stem)
+        night = _without_scorer(base)
+        return (
+            self._stems.get(stem)
+            or self._stems.get(base)
+            or self._bases.get(base)
+            or (self._nights.get(night) if night else None)
+            or []
+        )
+
+
+def _recording_of(file: Path, names: _Names) -> Path:
     """The recording that a file of annotations belongs to, by its name, else by its start."""
-    stem = _stem(file)
-    base = _base(stem)
-    rules: tuple[Callable[[str], bool], ...] = (
-        lambda other: other == stem,
-        lambda other: other == base,
-        lambda other: _base(other) == base,
-        lambda other: _without_scorer(_base(other)) == _without_scorer(base) != "",
-    )
-    for rule in rules:
-        found = [path for path in recordings if rule(_stem(path))]
-        if len(found) > 1:
-            found = _of_its_start(file, found) or found
-        if len(found) == 1:
-            return found[0]
-        if found:
-            names = ", ".join(path.name for path in found)
-            raise RecordingError(f"{file}: its name fits several recordings, {names}; rename it")
-    found = _of_its_start(file, recordings)
+    found = names.alike(file)
+    if len(found) > 1:
+        found = _of_its_start(file, found) or found
+    if len(found) > 1:
+        fitting = ", ".join(path.name for path in found)
+        raise RecordingError(f"{file}: its name fits several recordings, {fitting}; rename it")
+    found = found or _of_its_start(file, names.recordings)
     if len(found) == 1:
         return found[0]
     what = (

@@ -4,7 +4,7 @@
 >>> recording.channels, recording.rate, recording.notes
 >>> recording.read(30, 60)          # float64 (channels, samples), µV
 
-Opening reads the header and, to check the signal, at most a minute of it. Whatever is left out or assumed is said in
+Opening reads the header, the trigger channels, and to check the signal at most a minute of it. Whatever is left out or assumed is said in
 ``notes``; whatever would make wrong numbers is an error that names the file, what was found, and the remedy.
 """
 
@@ -78,6 +78,7 @@ class Recording:
     samples: int
     """Length in samples, gaps included."""
     annotations: tuple[Annotation, ...]
+    """What the file says about stretches of time, and the events of its trigger channels."""
     notes: tuple[str, ...]
     """What was left out, assumed or noticed while opening."""
     unit: str
