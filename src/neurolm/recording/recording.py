@@ -4,8 +4,9 @@
 >>> recording.channels, recording.rate, recording.notes
 >>> recording.read(30, 60)          # float64 (channels, samples), µV
 
-Opening reads the header, the trigger channels, and to check the signal at most a minute of it. Whatever is left out or assumed is said in
-``notes``; whatever would make wrong numbers is an error that names the file, what was found, and the remedy.
+Opening reads the header, the trigger channels and, to check the signal, at most a minute of it. Whatever is left out or
+assumed is said in ``notes``; whatever would make wrong numbers is an error that names the file, what was found, and the
+remedy.
 """
 
 from __future__ import annotations
