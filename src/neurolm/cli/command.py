@@ -49,7 +49,10 @@ class Argument:
         self.whole = whole
         """The dataclass whose field it is."""
         self.dest = name.rstrip("_")
-        self.flag = self.dest if word else f"--{self.dest}"
+        self.off = default is True
+        """Whether its flag switches off what is on by default: ``--no-NAME``."""
+        self.flag = self.dest if word else f"--{'no-' * self.off}{self.dest.replace('_', '-')}"
+        """As it is shown; the parser takes underscores, as they may be written too."""
         self.kind, said = _unwrapped(hint)
         self.choices = get_args(self.kind) if get_origin(self.kind) is Literal else None
         for path in (one for one in said if isinstance(one, str)):
@@ -76,7 +79,7 @@ class Argument:
         how: dict[str, Any] = {"help": help.replace("%", "%%")}
         kind = self.item or self.kind
         if kind is bool:
-            how["action"] = "store_true"
+            how |= {"action": "store_false" if self.off else "store_true", "dest": self.dest, "default": None}
         elif self.choices and not self.read:
             how["choices"] = self.choices
         else:
@@ -85,7 +88,7 @@ class Argument:
             how["type"] = place if kind == Path | str else kind if kind in (int, float, Path) else str
         if self.item or (self.word and not self.missing):
             how["nargs"] = "?" if not self.item else "*" if self.word and not self.missing else "+"
-        action = parser.add_argument(self.flag, **how)
+        action = parser.add_argument(self.flag if in_help else _with_underscores(self.flag), **how)
         action.required = in_help and self.missing  # else what is missing is said in words of our own
 
     def value(self, parsed: Namespace) -> Any:
@@ -208,8 +211,11 @@ def _parse(prog: str, function: Verb, taken: Sequence[Argument], given: Sequence
             argument.add(parser, in_help=in_help)
     if settable:
         describe_settings(parser) if in_help else add_settings(parser, given)
+    if in_help:
+        parser.print_help()
+        raise SystemExit(0)
     _check_flags(parser, given)
-    if settable and not in_help:
+    if settable:
         check_files(parser, given)
     try:
         parsed = parser.parse_args(given)

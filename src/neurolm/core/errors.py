@@ -45,7 +45,18 @@ def argument(name: str = "", /, **values: object) -> str:
     """
     if FLAGS not in os.environ:
         return ", ".join(f"{one}={_in_python(value)}" for one, value in values.items()) or f"{name}="
-    return ", ".join(f"--{one} {_in_command(value)}" for one, value in values.items()) or f"--{name}"
+    return ", ".join(_given(one, value) for one, value in values.items()) or _flag(name)
+
+
+def _flag(name: str) -> str:
+    """The flag of an argument: ``--accept-licence``; a setting keeps the underscores that it has in files too."""
+    return f"--{name if '.' in name else name.replace('_', '-')}"
+
+
+def _given(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return _flag(name if value else f"no_{name}")
+    return f"{_flag(name)} {_in_command(value)}"
 
 
 def _in_python(value: object) -> str:
