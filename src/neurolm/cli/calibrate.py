@@ -1,22 +1,24 @@
-"""neurolm calibrate --model runs/mine --store store"""
+"""neurolm calibrate runs/mine --store store"""
 
 from pathlib import Path
 
-from neurolm.cli.values import Machine, instruct_folder
+from neurolm.cli.values import Machine, instruct_folder, one_run
 from neurolm.core.terminal import say
 
 
-def calibrate(*, model: Path, store: Path | str, machine: Machine) -> None:
+def calibrate(run: Path | None = None, *, model: Path | None = None, store: Path | str, machine: Machine) -> None:
     """Fit temperature and thresholds of a tuned model on the validation people, as training does last.
 
     Parameters
     ----------
-    model
+    run
         The folder of the run, or of its instruct stage.
+    model
+        Another way to name it.
     store
         The store the run was trained on.
     """
-    folder = instruct_folder(model)
+    folder = instruct_folder(one_run(run, model))
     machine.set_threads()
 
     from neurolm.ask.calibration import Calibration

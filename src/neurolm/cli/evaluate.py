@@ -52,7 +52,7 @@ def evaluate(
     runs
         Folders of runs, or of their instruct stages; several, seeds or folds, are joined into one result.
     model
-        The folder of the run, another way to name it.
+        Another way to name a run.
     store
         The store the run was trained on; several runs that were evaluated before need none.
     split
@@ -73,7 +73,7 @@ def evaluate(
         JSON file; by default evaluation.json in the run, or joined-evaluation.json in the folder of several.
     """
     folders = [*runs, *([model] if model else [])]
-    run = folders[0] if folders else missing("--model", "the folder of the run")
+    run = folders[0] if folders else missing("RUN", "the folder of the run, as a word or by --model")
     machine.set_threads()
     part = [split] * (split != "test") + [wording] * (wording != "own") + list(tasks or ())
     how = {

@@ -110,6 +110,16 @@ def begun_config(out: Path) -> RunConfig | None:
     return decode(RunConfig, value, source=str(path))
 
 
+def begun_store(run: Path) -> Path | str | None:
+    """Return the store that a run was trained on, if it is still where it lay: in the run, or where a stage took it."""
+    try:
+        given = parse_json(read_small(run / COMMAND)).get("store")
+    except (OSError, ValueError, AttributeError):  # the run of a demo, of another machine, or damaged
+        given = None
+    places = [run / "store", *([place(given)] if isinstance(given, str) else [])]
+    return next((one for one in places if isinstance(one, str) or one.is_dir()), None)
+
+
 def _begun_command(run: Path) -> dict[str, Any]:
     """Return what the stage under way in a run was begun with."""
     path = run / COMMAND
@@ -168,6 +178,10 @@ def check_files(parser: ArgumentParser, given: Sequence[str]) -> None:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise ConfigError(
+            f"--config {path}: no such file; check the path (--print-config prints what such a file holds)"
+        )
     try:
         value = parse_yaml(read_text(path))
     except (OSError, ValueError) as error:

@@ -121,15 +121,16 @@ def train(
 
     from neurolm.core import distributed
     from neurolm.core.device import choose_device
-    from neurolm.train.run import open_run
+    from neurolm.train.run import open_run, require_before
 
+    require_before(out, stage)
     with distributed.joined(cuda=choose_device(machine.device).type == "cuda"):
         run = open_run(out, config=settings.config, store=store, tasks=tasks or None, fold=fold, device=machine.device,
                        workers=workers, log_to=command.log_to)  # fmt: skip
         if (folder := _trained(run, stage, command)) is not None:
             say(folder)
             left = STAGES[STAGES.index(stage) + 1 :]
-            following = f"train {left[0]} --out {out}" if left else f"evaluate --model {out}"
+            following = f"train {left[0]} --out {out}" if left else f"evaluate {out}"
             say(f"next: neurolm {following} --store {store}")
 
 

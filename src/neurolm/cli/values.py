@@ -103,6 +103,19 @@ def missing(flag: str, what: str) -> NoReturn:
     raise ConfigError(f"{flag} is missing: give {what}")
 
 
+def one_run(run: Path | None, model: Path | None) -> Path:
+    """Return the folder of the run that a verb is about, which may be named as a word or by ``--model``.
+
+    Raises
+    ------
+    ConfigError
+        If it is not named, or twice.
+    """
+    if run is not None and model is not None and run != model:
+        raise ConfigError(f"{run} and --model {model}: two runs; name one")
+    return run or model or missing("RUN", "the folder of the run, as a word or by --model")
+
+
 def instruct_folder(folder: Path) -> Path:
     """Return the instruct stage of a run; or the folder itself, where it is one."""
     return folder / "instruct" if (folder / "instruct").is_dir() else folder

@@ -41,7 +41,7 @@ CODE_WINDOWS = 64
 
 
 def write_report(
-    run: Path, *, out: Path, store: Path | None = None, answer: Answer | None = None, generated: str | None = None
+    run: Path, *, out: Path, store: Path | str | None = None, answer: Answer | None = None, generated: str | None = None
 ) -> Path:
     """Write the report of a run.
 
@@ -71,7 +71,7 @@ def write_report(
     if not any((run / stage / LOG).is_file() for stage in STAGES):
         raise CheckpointError(f"{run}: no run here (none of its stages has a log.jsonl); give the folder of a run")
     folder = store or run / STORE
-    opened = Store(folder) if store is not None or folder.is_dir() else None
+    opened = Store(folder) if store is not None or (run / STORE).is_dir() else None
     evaluation = load_evaluation(run / RESULTS) if (run / RESULTS).is_file() else None
     if answer is None and (run / ANSWER).is_file():
         answer = load_json(Answer, run / ANSWER)

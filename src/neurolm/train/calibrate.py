@@ -1,6 +1,6 @@
 """After instruction tuning: calibration on validation windows, range of the training windows.
 
-    neurolm calibrate --model RUN --store STORE
+    neurolm calibrate RUN --store STORE
 
 Both files lie beside the checkpoint and travel with it; ``neurolm train instruct`` writes them at its end. The test
 split is not read.
