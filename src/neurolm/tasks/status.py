@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +12,14 @@ from neurolm.batches.windows import Window, label_samples, labelled_windows
 from neurolm.core.errors import ConfigError, NeuroLMError
 from neurolm.core.names import nearly_same
 from neurolm.core.physics import RATE
-from neurolm.store.manifest import SPLITS
+from neurolm.store.manifest import SPLITS, Outline, Row
 from neurolm.store.store import MANIFEST, Store
 from neurolm.tasks.task import Task
 
 DEPTH = 3
 """Folders below the given one in which stores are looked for."""
+MENTIONED = 10
+"""Labels that are not on the card, besides the first, that a message names."""
 WHOLE = "all"
 """In place of the part, where the labels cannot be split."""
 
@@ -67,7 +69,7 @@ def check_fit(task: Task, store: Store) -> Fit:
             f"no recording has labels of the task {task.name!r}: "
             + (f"the labels are of {', '.join(known)}; name the card so" if known else "prepare one with labels")
         )
-    elif unknown := _unknown(task, rows):
+    elif unknown := unknown_labels(task, rows):
         problems.append(unknown)
     else:
         notes += _short(task, rows)
@@ -94,15 +96,35 @@ def find_stores(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def _unknown(task: Task, rows: Sequence) -> str | None:
+def unknown_labels(task: Task, rows: Iterable[Row | Outline]) -> str | None:
+    """Say which labels of a task are none of its card, each with the recordings that have it; None where all are."""
+    errors: dict[str, ConfigError | None] = {}
+    found: dict[str, list[str]] = {}
     for row in rows:
-        for label in row.labels:
-            if label.task == task.name:
-                try:
-                    task.index(label.label)
-                except ConfigError as error:
-                    return f"{row.recording}: {error}; correct the labels and prepare again, or add it to the card"
+        for name in dict.fromkeys(label.label for label in row.labels if label.task == task.name):
+            if name not in errors:
+                errors[name] = _error(task, name)
+            if errors[name] is not None:
+                found.setdefault(name, []).append(row.recording)
+    if not found:
+        return None
+    (first, recordings), *others = found.items()
+    more = "".join(f"; nor {name!r} ({_some(of_name)})" for name, of_name in others[:MENTIONED])
+    more += f"; nor {len(others) - MENTIONED} other labels" if len(others) > MENTIONED else ""
+    return f"{_some(recordings)}: {errors[first]}{more}; correct the labels and prepare again, or add them to the card"
+
+
+def _error(task: Task, label: str) -> ConfigError | None:
+    try:
+        task.index(label)
+    except ConfigError as error:
+        return error
     return None
+
+
+def _some(recordings: Sequence[str]) -> str:
+    more = len(recordings) - 1
+    return recordings[0] + (f" and {more} other recording{'s' * (more > 1)}" if more else "")
 
 
 def _short(task: Task, rows: Sequence) -> Iterator[str]:

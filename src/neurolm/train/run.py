@@ -6,9 +6,10 @@ training data and in no unlabelled window either. Where a task is split by trial
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -22,13 +23,20 @@ from neurolm.core import distributed
 from neurolm.core.config import STAGES, RunConfig, flat, to_json
 from neurolm.core.decode import load_json
 from neurolm.core.device import choose_device
-from neurolm.core.errors import ConfigError, StoreError, argument
+from neurolm.core.errors import CheckpointError, ConfigError, StoreError, argument
 from neurolm.core.files import write_text
 from neurolm.store.store import Store
 from neurolm.tasks.card import all_tasks, load_task
+from neurolm.tasks.status import unknown_labels
 from neurolm.tasks.task import Task, in_fold
 from neurolm.train.figures.runs import RUN
 from neurolm.train.figures.sinks import require_sinks
+
+_NEEDS: dict[str, tuple[str, ...]] = {
+    "language": (), "tokenizer": ("language",), "pretrain": ("language", "tokenizer"),
+    "instruct": ("language", "pretrain"),
+}  # fmt: skip
+"""The stages whose checkpoints a stage reads. The authors' weights take the place of tokenizer and pretrain."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +51,8 @@ class RunFile:
     """CPU threads: sums are rounded differently with another number, so a resumed run keeps it."""
     fold: tuple[int, int] | None = None
     """Which fold of how many tests, in a cross-validation."""
+    unlabelled: str = ""
+    """Hash of what stages that read no labels take from the store; empty where it is not known, as in older runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +105,22 @@ class Run:
         """Subjects for the curves of the unlabelled stages: in some task's validation, in no task's test data."""
         tested = {s for split in self._by_subject for s in split.test}
         return sorted({s for split in self._by_subject for s in split.validation} - tested)
+
+    @property
+    def unlabelled(self) -> str:
+        """Hash of what the stages before ``instruct`` take from the store: signals, and who may be learned from.
+
+        Where only labels were corrected, it stays. Empty for a store without hashes of its signals.
+        """
+        if not all(row.sha256 for row in self.store.outlines):
+            return ""
+        digest = hashlib.sha256()
+        for index, row in enumerate(self.store.outlines):
+            said = (row.recording, row.subject, row.samples, row.channels, row.interrupted, row.sha256)
+            digest.update(repr(said).encode() + self.store.scale(index).tobytes())
+        people = (self.training_subjects, self.validation_subjects, sorted(self.held_out_stretches.items()))
+        digest.update(repr(people).encode())
+        return digest.hexdigest()
 
     def labelled_windows(self, task: Task, part: str) -> list[Window]:
         """Return a task's windows in ``train`` or ``validation``; to train on, none that any task holds out."""
@@ -168,49 +194,80 @@ def open_run(
         raise ConfigError(
             f"{store}: has {has}, not of {', '.join(missing) or 'a task whose card ships with neurolm'}: {remedy}"
         )
+    for task in chosen:
+        if (wrong := unknown_labels(task, opened.outlines)) is not None:
+            raise ConfigError(f"{store}: {wrong}")
     if fold is not None:
         chosen = [in_fold(task, fold) for task in chosen]
     splits = {task.name: task.split(opened) for task in chosen}
     for problem in same_content(opened, list(splits.values())):
         raise ConfigError(f"{store}: {problem}")
+    run = Run(folder=folder, config=config, store=opened, tasks=tuple(chosen), splits=splits,
+              device=choose_device(device), workers=workers, log_to=sinks)  # fmt: skip
     wanted = RunFile(
         config=config,
         tasks=tuple(t.name for t in chosen),
         store=opened.fingerprint,
         threads=torch.get_num_threads(),
         fold=fold,
+        unlabelled=run.unlabelled,
     )
-    chosen_device = choose_device(device)
     path = folder / RUN
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder}: a file, not a folder; choose another --out")
     if path.exists() and any((folder / stage).exists() for stage in STAGES):
-        threads = _check_same(load_json(RunFile, path), wanted, path)
-        torch.set_num_threads(threads)
+        begun = load_json(RunFile, path)
+        _check_same(begun, wanted, path)
+        torch.set_num_threads(begun.threads)
+        if begun.store != wanted.store and distributed.is_main():
+            write_text(path, to_json(replace(begun, store=wanted.store)))
     else:
         folder.mkdir(parents=True, exist_ok=True)
         if distributed.is_main():
             write_text(path, to_json(wanted))
     if not os.access(folder, os.W_OK):
         raise StoreError(f"{folder}: not writable; choose another --out")
-    return Run(folder=folder, config=config, store=opened, tasks=tuple(chosen), splits=splits,
-               device=chosen_device, workers=workers, log_to=sinks)  # fmt: skip
+    return run
 
 
-def _check_same(begun: RunFile, wanted: RunFile, path: Path) -> int:
+def _check_same(begun: RunFile, wanted: RunFile, path: Path) -> None:
     for name in ("config", "tasks", "store", "fold"):
-        if getattr(begun, name) != getattr(wanted, name):
-            raise ConfigError(
-                f"{path}: this run was begun with another {name} ({_difference(begun, wanted, name)}); "
-                "give the same one, another --out, or delete the folder"
+        if getattr(begun, name) == getattr(wanted, name):
+            continue
+        remedy = "give the same one, another --out, or delete the folder"
+        if name == "config":
+            remedy = f"the first stage fixes the settings of all: leave them out later, or {remedy}"
+        if name == "store" and begun.unlabelled == wanted.unlabelled != "":  # only labels were corrected
+            if not (path.parent / STAGES[-1]).exists():
+                continue
+            remedy = (
+                f"only labels differ, and no stage before {STAGES[-1]} reads any: delete {path.parent / STAGES[-1]} to "
+                f"train that stage again, or {remedy}"
             )
-    return begun.threads
+        raise ConfigError(
+            f"{path}: this run was begun with another {name} ({_difference(begun, wanted, name)}); {remedy}"
+        )
 
 
 def _difference(begun: RunFile, wanted: RunFile, name: str) -> str:
     old, new = (dict(flat({name: asdict(one)[name]})) for one in (begun, wanted))
     changed = [f"{key} {old[key]} then, {new[key]} now" for key in old if old[key] != new[key]]
     return "; ".join(changed[:3])
+
+
+def require_before(folder: Path, stage: str) -> None:
+    """Refuse a stage whose predecessors are not finished, before anything is written.
+
+    Raises
+    ------
+    CheckpointError
+        Naming the stage to run first.
+    """
+    for before in _NEEDS[stage]:
+        if not (folder / before / CONFIG).exists():
+            raise CheckpointError(
+                f"{folder / before}: the {before} stage is not finished; run `neurolm train {before}` first"
+            )
 
 
 def is_done(run: Run, stage: str) -> bool:
