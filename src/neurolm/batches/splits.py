@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from neurolm.core.errors import ConfigError, StoreError
+from neurolm.core.errors import ConfigError, StoreError, argument, takes
 from neurolm.store.manifest import SPLITS, Outline
 from neurolm.store.store import Store
 
@@ -207,7 +207,9 @@ def split_subjects(
     if min(counts) < 0 or sum(counts) != len(ordered):
         raise ConfigError(
             f"the split {'/'.join(map(str, counts))} is for {sum(counts)} subjects, but there are {len(ordered)}; "
-            "add the missing recordings, or change the split of the task"
+            "add the missing recordings, or divide those that are there: "
+            + (f"by folds ({argument('fold')}), or " if takes("fold") else "")
+            + "by a card of your own with fractions under [split]"
         )
     train, validation = counts[0], counts[0] + counts[1]
     return Split(tuple(ordered[:train]), tuple(ordered[train:validation]), tuple(ordered[validation:]))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from neurolm.cli.settings import Settings
 from neurolm.cli.show import Display, terminal
+from neurolm.cli.train import fold
 from neurolm.cli.values import Machine, numbers
 from neurolm.core.errors import ConfigError
 
@@ -24,6 +25,7 @@ def demo(
     corpus: str = "simulated",
     data: Path | None = None,
     seeds: Annotated[Sequence[int], seeds] = (0,),
+    fold: Annotated[tuple[int, int], fold] | None = None,
     jobs: int = 0,
     text: Path | None = None,
     gpt2: str | None = None,
@@ -42,6 +44,8 @@ def demo(
         Folder of the corpus's recordings (not for simulated).
     seeds
         A model for each, then mean ± SD, as 0,1,2.
+    fold
+        Cross-validation, as I/K: fold I of K subject-wise folds tests; by default the card of the task says who.
     """
     if settings.shown():
         return
@@ -60,6 +64,7 @@ def demo(
             data=data,
             config=settings.config,
             seeds=seeds,
+            fold=fold,
             text=text,
             gpt2=gpt2,
             jobs=jobs,
