@@ -102,6 +102,7 @@ def prepare(
         skipped=run.skipped,
         seconds=time.monotonic() - begun,
         notes=notes,
+        tasks=tuple(sorted({label.task for entry in run.entries.values() for label in entry.row.labels})),
     )
 
 

@@ -31,6 +31,8 @@ class PrepareReport:
     """Time taken."""
     notes: tuple[str, ...]
     """What was noticed, each with the number of recordings."""
+    tasks: tuple[str, ...] = ()
+    """Those that its labels are of."""
 
 
 @dataclass(frozen=True)
