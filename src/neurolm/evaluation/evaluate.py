@@ -8,6 +8,7 @@ The test split is read through ``held_out.held_out_windows`` and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -23,7 +24,7 @@ from neurolm.batches.splits import Split
 from neurolm.batches.text import TextTokenizer
 from neurolm.batches.windows import Window, second_of
 from neurolm.checkpoint import Card, keys_of, load_neurolm, trained_on
-from neurolm.core.errors import CheckpointError, ConfigError
+from neurolm.core.errors import CheckpointError, ConfigError, NeuroLMError
 from neurolm.core.files import require_writable
 from neurolm.core.names import choose
 from neurolm.evaluation.baselines.fit import BaselineAnswers, choose_baselines, fit_baselines
@@ -42,8 +43,10 @@ from neurolm.evaluation.results import (
     Evaluation,
     Predictions,
     TaskResult,
+    load_evaluation,
     save_evaluation,
     scored,
+    with_earlier,
 )
 from neurolm.evaluation.robustness import robustness_curves
 from neurolm.model.neurolm import NeuroLM
@@ -92,7 +95,8 @@ def evaluate(
     cache
         Folder of fitted baselines.
     out
-        File to write the result to, as JSON.
+        File to write the result to, as JSON. What it has already of the same answers, and was not asked for now (other
+        baselines, disturbances, the authors' protocol), is kept.
 
     Raises
     ------
@@ -137,6 +141,8 @@ def evaluate(
         checks=checks,
     )  # fmt: skip
     if out is not None:
+        with suppress(NeuroLMError):  # what is there may be damaged, or something else
+            evaluation = with_earlier(evaluation, load_evaluation(out)) if out.is_file() else evaluation
         save_evaluation(out, evaluation)
     return evaluation
 

@@ -156,6 +156,39 @@ def without_people(evaluation: Evaluation) -> Evaluation:
     return replace(evaluation, results=tuple(map(bare, evaluation.results)))
 
 
+def with_earlier(found: Evaluation, earlier: Evaluation) -> Evaluation:
+    """Return an evaluation with what an earlier one has besides of the same answers, so that nothing fitted is lost.
+
+    That is other baselines, disturbances and the authors' protocol, where model and windows are the same.
+    """
+    before = {result.task: result for result in earlier.results}
+    same = (found.split, found.wording) == (earlier.split, earlier.wording)
+    kept = [r.task for r in found.results if same and r.task in before and _same_answers(r, before[r.task])]
+    results = tuple(_with(r, before[r.task]) if r.task in kept else r for r in found.results)
+    checks = (*found.checks, *earlier.checks) if len(kept) == len(results) else found.checks
+    return replace(found, results=results, checks=tuple(dict.fromkeys(checks)))
+
+
+def _same_answers(one: TaskResult, other: TaskResult) -> bool:
+    a, b = one.predictions, other.predictions
+    windows = [(p.labels, p.recordings, p.starts) for p in (a, b)]
+    if windows[0] != windows[1] or (one.question, one.options) != (other.question, other.options):
+        return False
+    return np.allclose(a.probabilities, b.probabilities, atol=1e-3)  # another device rounds otherwise
+
+
+def _with(result: TaskResult, earlier: TaskResult) -> TaskResult:
+    beside = {one.name: one for one in (*earlier.baselines, *result.baselines)}
+    ordered = sorted(beside.values(), key=lambda one: [*BASELINES, one.name].index(one.name))
+    return replace(
+        result,
+        baseline=result.baseline or earlier.baseline,
+        baselines=tuple(ordered),
+        official=result.official or earlier.official,
+        robustness=result.robustness or earlier.robustness,
+    )
+
+
 def save_evaluation(path: Path, evaluation: Evaluation) -> None:
     """Write an evaluation, without the times, so that the same evaluation gives the same bytes."""
     results = tuple(
