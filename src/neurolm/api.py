@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from neurolm.ask import EXPLAINED
+from neurolm.ask import EXPLAINED, FREE_SECONDS
 from neurolm.ask.answer import UNDECIDED, Answer, WindowAnswer, conclude
 from neurolm.ask.calibration import Calibration
 from neurolm.ask.engine import generate
 from neurolm.ask.explanation import Explanation, by_second, effect, occlude
 from neurolm.ask.novelty import Ranges, describe
 from neurolm.ask.prompt import Prompt, likelihoods, require_finite
-from neurolm.ask.question import FREE_SECONDS, Question, find_question
+from neurolm.ask.question import Question, find_question
 from neurolm.ask.recording import Windows, read_recording
 from neurolm.batches.loader import Document, build_batch, build_patches
 from neurolm.batches.text import END_OF_TEXT, TextTokenizer
@@ -31,6 +31,7 @@ from neurolm.checkpoint import Card, load_neurolm
 from neurolm.core.batch import PADDING
 from neurolm.core.device import choose_device
 from neurolm.core.errors import QuestionError, argument
+from neurolm.core.files import atomic_file
 from neurolm.core.montage import REACH
 from neurolm.core.names import choose
 from neurolm.core.physics import RATE
@@ -50,7 +51,7 @@ __all__ = ["CHUNK", "EXPLAINED", "FREE_SECONDS", "REACH", "UNDECIDED", "Answer",
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding:
-    """Features of a recording."""
+    """Features of a recording, for models of one's own: a vector for each second of each electrode of each window."""
 
     features: np.ndarray
     """float32 (windows, seconds, electrodes, width), of the frozen encoder."""
@@ -60,6 +61,19 @@ class Embedding:
     """float64 (windows,), seconds from the start of the recording."""
     electrodes: tuple[str, ...]
     notes: tuple[str, ...]
+
+    def save(self, path: str | Path) -> Path:
+        """Write the arrays into a file that ``numpy.load`` reads; returns its path.
+
+        Raises
+        ------
+        WriteError
+            If it cannot be written.
+        """
+        names = np.array(self.electrodes)
+        with atomic_file(Path(path)) as temporary, temporary.open("wb") as stream:
+            np.savez_compressed(stream, features=self.features, codes=self.codes, starts=self.starts, electrodes=names)
+        return Path(path)
 
 
 class Model:
@@ -254,7 +268,31 @@ class Model:
         reading: ReadingOptions = BELIEVED,
         unseen: Unseen = "nearest",
     ) -> Embedding:
-        """Features and codes of the frozen encoder, for windows of a recording."""
+        """Features and codes of the frozen encoder, for windows of a recording.
+
+        >>> found = model.embed("recording.edf")
+        >>> found.features.mean(axis=(1, 2))  # a vector for each window: float32 (windows, width)
+
+        Parameters
+        ----------
+        source, reading, unseen
+            As for :meth:`ask`.
+        seconds
+            Length of a window, at most what the encoder was built for (64 in the paper's sizes).
+        stride
+            Seconds from the start of a window to the start of the next.
+
+        Returns
+        -------
+        Embedding
+            ``features`` float32 (windows, seconds, electrodes, width), ``codes`` int64 (windows, seconds, electrodes),
+            ``starts`` float64 (windows,) in seconds, and the names of the ``electrodes`` in their order.
+
+        Raises
+        ------
+        RecordingError
+            As for :meth:`ask`.
+        """
         recording = read_recording(source, self.card, reading=reading, unseen=unseen)
         windows = Windows.of(recording, seconds=seconds, stride=stride)
         features, codes = [], []

@@ -5,3 +5,5 @@ Read `question.py` first, then `engine.py` (likelihoods from a shared prefix) an
 
 EXPLAINED = 16
 """Windows that an explanation looks at, where no other number is given."""
+FREE_SECONDS = 4
+"""Length of the windows of a question without a card, and of features."""

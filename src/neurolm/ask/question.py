@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neurolm.ask import FREE_SECONDS
 from neurolm.ask.calibration import Calibration, TaskCalibration
 from neurolm.ask.novelty import Novelty, Ranges, TrainingRange, compare
 from neurolm.core.errors import QuestionError, argument
 from neurolm.tasks.task import Option, Task, find_questions
 
-FREE_SECONDS = 4
-"""Window of a question that no task of the model asks."""
 NOT_TUNED = (
     "the model was not tuned on this question: the probabilities are likelihoods, not calibrated; expect guesses"
 )

@@ -22,7 +22,7 @@ from neurolm.core.terminal import say, show_exception, warning_line
 
 VERBS = (
     "simulate", "corpora", "inspect", "download", "plan", "prepare", "overlap", "tasks", "store", "train", "runs",
-    "evaluate", "ask", "explain", "calibrate", "convert", "verify", "report", "demo",
+    "evaluate", "ask", "explain", "embed", "calibrate", "convert", "verify", "report", "demo",
 )  # fmt: skip
 """In the order of the help. Each is a function in the module of its name here; `command` says how it becomes a verb."""
 DIFFERS, FAILED, PREEMPTED, INTERRUPTED = 1, 2, 75, 130

@@ -1,0 +1,49 @@
+"""neurolm embed recording.edf --out features.npz"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from neurolm.ask import FREE_SECONDS
+from neurolm.cli.ask import NEAREST, open_model
+from neurolm.cli.values import Machine
+from neurolm.core.errors import WriteError
+from neurolm.core.files import require_writable
+from neurolm.core.terminal import say
+from neurolm.recording.options import ReadingOptions, Unseen
+
+
+def embed(
+    file: Path,
+    *,
+    out: Path,
+    model: Path | None = None,
+    seconds: int = FREE_SECONDS,
+    stride: float = FREE_SECONDS,
+    reading: ReadingOptions = NEAREST,
+    unseen: Unseen = "nearest",
+    machine: Machine,
+) -> None:
+    """Write features of a recording, for models of your own.
+
+    The file holds NumPy arrays: features, float32 (windows, seconds, electrodes, width); codes, int64 (windows,
+    seconds, electrodes); starts, float64 (windows), in seconds; and the names of the electrodes.
+
+    Parameters
+    ----------
+    out
+        File to write, ending in .npz.
+    seconds
+        Length of a window.
+    stride
+        Seconds from the start of a window to the next.
+    unseen
+        What to do with electrodes that the model never saw.
+    """
+    if out.suffix != ".npz":
+        raise WriteError(f"{out}: choose another --out, ending in .npz: it holds several NumPy arrays")
+    require_writable(out)
+    found = open_model(file, model, machine).embed(file, seconds=seconds, stride=stride, reading=reading, unseen=unseen)
+    windows, length, electrodes, width = found.features.shape
+    say(f"{found.save(out)}: {windows} windows of {length} s, {electrodes} electrodes, {width} features each second")
+    say(*(f"note: {note}" for note in found.notes))
