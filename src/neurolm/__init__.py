@@ -25,3 +25,7 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(import_module("neurolm.api"), name)
     raise AttributeError(f"module 'neurolm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:  # what is loaded late is there too, for completion
+    return list(__all__)

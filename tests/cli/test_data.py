@@ -74,11 +74,11 @@ def test_overlap_needs_something_to_compare_with(stores, capsys):
 
 def test_download_explains_itself_without_a_network(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("neurolm.corpora.download.transfer.PAUSE", 0.001)
-    given = ["download", "eegmat", str(tmp_path / "data"), "--base_url", "http://127.0.0.1:9/x"]
+    given = ["download", "eegmat", str(tmp_path / "data"), "--base-url", "http://127.0.0.1:9/x"]
     assert main(given) == FAILED
     captured = capsys.readouterr()
     assert "ODC-By 1.0" in captured.out and "Zyma et al. 2019" in captured.out
-    assert "wget" in captured.err and "(--base_url)" in captured.err
+    assert "wget" in captured.err and "(--base-url)" in captured.err
     assert main(["download", "tuab", str(tmp_path)]) == FAILED
     assert "eegmmidb" in capsys.readouterr().err
 
@@ -102,7 +102,7 @@ def test_plan_is_printed(tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert "828 GB (800 to 850)" in printed
     assert "9.5 core-hours (8.5 to 11.6)" in printed
-    assert "about 2:22:30, if the disk delivers 124 MB/s" in printed
+    assert "about 2 h 22 min, if the disk delivers 124 MB/s" in printed
     assert "256 MiB per worker, 1.0 GiB on 4 cores" in printed
     assert "left out of the sums: b.edf: truncated" in printed
     monkeypatch.undo()

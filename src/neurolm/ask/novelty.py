@@ -150,7 +150,12 @@ def compare(known: TrainingRange, features: np.ndarray) -> Novelty:
     what = f"the {name}" if name == "amplitude" else f"the {name} power"
     warning = (
         f"unlike the training data: {outside:.0%} of the windows lie outside its range; mainly {what} of the {where} "
-        f"is {10 * distance:.0f} dB {'below' if below else 'above'} it there: expect worse answers and "
+        f"is {_decibels(10 * distance)} {'below' if below else 'above'} it there: expect worse answers and "
         "probabilities that are too sure"
     )
     return Novelty(outside=outside, warning=warning)
+
+
+def _decibels(distance: float) -> str:
+    """Write a distance that may be small: where training people hardly differ, little is outside already."""
+    return f"{distance:.0f} dB" if distance >= 1 else f"{distance:.1f} dB" if distance >= 0.05 else "less than 0.1 dB"

@@ -80,10 +80,11 @@ def lines(explanation: Explanation, *, most: int = 8) -> list[str]:
     ]
     for what, effects in (("electrode", electrodes), ("second", moments)):
         if effects:
+            spreads = " (± SD over windows)" if any(effect.windows > 1 for _, effect in effects) else ""
             out += [
                 "",
                 f"fall of the log-odds without each {what}, largest first: + spoke for {explanation.option}, − against "
-                "it (± SD over windows)",
+                f"it{spreads}",
             ]
         for name, effect in sorted(effects, key=lambda pair: -abs(pair[1].mean))[:most]:
             spread = f" ± {effect.spread:.2f}" if effect.windows > 1 else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from neurolm.cli.show import duration, many
+from neurolm.cli.show import in_words, many
 from neurolm.cli.values import with_arguments_of
 from neurolm.core.terminal import say
 
@@ -37,7 +37,7 @@ def lines(found: Plan) -> Iterator[str]:
     yield f"store           {_between(found.store_bytes, 1e9, 'GB')}"
     yield f"work            {_between(found.core_hours, 1, 'core-hours')}"
     yield (
-        f"on {found.cores} cores     about {duration(found.wall_hours * 3600)}, if the disk delivers "
+        f"on {found.cores} cores     about {in_words(found.wall_hours * 3600)}, if the disk delivers "
         f"{found.read_rate / 1e6:.0f} MB/s"
     )
     yield (

@@ -137,6 +137,14 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def in_words(seconds: float) -> str:
+    """Write a time with its units, where nothing beside it tells them: ``28 s``, ``6 min 28 s``, ``25 h 10 min``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, left = divmod(minutes, 60)
+    parts = ((hours, "h"), (left, "min")) if hours else ((minutes, "min"), (rest, "s"))
+    return " ".join(f"{number:,} {unit}" for number, unit in parts if number or unit == "s")
+
+
 def as_json(value: Any) -> str:
     """Write plain values and dataclasses as JSON: in ASCII, so that it is exact and steers no terminal."""
     return dump_json(value, indent=2).replace("\x7f", r"\u007f")

@@ -16,7 +16,7 @@ _EXTRAS = {"antio": "formats", "curryreader": "formats", "mffpy": "formats", "h5
 
 
 @contextmanager
-def as_recording_error(path: Path | None, what: str) -> Iterator[None]:
+def as_recording_error(path: Path | None, what: str, remedy: str = DAMAGED) -> Iterator[None]:
     """Turn every exception of a reader into an error that names the file; readers of damaged files fail in all ways.
 
     Parameters
@@ -25,6 +25,8 @@ def as_recording_error(path: Path | None, what: str) -> Iterator[None]:
         The file, None for an MNE object that comes from none.
     what
         What cannot be done, to be followed by the reader's own words: ``MNE (read_raw_edf) cannot read it``.
+    remedy
+        What to do about it, unless the error says otherwise.
 
     Raises
     ------
@@ -37,7 +39,6 @@ def as_recording_error(path: Path | None, what: str) -> Iterator[None]:
         raise
     except Exception as error:
         said = " ".join(str(error).split()) or type(error).__name__
-        remedy = DAMAGED
         if isinstance(error, ImportError):
             extra = next((extra for module, extra in _EXTRAS.items() if module in said), None)
             remedy = f"pip install 'neurolm[{extra}]'" if extra else "install what it asks for"

@@ -45,6 +45,7 @@ from neurolm.recording.suffixes import (
     STREAMED,
     WFDB,
     XDF_SUFFIXES,
+    held_by_name,
     main_file,
     parts_of,
     suffix_of,
@@ -284,7 +285,13 @@ def _call(path: Path, reader: str, notes: list[str], file: Path | None = None, *
     import mne
 
     read = partial(getattr(mne.io, reader), file or path, preload=False, verbose="warning", **options)
-    with as_recording_error(path, f"MNE ({reader}) cannot read it"):
+    held = held_by_name(path)
+    fault = (
+        (f"MNE ({reader}) cannot read it",)
+        if held is None
+        else (f"no recording: by its name it holds {held}", "name the recording itself (as …_raw.fif)")
+    )
+    with as_recording_error(path, *fault):
         with (
             listening() as heard,
             mne.utils.use_log_level("warning"),

@@ -45,10 +45,16 @@ _COMPANIONS = {
     ".dpa": ("",), ".dpo": ("",), ".ceo": ("",), ".cef": ("", ".dap"),
 }  # fmt: skip
 """Parts of a recording that are opened through another file, where that file is there (Curry's: ``x.cdt.dpa``)."""
-_NOT_RAW_FIF = re.compile(
-    r"[-_](eve|epo|ave|cov|fwd|inv|trans|src|bem|sol|ica|proj|dig|annot|tfr|psd|csd|montage|stc)(-\d+)?\.fif(\.gz)?$"
-    r"|_split-(?!01)\d+|[-_](raw|eeg|meg|sss)-\d+\.fif(\.gz)?$"
-)
+_FIF = {
+    "eve": "events", "epo": "epochs", "ave": "averages", "cov": "a covariance", "fwd": "a forward solution",
+    "inv": "an inverse operator", "trans": "a transformation", "src": "a source space", "bem": "a head model",
+    "sol": "a head model", "ica": "an ICA", "proj": "projectors", "dig": "digitised points", "annot": "annotations",
+    "tfr": "a time-frequency analysis", "psd": "spectra", "csd": "cross-spectra", "montage": "a montage",
+    "stc": "source estimates",
+}  # fmt: skip
+"""What FIF files hold that are no recordings, by the last part of their names (MNE's naming conventions)."""
+_NAMED_FIF = re.compile(rf"[-_]({'|'.join(_FIF)})(-\d+)?\.fif(\.gz)?$")
+_NOT_RAW_FIF = re.compile(rf"{_NAMED_FIF.pattern}|_split-(?!01)\d+|[-_](raw|eeg|meg|sss)-\d+\.fif(\.gz)?$")
 """Names of FIF files that hold no recording (MNE's naming conventions), or the later parts of a split one."""
 _GLANCE = 1 << 14
 """Bytes of a table that are looked at to tell whether it is a recording."""
@@ -63,6 +69,12 @@ def suffix_of(path: Path) -> str | None:
     """The suffix of a recording's name in ``RECORDING_SUFFIXES``, None if it has none of them."""
     name = path.name.lower()
     return max((s for s in RECORDING_SUFFIXES if name.endswith(s)), key=len, default=None)
+
+
+def held_by_name(path: Path) -> str | None:
+    """What a FIF file holds by its name that is no recording: events, epochs …; None where the name says nothing."""
+    found = _NAMED_FIF.search(path.name)
+    return None if found is None else _FIF[found[1]]
 
 
 def main_file(path: Path) -> tuple[Path, list[str]]:

@@ -21,7 +21,10 @@ from neurolm.core.physics import PATCH
 from neurolm.core.small_files import parse_json, read_small
 from neurolm.official.weights import Heads
 
-REMEDY = "give a folder of proof data as official/golden, with all of its files"
+REMEDY = (
+    "give a folder of proof data, which holds what the authors' code makes of weights that a recipe fills: it does not "
+    "come with neurolm, and docs/deviations.md says what is in it and how to make it"
+)
 
 
 class Case:

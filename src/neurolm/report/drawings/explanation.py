@@ -45,14 +45,20 @@ def require_picture(path: Path) -> None:
         raise WriteError(f"{path}: {path.parent} is no folder; make it, or choose another --out")
 
 
-def save_picture(explanation: Explanation, path: Path) -> Path:
+def save_picture(explanation: Explanation, path: Path | str) -> Path:
     """Draw an explanation into a file; its suffix says the format (png, pdf, svg).
+
+    Returns
+    -------
+    Path
+        The file.
 
     Raises
     ------
     WriteError
         If the file cannot be written, or its suffix is no picture's.
     """
+    path = Path(path)
     require_picture(path)
     figure = draw(explanation)
     try:
