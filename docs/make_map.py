@@ -41,7 +41,7 @@ WHERE = (
     ("where windows of a store are cut", "batches/windows.py"),
     ("where windows of a recording that is asked are cut", "ask/recording.py"),
     ("who trains and who is tested", "batches/splits.py"),
-    ("a question that ships (a task)", "tasks/card.py"),
+    ("a question that ships (a task): a card beside this one", "tasks/cards/eyes.toml"),
     ("a metric", "tasks/metrics.py"),
     ("a recipe, or a setting of one", "core/recipes.py"),
     ("how options are scored", "ask/engine.py"),

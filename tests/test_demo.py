@@ -189,3 +189,49 @@ def test_a_corpus_that_is_not_there_is_refused_before_any_work(tmp_path, micro_c
     with pytest.raises(ConfigError, match=message):
         demo(tmp_path / "out", config=micro_config, console=Console(quiet=True), **arguments)
     assert not (tmp_path / "out").exists()
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def refused(out: Path, micro_config, message: str, **arguments) -> None:
+    """A demo that must not begin, and leave everything as it is."""
+    before = tree(out)
+    with pytest.raises(ConfigError, match=message):
+        demo(out, config=micro_config, console=Console(quiet=True), jobs=1, device="cpu", **arguments)
+    assert tree(out) == before
+
+
+def test_the_demo_of_another_corpus_is_left_alone(tmp_path, micro_config, eegmat, whole):
+    out = tmp_path / "out"
+    (out / "corpus").mkdir(parents=True)  # as soon as the simulated one has begun
+    refused(out, micro_config, "holds a demo of another corpus, simulated; choose another --out", corpus="eegmat",
+            data=eegmat)  # fmt: skip
+    refused(whole, micro_config, "holds a demo of another corpus, eegmat")
+
+
+def test_other_recordings_are_refused_before_they_take_the_place_of_those_that_were_learned(
+    tmp_path, micro_config, eegmat, whole
+):
+    some = tmp_path / "some"
+    some.mkdir()
+    for path in sorted(eegmat.iterdir()):
+        name = path.name.replace("Subject00", "Subject36")
+        (some / name).symlink_to(path)
+    message = r"other recordings \(eegmat/Subject00_1.edf is not in .*some, nor are 1 others\); give their folder"
+    refused(whole, micro_config, message, corpus="eegmat", data=some)
+
+
+def test_too_few_people_are_refused_before_anything_is_prepared_and_folds_take_them(tmp_path, micro_config, eegmat):
+    few = tmp_path / "few"
+    few.mkdir()
+    for path in sorted(eegmat.iterdir())[:20]:
+        (few / path.name).symlink_to(path)
+    message = r"few: the split 26/5/5 is for 36 subjects, but there are 10; add .* by folds \(fold=\)"
+    refused(tmp_path / "out", micro_config, message, corpus="eegmat", data=few)
+    refused(tmp_path / "out", micro_config, "fold 1/11: there are only 10", corpus="eegmat", data=few, fold=(1, 11))
+    (found,) = demo(tmp_path / "out", corpus="eegmat", data=few, config=micro_config, fold=(1, 5), jobs=1, device="cpu",
+                    console=Console(quiet=True))  # fmt: skip
+    (result,) = found.results
+    assert (result.fold, set(result.predictions.subjects)) == ((1, 5), {"eegmat/Subject00", "eegmat/Subject01"})

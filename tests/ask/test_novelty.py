@@ -100,3 +100,11 @@ def test_a_range_that_would_never_warn_is_refused(tmp_path, known, change, wrong
     (tmp_path / Ranges.FILE).write_text(json.dumps(found))
     with pytest.raises(ConfigError, match=rf"training_range\.json: tasks 1\.{wrong}"):
         Ranges.load(tmp_path)
+
+
+def test_what_is_hardly_outside_is_not_called_0_db_above():
+    flat = np.zeros((40, len(FEATURES)))
+    known = measure_range("t", flat, ["one"] * len(flat))
+    for shift, words in ((0.001, "less than 0.1 dB above"), (0.03, "0.3 dB above"), (-0.25, "2 dB below")):
+        warning = compare(known, flat + shift).warning
+        assert warning is not None and f"is {words} it there" in warning

@@ -165,7 +165,7 @@ def test_explaining_a_file(model, tmp_path):
     timeline = draw(replace(single, seconds=(62.0, 63.0), second_effects=single.second_effects[:2])).axes[-1]
     assert "1:02" in [timeline.xaxis.get_major_formatter()(tick) for tick in timeline.get_xticks()]
     with pytest.raises(WriteError, match="choose another --out"):
-        save_picture(found, tmp_path / "picture.doc")
+        save_picture(found, str(tmp_path / "picture.doc"))
 
 
 def test_order_company_and_cache_change_no_probability(model, windows):

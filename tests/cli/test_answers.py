@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from edfio import Edf, EdfSignal
 
+import neurolm
 from neurolm.ask.calibration import Calibration
 from neurolm.ask.novelty import Ranges
 from neurolm.cli import main
@@ -81,3 +82,51 @@ def test_an_older_checkpoint_is_calibrated_afterwards(micro_run, file, capsys, t
     assert main(["calibrate", "--model", str(folder), "--store", str(micro_run.store)]) == 0
     assert "workload: temperature" in capsys.readouterr().out
     assert [(folder / "instruct" / name).read_bytes() for name in names] == before
+
+
+def test_a_run_is_named_in_one_way_everywhere(micro_run, file, capsys, tmp_path):
+    folder = micro_run.copy(tmp_path / "run")
+    assert main(["calibrate", str(folder), "--store", str(micro_run.store)]) == 0
+    assert main(["calibrate", str(folder), "--model", str(tmp_path), "--store", str(micro_run.store)]) == 2
+    assert "two runs; name one" in capsys.readouterr().err
+    for verb in ("calibrate", "evaluate", "report"):
+        assert main([verb, *(["--store", str(micro_run.store)] if verb != "report" else [])]) == 2
+        assert "RUN is missing: give the folder of the run, as a word or by --model" in capsys.readouterr().err
+
+
+def test_a_report_finds_the_store_of_its_run_or_says_what_is_left_out(micro_run, capsys, tmp_path):
+    folder = micro_run.copy(tmp_path / "run")
+    assert main(["report", "--model", str(folder)]) == 0
+    assert "note: without --store, the data, the use of codes and reconstructed EEG" in capsys.readouterr().out
+    bare = (folder / "report.html").read_text(encoding="utf-8")
+    (folder / "command.json").write_text(json.dumps({"stage": "instruct", "store": str(micro_run.store)}))
+    assert main(["report", str(folder)]) == 0
+    assert "note:" not in capsys.readouterr().out
+    whole = (folder / "report.html").read_text(encoding="utf-8")
+    assert "recordings of 12 subjects" in whole and "recordings of 12 subjects" not in bare
+
+
+def test_without_windows_to_compare_no_spread_is_promised(micro_run, file, capsys):
+    arguments = ["explain", str(file), QUESTION, "--model", str(micro_run.folder)]
+    assert main([*arguments, "--start", "0", "--stop", "4"]) == 0
+    assert "±" not in capsys.readouterr().out
+    assert main([*arguments, "--windows", "2"]) == 0
+    electrodes, _, seconds = capsys.readouterr().out.partition("without each second")
+    assert "± SD over windows" in electrodes and "±" not in seconds
+
+
+def test_features_are_written_for_other_programs(micro_run, file, capsys, tmp_path):
+    out = tmp_path / "features.npz"
+    arguments = ["embed", str(file), "--model", str(micro_run.folder), "--seconds", "4", "--stride", "8"]
+    assert main([*arguments, "--out", str(out)]) == 0
+    assert f"{out}: 4 windows of 4 s, 2 electrodes, 16 features each second" in capsys.readouterr().out
+    expected = neurolm.load(micro_run.folder).embed(file, seconds=4, stride=8, reading=neurolm.ReadingOptions())
+    with np.load(out) as found:
+        assert set(found) == {"features", "codes", "starts", "electrodes"}
+        assert (found["features"].shape, found["features"].dtype) == ((4, 4, 2, 16), np.float32)
+        assert (found["codes"].shape, found["codes"].dtype) == ((4, 4, 2), np.int64)
+        for name in found:
+            np.testing.assert_array_equal(found[name], getattr(expected, name))
+        assert found["starts"].tolist() == [0, 8, 16, 24]
+    assert main([*arguments, "--out", str(tmp_path / "features.csv")]) == 2
+    assert "ending in .npz" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import warnings
@@ -16,16 +17,18 @@ import pytest
 import yaml
 from rich.console import Console
 
+import neurolm
 from neurolm import __version__
 from neurolm.api import Answer, WindowAnswer
-from neurolm.cli import FAILED, INTERRUPTED, VERBS, main
+from neurolm.cli import FAILED, INTERRUPTED, VERBS, command, main
 from neurolm.cli.ask import MODEL_VARIABLE, answer_lines, bar_characters, condense, find_model
 from neurolm.cli.command import parse
+from neurolm.cli.prepare import following
 from neurolm.cli.settings import read_settings
-from neurolm.cli.show import Display, duration, losses, many
+from neurolm.cli.show import Display, duration, in_words, losses, many
 from neurolm.cli.values import names_or_pairs
 from neurolm.core.config import to_json
-from neurolm.core.errors import CheckpointError, ConfigError
+from neurolm.core.errors import CheckpointError, ConfigError, argument, flags_in_messages
 from neurolm.core.recipes import recipe
 from neurolm.store.store import Label
 from neurolm.train.loop import TrainingProgress
@@ -539,3 +542,52 @@ def test_a_forgotten_card_is_named(capsys, tmp_path, write_store, rhythm, micro_
     main(["train", "language", "--store", store_of(both), "--out", str(tmp_path / "run"), *small])
     said = capsys.readouterr().err
     assert "note: the store has labels of drowsy too, and no card for them ships with neurolm: --tasks gives" in said
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_flags_are_shown_with_hyphens(capsys, verb):
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    shown = set(re.findall(r"--[\w-]+(?!\.)\b", capsys.readouterr().out))
+    assert [flag for flag in shown if "_" in flag] == []
+
+
+def test_flags_in_messages_are_as_the_help_has_them():
+    with flags_in_messages(["reject_by_annotation"]):
+        assert argument(reject_by_annotation=False) == "--reject-by-annotation false"
+        assert argument("accept_licence") == "--accept-licence"
+    assert argument(reject_by_annotation=False) == "reject_by_annotation=False"
+    for flag in ("--reject-by-annotation", "--reject_by_annotation=false"):
+        given = [flag, "false"] if "=" not in flag else [flag]
+        assert command.parse("prepare", ["recordings", "--out", "store", *given]).reject_by_annotation == "false"
+
+
+def test_a_settings_file_that_is_not_there_is_called_so(capsys, tmp_path):
+    message = error_of(capsys, "train", "language", "--config", tmp_path / "missing.yaml")
+    assert "missing.yaml: no such file" in message and "YAML (" not in message
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (28, "28 s"), (388, "6 min 28 s"), (3600, "1 h"), (90600, "25 h 10 min"), (6480000, "1,800 h")],
+)
+def test_times_by_themselves_have_units(seconds, text):
+    assert in_words(seconds) == text
+
+
+def test_public_names_are_listed():
+    assert set(dir(neurolm)) >= {"load", "from_pretrained", "Model", "Answer", "ReadingOptions"}
+
+
+def test_what_follows_a_preparation_is_a_command_that_works(tmp_path):
+    (tmp_path / "labels.csv").write_text("file,start,stop,task,label,subject\n")
+    store = Path("store")
+    assert list(following(tmp_path, store, ["workload"])) == ["neurolm train language --store store --out RUN"]
+    new, train = following(tmp_path, store, ["arith", "workload"])
+    assert new == f'neurolm tasks new arith --table {tmp_path / "labels.csv"} --question "…"'
+    assert train == "neurolm train language --store store --out RUN --tasks arith.toml,workload"
+    for line in (new, train):
+        verb, *words = shlex.split(line)[1:]
+        command.parse(verb, words)
+    (told,) = following(tmp_path, store, [])
+    assert "no labels" in told and f"neurolm tasks table {tmp_path}" in told

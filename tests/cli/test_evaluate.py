@@ -1,11 +1,12 @@
 """`neurolm evaluate`: what is chosen on the command line reaches the evaluation, and what is written where."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from neurolm.cli import FAILED, main
-from neurolm.evaluation.results import RESULTS, load_evaluation
+from neurolm.evaluation.results import RESULTS, load_evaluation, save_evaluation
 
 
 @pytest.fixture
@@ -84,3 +85,32 @@ def test_a_run_is_no_second_seed_of_itself(capsys, micro_run, tmp_path):
         assert main(["evaluate", str(run), str(again)]) == FAILED
         assert "give two or more runs, each once" in capsys.readouterr().err
     assert not list(tmp_path.glob("joined*"))
+
+
+def test_what_was_fitted_stays_as_long_as_the_answers_are_the_same(command):
+    path = command.folder / RESULTS
+    assert command(command.folder, "--tasks", "all", "--baselines", "majority,tangent-space", "--robustness")[0] == 0
+    first = load_evaluation(path)
+    names = [baseline.name for baseline in first.results[0].baselines]
+    assert names == ["majority", "band power", "tangent space"] and first.results[0].robustness
+    status, out, _ = command(command.folder, "--baselines", "none", "--protocol", "official")
+    assert status == 0 and "tangent space" in out
+    second = load_evaluation(path)
+    assert second.results[0].official is not None
+    for one, other in zip(first.results, second.results, strict=True):
+        assert (one.baselines, one.robustness, one.baseline) == (other.baselines, other.robustness, other.baseline)
+
+
+def test_the_results_of_another_model_are_not_kept(command):
+    path = command.folder / RESULTS
+    before = load_evaluation(path)
+    (result, *others) = before.results
+    flipped = tuple(row[::-1] for row in result.predictions.probabilities)
+    changed = replace(result, predictions=replace(result.predictions, probabilities=flipped))
+    save_evaluation(path, replace(before, results=(changed, *others)))
+    assert command(command.folder, "--baselines", "majority")[0] == 0
+    found = {task.task: [b.name for b in task.baselines] for task in load_evaluation(path).results}
+    assert found == {result.task: ["majority"], others[0].task: ["majority", "band power"]}
+    path.write_text("{")  # damaged: written anew
+    assert command(command.folder, "--baselines", "none")[0] == 0
+    assert load_evaluation(path).results[0].baselines == ()

@@ -109,3 +109,19 @@ def test_a_sink_that_is_missing_or_unknown_is_told_before_anything_starts(capsys
     assert command(*given, "--log-to", "tensorboard,mlflow") == FAILED
     assert "--log-to mlflow: unknown: choose one of tensorboard, wandb, trackio" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("stage", "first"), [("tokenizer", "language"), ("pretrain", "language")])
+def test_a_stage_before_its_time_leaves_nothing_behind(capsys, tmp_path, micro_run, stage, first):
+    assert command("train", stage, "--store", micro_run.store, "--out", tmp_path / "run") == FAILED
+    assert f"the {first} stage is not finished; run `neurolm train {first}` first" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_of_later_stages_are_said_to_be_fixed_by_the_first(capsys, tmp_path, micro_run):
+    given = ["--store", micro_run.store, "--out", tmp_path / "run", "--threads", 1]
+    assert command("train", "language", *given, "--recipe", "tiny", "--language.steps", 1) == 0
+    assert command("train", "tokenizer", *given, "--tokenizer.steps", 1) == FAILED
+    message = capsys.readouterr().err
+    assert "config.tokenizer.steps 1200 then, 1 now" in message
+    assert "the first stage fixes the settings of all: leave them out later, or give the same one" in message

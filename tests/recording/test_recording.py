@@ -491,3 +491,16 @@ def test_all_recordings_of_the_shared_folder_are_found(shared: Path) -> None:
     formats = [path.name for path in find_recordings(shared / "eeg" / "formats")]
     assert "ssvep_subject03-eve.fif" not in formats
     assert len(formats) == 16
+
+
+@pytest.mark.parametrize(("name", "held"), [("x-eve.fif", "events"), ("sub-1_epo.fif.gz", "epochs")])
+def test_a_fif_file_that_is_no_recording_by_its_name_is_called_what_it_is(tmp_path: Path, name: str, held: str) -> None:
+    (tmp_path / name).write_bytes(b"no FIF" * 20)
+    with pytest.raises(RecordingError, match=f"{name}: no recording: by its name it holds {held}: .*; name the record"):
+        open_recording(tmp_path / name)
+
+
+def test_a_fif_file_that_holds_a_recording_is_read_whatever_its_name(tmp_path: Path, shared) -> None:
+    path = tmp_path / "cleaned_ica.fif"
+    path.symlink_to(shared / "eeg/formats/fif/ssvep_subject03_raw.fif")
+    assert open_recording(path, reading=ReadingOptions(unit="mV")).seconds == pytest.approx(246, abs=1)

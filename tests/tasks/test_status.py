@@ -61,6 +61,16 @@ def test_labels_that_are_not_on_the_card_are_a_problem(store_of) -> None:
     assert problem.startswith("a: task workload has no label 'Maybe'")
 
 
+def test_all_labels_that_are_not_on_the_card_are_said_with_their_recordings(store_of) -> None:
+    names = ["Maybe", "maybe", "Yes", "Maybe", "no"]
+    people = {name: (name, [Label("workload", label, 0, 20)]) for name, label in zip("abcde", names, strict=True)}
+    (problem,) = check_fit(workload(), store_of(people)).problems
+    assert problem == (
+        "a and 1 other recording: task workload has no label 'Maybe': its labels are Yes, No; nor 'maybe' (b); nor "
+        "'no' (e); correct the labels and prepare again, or add them to the card"
+    )
+
+
 def test_too_few_people_are_a_problem_but_windows_are_counted(store_of) -> None:
     store = store_of({"a": ("a", [Label("workload", "Yes", 0, 10), Label("workload", "No", 10, 20)])})
     fit = check_fit(workload(), store)

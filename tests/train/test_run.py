@@ -17,6 +17,7 @@ from neurolm.core.files import PARTIAL, hold
 from neurolm.evaluation.baselines.fit import QUICK
 from neurolm.evaluation.evaluate import evaluate
 from neurolm.evaluation.results import RESULTS
+from neurolm.store.shards import write_store as write_rows
 from neurolm.store.store import Label, Store
 from neurolm.train.figures.history import SPEED, read_log
 from neurolm.train.instruct import _examples, train_instruct
@@ -264,7 +265,7 @@ def test_nothing_is_written_where_the_arguments_are_wrong(tmp_path, micro_run, w
     folder = tmp_path / "run"
     with pytest.raises(StoreError, match="no such store"):
         begin(micro_run, folder, store=tmp_path / "nowhere")
-    with pytest.raises(ConfigError, match=r"labels of the tasks \['events', 'workload'\], not of \['sleep'\]"):
+    with pytest.raises(ConfigError, match="has labels of events, workload, not of sleep: "):
         begin(micro_run, folder, tasks=["sleep"])
     with pytest.raises(ConfigError, match="no such task card"):
         begin(micro_run, folder, tasks=["slep"])
@@ -273,7 +274,7 @@ def test_nothing_is_written_where_the_arguments_are_wrong(tmp_path, micro_run, w
     unlabelled = write_store(
         tmp_path / "store", {"a": ("s", ("C3",), (), np.random.default_rng(0).normal(size=(900, 1)))}
     )
-    with pytest.raises(ConfigError, match="labels of the tasks none"):
+    with pytest.raises(ConfigError, match="has no labels, not of a task whose card ships"):
         begin(micro_run, folder, store=unlabelled)
     labels = [Label("workload", "Yes", 0, 4)]
     small = write_store(tmp_path / "small", {"a": ("s", ("C3",), labels, np.ones((900, 1)))})
@@ -334,3 +335,60 @@ def test_a_recording_whose_eeg_cannot_be_is_named_alone(tmp_path, micro_run, mon
     named = {row.recording for row in run.store.rows if f"{row.recording}@" in str(stopped.value)}
     assert named == {run.store.rows[spoilt].recording}
     assert not (run.folder / stage / "model.safetensors").exists()
+
+
+def relabelled(micro_store: Path, to: Path, changes: dict[str, str]) -> Path:
+    """The micro store with other labels in some recordings."""
+    store = Store(micro_store)
+    rows = []
+    for index, row in enumerate(store.rows):
+        labels = tuple(replace(x, label=changes.get(f"{row.recording} {x.label}", x.label)) for x in row.labels)
+        rows.append((replace(row, labels=labels, shard="", offset=0), store.read(index, 0, row.samples)))
+    return write_rows(to, rows) or to
+
+
+def test_labels_that_a_card_has_not_stop_the_first_stage_all_at_once(micro_run, tmp_path):
+    wrong = {"workload-00 Yes": "Jes", "workload-04 Yes": "Jes", "workload-03 No": "Nope", "events-05 slowing": "slow"}
+    store = relabelled(micro_run.store, tmp_path / "store", wrong)
+    message = (
+        r"workload-00 and 1 other recording: task workload has no label 'Jes': its labels are Yes, No; nor 'Nope' "
+        r"\(workload-03\); correct the labels and prepare again"
+    )
+    with pytest.raises(ConfigError, match=message):
+        begin(micro_run, tmp_path / "run", store=store, tasks=["workload"])
+    with pytest.raises(ConfigError, match="events-05: task events has no label 'slow'"):
+        begin(micro_run, tmp_path / "run", store=store)
+    assert not (tmp_path / "run").exists()
+
+
+def test_stages_that_read_no_labels_outlive_their_correction(micro_run, tmp_path):
+    """What they are trained to is the same to the bit, and the last stage learns the corrected labels."""
+    store = relabelled(micro_run.store, tmp_path / "store", {"workload-00 Yes": "No"})
+    assert Store(store).fingerprint != Store(micro_run.store).fingerprint
+    corrected = micro_run.copy(tmp_path / "corrected", without=["instruct", RESULTS])
+    run = begin(micro_run, corrected, store=store)
+    assert json.loads((corrected / RUN).read_text())["store"] == Store(store).fingerprint
+    train_instruct(run, texts=micro_run.texts)
+    other = begin(micro_run, tmp_path / "anew", store=store)
+    for train in TRAIN.values():
+        train(other, texts=micro_run.texts)
+    for stage in STAGES:
+        weights = [(folder / stage / "model.safetensors").read_bytes() for folder in (corrected, tmp_path / "anew")]
+        assert weights[0] == weights[1], stage
+    assert (corrected / "instruct/config.json").read_bytes() == (tmp_path / "anew/instruct/config.json").read_bytes()
+    done = micro_run.copy(tmp_path / "done")
+    with pytest.raises(ConfigError, match=r"another store .*only labels differ.*delete .*instruct to train that stage"):
+        begin(micro_run, done, store=store)
+
+
+def test_a_store_with_other_signals_or_people_is_not_taken_for_one_with_other_labels(micro_run, tmp_path):
+    folder = micro_run.copy(tmp_path / "run", without=["instruct", RESULTS])
+    store = Store(micro_run.store)
+    for number, change in enumerate(({"subject": "s99"}, {"scale": (0.2, 0.2)}, {"channels": ("C3", "O2")})):
+        rows = [(replace(row, shard="", offset=0), store.read(i, 0, row.samples)) for i, row in enumerate(store.rows)]
+        place = next(i for i, (row, _) in enumerate(rows) if row.recording == "workload-00")
+        rows[place] = (replace(rows[place][0], **change), rows[place][1])
+        other = relabelled(micro_run.store, tmp_path / f"{number}", {})
+        write_rows(other, rows)
+        with pytest.raises(ConfigError, match=r"another store .*; give the same one, another --out, or delete"):
+            begin(micro_run, folder, store=other)

@@ -21,9 +21,27 @@ from neurolm.core.names import choose
 from neurolm.core.terminal import say, show_exception, warning_line
 
 VERBS = (
-    "simulate", "corpora", "inspect", "download", "plan", "prepare", "overlap", "tasks", "store", "train", "runs",
-    "evaluate", "ask", "explain", "embed", "calibrate", "convert", "verify", "report", "demo",
-)  # fmt: skip
+    "simulate",
+    "corpora",
+    "inspect",
+    "download",
+    "plan",
+    "prepare",
+    "overlap",
+    "tasks",
+    "store",
+    "train",
+    "runs",
+    "evaluate",
+    "ask",
+    "explain",
+    "embed",
+    "calibrate",
+    "convert",
+    "verify",
+    "report",
+    "demo",
+)
 """In the order of the help. Each is a function in the module of its name here; `command` says how it becomes a verb."""
 DIFFERS, FAILED, PREEMPTED, INTERRUPTED = 1, 2, 75, 130
 """Exit statuses: done, with the result that something does not hold; what was asked cannot be done; asked to stop by

@@ -49,9 +49,7 @@ class Argument:
         self.whole = whole
         """The dataclass whose field it is."""
         self.dest = name.rstrip("_")
-        self.off = default is True
-        """Whether its flag switches off what is on by default: ``--no-NAME``."""
-        self.flag = self.dest if word else f"--{'no-' * self.off}{self.dest.replace('_', '-')}"
+        self.flag = self.dest if word else f"--{self.dest.replace('_', '-')}"
         """As it is shown; the parser takes underscores, as they may be written too."""
         self.kind, said = _unwrapped(hint)
         self.choices = get_args(self.kind) if get_origin(self.kind) is Literal else None
@@ -79,7 +77,7 @@ class Argument:
         how: dict[str, Any] = {"help": help.replace("%", "%%")}
         kind = self.item or self.kind
         if kind is bool:
-            how |= {"action": "store_false" if self.off else "store_true", "dest": self.dest, "default": None}
+            how["action"] = "store_true"
         elif self.choices and not self.read:
             how["choices"] = self.choices
         else:

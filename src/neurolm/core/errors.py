@@ -45,18 +45,12 @@ def argument(name: str = "", /, **values: object) -> str:
     """
     if FLAGS not in os.environ:
         return ", ".join(f"{one}={_in_python(value)}" for one, value in values.items()) or f"{name}="
-    return ", ".join(_given(one, value) for one, value in values.items()) or _flag(name)
+    return ", ".join(f"{_flag(one)} {_in_command(value)}" for one, value in values.items()) or _flag(name)
 
 
 def _flag(name: str) -> str:
     """The flag of an argument: ``--accept-licence``; a setting keeps the underscores that it has in files too."""
     return f"--{name if '.' in name else name.replace('_', '-')}"
-
-
-def _given(name: str, value: object) -> str:
-    if isinstance(value, bool):
-        return _flag(name if value else f"no_{name}")
-    return f"{_flag(name)} {_in_command(value)}"
 
 
 def _in_python(value: object) -> str:
@@ -70,6 +64,8 @@ def _in_command(value: object) -> str:
         return f"'{','.join(f'{name}={entry}' for name, entry in value.items())},…'"
     if isinstance(value, list):
         return ",".join(map(str, value))
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
