@@ -552,14 +552,11 @@ def test_flags_are_shown_with_hyphens(capsys, verb):
     assert [flag for flag in shown if "_" in flag] == []
 
 
-def test_flags_in_messages_are_as_the_help_has_them():
-    with flags_in_messages(["reject_by_annotation"]):
-        assert argument(reject_by_annotation=False) == "--reject-by-annotation false"
-        assert argument("accept_licence") == "--accept-licence"
-    assert argument(reject_by_annotation=False) == "reject_by_annotation=False"
-    for flag in ("--reject-by-annotation", "--reject_by_annotation=false"):
-        given = [flag, "false"] if "=" not in flag else [flag]
-        assert command.parse("prepare", ["recordings", "--out", "store", *given]).reject_by_annotation == "false"
+def test_flags_in_messages_are_as_the_help_has_them_and_underscores_are_taken_too():
+    with flags_in_messages(["bad_segments"]):
+        assert argument(bad_segments="use") == "--bad-segments use" and argument("accept_licence") == "--accept-licence"
+    for flag in ("--log-to", "--log_to"):
+        assert command.parse("train", ["language", flag, "wandb"]).log_to == "wandb"
 
 
 def test_a_settings_file_that_is_not_there_is_called_so(capsys, tmp_path):

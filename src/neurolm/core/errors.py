@@ -64,8 +64,6 @@ def _in_command(value: object) -> str:
         return f"'{','.join(f'{name}={entry}' for name, entry in value.items())},…'"
     if isinstance(value, list):
         return ",".join(map(str, value))
-    if isinstance(value, bool):
-        return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
