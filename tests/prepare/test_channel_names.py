@@ -12,7 +12,7 @@ from neurolm.core.errors import ConfigError, StoreError
 from neurolm.prepare import worker
 from neurolm.prepare.plan import plan
 from neurolm.prepare.prepare import prepare
-from neurolm.recording.options import CommonReadingOptions, ReadingOptions
+from neurolm.recording.options import ReadingOptions
 from neurolm.recording.recording import open_recording
 from neurolm.store.store import QUARANTINE, Store
 
@@ -59,7 +59,7 @@ def opened(monkeypatch) -> list[str]:
 
 @pytest.mark.parametrize("way", ["argument", "corpus.json", "corpus.json beside a table"])
 def test_names_are_said_once_for_a_corpus(corpus, tmp_path, way):
-    reading = CommonReadingOptions(channels=MAP if way == "argument" else None)
+    reading = ReadingOptions(channels=MAP if way == "argument" else None)
     if way != "argument":
         (corpus / "corpus.json").write_text(json.dumps({"channels": MAP}))
     if way.endswith("table"):
@@ -105,8 +105,8 @@ def test_a_changed_map_prepares_again_what_it_concerns_and_nothing_else(corpus, 
 
 def test_another_map_may_be_given_and_is_remembered(corpus, tmp_path):
     out = tmp_path / "store"
-    prepare(corpus, out, reading=CommonReadingOptions(channels=MAP), jobs=1)
-    prepare(corpus, out, reading=CommonReadingOptions(channels=MAP | {"EEG": "O2"}), jobs=1)
+    prepare(corpus, out, reading=ReadingOptions(channels=MAP), jobs=1)
+    prepare(corpus, out, reading=ReadingOptions(channels=MAP | {"EEG": "O2"}), jobs=1)
     assert channels(out)["a.edf"] == ("O2", "C3")
     with pytest.raises(StoreError, match=r"prepared with channels=\{'EEG': 'O2', .*not None; prepare with"):
         prepare(corpus, out, jobs=1)
@@ -116,23 +116,23 @@ def test_another_map_may_be_given_and_is_remembered(corpus, tmp_path):
 def test_a_name_that_no_recording_has_is_said_before_the_work(corpus, tmp_path, monkeypatch, known):
     out = tmp_path / "store"
     if known:
-        prepare(corpus, out, reading=CommonReadingOptions(channels=MAP), jobs=1)
+        prepare(corpus, out, reading=ReadingOptions(channels=MAP), jobs=1)
     read = opened(monkeypatch)
     with pytest.raises(ConfigError, match=r"none of the 3 recordings has a channel EEG\(Sec\); one of them has .*EEG"):
-        prepare(corpus, out, reading=CommonReadingOptions(channels=MAP | {"EEG(Sec)": "O1"}), jobs=1)
+        prepare(corpus, out, reading=ReadingOptions(channels=MAP | {"EEG(Sec)": "O1"}), jobs=1)
     assert read == []
-    prepare(corpus, out, reading=CommonReadingOptions(channels=MAP), jobs=1)
+    prepare(corpus, out, reading=ReadingOptions(channels=MAP), jobs=1)
     assert len(channels(out)) == 3
 
 
 def test_what_cannot_be_meant_is_refused(corpus, tmp_path):
     out = tmp_path / "store"
     with pytest.raises(ConfigError, match=r"channels=\{'EEG': 'Q9', …\}: 'Q9' is no known electrode"):
-        prepare(corpus, out, reading=CommonReadingOptions(channels={"EEG": "Q9"}), jobs=1)
+        prepare(corpus, out, reading=ReadingOptions(channels={"EEG": "Q9"}), jobs=1)
     with pytest.raises(ConfigError, match=r"cap='biosemi': no such cap; MNE has .*biosemi32"):
-        prepare(corpus, out, reading=CommonReadingOptions(cap="biosemi"), jobs=1)
+        prepare(corpus, out, reading=ReadingOptions(cap="biosemi"), jobs=1)
     with pytest.raises(ConfigError, match=r"stream='Muse': there is no XDF file in .*shhs; leave it out"):
-        prepare(corpus, out, reading=CommonReadingOptions(stream="Muse"), jobs=1)
+        prepare(corpus, out, reading=ReadingOptions(stream="Muse"), jobs=1)
     (corpus / "corpus.json").write_text('{"channels": {"EEG": "Q9"}}')
     with pytest.raises(ConfigError, match=r"corpus\.json: channels: 'Q9' is no known electrode"):
         prepare(corpus, out, jobs=1)
@@ -142,7 +142,7 @@ def test_electrodes_may_be_chosen_for_a_corpus(tmp_path):
     root = tmp_path / "clinic"
     write(root / "a.edf", "Fp1", "Cz", "O2", seed=0)
     write(root / "b.edf", "O2", "Cz", "C3", seed=1)
-    prepare(root, tmp_path / "store", reading=CommonReadingOptions(channels=["Cz", "O2"]), jobs=1)
+    prepare(root, tmp_path / "store", reading=ReadingOptions(channels=["Cz", "O2"]), jobs=1)
     assert set(channels(tmp_path / "store").values()) == {("CZ", "O2")}
 
 

@@ -62,12 +62,13 @@ def test_settings_come_back_and_their_file_stays_the_same(tmp_path):
         '{\n  "format": 2,\n  "corpora": {\n    "a": {\n      "layout": "table",\n      "unknown": "drop",\n'
         '      "unit": "mV",\n      "mains": 60.0,\n      "truncated": "accept",\n'
         '      "bad_segments": "drop",\n      "stream": null,\n'
-        '      "channels": {\n        "EEG": "C4"\n      },\n      "cap": null,\n      "rate": null\n'
+        '      "channels": {\n        "EEG": "C4"\n      },\n      "cap": null,\n      "rate": null,\n'
+        '      "data_format": null\n'
         '    },\n    "b": {\n'
         '      "layout": "folder",\n      "unknown": "error",\n      "unit": null,\n      "mains": null,\n'
         '      "truncated": "refuse",\n'
         '      "bad_segments": "drop",\n      "stream": null,\n      "channels": null,\n'
-        '      "cap": "biosemi32",\n      "rate": null\n    }\n  }\n}\n'
+        '      "cap": "biosemi32",\n      "rate": null,\n      "data_format": null\n    }\n  }\n}\n'
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from neurolm.cli import main
 from neurolm.core.errors import StoreError
 from neurolm.prepare.prepare import prepare
-from neurolm.recording.options import CommonReadingOptions
+from neurolm.recording.options import ReadingOptions
 from neurolm.store.store import Store
 
 NAMES = ("Fp1", "Cz", "O2")
@@ -39,12 +39,12 @@ def test_flags_make_recordings_of_a_folder_of_arrays(tmp_path):
     (data / "notes.txt").write_text("of one evening\n")
     with pytest.raises(StoreError, match=r"no EEG recordings in this folder; .* it holds 2 \.txt, 1 \.npy .*rate=250"):
         prepare(data, out, jobs=1)
-    reading = CommonReadingOptions(rate=250, unit="uV", channels=NAMES)
+    reading = ReadingOptions(rate=250, unit="uV", channels=NAMES)
     prepare(data, out, reading=reading, jobs=1)
     expected = (("FP1", "CZ", "O2"), 3200, "uV")
     assert rows(out) == {"a/r.txt": expected, "b/r.npy": expected}
     with pytest.raises(StoreError, match=r"were prepared with rate=250, not 256"):
-        prepare(data, out, reading=CommonReadingOptions(rate=256, unit="uV", channels=NAMES), jobs=1)
+        prepare(data, out, reading=ReadingOptions(rate=256, unit="uV", channels=NAMES), jobs=1)
 
 
 def test_corpus_json_says_what_the_files_do_not(tmp_path):
@@ -83,7 +83,7 @@ def test_a_table_prepares_as_an_edf_does(tmp_path, write_edf):
     write_edf(tmp_path / "edf" / "a.edf", seed=2, names=NAMES)
     table(tmp_path / "csv" / "a.csv", signal=open_recording(tmp_path / "edf" / "a.edf").read())
     for kind in ("edf", "csv"):
-        prepare(tmp_path / kind, tmp_path / f"{kind}-store", reading=CommonReadingOptions(unit="uV", mains=50), jobs=1)
+        prepare(tmp_path / kind, tmp_path / f"{kind}-store", reading=ReadingOptions(unit="uV", mains=50), jobs=1)
     (edf,), (csv,) = Store(tmp_path / "edf-store").rows, Store(tmp_path / "csv-store").rows
     assert (edf.channels, edf.samples, edf.band) == (csv.channels, csv.samples, csv.band)
     np.testing.assert_allclose(edf.scale, csv.scale, rtol=1e-3)

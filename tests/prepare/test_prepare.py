@@ -313,7 +313,7 @@ def test_wrong_arguments_are_refused(tmp_path, recordings, write_edf):
     for name, value in {"jobs": -1, "corpus": "tuh"}.items():
         with pytest.raises(ConfigError, match=f"{name}.*{value}"):
             prepare(recordings, out, **{name: value})
-    with pytest.raises(ConfigError, match="data_format is for one recording"):
+    with pytest.raises(ConfigError, match=r"data_format='int16': there is no Neuroscan file \(\.cnt\) in"):
         prepare(recordings, out, reading=ReadingOptions(data_format="int16"))
     (tmp_path / "corpus.json").write_text('{"name": "../up"}')
     write_edf(tmp_path / "a.edf", seed=0)

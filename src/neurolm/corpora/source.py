@@ -145,7 +145,7 @@ class RecordingSource:
                 rate=reading.rate if reading.rate is not None else self.rate,
                 channels=self.channels,
                 cap=self.cap,
-                data_format=self.data_format,
+                data_format=reading.data_format or self.data_format,
             ),
             partly=self.partly,
             check=check,

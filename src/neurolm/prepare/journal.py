@@ -17,7 +17,7 @@ from neurolm.core.files import PARTIAL, append_text, atomic_file, dump_json, hol
 from neurolm.core.montage import resolve
 from neurolm.core.names import readable
 from neurolm.core.small_files import LARGE, read_small
-from neurolm.recording.options import BadSegments, CommonReadingOptions, ReadingOptions, Truncated, Unit, Unknown
+from neurolm.recording.options import BadSegments, DataFormat, ReadingOptions, Truncated, Unit, Unknown
 from neurolm.recording.recording import Annotation
 from neurolm.store.manifest import Row
 from neurolm.store.shards import in_shard
@@ -43,17 +43,17 @@ class CorpusSettings:
     cap: str | None = None
     rate: float | None = None
 
+    data_format: DataFormat | None = None
+
     @classmethod
-    def of(cls, layout: str, reading: CommonReadingOptions) -> CorpusSettings:
+    def of(cls, layout: str, reading: ReadingOptions) -> CorpusSettings:
         """The settings by which recordings of a layout are read.
 
         Raises
         ------
         ConfigError
-            If an option is about one file, or ``channels`` names no electrodes.
+            If ``channels`` names no electrodes.
         """
-        if getattr(reading, "data_format", None) is not None:
-            raise ConfigError("data_format is for one recording: where many are prepared, the corpus's layout says it")
         given = reading.channels
         channels = dict(given) if isinstance(given, Mapping) else None if given is None else tuple(given)
         electrodes = channels.values() if isinstance(channels, dict) else channels or ()
@@ -61,19 +61,12 @@ class CorpusSettings:
             raise ConfigError(
                 f"{argument(channels=channels)}: {unknown[0]!r} is no known electrode; give names such as Fp1, C3, Oz"
             )
-        return cls(
-            layout, reading.unknown or "error", reading.unit, reading.mains, reading.truncated,
-            reading.bad_segments, reading.stream, channels, reading.cap, reading.rate,
-        )  # fmt: skip
+        return cls(layout, **vars(reading) | {"unknown": reading.unknown or "error", "channels": channels})
 
     @property
     def reading(self) -> ReadingOptions:
         """How the recordings are read."""
-        return ReadingOptions(
-            unknown=self.unknown, unit=self.unit, mains=self.mains, truncated=self.truncated,
-            bad_segments=self.bad_segments, stream=self.stream, channels=self.channels, cap=self.cap,
-            rate=self.rate,
-        )  # fmt: skip
+        return ReadingOptions(**{name: value for name, value in vars(self).items() if name != "layout"})
 
 
 @dataclass(frozen=True)

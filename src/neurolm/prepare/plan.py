@@ -24,7 +24,7 @@ from neurolm.core.workers import Died, Worker, cores
 from neurolm.corpora import AUTO, layout_of
 from neurolm.prepare.journal import CorpusSettings
 from neurolm.prepare.worker import RecordingJob, Unreadable, list_recordings, prepare_recording, require_folder
-from neurolm.recording.options import BELIEVED, CommonReadingOptions
+from neurolm.recording.options import BELIEVED, ReadingOptions
 
 SAMPLED = 6
 """Files measured, besides the largest."""
@@ -102,7 +102,7 @@ def plan(
     *,
     hours: float | None = None,
     corpus: str = AUTO,
-    reading: CommonReadingOptions = BELIEVED,
+    reading: ReadingOptions = BELIEVED,
     jobs: int = 0,
     samples: int = SAMPLED,
     seed: int = 0,
@@ -173,7 +173,7 @@ def plan(
     )
 
 
-def _recordings(data: Path, out: Path, corpus: str, reading: CommonReadingOptions) -> Iterator[RecordingJob]:
+def _recordings(data: Path, out: Path, corpus: str, reading: ReadingOptions) -> Iterator[RecordingJob]:
     require_folder(data)
     shown = Path(SIMULATED) if data.name == SIMULATED and data.parent == out.parent else data
     for job in list_recordings(data, out, CorpusSettings.of(layout_of(data, corpus), reading)):

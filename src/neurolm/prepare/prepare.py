@@ -20,7 +20,7 @@ from neurolm.prepare.journal import CorpusSettings, agree, locked
 from neurolm.prepare.preparation import Preparation, excluded_from
 from neurolm.prepare.report import PrepareProgress, PrepareReport
 from neurolm.prepare.worker import RecordingJob, list_recordings, require_folder
-from neurolm.recording.options import BELIEVED, CommonReadingOptions
+from neurolm.recording.options import BELIEVED, ReadingOptions
 from neurolm.store.exclusions import read_exclusions
 from neurolm.store.store import EXCLUDED
 
@@ -34,7 +34,7 @@ def prepare(
     corpus: str = AUTO,
     jobs: int = 0,
     scheduler: str | None = None,
-    reading: CommonReadingOptions = BELIEVED,
+    reading: ReadingOptions = BELIEVED,
     exclude: Path | str | None = None,
     progress: Callable[[PrepareProgress], object] | None = None,
 ) -> PrepareReport:

@@ -21,8 +21,9 @@ from neurolm.prepare.journal import CorpusSettings, Entry, FileState, FileStates
 from neurolm.recording.electrodes.caps import require_cap
 from neurolm.recording.options import ReadingOptions
 from neurolm.recording.preprocess import preprocess_blocks
+from neurolm.recording.readers import as_one_of_many
 from neurolm.recording.recording import Recording
-from neurolm.recording.suffixes import STREAMED, suffix_of
+from neurolm.recording.suffixes import CNT, STREAMED, suffix_of
 from neurolm.store.encoding import encode_blocks
 from neurolm.store.manifest import Row
 from neurolm.store.shards import in_shard
@@ -85,7 +86,7 @@ def list_recordings(data: Path, out: Path, settings: CorpusSettings) -> Iterator
     Raises
     ------
     ConfigError
-        If a stream is asked for and none of them can hold several, or there is no such cap.
+        If an option is for a format that none of them has, or there is no such cap.
     """
     states = FileStates()
     layout = LAYOUTS[settings.layout]
@@ -95,8 +96,10 @@ def list_recordings(data: Path, out: Path, settings: CorpusSettings) -> Iterator
         channels, cap = settings.channels, settings.cap
         sources = [replace(one, channels=channels, cap=cap, partly=True) for one in sources]
         settings = replace(settings, channels=None, cap=None)
-    if settings.stream is not None and not any(suffix_of(one.path) in STREAMED for one in sources):
-        raise ConfigError(f"{argument(stream=settings.stream)}: there is no XDF file in {data}; leave it out")
+    for name, suffixes, what in (("stream", STREAMED, "XDF file"), ("data_format", (CNT,), "Neuroscan file (.cnt)")):
+        value = getattr(settings, name)
+        if value is not None and not any(suffix_of(one.path) in suffixes for one in sources):
+            raise ConfigError(f"{argument(**{name: value})}: there is no {what} in {data}; leave it out")
     for cap in {one.cap for one in sources if one.cap is not None}:
         require_cap(cap)
     for source in sources:
@@ -164,9 +167,8 @@ def _open(job: RecordingJob, *, check: bool = True) -> Recording:
 
 
 def reading_of(job: RecordingJob) -> ReadingOptions:
-    """How a recording is to be read, as far as the settings say it; a stream concerns files that hold several."""
-    reading = job.settings.reading
-    return reading if suffix_of(job.source.path) in STREAMED else replace(reading, stream=None)
+    """How a recording is to be read, as far as the settings say it."""
+    return as_one_of_many(job.source.path, job.settings.reading)
 
 
 def check_labels(job: RecordingJob) -> None:

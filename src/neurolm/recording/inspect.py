@@ -28,7 +28,7 @@ from neurolm.recording.electrodes.selection import Selection, select_electrodes
 from neurolm.recording.formats import edf
 from neurolm.recording.options import AUTO, BELIEVED, ReadingOptions
 from neurolm.recording.preprocess import LOWEST_RATE, detect_mains, preprocess_blocks
-from neurolm.recording.readers import open_raw
+from neurolm.recording.readers import as_one_of_many, open_raw
 from neurolm.recording.recording import Recording, assemble, decide_unit, is_settled, open_recording
 from neurolm.recording.suffixes import EDF_READERS, suffix_of
 
@@ -111,6 +111,7 @@ def inspect(path: Path | str, *, reading: ReadingOptions = BELIEVED, partly: boo
         Whether it may lack some of the names in a mapping of ``channels``, as one of many recordings.
     """
     path = Path(path).expanduser()
+    reading = as_one_of_many(path, reading) if partly else reading
     found = _Finding(path, reading, partly)
     try:
         recording: Recording | None = open_recording(path, reading=reading, partly=partly)

@@ -17,9 +17,8 @@ from neurolm.recording.electrodes.coverage import Covered
 from neurolm.recording.electrodes.naming import present
 from neurolm.recording.electrodes.selection import Selection, select_electrodes
 from neurolm.recording.options import BELIEVED, ReadingOptions
-from neurolm.recording.readers import open_raw
+from neurolm.recording.readers import as_one_of_many, open_raw
 from neurolm.recording.recording import Recording, assemble
-from neurolm.recording.suffixes import STREAMED, suffix_of
 from neurolm.recording.triggers import Mark
 
 
@@ -45,9 +44,8 @@ def read_marks(path: Path, more: Sequence[Mark] = (), *, reading: ReadingOptions
     RecordingError
         If the file cannot be read.
     """
-    stream = reading.stream if suffix_of(path) in STREAMED else None
     # Of tables and arrays neither unit nor electrodes are asked for where they are not needed.
-    opened = open_raw(path, replace(reading, stream=stream, unit=reading.unit or "uV", unknown="drop"))
+    opened = open_raw(path, replace(as_one_of_many(path, reading), unit=reading.unit or "uV", unknown="drop"))
     wanted = reading.channels
     if isinstance(wanted, Mapping):
         wanted = present(wanted, [channel.name for channel in opened.channels]) or None

@@ -31,8 +31,8 @@ AUTO: Unit = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommonReadingOptions:
-    """How recordings are to be read: what can be said of many at once.
+class ReadingOptions:
+    """How a recording is to be read, or many of them.
 
     Parameters
     ----------
@@ -40,7 +40,8 @@ class CommonReadingOptions:
         What to do with channels that the file takes for EEG but whose names are no known electrodes, and with flat and
         saturated ones: refuse the file (``error``); leave them out (``drop``); take each for the electrode that is
         nearest to its position, within 40 mm, and that the recording lacks (``nearest``); or compute that electrode by
-        spherical splines (``interpolate``). By default ``error``, but ``nearest`` for a question.
+        spherical splines (``interpolate``). By default ``error``, but ``nearest`` for a question. It also decides about
+        channels that the file marks as bad, and about electrodes in ``channels`` that are missing.
     unit
         What the files' numbers are, where their headers are wrong: it is taken, with a warning where that makes no
         EEG of them. ``auto`` takes the unit that does, and keeps the header's as long as EEG can have that amplitude.
@@ -62,6 +63,8 @@ class CommonReadingOptions:
         MNE's name of the cap (biosemi64, GSN-HydroCel-128) whose contacts the channels count.
     stream
         XDF: name or number of the stream to read; by default the longest of type EEG. MATLAB, ``.npz``: the variable.
+    data_format
+        Neuroscan: format of the numbers; by default decided from the file, and said.
 
     Raises
     ------
@@ -78,12 +81,14 @@ class CommonReadingOptions:
     channels: Sequence[str] | Mapping[str, str] | None = None
     cap: str | None = None
     stream: str | int | None = None
+    data_format: DataFormat | None = None
 
     def __post_init__(self) -> None:
         require_one_of("unknown", self.unknown, (*get_args(Unknown), None))
         require_one_of("unit", self.unit, (*get_args(Unit), None))
         require_one_of("truncated", self.truncated, get_args(Truncated))
         require_one_of("bad_segments", self.bad_segments, get_args(BadSegments))
+        require_one_of("data_format", self.data_format, (*get_args(DataFormat), None))
         if self.rate is not None and not 0 < self.rate < math.inf:
             raise ConfigError(f"{argument(rate=self.rate)}: give samples per second, as 250")
         if self.mains is not None and not 0 < self.mains < RATE / 2:
@@ -94,26 +99,6 @@ class CommonReadingOptions:
             )
         if isinstance(self.channels, Mapping) and self.cap is not None:
             raise ConfigError(f"{argument('channels')}, {argument(cap=self.cap)}: both say which electrodes; give one")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReadingOptions(CommonReadingOptions):
-    """How a recording is to be read.
-
-    Parameters
-    ----------
-    unknown, unit, rate, mains, truncated, bad_segments, channels, cap, stream
-        As for `CommonReadingOptions`. ``unknown`` also decides about channels that the file marks as bad, and about
-        electrodes in ``channels`` that are missing (nearest, interpolate).
-    data_format
-        Neuroscan: format of the numbers; by default decided from the file, and said.
-    """
-
-    data_format: DataFormat | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_one_of("data_format", self.data_format, (*get_args(DataFormat), None))
 
 
 def require_one_of(name: str, value: object, valid: Sequence[object]) -> None:

@@ -38,6 +38,7 @@ from neurolm.recording.options import BELIEVED, ReadingOptions
 from neurolm.recording.plain import open_plain, open_record
 from neurolm.recording.sidecar import with_sidecar
 from neurolm.recording.suffixes import (
+    CNT,
     EDF_READERS,
     FOLDERS,
     MNE_READERS,
@@ -117,6 +118,16 @@ def open_raw(path: Path, reading: ReadingOptions = BELIEVED) -> RawRecording:
             _require_rate(source, reading.rate)
         source.notes[:0] = notes
         return with_triggers(with_sidecar(source))
+
+
+def as_one_of_many(path: Path, reading: ReadingOptions) -> ReadingOptions:
+    """Return the options without those for other formats: said of many files, they are not about this one."""
+    suffix = suffix_of(path)
+    return replace(
+        reading,
+        stream=reading.stream if suffix in STREAMED else None,
+        data_format=reading.data_format if suffix == CNT else None,
+    )
 
 
 def open_mne(raw: mne.io.BaseRaw, path: Path | None = None) -> RawRecording:
@@ -216,7 +227,7 @@ def _open_xdf(path: Path, stream: str | int | None, truncated: str) -> RawRecord
 def _open_with_mne(path: Path, suffix: str, reading: ReadingOptions) -> RawRecording:
     """Open a file by one of MNE's readers, after the checks that it lacks."""
     samples, notes = check_before(path, suffix, reading.truncated) if path.is_file() else (None, [])
-    reader = reader_of(path) if suffix == ".cnt" else MNE_READERS[suffix]
+    reader = reader_of(path) if suffix == CNT else MNE_READERS[suffix]
     arguments = dict(_OPTIONS.get(reader, {}))
     if reader == "read_raw_cnt":
         found = inspect_cnt(path, reading.data_format)

@@ -35,7 +35,9 @@ WFDB = ".hea"
 """The header of a WFDB record."""
 STREAMED = (*XDF_SUFFIXES, ".mat", ".npz")
 """Suffixes of files that can hold several recordings, of which one is named."""
-RECORDING_SUFFIXES = (*EDF_READERS, *MNE_READERS, ".cnt", *XDF_SUFFIXES, WFDB, *PLAIN)
+CNT = ".cnt"
+"""Neuroscan's files, and ANT's."""
+RECORDING_SUFFIXES = (*EDF_READERS, *MNE_READERS, CNT, *XDF_SUFFIXES, WFDB, *PLAIN)
 """Suffixes of the recordings that can be opened."""
 
 _COMPANIONS = {
