@@ -24,7 +24,7 @@ from neurolm.core.montage import resolve
 from neurolm.core.stretches import overlapping
 from neurolm.recording.channels import Channel, RawRecording, Signal
 from neurolm.recording.faults import as_recording_error
-from neurolm.recording.formats import edf, gdf, xdf
+from neurolm.recording.formats import edf, gdf, nedf, xdf
 from neurolm.recording.formats.brainvision import as_specified
 from neurolm.recording.formats.cnt import inspect_cnt, reader_of
 from neurolm.recording.formats.completeness import check_after, check_before
@@ -73,8 +73,6 @@ _NO_BEARING = re.compile(
 )
 """Warnings of readers that do not concern us: amplifiers' filters, dates, file names, duplicates (noted later),
 arithmetic with positions that are not there, rates of XDF streams (noted later), people."""
-_NEDF_BLOCK = 5
-"""Samples in a block of a NEDF file; MNE 1.13 reads wrong numbers of them from within one."""
 _MNE_TYPES = {"eeg": "eeg", "stim": "stimulus", "eog": "eog", "ecg": "ecg", "emg": "emg", "ref_meg": "reference"}
 
 
@@ -325,12 +323,13 @@ def _mne_signal(raw: mne.io.BaseRaw, picks: Sequence[int], volts: Sequence[float
     """Channels of an MNE object, read when they are needed."""
     order = np.argsort(picks)  # readers want their channels in the order of the file
     ordered = [picks[i] for i in order]
-    block = _NEDF_BLOCK if type(raw).__name__ == "RawNedf" else 1
     lowest = gdf.lowest(raw, ordered)
 
     def read(first: int, last: int) -> np.ndarray:
-        early = first % block
-        found = raw.get_data(picks=ordered, start=first - early, stop=last, verbose="error")[:, early:]
+        if nedf.is_nedf(raw) and not raw.preload:
+            found = nedf.read(raw, ordered, first, last)
+        else:
+            found = raw.get_data(picks=ordered, start=first, stop=last, verbose="error")
         if lowest is not None:
             found = gdf.without_missing(found, lowest)
         numbers = np.empty_like(found, dtype=np.float64)

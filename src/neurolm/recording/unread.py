@@ -31,10 +31,10 @@ TOOLS = {
     ".tev": _NEO, ".smr": _NEO, ".smrx": _NEO, ".rhd": _NEO, ".rhs": _NEO, ".abf": _NEO, ".axgx": _NEO,
     ".acq": "Biopac: read it with bioread (pip install bioread), or export it as EDF from AcqKnowledge",
     ".poly5": "TMSi: read it with TMSi's Python interface, or export it as EDF from Polybench",
-    ".ov": "OpenViBE: convert it with OpenViBE's scenario to EDF or GDF", ".easy": "give the .nedf file beside it",
+    ".ov": "OpenViBE: convert it with OpenViBE's GDF File Writer", ".easy": "give the .nedf file beside it",
     ".besa": "export it as EDF from BESA", ".foc": "export it as EDF from BESA", ".ebm": _ANALYZER,
-    ".dat": "BCI2000: convert it with BCI2000 FileInfo or MNE's read_raw_bci2k; other .dat files belong to a header "
-    "(.vhdr, .hea) that must lie beside them",
+    ".dat": "BCI2000's are converted by its own tools (BCI2000Export); others need their header (.vhdr, .hea) beside "
+    "them",
     ".avg": "averages, no recording", ".erp": "averages, no recording", ".con": "MEG, no EEG", ".sqd": "MEG, no EEG",
     ".ds": "MEG, no EEG", ".snirf": "fNIRS, no EEG", ".nirs": "fNIRS, no EEG", ".wav": f"sound, no EEG; else {_SAVE}",
     ".json": "give the recording that it belongs to", ".bin": f"raw numbers say nothing of themselves: {_SAVE}",
@@ -43,7 +43,8 @@ TOOLS = {
     ".fdt": "give the .set file that it belongs to", ".vmrk": "give the .vhdr file that it belongs to",
 }  # fmt: skip
 """Suffix of files that cannot be read → what to do with them."""
-_OF_SAMPLES = (*PLAIN, *(suffix for suffix, tool in TOOLS.items() if not tool.endswith("no EEG")))
+_PARTS = (".json", ".fdt", ".vmrk", ".dat")
+"""Suffixes of files that lie beside others, in every folder."""
 _SHOWN = 8  # kinds of files that are named
 
 
@@ -69,5 +70,7 @@ def contents(folder: Path) -> str:
         kinds = ", ".join(suffix for suffix in counts if suffix in PLAIN)
         said = argument(rate=250.0)
         remedies.append(f"{kinds}: if they are EEG, {said} says how many samples a second has")
-    remedies += [f"{suffix}: {TOOLS[suffix]}" for suffix, _ in counts.most_common() if suffix in TOOLS][:3]
+    remedies += [
+        f"{suffix}: {TOOLS[suffix]}" for suffix, _ in counts.most_common() if suffix in TOOLS and suffix not in _PARTS
+    ][:3]
     return f"; it holds {shown}{more}" + (f" ({'; '.join(remedies)})" if remedies else "")

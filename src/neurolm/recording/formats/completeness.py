@@ -13,6 +13,7 @@ import numpy as np
 
 from neurolm.core.errors import RecordingError, argument
 from neurolm.core.small_files import UnfitFile, read_small
+from neurolm.recording.formats import nedf
 
 if TYPE_CHECKING:
     import mne
@@ -83,6 +84,10 @@ def check_after(path: Path, raw: mne.io.BaseRaw, truncated: str) -> tuple[int | 
     if len(files) != 1:
         return None, []
     (file,) = files
+    if reader == "RawNedf":
+        there = nedf.samples_there(raw)
+        samples, more = (None, []) if there == raw.n_times else shortened(file, there, int(raw.n_times), truncated)
+        return samples, [*more, *nedf.lost(file)]
     if reader == "Raw" and file.suffix.lower() == ".fif" and not _fif_ends(file):
         return _fif_samples(file, raw, truncated)
     width = _number_bytes(reader, file, raw)
