@@ -117,6 +117,11 @@ def test_events_are_listed_and_what_has_none_is_named(capsys, trials_folder: Pat
     assert lines[-1].startswith("next: the same with --events EVENT=LABEL")
     assert main(["tasks", "table", str(trials_folder / "ben" / "EC.edf")]) == 0
     assert "--from-path EXPRESSION" in capsys.readouterr().out.splitlines()[-1]
+    (trials_folder / "empty").mkdir()
+    given = [str(trials_folder / name) for name in ("empty", "anna/oddball_raw.fif", "none.edf")]
+    assert main(["tasks", "table", *given]) == 0
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: passed over: ")]
+    assert [Path(note.split()[3].rstrip(":")).name for note in notes] == ["empty", "none.edf"]
     assert main(["tasks", "table", str(trials_folder / "ben" / "bad.edf")]) == 2
     assert "not an EDF or BDF file" in capsys.readouterr().err
 

@@ -68,6 +68,13 @@ def test_each_goes_with_its_own_recording(night) -> None:
     assert dict(pair(files[2:3]).beside) == {files[2]: (files[3],)}
 
 
+def test_hypnograms_may_have_a_folder_of_their_own(night, tmp_path: Path) -> None:
+    files = [path for n in "12" for path in night(f"psg/n{n}.edf", f"stages/n{n}-Hypnogram.edf")]
+    pairs = pair(sorted(files))
+    assert dict(pairs.beside) == {files[0]: (files[1],), files[2]: (files[3],)} and not pairs.alone
+    assert count_events(files).counts["Sleep stage W"] == 2
+
+
 def test_stages_become_labels_of_the_recording(night) -> None:
     psg, stages = night("n1-PSG.edf", "n1-Hypnogram.edf")
     found = find_trials([psg, stages], LABELS)

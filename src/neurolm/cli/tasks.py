@@ -292,16 +292,16 @@ def tasks_table(
     from neurolm.corpora.events import count_events, find_trials, label_paths
     from neurolm.corpora.trials import divide, write_table
 
-    found_files = [file for one in files for file in recordings(one, arrays=rate is not None)]
+    found_files, empty = _recordings(files, arrays=rate is not None)
     reading = ReadingOptions(channels=channels, cap=cap, stream=stream, rate=rate, truncated=truncated)
     if events is None and from_path is None:
-        _list_events(count_events(found_files, reading=reading))
+        _list_events(count_events(found_files, reading=reading), empty)
         return
     if from_path is not None:
         below = out.parent if out is not None else files[0] if files[0].is_dir() else files[0].parent
         found = label_paths(found_files, from_path, below=below, labels=events, start=from_, stop=to, reading=reading)
         if out is None and task is None:
-            _list_events(found, "--from-path")
+            _list_events(found, empty, "--from-path")
             return
     out = out or missing("--out", "labels.csv in the folder of the recordings")
     task = task or missing("--task", "the name of the task")
@@ -310,16 +310,30 @@ def tasks_table(
     trials = found.trials if split is None else divide(found.trials, split)
     write_table(out, trials, task=task, subject=subject)
     say(f"{out}: {len(trials)} stretches in {len({trial.file for trial in trials})} recordings")
-    for note in _notes(found, divided=len(found.trials) - len(trials)):
+    for note in (*empty, *_notes(found, divided=len(found.trials) - len(trials))):
         say(f"note: {note}")
     say(f"next: neurolm prepare {out.parent} --out STORE")
 
 
-def _list_events(found: Found, by: str = "--events") -> None:
+def _recordings(given: Sequence[Path], *, arrays: bool) -> tuple[list[Path], list[str]]:
+    """The recordings among files and folders, and notes of the folders that hold none, unless there is none at all."""
+    found: list[Path] = []
+    empty: list[str] = []
+    for one in given:
+        try:
+            found += recordings(one, arrays=arrays)
+        except NeuroLMError as error:
+            empty.append(f"passed over: {error}")
+    if not found:
+        raise ConfigError(empty[0].removeprefix("passed over: "))
+    return found, empty
+
+
+def _list_events(found: Found, empty: Sequence[str], by: str = "--events") -> None:
     """Print what was found and how often, what was not, and what to do next."""
     for event, count in found.counts.most_common():
         say(f"{count:>8,}  {event}")
-    for note in _notes(found):
+    for note in (*empty, *_notes(found)):
         say(f"note: {note}")
     if by == "--from-path":
         say("next: the same with --task NAME --out FOLDER/labels.csv; --events FOUND=LABEL,… gives other labels")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -49,10 +50,10 @@ def annotations_only(path: Path) -> bool:
 def pair(files: Sequence[Path]) -> Pairs:
     """Find out which of some files, and of those beside them, are recordings, and which are annotations of them.
 
-    Where a file of annotations is named without its recording, the recording is found beside it.
+    Where a file of annotations is named without its recording, the recording is found beside it. Where there is none
+    beside it, it is looked for among all that are named: some data sets keep their hypnograms in a folder of their own.
     """
-    wanted = {file: file for file in files}
-    folders = {file.parent for file in files}
+    wanted, folders = set(files), {file.parent for file in files}
     recordings = dict.fromkeys(file for file in files if not annotations_only(file))
     beside: dict[Path, list[Path]] = defaultdict(list)
     alone: dict[Path, str] = {}
@@ -70,6 +71,11 @@ def pair(files: Sequence[Path]) -> Pairs:
             if file in wanted or recording in recordings:
                 recordings.setdefault(recording)
                 beside[recording].append(file)
+    everywhere = _Names(list(recordings))
+    for file in list(alone):
+        with suppress(RecordingError):
+            beside[_recording_of(file, everywhere)].append(file)
+            del alone[file]
     return Pairs(tuple(recordings), {path: tuple(found) for path, found in beside.items()}, alone)
 
 
