@@ -1,5 +1,6 @@
 """What is measured and said about a signal, on signals made for it."""
 
+import edfio
 import mne
 import numpy as np
 import pytest
@@ -84,6 +85,19 @@ def test_a_seizure_is_no_wrong_unit(sd: float) -> None:
     with pytest.raises(RecordingError, match="if V is right, unit='V' opens it all the same") as error:
         open_recording(raw)
     assert "'mV'" not in str(error.value) and "'nV'" not in str(error.value) and "auto" not in str(error.value)
+
+
+@pytest.mark.parametrize(("sd", "stated", "fits"), [(565e3, "mV", "uV"), (9e5, "mV", "uV"), (2e4, "uV", "nV")])
+def test_of_other_units_nanovolts_come_last(tmp_path, sd: float, stated: str, fits: str) -> None:
+    """A header of millivolts over numbers of microvolts, in a seizure: 0.565 µV would be within the limits too."""
+    data = noise(2, sd=sd / {"mV": 1e3, "uV": 1.0}[stated])
+    top = float(np.ceil(np.abs(data).max()))
+    signals = [
+        edfio.EdfSignal(one, RATE, label=name, physical_dimension=stated, physical_range=(-top, top))
+        for one, name in zip(data, ("Fp1", "O2"), strict=True)
+    ]
+    edfio.Edf(signals).write(tmp_path / "a.edf")
+    assert open_recording(tmp_path / "a.edf", reading=ReadingOptions(unit="auto")).unit == fits
 
 
 @pytest.mark.parametrize(("sd", "unit"), [(20.0, "mV"), (20.0, "nV"), (0.001, "V"), (1e6, "V")])

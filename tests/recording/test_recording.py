@@ -385,6 +385,28 @@ def test_a_channel_without_a_range_has_no_amplitude(tmp_path: Path, which: str) 
 
 
 @pytest.mark.parametrize("which", ["physical", "digital"])
+def test_nor_has_one_of_an_mne_object(tmp_path: Path, which: str) -> None:
+    path = with_range(write_edf(tmp_path / "a.edf", {"Fp1": sine(4), "Cz": sine(4) / 2}), which, of=[1])
+    recording = open_recording(mne.io.read_raw_edf(path, verbose="error"), reading=ReadingOptions(unknown="drop"))
+    assert recording.notes == (f"left out, no {which} range: amplitude unknown: CZ",)
+
+
+@pytest.mark.parametrize("which", ["physical", "digital"])
+def test_a_gdf_channel_without_a_range_has_no_amplitude(tmp_path: Path, shared: Path, which: str) -> None:
+    data = bytearray((shared / "eeg" / "formats" / "gdf" / "ssvep_subject03.gdf").read_bytes())
+    channels = int(np.frombuffer(data[252:254], "<u2")[0])
+    start = 256 + channels * (104 if which == "physical" else 120)  # minima and maxima are float64
+    data[start + 8 * channels : start + 8 * channels + 8] = data[start : start + 8]
+    (tmp_path / "a.gdf").write_bytes(data)
+    recording = open_recording(tmp_path / "a.gdf", reading=ReadingOptions(unknown="drop", unit="mV"))
+    whole = open_recording(
+        shared / "eeg" / "formats" / "gdf" / "ssvep_subject03.gdf", reading=ReadingOptions(unit="mV")
+    )
+    assert recording.channels == whole.channels[1:]
+    assert f"left out, no {which} range: amplitude unknown: {whole.channels[0]}" in recording.notes
+
+
+@pytest.mark.parametrize("which", ["physical", "digital"])
 @pytest.mark.parametrize("unit", [None, "auto", "mV"])
 def test_where_no_channel_has_a_range_no_unit_helps(tmp_path: Path, which: str, unit: str | None) -> None:
     path = with_range(write_edf(tmp_path / "a.edf", {"Fp1": sine(4), "Cz": sine(4)}), which, of=[0, 1])

@@ -7,6 +7,7 @@ So opening a day of EEG stays cheap.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -38,6 +39,7 @@ CLIPPED = 0.01
 """Share of a channel's samples at its own limit above which it is said to be clipped."""
 USELESS = 0.5
 """Share above which a clipped channel is as useless as a flat one."""
+_ORDINARY = 20.0  # microvolts of a healthy adult
 _NORMAL = 0.6745  # the median absolute deviation of a normal distribution of standard deviation 1
 _ENOUGH_RATE = 250.0  # samples per second kept for the amplitude: noise far above the band says nothing about EEG
 _RUN = 3  # samples in a row at the limit: EEG touches its largest value once, an amplifier stays there
@@ -280,7 +282,8 @@ def _odd_blocks(found: SignalQuality) -> list[str]:
 def fitting_unit(found: SignalQuality, unit: str) -> str | None:
     """Return the unit that brings the typical amplitude to that of EEG, None if there is none.
 
-    The one it is in is kept as long as EEG can have this amplitude at all (``POSSIBLE``).
+    The one it is in is kept as long as EEG can have this amplitude at all (``POSSIBLE``); of others, the one is taken
+    that makes the most ordinary EEG, nanovolts last.
 
     Parameters
     ----------
@@ -296,7 +299,9 @@ def fitting_unit(found: SignalQuality, unit: str) -> str | None:
     if unit not in MICROVOLTS:
         return None
     worth = {name: typical * factor / MICROVOLTS[unit] for name, factor in MICROVOLTS.items()}
-    return next((name for name, value in worth.items() if plausible(value)), None)
+    possible = {name: value for name, value in worth.items() if POSSIBLE[0] <= value <= POSSIBLE[1]}
+    odd = {name: abs(math.log10(value / _ORDINARY)) + (name == "nV") for name, value in possible.items()}
+    return min(odd, key=lambda name: odd[name], default=None)
 
 
 def plausible(amplitude: float) -> bool:

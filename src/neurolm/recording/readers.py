@@ -24,8 +24,7 @@ from neurolm.core.montage import resolve
 from neurolm.core.stretches import overlapping
 from neurolm.recording.channels import Channel, RawRecording, Signal
 from neurolm.recording.faults import as_recording_error
-from neurolm.recording.formats import edf, gdf, nedf, xdf
-from neurolm.recording.formats.brainvision import as_specified
+from neurolm.recording.formats import brainvision, edf, gdf, nedf, persyst, xdf
 from neurolm.recording.formats.cnt import inspect_cnt, reader_of
 from neurolm.recording.formats.completeness import check_after, check_before
 from neurolm.recording.formats.edf import MICROVOLTS
@@ -64,6 +63,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 _ISOLATED = ("read_raw_ant", "read_raw_mef", "read_raw_eeglab", "read_raw_curry")
 """Readers in C that a damaged file can crash (SciPy's of MATLAB's files too), and one that reads all of a file and sets
 up logging for everybody: they run in a process of their own."""
+_HEADERS = {"read_raw_brainvision": brainvision.as_specified, "read_raw_persyst": persyst.as_specified}
+"""Readers → what gives them the header of a file as they understand it."""
 XDF = "pyxdf"
 """The reader of XDF files, beside those of ``mne.io``; it makes as many samples as a file says it has, so it is one of
 those in a process of their own."""
@@ -136,6 +137,7 @@ def open_mne(raw: mne.io.BaseRaw, path: Path | None = None) -> RawRecording:
     volts = [factor if unit else 1.0 for unit, factor in worth]
     if _microvolts_as_volts(raw):
         units = ["uV"] * len(units)
+    without_scale = _without_scale(raw)
     channels = tuple(
         Channel(
             name=name,
@@ -144,6 +146,7 @@ def open_mne(raw: mne.io.BaseRaw, path: Path | None = None) -> RawRecording:
             rate=float(raw.info["sfreq"]),
             position=_position(raw.info["chs"][i]["loc"]),
             bad=name in raw.info["bads"],
+            uncalibrated=without_scale.get(i),
         )
         for i, name in enumerate(raw.ch_names)
     )
@@ -254,9 +257,11 @@ def open_here(path: Path, reader: str, arguments: dict[str, Any], *, truncated: 
     if reader == XDF:
         return _open_xdf(path, arguments["stream"], truncated)
     notes: list[str] = []
-    prepared = as_specified(path, notes) if reader == "read_raw_brainvision" else contextlib.nullcontext(path)
+    prepared = _HEADERS[reader](path, notes) if reader in _HEADERS else contextlib.nullcontext(path)
     with prepared as file, numbers_as_names() if reader == "read_raw_eeglab" else contextlib.nullcontext():
         raw = _call(path, reader, notes, file, **arguments)
+        if file != path:
+            raw.filenames = [Path(name).resolve() for name in raw.filenames if name is not None]
     with as_recording_error(path, f"MNE ({reader}) cannot read it"):
         samples, more = check_after(path, raw, truncated)
         source = open_mne(raw, path)
@@ -367,6 +372,18 @@ def _volts_per_number(raw: mne.io.BaseRaw) -> list[float]:
         known = {name: edf.unit_of(unit) for name, unit in units.items()}
         return [MICROVOLTS.get(known.get(name) or "V", 1e6) * 1e-6 for name in raw.ch_names]
     return [1e-6 if type(raw).__name__ == "RawEEGLAB" else 1.0] * count
+
+
+def _without_scale(raw: mne.io.BaseRaw) -> dict[int, str]:
+    """Index → why nobody can tell what a channel's numbers are worth; MNE takes a range of nothing for 1."""
+    found = {int(i): "a resolution of 0: amplitude unknown" for i in np.flatnonzero(np.asarray(raw._cals) == 0)}
+    extras = (getattr(raw, "_raw_extras", None) or [None])[0]
+    for name in ("digital", "physical"):  # EDF, BDF, GDF
+        ends = [extras.get(f"{name}_{end}") for end in ("min", "max")] if isinstance(extras, dict) else [None]
+        if all(end is not None and np.size(end) == len(raw.ch_names) for end in ends):
+            same = np.flatnonzero(np.equal(*ends))
+            found |= dict.fromkeys(same.tolist(), f"no {name} range: amplitude unknown")
+    return found
 
 
 def _is_misjudged(raw: mne.io.BaseRaw, name: str) -> bool:

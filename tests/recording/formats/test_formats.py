@@ -320,6 +320,29 @@ def test_written_files_sample_by_sample(tmp_path: Path, name: str) -> None:
         assert [(mark.onset, mark.duration, mark.text) for mark in recording.annotations] == [(1.5, 0.5, "blink")]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp1252"])
+@pytest.mark.parametrize(
+    ("named", "note"),
+    [("a.dat", None), ("C:\\EEG\\a.dat", None), ("other.dat", "File= names other.dat, which is not there; a.dat was")],
+)
+def test_persyst_in_any_encoding_and_renamed(tmp_path: Path, encoding: str, named: str, note: str | None) -> None:
+    path = persyst(tmp_path / "a.lay")
+    text = path.read_text().replace("File=a.dat", f"File={named}").replace("blink", "Augen öffnen – zu")
+    path.write_bytes(text.encode(encoding, "replace"))
+    recording = open_recording(path)
+    np.testing.assert_allclose(recording.read(), SIGNAL, atol=0.0501)
+    expected = "Augen öffnen – zu".encode(encoding, "replace").decode(encoding)
+    assert [mark.text for mark in recording.annotations] == [expected]
+    assert any(said.startswith(note) for said in recording.notes) if note else not recording.notes
+    assert recording.path == path
+    (tmp_path / "a.dat").write_bytes((tmp_path / "a.dat").read_bytes()[:-3])
+    with pytest.raises(RecordingError, match=r"a\.dat: truncated"):
+        open_recording(path)
+    (tmp_path / "a.dat").unlink()
+    with pytest.raises(RecordingError, match=r"a\.lay: File= names .*, which is not there, and no a\.dat either"):
+        open_recording(path)
+
+
 def test_eximia_in_microvolts(tmp_path: Path) -> None:
     recording = open_recording(eximia(tmp_path / "a.nxe"))
     assert len(recording.channels) == 60

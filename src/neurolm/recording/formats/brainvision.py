@@ -110,7 +110,7 @@ def _data_file(path: Path, header: str, notes: list[str]) -> Path:
     if not named:
         raise RecordingError(f"{path}: names no file of data (DataFile=): it is damaged; copy or export it again")
     named = named.replace("$b", path.stem)
-    found = _beside(path, named, _DATA)
+    found = find_beside(path, named, _DATA)
     if found is None:
         raise RecordingError(
             f"{path}: DataFile= names {named}, which is not there, and no {path.stem}.eeg either; copy it beside the "
@@ -126,7 +126,7 @@ def _data_file(path: Path, header: str, notes: list[str]) -> Path:
 def _marker_file(path: Path, header: str, notes: list[str]) -> Path | None:
     named = _named(header, "MarkerFile")
     named = (named or "").replace("$b", path.stem)
-    found = _beside(path, named or f"{path.stem}.vmrk", _MARKERS)
+    found = find_beside(path, named or f"{path.stem}.vmrk", _MARKERS)
     said = f"MarkerFile= names {named}, which is not there" if named else "the header names no file of markers"
     if found is None:
         notes.append(f"{said}: no annotations")
@@ -137,7 +137,7 @@ def _marker_file(path: Path, header: str, notes: list[str]) -> Path | None:
     return found
 
 
-def _beside(path: Path, named: str, suffixes: tuple[str, ...]) -> Path | None:
+def find_beside(path: Path, named: str, suffixes: tuple[str, ...]) -> Path | None:
     """The file that a header names; else what lies beside it by that name in other case, or by the header's own."""
     there = path.parent / named
     if there.is_file() or there.is_symlink():
