@@ -20,19 +20,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurolm.core.errors import RecordingError, argument
-from neurolm.core.montage import resolve
 from neurolm.core.stretches import overlapping
 from neurolm.recording.channels import Channel, RawRecording, Signal
 from neurolm.recording.faults import as_recording_error
 from neurolm.recording.formats import brainvision, edf, gdf, nedf, persyst, xdf
 from neurolm.recording.formats.cnt import inspect_cnt, reader_of
 from neurolm.recording.formats.completeness import check_after, check_before
-from neurolm.recording.formats.edf import MICROVOLTS
 from neurolm.recording.formats.edf_annotations import read_annotations, record_stretches
 from neurolm.recording.formats.edf_signal import open_samples
 from neurolm.recording.formats.eeglab import numbers_as_names
 from neurolm.recording.isolation import open_isolated
 from neurolm.recording.links import require_content
+from neurolm.recording.mne_channels import describe_channels
 from neurolm.recording.options import BELIEVED, ReadingOptions
 from neurolm.recording.plain import open_plain, open_record
 from neurolm.recording.sidecar import with_sidecar
@@ -74,7 +73,6 @@ _NO_BEARING = re.compile(
 )
 """Warnings of readers that do not concern us: amplifiers' filters, dates, file names, duplicates (noted later),
 arithmetic with positions that are not there, rates of XDF streams (noted later), people."""
-_MNE_TYPES = {"eeg": "eeg", "stim": "stimulus", "eog": "eog", "ecg": "ecg", "emg": "emg", "ref_meg": "reference"}
 
 
 def open_raw(path: Path, reading: ReadingOptions = BELIEVED) -> RawRecording:
@@ -131,25 +129,7 @@ def as_one_of_many(path: Path, reading: ReadingOptions) -> ReadingOptions:
 
 def open_mne(raw: mne.io.BaseRaw, path: Path | None = None) -> RawRecording:
     """Take an object of MNE's as an opened file."""
-    types = raw.get_channel_types()
-    worth = [(_unit_worth(volts), volts) for volts in _volts_per_number(raw)]
-    units = [unit or "V" for unit, _ in worth]
-    volts = [factor if unit else 1.0 for unit, factor in worth]
-    if _microvolts_as_volts(raw):
-        units = ["uV"] * len(units)
-    without_scale = _without_scale(raw)
-    channels = tuple(
-        Channel(
-            name=name,
-            kind="eeg" if _is_misjudged(raw, name) else _MNE_TYPES.get(types[i], "other"),
-            unit=units[i],
-            rate=float(raw.info["sfreq"]),
-            position=_position(raw.info["chs"][i]["loc"]),
-            bad=name in raw.info["bads"],
-            uncalibrated=without_scale.get(i),
-        )
-        for i, name in enumerate(raw.ch_names)
-    )
+    channels, volts = describe_channels(raw)
 
     def load(indices: Sequence[int]) -> Signal:
         return _mne_signal(raw, indices, [volts[i] for i in indices])
@@ -354,60 +334,3 @@ def _mne_signal(raw: mne.io.BaseRaw, picks: Sequence[int], volts: Sequence[float
         read=read,
         interrupted=gdf.segments(raw),
     )
-
-
-def _volts_per_number(raw: mne.io.BaseRaw) -> list[float]:
-    """The volts that MNE makes of one unit of the file's own number, for each channel.
-
-    MNE keeps this privately. For formats that declare no unit the numbers are taken as volts (FIF) or microvolts
-    (EEGLAB), as MNE does.
-    """
-    count = len(raw.ch_names)
-    extras = (getattr(raw, "_raw_extras", None) or [None])[0]
-    factors = extras.get("units") if isinstance(extras, dict) else None
-    if factors is not None and np.size(factors) == count:  # EDF, BDF, GDF
-        return [float(factor) for factor in factors]
-    units = getattr(raw, "_orig_units", None) or {}
-    if units:  # BrainVision, Curry, MEF …
-        known = {name: edf.unit_of(unit) for name, unit in units.items()}
-        return [MICROVOLTS.get(known.get(name) or "V", 1e6) * 1e-6 for name in raw.ch_names]
-    return [1e-6 if type(raw).__name__ == "RawEEGLAB" else 1.0] * count
-
-
-def _without_scale(raw: mne.io.BaseRaw) -> dict[int, str]:
-    """Index → why nobody can tell what a channel's numbers are worth; MNE takes a range of nothing for 1."""
-    found = {int(i): "a resolution of 0: amplitude unknown" for i in np.flatnonzero(np.asarray(raw._cals) == 0)}
-    extras = (getattr(raw, "_raw_extras", None) or [None])[0]
-    for name in ("digital", "physical"):  # EDF, BDF, GDF
-        ends = [extras.get(f"{name}_{end}") for end in ("min", "max")] if isinstance(extras, dict) else [None]
-        if all(end is not None and np.size(end) == len(raw.ch_names) for end in ends):
-            same = np.flatnonzero(np.equal(*ends))
-            found |= dict.fromkeys(same.tolist(), f"no {name} range: amplitude unknown")
-    return found
-
-
-def _is_misjudged(raw: mne.io.BaseRaw, name: str) -> bool:
-    """Whether this is an electrode of a Nihon Kohden file: for their Z, MNE 1.13 takes FZ, CZ, PZ for miscellaneous."""
-    return type(raw).__name__ == "RawNihon" and resolve(name) is not None
-
-
-def _microvolts_as_volts(raw: mne.io.BaseRaw) -> bool:
-    """Whether MNE 1.13 gives a format's microvolts out as volts.
-
-    It does so with eXimia's (0.0763 per digit are ±2,500 over 16 bits), and with EGI's simple binary files that state
-    the amplifier's range, which is in microvolts (EEGLAB's ``readegi`` converts it so).
-    """
-    reader = type(raw).__name__
-    extras = (getattr(raw, "_raw_extras", None) or [None])[0]
-    ranged = isinstance(extras, dict) and bool(extras.get("value_range")) and bool(extras.get("bits"))
-    return reader == "RawEximia" or (reader == "RawEGI" and ranged)
-
-
-def _unit_worth(volts: float) -> str | None:
-    """The name of the unit that is worth so many volts."""
-    return next((unit for unit, factor in MICROVOLTS.items() if np.isclose(factor * 1e-6, volts, rtol=1e-9)), None)
-
-
-def _position(loc: np.ndarray) -> tuple[float, float, float] | None:
-    x, y, z = (float(v) for v in loc[:3])
-    return (x, y, z) if np.isfinite([x, y, z]).all() and any((x, y, z)) else None
