@@ -168,6 +168,8 @@ def test_side_files_that_are_wrong_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"channels\.tsv: a row lacks one of the columns name, type, units"):
         open_recording(path)
     table.write_bytes(b"name\ttype\tunits\nFp1\tEEG\t\xb5V\n")
+    assert sidecar.read_sidecar(path).channels["Fp1"]["units"] == "\xb5V"  # Latin-1 is no fault
+    table.write_text("name\ttype\tunits\n" + "x" * 200_000)  # longer than a field of a table can be
     with pytest.raises(RecordingError, match=r"channels\.tsv: cannot be read as a table"):
         open_recording(path)
     table.unlink()
