@@ -1,6 +1,8 @@
 # make demo    install, simulate a corpus, train a model on it, evaluate, ask, write runs/demo/report.html
 # make test    install with the development tools, then linters and tests
+# make audit   look for known weaknesses in what constraints.txt pins
 #
+# Only files whose hashes are known (hashes.txt), but torch's: make install HASHED=1
 # A Python of your own: make demo PYTHON=python3.12
 
 VENV := .venv
@@ -17,7 +19,7 @@ ENOUGH := import sys; sys.exit(sys.version_info[:2] < (3, 11))
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-eegmat test clean
+.PHONY: help install demo demo-eegmat test audit clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -35,6 +37,8 @@ $(VENV)/created:
 
 $(VENV)/installed: $(VENV)/created pyproject.toml constraints.txt
 	@echo 'installing neurolm into $(VENV) (about 1.5 GB with torch)'
+	@test -z '$(HASHED)' || $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet \
+		--no-deps --only-binary :all: --require-hashes --requirement hashes.txt
 	@$(PIP) hatchling editables
 	@$(PIP) --no-build-isolation --editable .
 	@touch $@
@@ -60,6 +64,12 @@ test: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest --numprocesses auto --maxprocesses 8 $(ARGS)
+
+# In an environment of its own: its dependencies are not ours.
+audit: $(VENV)/created
+	@test -x $(VENV)/audit/bin/pip-audit || { '$(PYTHON)' -m venv $(VENV)/audit && \
+		$(VENV)/audit/bin/python -m pip --disable-pip-version-check install --quiet pip-audit==2.10.1; }
+	$(VENV)/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 # Leaves runs/ alone: it holds trained models.
 clean:

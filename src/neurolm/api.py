@@ -354,7 +354,7 @@ class Model:
         return Prompt.of(asked.task, self.text, self.card.run.model.vocabulary.separator)
 
 
-def load(folder: str | Path, *, device: str = "auto", decoders: bool = False) -> Model:
+def load(folder: str | Path, *, revision: str | None = None, device: str = "auto", decoders: bool = False) -> Model:
     """Load a trained model.
 
     Parameters
@@ -362,6 +362,9 @@ def load(folder: str | Path, *, device: str = "auto", decoders: bool = False) ->
     folder
         Folder of a run or of its ``instruct`` checkpoint; or the id of a model on the Hugging Face hub,
         ``organisation/name``.
+    revision
+        Of the model on the hub: a commit, tag or branch; by default the newest. Only a commit's id always means the
+        same files.
     device
         ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
     decoders
@@ -372,7 +375,7 @@ def load(folder: str | Path, *, device: str = "auto", decoders: bool = False) ->
     CheckpointError
         If there is none, or only one that was never instruction-tuned: its answers would be noise.
     """
-    path = find_checkpoint(folder)
+    path = find_checkpoint(folder, revision=revision)
     module, card, text = load_neurolm(path, stage="instruct", decoders=decoders)
     return Model(module, card, text, choose_device(device), folder=path)
 

@@ -39,6 +39,16 @@ def test_a_folder_here_is_taken_unless_the_hub_is_named(tmp_path, asked):
     ]  # fmt: skip
 
 
+def test_a_revision_may_be_said_apart(tmp_path, asked):
+    hub_folder("lab/model", ["a.json"], give="", revision="abc123")
+    hub_folder("lab/model@abc123", ["a.json"], give="", revision="abc123")
+    assert asked == [("lab/model", "abc123", ["a.json"])] * 2
+    with pytest.raises(CheckpointError, match=r"lab/model@v1: says another revision than 'abc123'"):
+        hub_folder("lab/model@v1", ["a.json"], give="", revision="abc123")
+    with pytest.raises(CheckpointError, match=r"given: a folder has no revision 'abc123'"):
+        hub_folder("given", ["a.json"], give="", revision="abc123")
+
+
 @pytest.mark.parametrize("source", ["./a/b", "../a", "/nowhere/at/all", "a/b/c", "given/b", "hf://a/b/c", "a b"])
 def test_what_is_no_id_is_not_asked_for(asked, source):
     with pytest.raises(CheckpointError, match=f"^{source}: no such folder; give another$"):

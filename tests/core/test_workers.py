@@ -123,3 +123,14 @@ def test_a_killed_parent_leaves_nobody(moment):
     while Path(f"/proc/{pid}").exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_what_is_printed_in_a_process_is_no_result(capfd):
+    """The standard output of a command is its answer, such as JSON."""
+    loud, silent = Worker(), Worker(silent=True)
+    for worker in (loud, silent):
+        worker.call(partial(print, "Unable to process birthdate", flush=True))
+        worker.call(partial(os.write, 1, b"from C\n"))
+        worker.stop()
+    out, err = capfd.readouterr()
+    assert out == "" and err == "Unable to process birthdate\nfrom C\n"

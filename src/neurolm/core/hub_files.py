@@ -15,7 +15,12 @@ HUB_ID = re.compile(r"(?P<name>[\w-][\w.-]*(/[\w-][\w.-]*)?)(@(?P<revision>[\w./
 
 
 def hub_folder(
-    source: str | Path, files: Sequence[str], *, give: str, kind: type[NeuroLMError] = CheckpointError
+    source: str | Path,
+    files: Sequence[str],
+    *,
+    give: str,
+    kind: type[NeuroLMError] = CheckpointError,
+    revision: str | None = None,
 ) -> Path:
     """Return a folder; where there is none of this name, some files of the repository of this name on the hub.
 
@@ -30,6 +35,8 @@ def hub_folder(
         What the user can give instead, for messages: "give a folder with …".
     kind
         Class of the error.
+    revision
+        Commit, tag or branch of the repository, where its id does not say it; by default the newest.
 
     Raises
     ------
@@ -38,14 +45,19 @@ def hub_folder(
     """
     here = not str(source).startswith(HUB)
     if here and Path(source).is_dir():
+        if revision is not None:
+            raise kind(f"{source}: a folder has no revision {revision!r}: leave it out, or put {HUB} before an id")
         return Path(source)
     found = HUB_ID.fullmatch(str(source).removeprefix(HUB))
     if found is None or (here and "/" in found["name"] and Path(source).parent.is_dir()):  # a folder, misspelt
         raise kind(f"{source}: no such folder; {give}")
+    if found["revision"] and revision not in (None, found["revision"]):
+        raise kind(f"{source}: says another revision than {revision!r}: give one of them")
     from huggingface_hub import snapshot_download
 
+    wanted = found["revision"] or revision
     try:
-        folder = Path(snapshot_download(found["name"], revision=found["revision"], allow_patterns=list(files)))
+        folder = Path(snapshot_download(found["name"], revision=wanted, allow_patterns=list(files)))
         if not any((folder / file).is_file() for file in files):
             raise FileNotFoundError(f"it has no {' or '.join(files)}")
     except Exception as error:  # the client raises errors of several libraries, depending on its version

@@ -32,6 +32,8 @@ Result = TypeVar("Result")
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """One thread per worker: the processes are the parallelism."""
+_STANDARD_ERROR = 2
+"""Its file descriptor."""
 
 
 def cores() -> int:
@@ -69,14 +71,15 @@ class Worker:
 
     def __init__(self, *, silent: bool = False) -> None:
         self._connection, theirs = Pipe()
-        output = subprocess.DEVNULL if silent else None
+        # What is printed there is no result of a command: it goes where messages go.
+        output, messages = (subprocess.DEVNULL, subprocess.DEVNULL) if silent else (_STANDARD_ERROR, None)
         command = f"import sys; sys.path[:] = {sys.path}; from {__name__} import _serve; _serve({theirs.fileno()})"
         with theirs:  # closed here, so that the death of the process ends the pipe
             self._process = subprocess.Popen(
                 [sys.executable, "-c", command],
                 stdin=subprocess.PIPE,  # whose end tells that this process is no more
                 stdout=output,
-                stderr=output,
+                stderr=messages,
                 pass_fds=[theirs.fileno()],
                 env=os.environ | dict.fromkeys(THREAD_VARIABLES, "1"),
             )

@@ -25,7 +25,7 @@ _BESIDE = (Calibration.FILE, Ranges.FILE)
 _FILES = [CONFIG, WEIGHTS, TOKENIZER_FILE, FILE, RESULTS, *_BESIDE]
 
 
-def find_checkpoint(source: str | Path) -> Path:
+def find_checkpoint(source: str | Path, *, revision: str | None = None) -> Path:
     """Return the folder of an instruction-tuned checkpoint.
 
     Parameters
@@ -33,6 +33,8 @@ def find_checkpoint(source: str | Path) -> Path:
     source
         That folder, that of its run, or the id of a repository on the Hugging Face hub (``organisation/name``), which
         is downloaded.
+    revision
+        Commit, tag or branch of that repository; by default the newest.
 
     Raises
     ------
@@ -42,7 +44,7 @@ def find_checkpoint(source: str | Path) -> Path:
     give = "give the folder of a run (`neurolm demo` makes runs/demo)"
     if "/" not in str(source) and not Path(source).is_dir():  # nobody's on the hub
         raise CheckpointError(f"{source}: no such folder; {give}")
-    path = hub_folder(source, _FILES, give=give)
+    path = hub_folder(source, _FILES, give=give, revision=revision)
     if (path / CONFIG).is_file():
         return path
     if not (path / "instruct" / CONFIG).is_file():
