@@ -39,6 +39,13 @@ def test_what_a_verb_does_not_take_is_not_to_be_advised():
         assert takes("unit")
 
 
+def test_flags_of_another_verb_are_said_to_be_its():
+    with flags_in_messages(["jobs"]):
+        assert argument(truncated="accept") == "--truncated accept (of neurolm prepare)"
+        assert argument("channels") == "--channels (of neurolm prepare)"
+        assert argument(jobs=1) == "--jobs 1"
+
+
 def test_workers_spell_as_the_process_that_started_them():
     with flags_in_messages(["unit"]), multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(argument, ("unit",)) == "--unit"

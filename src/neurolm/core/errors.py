@@ -17,6 +17,10 @@ FLAGS = "NEUROLM_FLAGS"
 """Environment variable with the flags of the verb that runs, for its worker processes too; in Python it is not set."""
 
 
+_OF_PREPARE = {"unit", "unknown", "mains", "truncated", "channels", "cap", "stream", "rate", "bad_segments"}
+"""Flags about reading, for verbs that read recordings and have no such flags: ``neurolm demo``."""
+
+
 @contextmanager
 def flags_in_messages(names: Collection[str]) -> Iterator[None]:
     """Let messages spell arguments as flags, of which there are those of some names."""
@@ -43,9 +47,12 @@ def argument(name: str = "", /, **values: object) -> str:
     values
         A mapping among them is an example of entries.
     """
+    known = {*values, name} - {""}
     if FLAGS not in os.environ:
         return ", ".join(f"{one}={_in_python(value)}" for one, value in values.items()) or f"{name}="
-    return ", ".join(f"{_flag(one)} {_in_command(value)}" for one, value in values.items()) or _flag(name)
+    spelt = ", ".join(f"{_flag(one)} {_in_command(value)}" for one, value in values.items()) or _flag(name)
+    elsewhere = known <= _OF_PREPARE and not any(map(takes, known))
+    return f"{spelt} (of neurolm prepare)" if elsewhere else spelt
 
 
 def _flag(name: str) -> str:

@@ -85,7 +85,7 @@ def prepare(
         if exclude is None and any(entry.recording.startswith(f"{name}/") for entry in excluded_from(out)):
             raise StoreError(
                 f"{out}: recordings of {name!r} were left out of this store on demand ({EXCLUDED}): give the exclusion "
-                "list again (exclude), or prepare into another folder"
+                f"list again ({argument('exclude')}), or prepare into another folder"
             )
         run = Preparation(data, out, name, recordings, excluded, progress)
         try:

@@ -185,7 +185,7 @@ def unknown_names(draft: Draft, names: Sequence[str]) -> str:
     nearest = f"take the nearest electrodes with {argument(unknown='nearest')}"
     if cap := caps.recognise(names):
         named = f", or say the cap with {argument(cap=cap)}" if takes("cap") else ""
-        remedies.append(f"{nearest}, as contacts of cap={cap!r}, as it seems{named}")
+        remedies.append(f"{nearest}, as contacts of the cap {cap!r}, as it seems{named}")
     elif draft.positions:
         remedies.append(f"{nearest}, by their positions")
     remedies += say_which(draft, names)
