@@ -2,37 +2,46 @@
 
 A wrong file costs a message, not the run.
 
-Some formats are read by libraries in C (ANT's, HDF5, MEF, SciPy's for MATLAB) that trust what a file says. A process
-opens the file, says what it found, and serves its samples as long as somebody wants them. It holds one file at a time;
-one that is free waits for the next file, since starting takes longer than reading.
+All readers but those of EDF, BDF and WFDB are others' (MNE, pyxdf, HDF5, SciPy …) and trust what a file says: they take
+the memory that it declares, follow a chain of tags that has no end, or crash. A process opens the file, with limits of
+memory and time, says what it found, and serves its samples as long as somebody wants them. It holds one file at a time;
+one that is free waits for the next file, since starting (most of a second) takes longer than reading.
 """
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neurolm.core.errors import RecordingError
+from neurolm.core.errors import FLAGS, RecordingError
+from neurolm.core.small_files import SMALL, require_regular
 from neurolm.core.workers import Died, Worker
 from neurolm.recording.channels import Channel, RawRecording, Signal
 from neurolm.recording.faults import as_recording_error
 
-PATIENCE = 300.0
-"""Seconds after which a reader that does not answer is stopped."""
+PATIENCE, PACE = 60.0, 4 << 20
+"""Seconds after which a reader that does not answer is stopped, and bytes of the file that give it one second more."""
 SPARE = 1
 """Processes that wait for the next file."""
 MEMORY, TIMES = 512 << 20, 100
-"""Bytes that a reader may take to open a file: so many, and so many times the size of the file."""
+"""Bytes that a reader may take: so many, and so many times the size of the file, as far as the machine has them."""
+_DEVICES = ("/dev/null", "/dev/random", "/dev/urandom")
+"""What is no file and may be opened by a library."""
 
 _waiting: list[Worker] = []
 _source: RawRecording | None = None
 """In such a process: the file."""
+_guarded = False
+"""In such a process: whether it opens nothing but files."""
 
 
 def open_isolated(
@@ -78,14 +87,19 @@ class _Process:
 
     def __init__(self, path: Path, reader: str) -> None:
         self._path, self._reader = path, reader
+        self._patience = round(PATIENCE + _size(path) / PACE, 2)
         self._worker = next(_usable(), None) or Worker(silent=True)
         weakref.finalize(self, _give_back, self._worker)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return self._worker.call(function, *arguments, patience=PATIENCE)
+            return self._worker.call(_spelling, os.environ.get(FLAGS), function, *arguments, patience=self._patience)
         except Died as death:
-            why = f"did not answer within {PATIENCE:g} s" if death.late else f"crashed (exit status {death.exit_code})"
+            why = (
+                f"did not answer within {self._patience:g} s"
+                if death.late
+                else f"crashed (exit status {death.exit_code})"
+            )
             raise RecordingError(
                 f"{self._path}: its reader ({self._reader}) {why}: the file is damaged, or of another format than its "
                 f"suffix says; copy or export it again"
@@ -106,6 +120,14 @@ def _give_back(worker: Worker) -> None:
         worker.stop()
 
 
+def _spelling(flags: str | None, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function whose messages spell arguments as they are given where it was called; runs in the process."""
+    os.environ.pop(FLAGS, None)
+    if flags is not None:
+        os.environ[FLAGS] = flags
+    return function(*arguments)
+
+
 def _open(
     opener: Callable[..., RawRecording], path: Path, reader: str, options: dict[str, Any], truncated: str
 ) -> tuple[tuple[Channel, ...], list[str], Signal]:
@@ -114,9 +136,12 @@ def _open(
     import pyxdf  # noqa: F401
     import scipy.io  # noqa: F401
 
-    global _source
+    global _source, _guarded
     _source = None  # before another one takes memory
-    with as_recording_error(path, "cannot be understood"), _limited(path.stat().st_size if path.is_file() else None):
+    if not _guarded:
+        _guarded = True
+        sys.addaudithook(_refuse_endless)
+    with as_recording_error(path, "cannot be understood"), _limited(_size(path)):
         source = opener(path, reader, options, truncated=truncated)
         signal = source.load(range(len(source.channels)))
     _source = source
@@ -126,21 +151,51 @@ def _open(
 def _read(first: int, last: int, indices: Sequence[int] = ()) -> np.ndarray:
     """Read samples of the file that is open; runs in the process."""
     assert _source is not None
-    with as_recording_error(_source.path, "cannot be read any more"):
-        return _source.load(indices).read(first, last)
+    path, what = _source.path, f"samples {first:,} to {last:,} cannot be read: the file is damaged"
+    with as_recording_error(path, what), _limited(_size(path) if path is not None else 0):
+        try:
+            return _source.load(indices).read(first, last)
+        except OSError as error:
+            raise RecordingError(f"{path}: cannot be read any more: {error}; is it still there?") from error
+
+
+def _size(path: Path) -> int:
+    """Bytes of a recording: of a folder's files, and of what lies beside a small file by its name."""
+    files = [path]
+    if path.is_dir():
+        files = list(path.rglob("*"))
+    elif path.is_file() and path.stat().st_size < SMALL:  # perhaps a header
+        with os.scandir(path.parent) as beside:
+            files = [Path(entry.path) for entry in beside if entry.name.startswith(path.stem)]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _refuse_endless(event: str, arguments: tuple[Any, ...]) -> None:
+    """Raise where Python is about to open a pipe or a device, which a header may name as well as a file."""
+    path = arguments[0] if event == "open" else None
+    if not isinstance(path, str | bytes | os.PathLike):
+        return
+    file = Path(os.fsdecode(path))
+    with suppress(FileNotFoundError, PermissionError, ValueError):  # whoever opens it says so
+        if str(file) not in _DEVICES and not file.is_dir():
+            require_regular(file)
 
 
 @contextmanager
-def _limited(size: int | None) -> Iterator[None]:
-    """Let this process have no more memory than it has and a file of a size may need (on Linux)."""
-    taken = Path("/proc/self/statm")
-    if size is None or not taken.exists():
+def _limited(size: int) -> Iterator[None]:
+    """Let this process have no more memory than it has, a file of a size may need, and the machine has (on Linux)."""
+    taken, there = Path("/proc/self/statm"), Path("/proc/meminfo")
+    if not taken.exists():
         yield
         return
     import resource
 
+    free = re.search(r"MemAvailable:\s+(\d+) kB", there.read_text()) if there.exists() else None
+    allowed = MEMORY + TIMES * size
+    if free is not None:
+        allowed = min(allowed, max(MEMORY, int(free[1]) << 10))
     before = resource.getrlimit(resource.RLIMIT_AS)
-    most = int(taken.read_text().split()[0]) * resource.getpagesize() + MEMORY + TIMES * size
+    most = int(taken.read_text().split()[0]) * resource.getpagesize() + allowed
     resource.setrlimit(resource.RLIMIT_AS, (most if before[0] < 0 else min(most, before[0]), before[1]))
     try:
         yield

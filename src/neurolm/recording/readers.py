@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurolm.core.errors import RecordingError, argument
+from neurolm.core.montage import resolve
+from neurolm.core.small_files import require_regular
 from neurolm.core.stretches import overlapping
 from neurolm.recording.channels import Channel, RawRecording, Signal
 from neurolm.recording.faults import as_recording_error
@@ -59,14 +61,10 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "read_raw_egi": {"events_as_annotations": True},
     "read_raw_nicolet": {"ch_type": "eeg"},
 }
-_ISOLATED = ("read_raw_ant", "read_raw_mef", "read_raw_eeglab", "read_raw_curry")
-"""Readers in C that a damaged file can crash (SciPy's of MATLAB's files too), and one that reads all of a file and sets
-up logging for everybody: they run in a process of their own."""
 _HEADERS = {"read_raw_brainvision": brainvision.as_specified, "read_raw_persyst": persyst.as_specified}
 """Readers → what gives them the header of a file as they understand it."""
 XDF = "pyxdf"
-"""The reader of XDF files, beside those of ``mne.io``; it makes as many samples as a file says it has, so it is one of
-those in a process of their own."""
+"""The reader of XDF files, beside those of ``mne.io``."""
 _NO_BEARING = re.compile(
     r"filter|[Hh]ighpass|[Ll]owpass|encoding|meas_date|measurement date|naming conv|not conform|not unique"
     r"|encountered in|clock-segments differ|effective sampling rate|birthdate"
@@ -94,6 +92,9 @@ def open_raw(path: Path, reading: ReadingOptions = BELIEVED) -> RawRecording:
         raise RecordingError(f"{path}: a folder, not a recording; name a recording in it, or prepare the whole folder")
     if suffix is None:
         raise RecordingError(f"{path}: {unread(path)}")
+    for part in path.rglob("*") if path.is_dir() else (path,):
+        if not part.is_dir():
+            _require_file(part)
     if path.is_file() and path.stat().st_size == 0:
         raise RecordingError(f"{path}: the file is empty (0 bytes); copy or download it again")
     if reading.stream is not None and suffix not in STREAMED:
@@ -102,11 +103,10 @@ def open_raw(path: Path, reading: ReadingOptions = BELIEVED) -> RawRecording:
         if suffix in EDF_READERS:
             source = _open_edf(path, reading)
         elif suffix in XDF_SUFFIXES:
+            check_before(path, suffix, reading.truncated)
             source = open_isolated(open_here, path, XDF, {"stream": reading.stream}, truncated=reading.truncated)
-        elif suffix == ".mat":
-            source = open_isolated(open_here, path, suffix, {"reading": reading}, truncated=reading.truncated)
         elif suffix in PLAIN:
-            source = open_plain(path, suffix, reading)
+            source = open_isolated(open_here, path, suffix, {"reading": reading}, truncated=reading.truncated)
         elif suffix == WFDB:
             source = open_record(path, reading.truncated)
         else:
@@ -125,6 +125,14 @@ def as_one_of_many(path: Path, reading: ReadingOptions) -> ReadingOptions:
         stream=reading.stream if suffix in STREAMED else None,
         data_format=reading.data_format if suffix == CNT else None,
     )
+
+
+def _require_file(path: Path) -> None:
+    """Refuse pipes and devices, which have no end."""
+    try:
+        require_regular(path)
+    except OSError as error:
+        raise RecordingError(f"{path}: {error}; give the recording itself") from error
 
 
 def open_mne(raw: mne.io.BaseRaw, path: Path | None = None) -> RawRecording:
@@ -216,10 +224,7 @@ def _open_with_mne(path: Path, suffix: str, reading: ReadingOptions) -> RawRecor
         notes += found.notes
     elif reading.data_format is not None:
         raise RecordingError(f"{path}: data_format is for Neuroscan's .cnt files; leave it out")
-    if reader in _ISOLATED:
-        source = open_isolated(open_here, path, reader, arguments, truncated=reading.truncated)
-    else:
-        source = open_here(path, reader, arguments, truncated=reading.truncated)
+    source = open_isolated(open_here, path, reader, arguments, truncated=reading.truncated)
     source.notes[:0] = notes
     return source if samples is None else _cut(source, samples)
 

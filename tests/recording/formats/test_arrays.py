@@ -12,7 +12,9 @@ import pytest
 import scipy.io
 
 from neurolm.core.errors import RecordingError
+from neurolm.recording.faults import as_recording_error
 from neurolm.recording.options import ReadingOptions
+from neurolm.recording.readers import open_here
 from neurolm.recording.recording import open_recording
 
 EIGHT = ("Fp1", "Fp2", "C3", "C4", "P7", "P8", "O1", "O2")
@@ -177,5 +179,8 @@ def test_parquet(tmp_path):
 def test_without_the_library_the_extra_is_named(tmp_path, monkeypatch):
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(RecordingError, match=r"pip install 'neurolm\[parquet\]'"):
-        read(tmp_path / "a.parquet", **FACTS)
+    with (
+        pytest.raises(RecordingError, match=r"pip install 'neurolm\[parquet\]'"),
+        as_recording_error(tmp_path / "a.parquet", "cannot be understood"),
+    ):
+        open_here(tmp_path / "a.parquet", ".parquet", {"reading": ReadingOptions(**FACTS)})

@@ -5,7 +5,10 @@ MNE reads most of them on as far as they go, or asks for as much memory as a dam
 
 from __future__ import annotations
 
+import gzip
 import re
+import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +27,8 @@ _GDF_FIXED = 256
 _GDF_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 8, 8: 8, 16: 4, 17: 8, 18: 16, 279: 3, 535: 3}  # type → bytes
 _GDF_EVENTS = 8  # bytes before the events
 _GDF_LONG_EVENTS = 3  # mode of a table whose events have 12 bytes, else 6
+_FIF_TAGS = 1_000_000  # most tags; a buffer of EEG is one, and as a rule a second
+_GZIP_TIMES, _PLAIN_GZIP, _BLOCK = 100, 64 << 20, 1 << 20  # most bytes of one that is compressed, or at least so many
 _FIF_TAG = 16  # bytes: kind, type, length, place of the next tag
 _NIHON_DEVICES = (b"EEG-", b"QI-", b"DAE-")
 _EXIMIA_FRAME = 64 * 2  # bytes of a sample of all channels
@@ -59,6 +64,10 @@ def check_before(path: Path, suffix: str, truncated: str) -> tuple[int | None, l
         return _check_gdf(path, truncated)
     elif suffix in (".vhdr", ".ahdr"):
         _check_brainvision(path)
+    elif suffix in (".fif.gz", ".xdfz"):
+        _check_gzip(path)
+    elif suffix == ".fif":
+        _check_fif(path)
     elif suffix == ".nxe" and path.stat().st_size % _EXIMIA_FRAME:
         return shortened(path, path.stat().st_size // _EXIMIA_FRAME, None, truncated)
     return None, []
@@ -180,6 +189,45 @@ def _check_brainvision(path: Path) -> None:
             f"{path}: damaged header: it declares {declared:,} channels and describes {described:,}; copy or export it "
             f"again"
         )
+
+
+def _check_gzip(path: Path) -> None:
+    """Refuse a compressed file that stands for far more than EEG of its size."""
+    size = path.stat().st_size
+    most = max(_PLAIN_GZIP, _GZIP_TIMES * size)
+    if size > _PLAIN_GZIP:  # then looking takes long, and its reader has limits
+        return
+    with path.open("rb") as plain:
+        plain.seek(max(0, size - 4))
+        found = int.from_bytes(plain.read(4), "little")  # what it says of itself, which need not be true
+    found = found if found > most else 0
+    with suppress(OSError, EOFError, zlib.error), gzip.open(path) as file:  # its reader says what is wrong
+        while found <= most and (block := file.read(_BLOCK)):
+            found += len(block)
+    if found > most:
+        raise RecordingError(
+            f"{path}: {size:,} bytes that unpack to more than {most:,}: EEG does not compress so far; the file is "
+            "damaged, or made to fill the memory: get it again from where it was recorded"
+        )
+
+
+def _check_fif(path: Path) -> None:
+    """Refuse a chain of tags that leads in a circle, or is longer than that of weeks of EEG; MNE follows it."""
+    place, count, back = 0, 0, set[int]()
+    with path.open("rb") as file:
+        while len(head := file.read(_FIF_TAG)) == _FIF_TAG:
+            length, following = (int(n) for n in np.frombuffer(head[8:], ">i4"))
+            after = following if following > 0 else place + _FIF_TAG + max(length, 0)
+            count += 1
+            if after in back or count > _FIF_TAGS:
+                what = "lead in a circle" if after in back else f"are more than {_FIF_TAGS:,}"
+                raise RecordingError(f"{path}: damaged: its tags {what} (at byte {place:,}); copy or export it again")
+            if after <= place:
+                back.add(after)
+            if following < 0:
+                return
+            place = after
+            file.seek(place)
 
 
 def _fif_ends(path: Path) -> bool:
