@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurolm.core.errors import RecordingError, argument
-from neurolm.core.montage import resolve
 from neurolm.core.small_files import require_regular
 from neurolm.core.stretches import overlapping
 from neurolm.recording.channels import Channel, RawRecording, Signal
