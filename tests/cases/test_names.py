@@ -93,6 +93,26 @@ def test_a_corpus_says_once_what_its_names_mean(shared, tmp_path, capsys):
     assert "could not be read" in capsys.readouterr().out  # Sleep-EDF's differences of electrodes
 
 
+def test_what_corpus_json_says_holds_for_inspect_too(shared, tmp_path, capsys):
+    root = tmp_path / "psg"
+    root.mkdir()
+    for name in ("shhs", "ucddb"):
+        shutil.copy(shared / "cases" / "psg_names" / f"{name}.edf", root)
+    assert main(["inspect", str(root), "--brief"]) == 2
+    (root / "corpus.json").write_text('{"channels": {"EEG": "C4", "EEG(sec)": "C3", "EEG2": "C3"}, "mains": 60}')
+    capsys.readouterr()
+    assert main(["inspect", str(root), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(one["electrodes"], one["mains"]) for one in found] == [(["C4", "C3"], 60), (["C3", "C4"], 60)]
+    assert main(["inspect", str(root), "--json", "--channels", "EEG(sec)=O1", "--mains", "50"]) == 0  # goes first
+    found = json.loads(capsys.readouterr().out)
+    assert [(one["electrodes"], one["mains"]) for one in found] == [(["O1"], 50), (["C3", "C4"], 50)]
+    assert main(["tasks", "table", str(root)]) == 0
+    (root / "corpus.json").write_text('{"chanels": {}}')
+    assert main(["inspect", str(root)]) == 2
+    assert "unknown field chanels, did you mean channels" in capsys.readouterr().err
+
+
 def test_contacts_of_a_cap_are_the_electrodes_of_its_template(shared, tmp_path, capsys):
     (tmp_path / "corpus").mkdir()
     file = shutil.copy(shared / "cases" / "bdf_status" / "biosemi_A.bdf", tmp_path / "corpus")

@@ -39,7 +39,7 @@ def inspect(
     Parameters
     ----------
     files
-        Recordings, or folders of them.
+        Recordings, or folders of them, read as their corpus.json says.
     brief
         A line for each recording, no table of its channels.
     plot
@@ -47,11 +47,12 @@ def inspect(
     """
     from neurolm.recording.inspect import inspect
 
-    found_files = [file for one in files for file in recordings(one, arrays=reading.rate is not None)]
-    pictures = plots(plot, found_files)
+    given = [(one, as_said(one, reading)) for one in files]
+    found_files = [(file, how) for one, how in given for file in recordings(one, arrays=how.rate is not None)]
+    pictures = plots(plot, [file for file, _ in found_files])
     every = []
-    for number, file in enumerate(found_files):
-        found = inspect(file, reading=reading, partly=len(found_files) > 1)
+    for number, (file, how) in enumerate(found_files):
+        found = inspect(file, reading=how, partly=len(found_files) > 1 or how != reading)
         if not json and not brief:
             say(*([""] if number else []), *lines(found))
         if pictures:
@@ -69,6 +70,19 @@ def inspect(
             else (f"{len(refused)} of {len(every)} recordings cannot be used as they are")
         )
         raise RecordingError(f"{what}: the problems above say why, and what to do")
+
+
+def as_said(given: Path, reading: ReadingOptions) -> ReadingOptions:
+    """The options, with what a folder's ``corpus.json`` says where they leave it open.
+
+    Raises
+    ------
+    ConfigError
+        If that file is not valid.
+    """
+    from neurolm.corpora.about import read_about
+
+    return read_about(given).reading(reading) if given.is_dir() else reading
 
 
 def recordings(given: Path, *, arrays: bool = False) -> list[Path]:

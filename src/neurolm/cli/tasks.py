@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from neurolm.cli.inspect import recordings
+from neurolm.cli.inspect import as_said, recordings
 from neurolm.cli.show import print_json, print_table
 from neurolm.cli.values import missing, names, with_arguments_of
 from neurolm.core.errors import ConfigError, NeuroLMError
@@ -292,8 +292,10 @@ def tasks_table(
     from neurolm.corpora.events import count_events, find_trials, label_paths
     from neurolm.corpora.trials import divide, write_table
 
-    found_files, empty = _recordings(files, arrays=rate is not None)
     reading = ReadingOptions(channels=channels, cap=cap, stream=stream, rate=rate, truncated=truncated)
+    for one in files:
+        reading = as_said(one, reading)
+    found_files, empty = _recordings(files, arrays=reading.rate is not None)
     if events is None and from_path is None:
         _list_events(count_events(found_files, reading=reading), empty)
         return

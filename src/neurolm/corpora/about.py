@@ -14,14 +14,14 @@ do not say theirs are recordings too; ``unit`` is that of all files, unless the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from neurolm.core.decode import load_json
 from neurolm.core.montage import resolve
 from neurolm.corpora.source import terms
-from neurolm.recording.options import Unit
+from neurolm.recording.options import ReadingOptions, Unit
 
 ABOUT = "corpus.json"
 
@@ -91,6 +91,13 @@ class About(AboutFile):
         facts: dict[str, Any] = {"corpus": self.name, "partly": True} | {name: getattr(self, name) for name in named}
         stated = terms(self.licence or "", self.citation or "")
         return facts | ({"licence": stated} if stated else {})
+
+    def reading(self, given: ReadingOptions) -> ReadingOptions:
+        """Return options with what the file says where they leave it open."""
+        said = {name: getattr(self, name) for name in ("mains", "rate", "unit") if getattr(given, name) is None}
+        if given.channels is None and given.cap is None:
+            said |= {"channels": self.channels, "cap": self.cap}
+        return replace(given, **said)
 
 
 def corpus_name(root: Path) -> str:

@@ -136,6 +136,15 @@ def test_a_grid_is_known_under_prefixes_too() -> None:
         open_recording(mne_raw(names, noise(24)))
 
 
+def test_nameless_differences_are_left_out_of_a_bipolar_montage_alone() -> None:
+    names = ["Fp2-F4", "F4-C4", "C4-A1", "F2-F4", "T7-FT9"]  # as in the CAP sleep database
+    recording = open_recording(mne_raw(names, noise(5)))
+    assert recording.channels == ("FP2-F4", "F4-C4", "C4")
+    assert "without a name in the official list: F2-F4, T7-FT9" in recording.notes[0]
+    with pytest.raises(RecordingError, match=r"2 of 5 EEG channels are no known electrodes: Fp1-Cz, Fp2-Cz"):
+        open_recording(mne_raw(["C3", "C4", "Fp2-F4", "Fp1-Cz", "Fp2-Cz"], noise(5)))
+
+
 def test_e1_and_e2_are_at_the_eyes_unless_a_net_is_counted() -> None:
     recording = open_recording(mne_raw(["C3", "C4", "E1", "E2"], noise(4)))
     assert recording.channels == ("C3", "C4")

@@ -84,7 +84,7 @@ def name_channels(draft: Draft, cap: str | None) -> None:
             draft.take(electrode, i, "cap" if by_cap else "name" if exact else "alias", cap if by_cap and cap else "")
     if repeated:
         draft.notes.append(f"left out, duplicates: {', '.join(repeated)}")
-    if draft.named and all(pair(electrode) for electrode in draft.named):
+    if 2 * sum(pair(electrode) is not None for electrode in draft.named) > len(draft.named):
         _leave_out_pairs(draft)
 
 
