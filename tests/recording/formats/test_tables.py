@@ -155,8 +155,9 @@ def test_missing_samples_are_nan(opened, tmp_path, missing):
         (b"\x00\x01binary", "no text, though its suffix is .csv"),
         (rows().encode("utf-16"), "a table in UTF-16"),
         ("one line of prose\nand another, longer one\n", "no table of numbers"),
-        ("name,type,units\nFp1,EEG,uV\nFp2,EEG,uV\n", "no table of numbers|no column of samples"),
+        ("name,type,units\nFp1,EEG,uV\nFp2,EEG,uV\n", "no table of numbers|no columns of samples"),
         ("Fp1,Cz\n", "no table of numbers"),
+        ("file,start,stop,label\na.edf,0,5,open\nb.edf,5,9,open\n", "no columns of samples|no table of numbers"),
     ],
 )
 def test_what_is_no_table_is_refused(opened, content, found):

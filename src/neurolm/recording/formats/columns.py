@@ -119,9 +119,13 @@ def is_eeg(form: Form) -> bool:
 
 
 def is_samples(form: Form) -> bool:
-    """Return whether a table may be samples, where somebody says what their rate is."""
-    rows = len(form.rows)
-    return rows > 1 and bool(understand(form).signals)
+    """Return whether a table may be samples, where somebody says what their rate is.
+
+    One of more text than numbers, as a table of labels, is none unless a column has an electrode's name.
+    """
+    found = understand(form)
+    texts = len(found.left_out) + (found.events is not None)
+    return bool(found.signals) and (texts < len(found.signals) or any(resolve(one.name) for one in found.signals))
 
 
 def stated_rate(lines: Sequence[str]) -> float | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from neurolm.core.errors import RecordingError, argument
 from neurolm.recording.formats import clock
-from neurolm.recording.formats.columns import Columns, understand
+from neurolm.recording.formats.columns import Columns, is_samples, understand
 from neurolm.recording.formats.matrix import Matrix, spooled
 from neurolm.recording.formats.text import Form, is_number, read_blocks, sniff
 
@@ -36,9 +36,9 @@ def read_table(path: Path, rate: float | None = None) -> Matrix:
     """
     form = sniff(path)
     found = understand(form)
-    if not found.signals:
+    if not is_samples(form):
         raise RecordingError(
-            f"{path}: no column of samples in it; its columns: {', '.join(form.names or ()) or form.columns}"
+            f"{path}: no columns of samples in it; its columns: {', '.join(form.names or ()) or form.columns}"
         )
     time = found.time
     clock_text = time is not None and not all(is_number(cell, comma=form.comma) for cell in form.column(time))
