@@ -100,6 +100,9 @@ def test_a_folder_of_broken_files_becomes_no_store(refused, shared, tmp_path, na
 def test_a_missing_file(refused, tmp_path, micro_run):
     message = refused("ask", tmp_path / "none.edf", QUESTION, "--model", micro_run.folder)
     assert message == f"{tmp_path / 'none.edf'}: no such file; give the path of a recording"
+    (tmp_path / "link.edf").symlink_to("../.git/annex/objects/xx/yy/MD5E-s1--ab.edf/MD5E-s1--ab.edf")
+    message = refused("ask", tmp_path / "link.edf", QUESTION, "--model", micro_run.folder)
+    assert "link.edf: a link to a file that is not there" in message and "datalad get 'link.edf'" in message
     assert "none: no such folder" in refused("prepare", tmp_path / "none", "--out", tmp_path / "store")
 
 

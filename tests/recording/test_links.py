@@ -39,7 +39,7 @@ def test_a_pointer_in_place_of_the_file(tmp_path, content):
 
 def test_a_pointer_of_git_lfs(tmp_path):
     (tmp_path / "a.edf").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
-    with pytest.raises(RecordingError, match=r"a\.edf: Git LFS's pointer .*git lfs pull --include 'a\.edf'"):
+    with pytest.raises(RecordingError, match=r"a\.edf: a pointer of Git LFS .*git lfs pull --include 'a\.edf'"):
         open_recording(tmp_path / "a.edf")
 
 
@@ -49,6 +49,13 @@ def test_a_part_of_a_recording(tmp_path, main, part):
     (tmp_path / part).symlink_to(f"../{KEY}")
     with pytest.raises(RecordingError, match=rf"{part}: a link to a file that is not there"):
         open_recording(tmp_path / main)
+
+
+def test_samples_of_a_wfdb_record(tmp_path):
+    (tmp_path / "a.hea").write_text("a 1 250 1000\na.dat 16 200/uV 16 0 0 0 0 Cz\n")
+    (tmp_path / "a.dat").symlink_to(f"../{KEY}")
+    with pytest.raises(RecordingError, match=r"a\.dat: a link to a file that is not there"):
+        open_recording(tmp_path / "a.hea")
 
 
 def test_a_part_inside_a_folder(tmp_path):

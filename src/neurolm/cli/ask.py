@@ -14,6 +14,7 @@ from neurolm.cli.show import duration, print_json
 from neurolm.cli.values import Machine
 from neurolm.core.errors import CheckpointError, QuestionError, RecordingError
 from neurolm.core.terminal import say
+from neurolm.recording.links import require_content
 from neurolm.recording.options import ReadingOptions, Unseen
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def open_model(file: Path, model: Path | None, machine: Machine) -> Model:
     CheckpointError
         If there is no model.
     """
+    require_content(file)
     if not file.exists():
         raise RecordingError(f"{file}: no such file; give the path of a recording")
     folder = find_model(model)

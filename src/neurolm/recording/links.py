@@ -31,11 +31,10 @@ def require_content(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(_LARGEST)
     if _ANNEX.match(head.replace(b"\\", b"/")):
-        get = _get(path)
-        raise RecordingError(f"{path}: git-annex's link to a file that is not there, not the file itself: {get}")
+        raise RecordingError(f"{path}: a link to a file that is not there (git-annex's, as text): {_get(path)}")
     if head.startswith(_LFS):
-        get = f"git lfs pull --include '{path.name}'"
-        raise RecordingError(f"{path}: Git LFS's pointer to a file that is not there, not the file itself: {get}")
+        get = f"get it first (git lfs pull --include '{path.name}')"
+        raise RecordingError(f"{path}: a pointer of Git LFS to a file that is not there: {get}")
 
 
 def _get(path: Path) -> str:

@@ -20,6 +20,7 @@ from neurolm.core.stretches import Stretch
 from neurolm.recording.formats.completeness import shortened
 from neurolm.recording.formats.edf import unit_of
 from neurolm.recording.formats.wfdb_annotations import Mark, read_annotations
+from neurolm.recording.links import require_content
 
 _GAIN = 200.0  # units of the converter per physical unit, where a header says none
 _GROUPS = {16: (1, 2), 24: (1, 3), 32: (1, 4), 61: (1, 2), 80: (1, 1), 160: (1, 2), 212: (2, 3), 310: (3, 4),
@@ -158,6 +159,7 @@ def _distinct(names: Sequence[str]) -> list[str]:
 
 
 def _read_header(path: Path) -> _Record:
+    require_content(path)
     if not path.is_file():
         raise RecordingError(f"{path}: no such file, though the record names it; download it again")
     with path.open("rb") as stream:
@@ -235,6 +237,7 @@ def _frames(record: _Record, truncated: str, notes: list[str]) -> int:
                 f"{record.path}: samples in format {first.format}, which is not read; convert the record with WFDB's "
                 f"xform, or with mne and wfdb in Python (formats that are read: {', '.join(map(str, _GROUPS))})"
             )
+        require_content(file)
         if not file.is_file():
             raise RecordingError(f"{record.path}: its file of samples {file.name} is missing; download it too")
         count, size = _GROUPS[first.format]
