@@ -4,6 +4,7 @@ import hashlib
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -344,3 +345,129 @@ def test_sites_are_complete(name):
     layout = LAYOUTS[name]
     assert site.url.replace("/files/", "/content/") == layout.url
     assert layout.licence.startswith("ODC-By" if "commons attribution license" in site.licence else "CC BY 4.0")
+
+
+class Hostile(BaseHTTPRequestHandler):
+    """Answers as no server should."""
+
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, mirror, *args) -> None:
+        self.mirror = mirror
+        super().__init__(*args)
+
+    def log_message(self, *_args) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        name = self.path.removeprefix("/files/mini/1.0.0/")
+        how = self.mirror.how.get(name)
+        if how is None:
+            data = self.mirror.files[name]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+            return
+        status, headers, endless = how
+        self.send_response(*status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.end_headers()
+        self.close_connection = True
+        try:
+            for _ in range(1 << 12 if endless else 1):
+                self.mirror.sent += self.wfile.write(bytes(1 << 16))
+        except OSError:
+            self.mirror.broken = True
+
+
+class HostileMirror:
+    def __init__(self) -> None:
+        self.files = {"a.edf": b"x" * 1000, "LICENSE.txt": LICENCE, "RECORDS": b"a.edf\n"}
+        self.files[SUMS] = "".join(
+            f"{hashlib.sha256(data).hexdigest()} {name}\n" for name, data in self.files.items()
+        ).encode()
+        self.how: dict[str, tuple] = {}
+        self.sent, self.broken = 0, False
+
+
+@pytest.fixture
+def hostile(monkeypatch, tmp_path):
+    monkeypatch.setattr(transfer, "PAUSE", 0.001)
+    monkeypatch.setattr(module, "SMALL", 1 << 20)
+    monkeypatch.setattr(transfer.Transfer.fetch, "__kwdefaults__", {"most": 1 << 20})
+    mirror = HostileMirror()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Hostile, mirror))
+    server.daemon_threads = True
+    thread = threading.Thread(target=partial(server.serve_forever, poll_interval=0.01))
+    thread.start()
+    monkeypatch.setitem(SITES, "mini", replace(SITES["eegmat"], gigabytes=0.001))
+    url = f"http://127.0.0.1:{server.server_port}/files/mini/1.0.0"
+    mirror.get = lambda **how: download("mini", tmp_path / "mini", base_url=url, **{"attempts": 2} | how)
+    yield mirror
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize("name", [SUMS, "LICENSE.txt", "a.edf"])
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": str(1 << 40)}, {"Content-Length": "-1"},
+                                     {"Content-Encoding": "identity", "Connection": "close"}])  # fmt: skip
+def test_a_file_without_end_is_given_up(hostile, tmp_path, name, headers):
+    hostile.how[name] = ((200,), headers, True)
+    with pytest.raises(DownloadError, match=r"more than 1,048,576 bytes came|empty|none"):
+        hostile.get()
+    assert hostile.sent < 20 << 20
+    assert not list((tmp_path / "mini").rglob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        ((200,), {"Content-Length": "5, 6"}),
+        ((200,), {"Content-Length": "x"}),
+        ((206,), {"Content-Range": "bytes 0-9/9999999999999999999999"}),
+        ((206,), {"Content-Range": "\xff" * 1000}),
+        ((200,), {"Content-Encoding": "gzip"}),
+        ((302,), {"Location": "file:///etc/passwd", "Content-Length": "0"}),
+        ((404, "\x1b[2Jgone"), {"Content-Length": "0"}),
+    ],
+)
+def test_odd_headers_are_an_error_of_the_download(hostile, tmp_path, status, headers):
+    hostile.how["a.edf"] = (status, headers, False)
+    with pytest.raises(DownloadError, match=r"a\.edf"):
+        hostile.get()
+    assert not (tmp_path / "mini" / "a.edf").exists()
+
+
+@pytest.mark.parametrize("planted", [".a.edf.part", ".SHA256SUMS.txt.new", "..SHA256SUMS.txt.new.part", "a.edf"])
+@pytest.mark.parametrize("hard", [False, True])
+def test_a_planted_link_is_not_followed(hostile, tmp_path, planted, hard):
+    private = tmp_path / "private"
+    private.write_text("mine")
+    (tmp_path / "mini").mkdir()
+    link = tmp_path / "mini" / planted
+    link.hardlink_to(private) if hard else link.symlink_to(private)
+    assert hostile.get().files == 3
+    assert private.read_text() == "mine"
+    assert (tmp_path / "mini" / "a.edf").read_bytes() == hostile.files["a.edf"]
+    assert not (tmp_path / "mini" / "a.edf").is_symlink()
+
+
+def test_a_linked_folder_is_not_left(hostile, tmp_path):
+    hostile.files["S/b.edf"] = b"y"
+    hostile.files[SUMS] += f"{hashlib.sha256(b'y').hexdigest()} S/b.edf\n".encode()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "mini").mkdir()
+    (tmp_path / "mini" / "S").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DownloadError, match="a link that leads out of"):
+        hostile.get()
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", ".ssh/keys", "a/.b", "a\\b", "C:x", "a\x1b[2J", "a\u202eb"])
+def test_names_that_leave_the_folder_or_hide_are_refused(tmp_path, name):
+    (tmp_path / "sums").write_text(f"{'0' * 64} {name}\n", encoding="utf-8")
+    with pytest.raises(DownloadError, match="trust no such site"):
+        parse_sums(tmp_path / "sums")

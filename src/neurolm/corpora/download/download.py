@@ -19,7 +19,8 @@ from urllib.parse import quote, urlsplit
 
 from neurolm.core.errors import ConfigError, DownloadError, WriteError, argument
 from neurolm.core.names import choose
-from neurolm.core.small_files import LARGE, read_small, read_text
+from neurolm.core.small_files import SMALL, read_small, read_text
+from neurolm.core.terminal import printable
 from neurolm.corpora.download.sites import SITES, Site
 from neurolm.corpora.download.transfer import Interrupted, Transfer, Unreachable, file_hash
 
@@ -190,7 +191,12 @@ class _Run:
         file = self.out / path
         if file.is_file() and file_hash(file) == sha256:
             return False
-        self.transfer.fetch(self.base + quote(path), file, sha256)
+        if not file.parent.resolve().is_relative_to(self.out.resolve()):
+            raise DownloadError(
+                f"{file.parent}: a link that leads out of {self.out}; remove it, or choose another folder"
+            )
+        most = SMALL if path in ABOUT else max(SMALL, round(self.site.gigabytes * 1e9))  # no file is longer than all
+        self.transfer.fetch(self.base + quote(path), file, sha256, most=most)
         return True
 
     def _count(self, path: str, *, fetched: bool) -> None:
@@ -226,7 +232,7 @@ class _Run:
     def report(self, wanted: Mapping[str, str]) -> DownloadReport:
         """Sum up what is there."""
         records = self.out / RECORDS
-        listed = read_text(records, most=LARGE).split() if records.is_file() else []
+        listed = read_text(records, most=SMALL).split() if records.is_file() else []
         missing = [record for record in listed if record not in wanted and _recorded(record, wanted) is None]
         licence = self.out / LICENCE
         return DownloadReport(
@@ -253,7 +259,7 @@ def parse_sums(file: Path) -> dict[str, str]:
         If the file is not a list of checksums, or a path leads out of the folder.
     """
     sums: dict[str, str] = {}
-    for number, line in enumerate(read_small(file, most=LARGE).decode("utf-8", "replace").splitlines(), start=1):
+    for number, line in enumerate(read_small(file, most=SMALL).decode("utf-8", "replace").splitlines(), start=1):
         if not line.strip():
             continue
         match = _SUM.fullmatch(line.strip())
@@ -263,7 +269,8 @@ def parse_sums(file: Path) -> dict[str, str]:
                 "set's folder of files, and does no login page stand in between?"
             )
         path = PurePosixPath(match[2])
-        if path.is_absolute() or ".." in path.parts or "\\" in match[2] or ":" in match[2]:
+        hidden = any(part.startswith(".") for part in path.parts)
+        if path.is_absolute() or hidden or set("\\:") & set(match[2]) or printable(match[2], line=True) != match[2]:
             raise DownloadError(
                 f"{file}, line {number}: the path {match[2]!r} leads out of the folder; trust no such site"
             )

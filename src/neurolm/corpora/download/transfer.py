@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, local
+from typing import BinaryIO
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.exceptions import ChunkedEncodingError
 from urllib3 import BaseHTTPResponse, Retry
+from urllib3.exceptions import HTTPError
 
 from neurolm.core.errors import DownloadError, WriteError, argument
+from neurolm.core.small_files import SMALL
 
 PART = ".part"
 """Suffix of what is not complete yet; the next attempt, or the next run, goes on from it."""
@@ -45,7 +51,7 @@ class Transfer:
     _kept: local = field(default_factory=local, init=False)
     """A connection per thread."""
 
-    def fetch(self, url: str, path: Path, sha256: str | None = None) -> None:
+    def fetch(self, url: str, path: Path, sha256: str | None = None, *, most: int = SMALL) -> None:
         """Fetch a file.
 
         Parameters
@@ -56,6 +62,8 @@ class Transfer:
             Where it shall be.
         sha256
             Hash of its content; None where it is not known.
+        most
+            Bytes that it can have: a server may send without end.
 
         Raises
         ------
@@ -73,10 +81,10 @@ class Transfer:
             path.parent.mkdir(parents=True, exist_ok=True)
             if sha256 is None:
                 part.unlink(missing_ok=True)  # nothing would tell that what follows belongs to it
-            self._complete(url, part)
+            self._complete(url, part, most)
             if sha256 is not None and file_hash(part) != sha256:
                 part.unlink()  # a cut connection may have left anything: once more, from the start
-                self._complete(url, part)
+                self._complete(url, part, most)
                 found = file_hash(part)
                 if found != sha256:
                     part.unlink()
@@ -90,11 +98,11 @@ class Transfer:
         except OSError as error:
             raise WriteError(f"{path}: cannot be written ({error.strerror}); free space, or choose a folder") from error
 
-    def _complete(self, url: str, part: Path) -> None:
+    def _complete(self, url: str, part: Path, limit: int) -> None:
         """Fetch what is missing of a file, after every cut from there on, in as many requests as bring something."""
         most, failed = _size(part), 0
         while not self.stop.is_set():
-            problem = self._request(url, part)
+            problem = self._request(url, part, limit)
             if problem is None:
                 return
             failed = 1 if _size(part) > most else failed + 1
@@ -104,14 +112,22 @@ class Transfer:
             self.stop.wait(min(LONGEST_PAUSE, PAUSE * 2 ** (failed - 1)))
         raise Interrupted
 
-    def _request(self, url: str, part: Path) -> str | None:
+    def _request(self, url: str, part: Path, limit: int) -> str | None:
         """Append what the server sends; returns why that was not all, None where it was."""
         have = _size(part)
+        if have > limit:
+            part.unlink()
+            raise DownloadError(
+                f"{url}: more than {limit:,} bytes came, and it cannot be so long; trust no such site, or name another "
+                f"mirror ({argument('base_url')})"
+            )
         headers = {"Accept-Encoding": "identity"}  # what is compressed on the way cannot be resumed
         if have:
             headers["Range"] = f"bytes={have}-"
         try:
             response = self._session().get(url, headers=headers, stream=True, timeout=TIMEOUTS)
+        except HTTPError as error:  # of urllib3, for headers that are none
+            raise DownloadError(f"{url}: the server's answer is none ({error})") from error
         except (requests.ConnectionError, requests.Timeout) as error:
             kind = DownloadError if have else Unreachable
             raise kind(f"{url}: {_reason(error)} (after {self.attempts} attempts)") from error
@@ -131,12 +147,16 @@ class Transfer:
                 part.unlink(missing_ok=True)
                 return "the server sent another part than was asked for"
             try:
-                with part.open("ab" if resumed else "wb") as file:
+                with _writing(part, append=resumed) as file:
+                    got = have if resumed else 0
                     for block in response.iter_content(BLOCK):
                         file.write(block)
+                        got += len(block)
+                        if got > limit:
+                            return "it sends more than there can be"
                         if self.stop.is_set():
                             raise Interrupted
-            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            except (requests.ConnectionError, requests.exceptions.ContentDecodingError, ChunkedEncodingError) as error:
                 return f"the connection was cut: {_reason(error)}"
         return None
 
@@ -164,7 +184,21 @@ def file_hash(path: Path) -> str:
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
+    """Bytes that are there of a file; what is no file of the folder itself, as a link, is removed."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return 0
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        path.unlink()
+        return 0
+    return status.st_size
+
+
+def _writing(path: Path, *, append: bool) -> BinaryIO:
+    """Open a file to be written, following no link that somebody put in its place."""
+    flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | (os.O_APPEND if append else os.O_TRUNC)
+    return os.fdopen(os.open(path, flags, 0o666), "ab" if append else "wb")
 
 
 def _reason(error: BaseException) -> str:
