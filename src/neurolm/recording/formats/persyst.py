@@ -9,6 +9,7 @@ from pathlib import Path, PureWindowsPath
 from tempfile import TemporaryDirectory
 
 from neurolm.core.errors import RecordingError
+from neurolm.core.small_files import read_small
 from neurolm.core.text import decode
 from neurolm.recording.formats.brainvision import find_beside
 from neurolm.recording.links import require_content
@@ -25,7 +26,7 @@ def as_specified(path: Path, notes: list[str]) -> Iterator[Path]:
     RecordingError
         If its file of data is not there.
     """
-    raw = path.read_bytes()
+    raw = read_small(path)
     text = re.sub(r"\r\n?", "\n", decode(raw))
     said = _FILE.search(text)
     if said is None:  # MNE says what is wrong with it

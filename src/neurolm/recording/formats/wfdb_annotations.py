@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from neurolm.core.small_files import LARGE, read_small
+
 LARGEST = 1 << 24
 """Bytes of a file of annotations at most."""
 _NO_ANNOTATIONS = (".hea", ".dat", ".mat", ".edf", ".rec", ".txt", ".csv", ".tsv", ".xws", ".json", ".png", ".pdf")
@@ -44,7 +46,7 @@ def read_annotations(header: Path, rate: float) -> tuple[list[Mark], list[str]]:
     for path in sorted(header.parent.glob(f"{_escaped(header.stem)}.*")):
         if path.suffix.lower() in _NO_ANNOTATIONS or not path.is_file() or path.stat().st_size > LARGEST:
             continue
-        found = _parsed(path.read_bytes())
+        found = _parsed(read_small(path, most=LARGE))
         if found is None:
             continue
         ticks = rate
