@@ -144,6 +144,9 @@ def test_electrodes_may_be_chosen_for_a_corpus(tmp_path):
     write(root / "b.edf", "O2", "Cz", "C3", seed=1)
     prepare(root, tmp_path / "store", reading=ReadingOptions(channels=["Cz", "O2"]), jobs=1)
     assert set(channels(tmp_path / "store").values()) == {("CZ", "O2")}
+    assert prepare(root, tmp_path / "store", reading=ReadingOptions(channels=["Cz", "O2"]), jobs=1).skipped == 2
+    report = prepare(root, tmp_path / "store", reading=ReadingOptions(channels=["O2"]), jobs=1)
+    assert (report.skipped, set(channels(tmp_path / "store").values())) == (0, {("O2",)})
 
 
 def test_a_cap_for_a_corpus_is_that_of_mne(tmp_path):
