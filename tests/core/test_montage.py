@@ -49,6 +49,9 @@ KINDS = {
     "Left Leg": "emg", "LEG(L)": "emg", "L-LEG": "emg", "Tib. L": "emg", "Sum RIPs": "other", "PositionSen": "other",
     "OxStatus": "other", "Effort THO": "other", "Nasal Pressure": "other", "cFlow": "other", "etCO2": "other",
     "EKG_Off": "ecg", "Trigger Event": "stimulus", "ROC-A1": "eog", "E1:M2": "eog", "EOG(R)-0": "eog",
+    "Oximeter": "other", "THO": "other", "Movement": "other", "Hypnogram": "other", "NIBP": "other", "ICP": "other",
+    # BioSemi's sensors
+    "Plet": "other", "Erg1": "other", "Ana1": "other", "GSR1": "other", "EXG8": "other",
     # Nihon Kohden
     "POL E": "other", "POL $A1": "other", "POL X1": "other", "POL BP1": "other", "POL DC01": "other",
     "EEG BN1": "other",
@@ -60,6 +63,7 @@ KINDS = {
     "INTERPOLATED": "other", "Interpolate": "other", "TIME_STAMP_ms": "other", "LSL.Timestamp": "other",
     "OriginalTimestamp": "other", "MARKER_HARDWARE": "stimulus", "HardwareMarker": "stimulus", "GYROX": "other",
     "MarkerIndex": "stimulus", "Right AUX": "other", "AUX_RIGHT": "other", "MOT.Q0": "other",
+    "CHAN_CMS": "reference", "HeadBandOn": "other", "Optics1": "other", "Nasion": "reference",
     # placeholders
     "-": "other", "--1": "other", ".": "other", "": "unknown",
     # differences of scalp electrodes are none of them; nor is what only looks like one

@@ -96,7 +96,7 @@ _TRANSLATED = {"ЭЭГ": "EEG", "ЭКГ": "ECG", "ЭОГ": "EOG", "ЭМГ": "EMG
 _KINDS = (
     (
         "reference",
-        r"[AM][12] ?[-+/]? ?[AM][12]|(?:RE)?REF|REFERENCE|V ?REF|GND|GROUND|CMS|DRL",
+        r"[AM][12] ?[-+/]? ?[AM][12]|(?:RE)?REF|REFERENCE|V ?REF|GND|GROUND|(?:CHAN )?(?:CMS|DRL)|NASION|NAS|[LR]PA",
     ),
     (
         "stimulus",
@@ -120,20 +120,20 @@ _KINDS = (
     (
         "other",
         # breathing and sleep
-        r"RESP.*|ABD.*|AD+OM.*|THO(?:R|RAX).*|TORAC.*|V(?:TH|AB)|CHEST.*|RIB ?CAGE.*|RIP(?: .*)?|EFFORT.*|BELT.*|"
-        r"SUM(?: .*)?|"
-        r".*FLOW.*|.*\bFLUX.*|.*\bAIR|NASAL.*|NAS PRES.*|NAF\w*|ORAL.*|.*CANNULA.*|PTAF.*|PRES(?:S|SURE)?(?: .*)?|"
-        r"[CX]?PAP(?: .*)?|LEAK.*|TID ?VOL.*|TH?ERM.*|.*SNOR[EI].*|MIC(?:RO|ROPHONE)?(?: .*)?|SOUND.*|AUDIO.*|"
-        r"S[PA]O2.*|SAT(?:URATION.*)?|CAPNO.*|OSAT|O2 ?(?:SAT|STAT).*|OX(?:Y|I)?(?:METER|METRY)? ?STAT.*|STAT|"
-        r"(?:E?T|TC)?P?CO2.*|"
-        r"PULSE.*|POULS|PLETH.*|PPG.*|PTT|PAT|D?H ?R|PR|R ?R|H ?RATE|HEART.*|IBI|TEMP(?!OR).*|GSR.*|EDA.*|SCR|BODY.*|"
-        r"B?POS(?: .*)?|POSITION.*|LIGHTS?|LUM(?:I[EÈ]RE|INOSITY)?|ACTI(?:VITY|METRY|GRAPHY).*|ELEVATION|GRAVITY.*|"
-        r"DIF ?[56]|TAG|EPMS|VNS|.*\bOFF|"
+        r"RESP.*|ABD.*|AD+OM.*|THO(?:R.*)?|TORAC.*|V(?:TH|AB)|CHEST.*|RIB ?CAGE.*|RIP(?: .*)?|EFFORT.*|BELT.*|"
+        r"SUM(?: .*)?|.*FLOW.*|.*\bFLUX.*|.*\bAIR|NASAL.*|NAS PRES.*|NAF\w*|ORAL.*|.*CANNULA.*|PTAF.*|"
+        r"PRES(?:S|SURE)?(?: .*)?|[CX]?PAP(?: .*)?|LEAK.*|TID ?VOL.*|TH?ERM.*|.*SNOR[EI].*|"
+        r"MIC(?:RO|ROPHONE)?(?: .*)?|SOUND.*|AUDIO.*|S[PA]O2.*|SAT(?:URATION.*)?|CAPNO.*|OSAT|O2 ?(?:SAT|STAT).*|"
+        r"OX(?:Y|I)?(?:METER|METRY)? ?STAT.*|STAT|(?:E?T|TC)?P?CO2.*|PULSE.*|POULS|PLET.*|PPG.*|PTT|PAT|D?H ?R|PR|"
+        r"R ?R|H ?RATE|HEART.*|IBI|TEMP(?!OR).*|GSR.*|EDA.*|SCR|BODY.*|B?POS(?: .*)?|POSITION.*|LIGHTS?|"
+        r"LUM(?:I[EÈ]RE|INOSITY)?|ACTI(?:VITY|METRY|GRAPHY).*|ELEVATION|GRAVITY.*|DIF ?[56]|TAG|EPMS|VNS|MASK.*|"
+        r"MOVE.*|VIBRATION.*|LUX|OXIM.*|OXY|HYP(?:NOGRAM)?|STAGES?|(?:N?I)?BP|ICP|ABP|CVP|BIS|SEF|BSR|SQI|.*\bOFF|"
         # amplifiers and headsets
-        r"[EB]DF ANNOTATIONS|DC ?\d+(?:[- ]DC)?|B[PN] ?\d*|X\d+ BP\d+|PG[12]|SP[12]|BURSTS|SUPPR|EXG ?\d|MISC ?\d*|"
-        r"(?:(?:RIGHT|LEFT) )?AUX ?(?:\d*|[LR]|LEFT|RIGHT)|ANALOG.*|ACC.*|GYRO.*|MAG ?[XYZ]|[XYZ] DIR|"
-        r"BATTERY.*|PACKET.*|COUNTER.*|SAMPLE ?(?:INDEX|COUNTER)?|TIME|.*TIME ?STAMP.*|IMP(?:EDANCE)?.*|"
-        r"INTERPOLATED?|RAW ?CQ.*|(?:[CE]Q|POW|MOT|PM|FE|MC) [A-Z].*|FUNC (?:ID|VALUE)",
+        r"(?:[EB]DF )?ANNOTATIONS?|ERG ?\d|ANA ?\d|DC ?\d+(?:[- ]DC)?|B[PN] ?\d*|X\d+ BP\d+|PG[12]|SP[12]|BURSTS|"
+        r"SUPPR|EXG ?\d|MISC ?\d*|(?:(?:RIGHT|LEFT) )?AUX ?(?:\d*|[LR]|LEFT|RIGHT)|ANALOG.*|ACC.*|GYRO.*|MAG ?[XYZ]|"
+        r"[XYZ] DIR|BATTERY.*|PACKET.*|COUNTER.*|SAMPLE ?(?:INDEX|COUNTER)?|TIME|.*TIME ?STAMP.*|IMP(?:EDANCE)?.*|"
+        r"INTERPOLATED?|RAW ?CQ.*|(?:[CE]Q|POW|MOT|PM|FE|MC) [A-Z].*|FUNC (?:ID|VALUE)|HEAD ?BAND.*|OPTICS.*|"
+        r"(?:.* )?QUALITY",
     ),
 )
 """What names say that are no electrodes: of sleep laboratories (SHHS, MESA, CAP, UCDDB, DREAMS), of Nihon Kohden,
