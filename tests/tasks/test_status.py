@@ -125,6 +125,12 @@ def test_numbers_are_counted_by_range(store_of) -> None:
     ]
 
 
+def test_a_label_in_other_capitals_is_asked_about(store_of) -> None:
+    store = store_of({"a": ("a", [Label("workload", "no", 0, 20)])})
+    (problem,) = check_fit(workload(), store).problems
+    assert "task workload has no label 'no': did you mean No? Its labels are Yes, No" in problem
+
+
 def test_one_recording_under_two_people_is_a_problem(tmp_path, write_store) -> None:
     """Within a corpus always; between two corpora where one side of a split has one copy and not the other."""
 
@@ -142,6 +148,16 @@ def test_one_recording_under_two_people_is_a_problem(tmp_path, write_store) -> N
     (within,), (between,) = fit("a/1", "a/x"), fit("a/7", "b/x")
     assert within.startswith("a/1 of a/1 and a/x of a/x are the same recording under two people")
     assert between.startswith("a/7 of a/7 and b/x of b/x are the same recording under two people")
+    assert f"neurolm overlap {tmp_path / 'a7bx'} lists what neurolm prepare --exclude takes" in between
+
+
+def test_many_copies_are_counted(tmp_path, write_store) -> None:
+    labels, signal = [Label("workload", "Yes", 0, 20)], 10 * np.random.default_rng(0).standard_normal((4000, 1))
+    store = write_store(tmp_path / "store", {f"a/{n}": (f"a/{n}", ("CZ",), labels, signal) for n in range(9)})
+    problems = [
+        text for text in check_fit(workload(), Store(store)).problems if "same recording" in text or "so are" in text
+    ]
+    assert len(problems) == 4 and problems[-1] == "so are 5 more pairs of recordings"
 
 
 def test_people_who_may_be_one_are_noted(store_of) -> None:

@@ -351,8 +351,8 @@ def test_labels_that_a_card_has_not_stop_the_first_stage_all_at_once(micro_run, 
     wrong = {"workload-00 Yes": "Jes", "workload-04 Yes": "Jes", "workload-03 No": "Nope", "events-05 slowing": "slow"}
     store = relabelled(micro_run.store, tmp_path / "store", wrong)
     message = (
-        r"workload-00 and 1 other recording: task workload has no label 'Jes': its labels are Yes, No; nor 'Nope' "
-        r"\(workload-03\); correct the labels and prepare again"
+        r"workload-00 and 1 other recording: task workload has no label 'Jes': did you mean Yes\? Its labels are "
+        r"Yes, No; nor 'Nope' \(workload-03\); correct the labels and prepare again"
     )
     with pytest.raises(ConfigError, match=message):
         begin(micro_run, tmp_path / "run", store=store, tasks=["workload"])

@@ -17,6 +17,9 @@ from neurolm.core.errors import ConfigError, StoreError, argument, takes
 from neurolm.store.manifest import SPLITS, Outline
 from neurolm.store.store import Store
 
+SHOWN = 3
+"""Pairs of recordings that are named in messages."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -132,17 +135,22 @@ def same_content(store: Store, splits: Sequence[Split]) -> Iterator[str]:
     parts = [part for split in splits if not split.by_trial for part in (split.validation, split.test)]
     held_out = [frozenset(part) for part in parts]
     first: dict[str, Outline] = {}
+    found: list[tuple[Outline, Outline]] = []
     for row in store.outlines:
         other = first.setdefault(row.sha256, row) if row.sha256 else row
         if other.subject == row.subject:
             continue
         corpora = {one.recording.partition("/")[0] for one in (row, other)}
         if len(corpora) == 1 or any((row.subject in part) != (other.subject in part) for part in held_out):
-            yield (
-                f"{other.recording} of {other.subject} and {row.recording} of {row.subject} are the same recording "
-                "under two people, so that one could test what the other has trained: say whose it is and prepare "
-                "again, or leave one out (neurolm prepare --exclude)"
-            )
+            found.append((other, row))
+    for other, row in found[:SHOWN]:
+        yield (
+            f"{other.recording} of {other.subject} and {row.recording} of {row.subject} are the same recording under "
+            "two people, so that one could test what the other has trained: say whose it is and prepare again, or "
+            f"leave one out (neurolm overlap {store.path} lists what neurolm prepare --exclude takes)"
+        )
+    if len(found) > SHOWN:
+        yield f"so are {len(found) - SHOWN} more pairs of recordings"
 
 
 def _said(store: Store, task: str) -> dict[str, set[str | None]]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from neurolm.batches.text import END_OF_TEXT
 from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError
-from neurolm.core.names import choose, did_you_mean
+from neurolm.core.names import choose, did_you_mean, one_spelling
 from neurolm.core.small_files import parse_toml, read_text
 from neurolm.tasks.metrics import BINARY_METRICS, METRICS
 from neurolm.tasks.task import MOST_OPTIONS, Option, Task, normalise_question
@@ -116,7 +116,8 @@ class OptionTable:
 
     def option(self) -> Option:
         """Return the option, whose label is its text where it has none of its own."""
-        return Option(label=self.text if self.label is None else self.label, text=self.text, letter=self.letter)
+        label = one_spelling(self.text if self.label is None else self.label)  # as in tables of labels
+        return Option(label=label, text=self.text, letter=self.letter)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from neurolm.batches.splits import Split, split_folds, split_task, subjects_of
 from neurolm.batches.text import END_OF_TEXT
 from neurolm.batches.windows import Window, labelled_windows
 from neurolm.core.errors import ConfigError
+from neurolm.core.names import did_you_mean
 from neurolm.store.store import Store
 
 if TYPE_CHECKING:
@@ -148,7 +149,9 @@ class Task:
         if self.bins is not None:
             return self._bin(label)
         if label not in self.labels:
-            raise ConfigError(f"task {self.name} has no label {label!r}: its labels are {', '.join(self.labels)}")
+            near = did_you_mean(label, self.labels)
+            its = f"{near} Its" if near else ": its"
+            raise ConfigError(f"task {self.name} has no label {label!r}{its} labels are {', '.join(self.labels)}")
         return self.labels.index(label)
 
     def _bin(self, label: str) -> int:
