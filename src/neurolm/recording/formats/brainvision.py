@@ -23,7 +23,7 @@ _KNOWN = ("V", "mV", "µV", "uV", "nV")
 """Units that MNE knows."""
 _DATA, _MARKERS = (".eeg", ".dat", ".avg", ".seg"), (".vmrk", ".amrk")
 """Suffixes of what lies beside a header."""
-_CODEPAGE = re.compile(r"(?mi)^Codepage=[ \t]*(\S*)[ \t]*$")
+_CODEPAGE = re.compile(r"(?mi)^Codepage=(.*)$")
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def _read(path: Path) -> tuple[str, bool]:
     """A file's text with the line ends of Unix, and whether MNE can read it as it is."""
     raw = read_small(path, most=LARGE)
     said = _CODEPAGE.search(raw.decode("ascii", "ignore").replace("\r", ""))
-    codepage = said[1] if said else "cp1252"
+    codepage = said[1].strip() if said else "cp1252"
     text = decode(raw, "cp1252" if codepage.upper() in ("ANSI", "UTF-8", "UTF8") else codepage)
     plain = raw == text.encode() and (said is None or codepage.upper() == "UTF-8")
     return re.sub(r"\r\n?", "\n", text), plain
@@ -101,8 +101,8 @@ def _channel(fields: list[str]) -> list[str]:
 
 def _named(header: str, what: str) -> str | None:
     """What a header calls one of its files."""
-    found = re.search(rf"(?mi)^{what}[ \t]*=[ \t]*(.*?)[ \t]*$", header)
-    return found[1].strip('"') if found else None
+    found = re.search(rf"(?mi)^{what}[ \t]*=(.*)$", header)
+    return found[1].strip().strip('"') if found else None
 
 
 def _data_file(path: Path, header: str, notes: list[str]) -> Path:

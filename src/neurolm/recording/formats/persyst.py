@@ -14,7 +14,7 @@ from neurolm.core.text import decode
 from neurolm.recording.formats.brainvision import find_beside
 from neurolm.recording.links import require_content
 
-_FILE = re.compile(r"(?mi)^(File[ \t]*=[ \t]*)(.*?)[ \t]*$")
+_FILE = re.compile(r"(?mi)^(File[ \t]*=)(.*)$")
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def as_specified(path: Path, notes: list[str]) -> Iterator[Path]:
     if said is None:  # MNE says what is wrong with it
         yield path
         return
-    named = said[2]
+    named = said[2].strip()
     data = find_beside(path, named, (".dat",))
     if data is None:
         raise RecordingError(
