@@ -14,11 +14,12 @@ from random import Random
 
 import numpy as np
 
-from fuzzing import folders, mutate, recordings
+from fuzzing import folders, mutate, recordings, tables
 from fuzzing.mutate import Mutation
 from fuzzing.recordings import Files
 
 STRANGERS = {"E1": "Fp1", "E2": "Cz", "E3": "O2"}
+EXG = {"EXG Channel 0": "Fp1", "EXG Channel 1": "Cz", "EXG Channel 2": "O2"}
 NUMBERED = {"EEG 000": "Fp1", "EEG 001": "Cz", "EEG 002": "O2"}
 
 
@@ -211,6 +212,16 @@ def kinds() -> dict[str, Kind]:
         "Nihon Kohden": Kind(150, recordings.nihon, {"a.EEG": _head(6300)}, opened("a.EEG")),
         "eXimia": Kind(30, recordings.eximia, {"a.nxe": mutate.binary}, opened("a.nxe")),
         "Curry": Kind(40, recordings.curry, {"a.cdt.dpa": mutate.text}, opened("a.cdt"), alone=True),
+        "Muse": Kind(200, tables.muse, {"a.csv": mutate.text}, opened("a.csv")),
+        "table": Kind(250, tables.table, {"a.csv": mutate.text}, opened("a.csv")),
+        "OpenBCI": Kind(200, tables.openbci, {"a.txt": mutate.text}, opened("a.txt", EXG)),
+        "NumPy": Kind(150, tables.numpy, {"a.npz": mutate.binary}, opened("a.npz")),
+        "MATLAB": Kind(150, tables.matlab, {"a.mat": mutate.binary}, opened("a.mat")),
+        "Parquet": Kind(150, tables.parquet, {"a.parquet": mutate.binary}, opened("a.parquet")),
+        "WFDB": Kind(
+            250, tables.wfdb, {"*.hea": mutate.text, "*.dat": mutate.binary, "a.st": mutate.binary}, opened("a.hea")
+        ),
+        "NEDF": Kind(150, tables.nedf, {"a.nedf": _head(10240 + 200)}, opened("a.nedf")),
         "labels.csv": Kind(350, folders.table, {"labels.csv": mutate.text}, partial(labelled, "table", open_=True)),
         "corpus.json": Kind(250, folders.table, {"corpus.json": mutate.json_}, partial(labelled, "table", open_=True)),
         "events": Kind(

@@ -86,8 +86,10 @@ def test_a_few_hundred_damaged_files(fuzzing):
 
 
 @pytest.mark.parametrize(
-    "name", ["EDF+", "GDF", "BrainVision", "XDF", "Neuroscan", "EGI", "HMC", "events", "BIDS", "store"]
-)
+    "name",
+    ["EDF+", "GDF", "BrainVision", "XDF", "Neuroscan", "EGI", "HMC", "events", "BIDS", "store", "Muse", "table",
+     "OpenBCI", "NumPy", "MATLAB", "Parquet", "WFDB", "NEDF"],
+)  # fmt: skip
 def test_what_is_damaged_was_sound(lay, fuzzing, name):
     from random import Random
 
