@@ -118,6 +118,8 @@ def test_a_unit_that_is_no_voltage_is_left_out(tmp_path: Path) -> None:
     recording = open_recording(path)
     assert recording.channels == ("CZ",)
     assert recording.notes == ("left out, other: Pz",)
+    (row,) = [row for row in recording.coverage if row.how == "left out"]
+    assert (row.kind, row.detail) == ("other", "other, by the file's unit or type")
 
 
 def replace_unit(path: Path, written: str | bytes, signal: int = 0) -> None:
@@ -515,7 +517,7 @@ def test_all_recordings_of_the_shared_folder_are_found(shared: Path) -> None:
     assert len(formats) == 16
 
 
-@pytest.mark.parametrize(("name", "held"), [("x-eve.fif", "events"), ("sub-1_epo.fif.gz", "epochs")])
+@pytest.mark.parametrize(("name", "held"), [("x-eve.fif", "events"), ("sub-1_epo.fif", "epochs")])
 def test_a_fif_file_that_is_no_recording_by_its_name_is_called_what_it_is(tmp_path: Path, name: str, held: str) -> None:
     (tmp_path / name).write_bytes(b"no FIF" * 20)
     with pytest.raises(RecordingError, match=f"{name}: no recording: by its name it holds {held}: .*; name the record"):

@@ -170,7 +170,7 @@ def _plain(file: Path) -> str:
     Padding and truncation, which may ask for any length, are taken out: nobody here encodes for a fixed one.
     """
     found = parse_json(read_small(file))
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or "model" not in found:
         raise TextError(f"{file}: not a tokenizer, but {str(found)[:60]!r}; train or download it again")
     for part, allowed in _PARTS.items():
         kind = part_type.get("type") if isinstance(part_type := found.get(part), dict) else part_type

@@ -115,7 +115,8 @@ def _leave_out_other_kinds(draft: Draft) -> list[int]:
         else:
             what = by_name if by_name not in ("eeg", "unknown") else channel.kind
             left_out.append((what, channel.name))
-            draft.row(i, "left out", what)
+            named = by_name == "eeg" and what == "other"  # as an electrode
+            draft.row(i, "left out", f"{what}, by the file's unit or type" if named else what)
     for what in dict.fromkeys(what for what, _ in left_out):
         draft.notes.append(f"left out, {what}: {', '.join(name for found, name in left_out if found == what)}")
     return eeg
