@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from neurolm.core.errors import ConfigError
+from neurolm.recording.channels import RawRecording
 from neurolm.recording.options import AUTO, BELIEVED, DataFormat, ReadingOptions, Unit, Unknown
+from neurolm.recording.readers import open_by
 from neurolm.recording.recording import Recording, open_recording
 from neurolm.store.store import Label
 
@@ -124,8 +126,7 @@ class RecordingSource:
         ConfigError
             If a unit is given for a format that the layout itself reads: it knows the unit.
         """
-        source: Path | mne.io.BaseRaw = self.path
-        said: tuple[str, ...] = ()
+        source: Path | RawRecording = self.path
         unit, unknown = reading.unit, reading.unknown
         if self.unknown is not None and unknown in (None, "error"):
             unknown = self.unknown
@@ -133,10 +134,8 @@ class RecordingSource:
             if unit not in (None, AUTO):
                 raise ConfigError(f"unit is {unit!r}, but the layout of {self.corpus} knows the unit; leave unit out")
             unit = None
-            source = self.open(self.path)
-            source.filenames = [self.path]  # messages name the file
-            said = (source.info["description"],) if source.info["description"] else ()
-        recording = open_recording(
+            source = open_by(self.open, self.path)
+        return open_recording(
             source,
             reading=replace(
                 reading,
@@ -150,7 +149,6 @@ class RecordingSource:
             partly=self.partly,
             check=check,
         )
-        return replace(recording, notes=(*said, *recording.notes))
 
     def labelled(self, extent: Extent) -> tuple[Label, ...]:
         """Return the recording's labels.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from neurolm.checkpoint import Card
 from neurolm.core.config import STAGES
 from neurolm.core.table import Cell, Column, Table, columns, escape_markdown
+from neurolm.core.terminal import printable
 from neurolm.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def model_card(card: Card, *, evaluation: Evaluation | None = None, converted_fr
     )
     environment.filters |= {
         "code": lambda text: Markup(f"`{text}`") if text.isprintable() and "`" not in text else text,
-        "python": lambda text: Markup(json.dumps(text, ensure_ascii=False)),
+        "python": lambda text: Markup(json.dumps(text, ensure_ascii=printable(text) != text)),
         "split": _split,
         "table": lambda table: Markup(table.markdown()),
     }

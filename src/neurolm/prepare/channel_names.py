@@ -11,7 +11,7 @@ from neurolm.core.workers import Pool
 from neurolm.prepare.journal import Entry
 from neurolm.prepare.worker import RecordingJob, reading_of
 from neurolm.recording.electrodes.naming import listed, present
-from neurolm.recording.readers import open_raw
+from neurolm.recording.readers import open_by, open_raw
 
 AT_ONCE = 64
 """Recordings that are looked into before it is decided whether to go on."""
@@ -21,7 +21,7 @@ def names_of(job: RecordingJob) -> tuple[str, ...]:
     """Return the names of a file's channels, none where it cannot be read; runs in a worker."""
     try:
         if job.source.open is not None:
-            return tuple(job.source.open(job.source.path).ch_names)
+            return tuple(channel.name for channel in open_by(job.source.open, job.source.path).channels)
         reading, rate = reading_of(job), job.source.rate
         reading = replace(reading, rate=reading.rate or rate, unit=reading.unit or "uV", unknown="drop")
         return tuple(channel.name for channel in open_raw(job.source.path, reading).channels)

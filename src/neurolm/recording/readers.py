@@ -11,7 +11,7 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -226,6 +226,20 @@ def _open_with_mne(path: Path, suffix: str, reading: ReadingOptions) -> RawRecor
     source = open_isolated(open_here, path, reader, arguments, truncated=reading.truncated)
     source.notes[:0] = notes
     return source if samples is None else _cut(source, samples)
+
+
+def open_by(opener: Callable[[Path], mne.io.BaseRaw], path: Path) -> RawRecording:
+    """Open a file by a function of neurolm's that makes an MNE object of it, with the limits that all readers have.
+
+    What the object has in ``info["description"]`` becomes a note.
+    """
+    return open_isolated(_opened_by, path, getattr(opener, "__name__", "the corpus's own"), {"opener": opener})
+
+
+def _opened_by(path: Path, _reader: str, arguments: dict[str, Any], *, truncated: str) -> RawRecording:
+    raw = arguments["opener"](path)
+    source = open_mne(raw, path)
+    return replace(source, notes=[*source.notes, *([raw.info["description"]] if raw.info["description"] else [])])
 
 
 def open_here(path: Path, reader: str, arguments: dict[str, Any], *, truncated: str = "refuse") -> RawRecording:

@@ -195,7 +195,7 @@ class Recording:
 
 
 def open_recording(
-    source: Path | str | mne.io.BaseRaw,
+    source: Path | str | mne.io.BaseRaw | RawRecording,
     *,
     reading: ReadingOptions = BELIEVED,
     check: bool = True,
@@ -207,7 +207,8 @@ def open_recording(
     Parameters
     ----------
     source
-        A file (for EGI's ``.mff`` and MEF a folder), or an object of MNE's. Side files of BIDS beside it are used.
+        A file (for EGI's ``.mff`` and MEF a folder), an object of MNE's, or what a reader has opened. Side files of
+        BIDS beside a file are used.
     reading
         How to read it, where the file alone does not say it.
     check
@@ -270,9 +271,11 @@ def open_recording(
     return replace(recording, coverage=coverage, extreme=extreme, notes=(*recording.notes, *notes))
 
 
-def _open(source: Path | str | mne.io.BaseRaw, reading: ReadingOptions) -> RawRecording:
+def _open(source: Path | str | mne.io.BaseRaw | RawRecording, reading: ReadingOptions) -> RawRecording:
     if isinstance(source, str | Path):
         return open_raw(Path(source).expanduser(), reading)
+    if isinstance(source, RawRecording):
+        return with_triggers(source)
     import mne
 
     if not isinstance(source, mne.io.BaseRaw):

@@ -198,9 +198,10 @@ def _check_gzip(path: Path) -> None:
     if size > _PLAIN_GZIP:  # then looking takes long, and its reader has limits
         return
     with path.open("rb") as plain:
+        packed = plain.read(2) == b"\x1f\x8b"
         plain.seek(max(0, size - 4))
         found = int.from_bytes(plain.read(4), "little")  # what it says of itself, which need not be true
-    found = found if found > most else 0
+    found = found if packed and found > most else 0
     with suppress(OSError, EOFError, zlib.error), gzip.open(path) as file:  # its reader says what is wrong
         while found <= most and (block := file.read(_BLOCK)):
             found += len(block)
