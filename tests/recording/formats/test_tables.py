@@ -100,6 +100,8 @@ def test_the_header_of_numpy_and_the_counted_one_of_pandas(opened):
 def test_units_stand_in_names_or_below_them(opened):
     named = opened(rows(SIGNAL / 1000, names=[f"{name} (mV)" for name in NAMES], form="{:.4f}"), ReadingOptions())
     assert named.unit == "mV"
+    above = "# Sampling rate: 250 Hz\n# Unit: mV\n" + rows(SIGNAL / 1000, None)
+    assert (opened(above, ReadingOptions()).unit, opened(above, ReadingOptions()).rate) == ("mV", 250)
     below = rows().replace("C4\n", "C4\ns,µV,µV,µV,µV\n", 1)
     np.testing.assert_array_equal(opened(below, ReadingOptions()).read(), SIGNAL.T)
 

@@ -37,6 +37,7 @@ _STATED = re.compile(
     r"(\d+(?:\.\d+)?)",
     re.IGNORECASE,
 )
+_UNIT = re.compile(r"\bunits? ?[:=] ?([^\s,;]{1,12})", re.IGNORECASE)
 _OTHER = re.compile(
     r"(acc|gyro|mag|quat|aux|battery|temp|hsi|headband|digital|analog|not used|other|imu|ppg|optics)", re.I
 )
@@ -134,6 +135,12 @@ def stated_rate(lines: Sequence[str]) -> float | None:
         if match := _STATED.search(line):
             return float(match[1]) or None
     return None
+
+
+def stated_unit(lines: Sequence[str]) -> str | None:
+    """Return the voltage that lines above a table state as the unit of its numbers."""
+    found = (_UNIT.search(line) for line in lines)
+    return next((unit for match in found if match and (unit := unit_of(match[1]))), None)
 
 
 def _lower(form: Form) -> list[str]:
@@ -279,6 +286,8 @@ def _any(form: Form) -> Columns:
             left_out.append(name or f"column {column + 1}")
         else:
             signals.append(_signal(form, column, name.strip()))
+    if volts := stated_unit(form.comments):
+        signals = [replace(one, unit=volts) if one.unit == UNSTATED else one for one in signals]
     single = len(signals) == 1 and form.names is None
     if single:
         signals = [replace(signals[0], name="ch1")]
