@@ -112,6 +112,25 @@ def test_every_way_to_write_a_micro_sign(written: str | bytes) -> None:
     assert edf.unit_of(written) == "uV"
 
 
+@pytest.mark.parametrize("written", ["мкВ", "мкВ".encode("cp1251"), "мкВ".encode(), "МКВ"])
+def test_microvolts_in_cyrillic(written: str | bytes) -> None:
+    assert edf.unit_of(written) == "uV"
+    assert edf.unit_of("мВ".encode("cp1251")) == "mV"
+
+
+def test_electrodes_in_a_unit_that_nobody_knows_need_one_that_is_given(tmp_path: Path) -> None:
+    path = write_edf(tmp_path / "a.edf", {"Fp1": sine(4), "Cz": sine(4) / 2, "SpO2": sine(4)}, unit="counts/3")
+    with pytest.raises(
+        RecordingError, match=r"no EEG electrode .*say their unit, which the file does not \(unit='uV'\)"
+    ):
+        open_recording(path)
+    for unit in ("uV", "auto"):
+        recording = open_recording(path, reading=ReadingOptions(unit=unit))
+        assert (recording.channels, recording.unit) == (("FP1", "CZ"), "uV")
+        np.testing.assert_allclose(recording.read()[0], sine(4), atol=0.01)
+        assert "taken for EEG because a unit is given" in " ".join(recording.notes)
+
+
 def test_a_unit_that_is_no_voltage_is_left_out(tmp_path: Path) -> None:
     path = write_edf(tmp_path / "a.edf", {"Cz": sine(4), "Pz": sine(4)})
     replace_unit(path, "degC", signal=1)

@@ -32,11 +32,13 @@ def describe_channels(raw: mne.io.BaseRaw) -> tuple[tuple[Channel, ...], list[fl
     if _microvolts_as_volts(raw):
         units = ["uV"] * len(units)
     without_scale = _without_scale(raw)
+    declared = getattr(raw, "_orig_units", None) or {}
+    no_voltage = {i for i, name in enumerate(raw.ch_names) if name in declared and not edf.unit_of(declared[name])}
     channels = tuple(
         Channel(
             name=name,
             kind="eeg" if _is_misjudged(raw, name) else _MNE_TYPES.get(types[i], "other"),
-            unit=units[i],
+            unit=None if i in no_voltage and types[i] != "eeg" else units[i],
             rate=float(raw.info["sfreq"]),
             position=_position(raw.info["chs"][i]["loc"]),
             bad=name in raw.info["bads"],

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurolm.core.errors import RecordingError, argument
+from neurolm.core.montage import resolve
 from neurolm.core.small_files import require_regular
 from neurolm.core.stretches import overlapping
 from neurolm.recording.channels import Channel, RawRecording, Signal
@@ -27,6 +28,7 @@ from neurolm.recording.faults import as_recording_error
 from neurolm.recording.formats import brainvision, edf, gdf, nedf, persyst, xdf
 from neurolm.recording.formats.cnt import inspect_cnt, reader_of
 from neurolm.recording.formats.completeness import check_after, check_before
+from neurolm.recording.formats.edf import UNSTATED
 from neurolm.recording.formats.edf_annotations import read_annotations, record_stretches
 from neurolm.recording.formats.edf_signal import open_samples
 from neurolm.recording.formats.eeglab import numbers_as_names
@@ -113,7 +115,7 @@ def open_raw(path: Path, reading: ReadingOptions = BELIEVED) -> RawRecording:
         if suffix not in PLAIN:
             _require_rate(source, reading.rate)
         source.notes[:0] = notes
-        return with_triggers(with_sidecar(source))
+        return with_triggers(with_sidecar(_measured_in(source, reading.unit)))
 
 
 def as_one_of_many(path: Path, reading: ReadingOptions) -> ReadingOptions:
@@ -276,6 +278,16 @@ def _require_rate(source: RawRecording, rate: float | None) -> None:
             f"{source.name}: {argument(rate=rate)}: its header says {said} samples per second; leave it out, it is for "
             "tables and arrays"
         )
+
+
+def _measured_in(source: RawRecording, unit: str | None) -> RawRecording:
+    """With a unit that is given, electrodes by name are EEG also where the file gives them one that is no voltage."""
+    named = [c.name for c in source.channels if c.kind == "other" and c.unit is None and resolve(c.name) is not None]
+    if unit is None or not named:
+        return source
+    channels = tuple(replace(c, kind="eeg", unit=UNSTATED) if c.name in named else c for c in source.channels)
+    note = f"taken for EEG because a unit is given, and not the file's, which is no voltage: {', '.join(named)}"
+    return replace(source, channels=channels, notes=[*source.notes, note])
 
 
 def _cut(source: RawRecording, samples: int) -> RawRecording:

@@ -103,6 +103,15 @@ def test_every_way_to_write_microvolts(tmp_path, unit):
     assert check(write(tmp_path, (",1,µV", f",1,{unit}"))) == []
 
 
+def test_a_unit_that_nobody_knows_needs_one_that_is_given(tmp_path):
+    path = write(tmp_path, (",1,µV", ",1,bits"))
+    with pytest.raises(RecordingError, match=r"say their unit, which the file does not \(unit='uV'\)"):
+        open_recording(path)
+    recording = open_recording(path, reading=ReadingOptions(unit="uV"))
+    assert recording.channels == ("FP1", "CZ", "O2")
+    np.testing.assert_allclose(recording.read(), SIGNAL, rtol=1e-5)
+
+
 def test_units_that_are_no_microvolts_stay_what_they_are(tmp_path):
     path = write(tmp_path, ("Ch1=Fp1,,1,µV", "Ch1=Fp1,,0.001,mV"), ("Ch3=O2,,1,µV", "Ch3=GSR,,1,µS"))
     recording = open_recording(path)

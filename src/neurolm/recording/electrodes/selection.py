@@ -356,5 +356,7 @@ def _no_eeg(draft: Draft) -> str:
         channel.name for i, channel in enumerate(draft.channels) if i in draft.rows and draft.rows[i].kind == "eeg"
     ]
     remedies = say_which(draft, maybe)
+    if takes("unit") and any(c.kind == "other" and c.unit is None and resolve(c.name) for c in draft.channels):
+        remedies = [*remedies, f"say their unit, which the file does not ({argument(unit='uV')})"]
     remedy = f". If some of them are electrodes, {', or '.join(remedies)}" if remedies else "; use another recording"
     return f"{draft.source}: no EEG electrode among its {len(draft.channels)} channels ({details}){remedy}"

@@ -8,6 +8,7 @@ Format: Kemp & Olivan 2003 (EDF+), https://www.edfplus.info/specs
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ STILL_RECORDING = -1
 """Number of data records in a file whose recorder was never stopped (EDF specification)."""
 MICROVOLTS = {"V": 1e6, "mV": 1e3, "uV": 1.0, "nV": 1e-3}
 """Microvolts in the units of voltage that are understood."""
+_CYRILLIC = {"мв": "mV", "мкв": "uV", "нв": "nV"}
 UNSTATED = ""
 """Unit of a signal whose header gives none."""
 
@@ -171,8 +173,17 @@ def unit_of(raw: bytes | str) -> str | None:
         return "uV"
     match = re.fullmatch(r"(m|milli|n|nano|)(v|volts?)", folded)
     if match is None:
-        return None
+        return _cyrillic_unit(text.strip())
     return {"m": "mV", "n": "nV", "": "V"}[match[1][:1]]
+
+
+def _cyrillic_unit(text: str) -> str | None:
+    """Read a unit in Cyrillic, also where its bytes were taken for Latin-1."""
+    texts = [text]
+    for encoding in ("utf-8", "cp1251"):
+        with contextlib.suppress(UnicodeError):
+            texts.append(text.encode("latin-1").decode(encoding))
+    return next((_CYRILLIC[each.lower()] for each in texts if each.lower() in _CYRILLIC), None)
 
 
 def _columns(table: bytes, count: int) -> dict[str, list[bytes]]:
