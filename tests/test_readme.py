@@ -68,6 +68,14 @@ def test_commands_of_pages_are_understood(page, tmp_path, monkeypatch):
         command.parse(found[1], shlex.split(given, comments=True))
 
 
+@pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md"])
+def test_pages_spell_flags_as_the_help_does(page):
+    text = re.sub(
+        r"python benchmarks/.*", "", (ROOT / page).read_text(encoding="utf-8")
+    )  # scripts have flags of their own
+    assert re.findall(r"(?<![\w.-])--\w+_\w+(?![\w.])", text) == []
+
+
 @pytest.mark.parametrize("page", [README, STEPS], ids=["README", "first steps"])
 def test_python_of_the_pages_uses_what_exists(page):
     (code,) = blocks("python", page)

@@ -171,7 +171,7 @@ def _plain(file: Path) -> str:
     """
     found = parse_json(read_small(file))
     if not isinstance(found, dict) or "model" not in found:
-        raise TextError(f"{file}: not a tokenizer, but {str(found)[:60]!r}; train or download it again")
+        raise TextError(f"{file}: not a tokenizer (it holds {str(found)[:60]!r}); train or download it again")
     for part, allowed in _PARTS.items():
         kind = part_type.get("type") if isinstance(part_type := found.get(part), dict) else part_type
         if kind not in allowed:

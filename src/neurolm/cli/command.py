@@ -243,7 +243,7 @@ def _description(prog: str, function: Verb) -> str:
 
 
 def _with_underscores(word: str) -> str:
-    """Flags may be written with hyphens too: ``--print-config`` as ``--print_config``."""
+    """Flags are shown with hyphens, and may be written with underscores too, as the parser has them."""
     name, equals, value = word.partition("=")
     return name[:2] + name[2:].replace("-", "_") + equals + value if name.startswith("--") else word
 
