@@ -202,8 +202,9 @@ def instruct_batch(stage: InstructStage, step: int):
 def test_shifted_windows_keep_to_labels_that_start_between_samples(tmp_path, micro_run, write_store, rhythm):
     """Labels at fractions of a sample and up to the end: an augmented window may never reach over either."""
     labels = [Label("workload", "No", 0.0, 8.0021), Label("workload", "Yes", 8.0021, 16.0)]
-    signal = np.concatenate([rhythm("No", 8, 2, (0,)), rhythm("Yes", 8, 2, (1,))])
-    store = write_store(tmp_path / "s", {f"r{i}": (f"s{i}", ("C3", "O1"), labels, signal) for i in range(4)})
+    signals = [np.concatenate([rhythm("No", 8, 2, (i, 0)), rhythm("Yes", 8, 2, (i, 1))]) for i in range(4)]
+    recordings = {f"r{i}": (f"s{i}", ("C3", "O1"), labels, signal) for i, signal in enumerate(signals)}
+    store = write_store(tmp_path / "s", recordings)
     run = open_run(tmp_path / "run", config=micro_run.config, store=store, device="cpu")
     text, weights = language_of(replace(run, folder=micro_run.folder))
     module = NeuroLM(run.config.model)

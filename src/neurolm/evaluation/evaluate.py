@@ -26,7 +26,7 @@ from neurolm.batches.windows import Window, second_of
 from neurolm.checkpoint import Card, keys_of, load_neurolm, trained_on
 from neurolm.core.errors import CheckpointError, ConfigError, NeuroLMError
 from neurolm.core.files import require_writable
-from neurolm.core.names import choose
+from neurolm.core.names import choose, did_you_mean
 from neurolm.evaluation.baselines.fit import BaselineAnswers, choose_baselines, fit_baselines
 from neurolm.evaluation.held_out import BY_CONTENT, CHECKS, held_out_windows, require_not_in
 from neurolm.evaluation.official_protocol import WRITTEN_TOKENS, answer_words, parse, score_hard
@@ -159,8 +159,10 @@ def _chosen(model: Path, card: Card, names: Sequence[str] | None) -> tuple[Task,
     known = {task.name: task for task in card.tasks}
     unknown = sorted(set(names or ()) - set(known))
     if unknown:
+        near = did_you_mean(unknown[0], list(known))
+        its = f"{near} Its" if near else ": its"
         raise ConfigError(
-            f"{model}: was not tuned on the task {unknown[0]!r}{choose(unknown[0], list(known))}; its answers to "
+            f"{model}: was not tuned on the task {unknown[0]!r}{its} tasks are {', '.join(known)}; its answers to "
             "others would be noise"
         )
     return tuple(card.tasks) if names is None else tuple(known[name] for name in known if name in names)
