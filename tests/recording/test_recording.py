@@ -547,3 +547,14 @@ def test_a_fif_file_that_holds_a_recording_is_read_whatever_its_name(tmp_path: P
     path = tmp_path / "cleaned_ica.fif"
     path.symlink_to(shared / "eeg/formats/fif/ssvep_subject03_raw.fif")
     assert open_recording(path, reading=ReadingOptions(unit="mV")).seconds == pytest.approx(246, abs=1)
+
+
+def test_paths_start_from_the_folder_of_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers run in a process that outlives a change of folder."""
+    for seconds in (20, 30):
+        folder = tmp_path / str(seconds)
+        folder.mkdir()
+        noise = np.random.default_rng(0).normal(0, 2e-5, (1, 200 * seconds))
+        mne.io.RawArray(noise, mne.create_info(["Cz"], 200, "eeg"), verbose="error").save(folder / "a_raw.fif")
+        monkeypatch.chdir(folder)
+        assert open_recording("a_raw.fif").seconds == seconds

@@ -93,7 +93,8 @@ class _Process:
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return self._worker.call(_spelling, os.environ.get(FLAGS), function, *arguments, patience=self._patience)
+            here = os.environ.get(FLAGS), None if self._path.is_absolute() else Path.cwd()
+            return self._worker.call(_as_here, *here, function, *arguments, patience=self._patience)
         except Died as death:
             why = (
                 f"did not answer within {self._patience:g} s"
@@ -120,11 +121,13 @@ def _give_back(worker: Worker) -> None:
         worker.stop()
 
 
-def _spelling(flags: str | None, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function whose messages spell arguments as they are given where it was called; runs in the process."""
+def _as_here(flags: str | None, folder: Path | None, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function as where it was called: messages spell arguments alike, and paths start from the same folder."""
     os.environ.pop(FLAGS, None)
     if flags is not None:
         os.environ[FLAGS] = flags
+    if folder is not None:
+        os.chdir(folder)
     return function(*arguments)
 
 
