@@ -40,6 +40,8 @@ _DEVICES = ("/dev/null", "/dev/random", "/dev/urandom")
 _waiting: list[Worker] = []
 _source: RawRecording | None = None
 """In such a process: the file."""
+_bytes = 0
+"""In such a process: what `_size` says of the file."""
 _guarded = False
 """In such a process: whether it opens nothing but files."""
 
@@ -139,12 +141,12 @@ def _open(
     import pyxdf  # noqa: F401
     import scipy.io  # noqa: F401
 
-    global _source, _guarded
-    _source = None  # before another one takes memory
+    global _source, _bytes, _guarded
+    _source, _bytes = None, _size(path)  # before another one takes memory
     if not _guarded:
         _guarded = True
         sys.addaudithook(_refuse_endless)
-    with as_recording_error(path, "cannot be understood"), _limited(_size(path)):
+    with as_recording_error(path, "cannot be understood"), _limited(_bytes):
         source = opener(path, reader, options, truncated=truncated)
         signal = source.load(range(len(source.channels)))
     _source = source
@@ -155,7 +157,7 @@ def _read(first: int, last: int, indices: Sequence[int] = ()) -> np.ndarray:
     """Read samples of the file that is open; runs in the process."""
     assert _source is not None
     path, what = _source.path, f"samples {first:,} to {last:,} cannot be read: the file is damaged"
-    with as_recording_error(path, what), _limited(_size(path) if path is not None else 0):
+    with as_recording_error(path, what), _limited(_bytes):
         try:
             return _source.load(indices).read(first, last)
         except OSError as error:
