@@ -20,6 +20,7 @@ from neurolm.ask import EXPLAINED, FREE_SECONDS
 from neurolm.ask.answer import UNDECIDED, Answer, WindowAnswer, conclude
 from neurolm.ask.calibration import Calibration
 from neurolm.ask.engine import generate
+from neurolm.ask.evidence import Evidence
 from neurolm.ask.explanation import Explanation, by_second, effect, occlude
 from neurolm.ask.novelty import Ranges, describe
 from neurolm.ask.prompt import Prompt, likelihoods, require_finite
@@ -86,6 +87,7 @@ class Model:
         self.folder = folder
         self.calibration: Calibration | None = None if folder is None else Calibration.load(folder)
         self.ranges: Ranges | None = None if folder is None else Ranges.load(folder)
+        self.evidence: Evidence | None = None if folder is None else Evidence.load(folder)
 
     @property
     def questions(self) -> tuple[str, ...]:
@@ -351,7 +353,8 @@ class Model:
         return find_question(question, options, self.card.tasks, calibration=self.calibration, ranges=self.ranges)
 
     def _prompt(self, asked: Question) -> Prompt:
-        return Prompt.of(asked.task, self.text, self.card.run.model.vocabulary.separator)
+        separator = self.card.run.model.vocabulary.separator
+        return Prompt.of(asked.task, self.text, separator, self.evidence if asked.trained else None)
 
 
 def load(folder: str | Path, *, revision: str | None = None, device: str = "auto", decoders: bool = False) -> Model:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -16,6 +16,7 @@ from scipy.special import softmax
 
 from neurolm.ask.calibration import TaskCalibration
 from neurolm.ask.engine import score_options
+from neurolm.ask.evidence import Beside, Evidence
 from neurolm.batches.loader import Document, Sample, build_batch
 from neurolm.batches.text import TextTokenizer
 from neurolm.core.errors import CheckpointError
@@ -31,13 +32,22 @@ class Prompt:
     """Separator and question."""
     answers: tuple[tuple[int, ...], ...]
     """What follows it, for each option."""
+    beside: Beside | None = None
+    """What else is asked about a window, where anything is."""
 
     @classmethod
-    def of(cls, task: Task, text: TextTokenizer, separator: int) -> Prompt:
-        """Encode a task."""
+    def of(cls, task: Task, text: TextTokenizer, separator: int, evidence: Evidence | None = None) -> Prompt:
+        """Encode a task; the model's evidence, where it has some for the task, goes by its options."""
         return cls(
-            question=(separator, *text.encode(task.prompt)), answers=tuple(tuple(text.encode(a)) for a in task.answers)
+            question=(separator, *text.encode(task.prompt)),
+            answers=tuple(tuple(text.encode(a)) for a in task.answers),
+            beside=None if evidence is None else evidence.of(task.name, task.labels),
         )
+
+    @property
+    def alone(self) -> Prompt:
+        """The same for the language model alone."""
+        return replace(self, beside=None)
 
     def document(self, sample: int, answer: int | None = None) -> Document:
         """EEG sample, question and, for training, an answer to predict."""
@@ -48,26 +58,42 @@ class Prompt:
 def likelihoods(
     model: NeuroLM, prompt: Prompt, samples: Iterable[Sample], *, device: torch.device, batch: int = 32
 ) -> np.ndarray:
-    """Log-likelihood of each permitted answer for each sample.
+    """Log-likelihood of each permitted answer for each sample: the language model's, and the evidence beside it.
 
     Returns
     -------
     np.ndarray
-        float64 (samples, options).
+        float64 (samples, options); up to a constant in each row where there is evidence.
 
     Raises
     ------
     CheckpointError
         If one is NaN or infinite.
     """
+    said, shown = contributions(model, prompt, samples, device=device, batch=batch)
+    return said + shown
+
+
+def contributions(
+    model: NeuroLM, prompt: Prompt, samples: Iterable[Sample], *, device: torch.device, batch: int = 32
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the language model and the evidence add to `likelihoods`, each float64 (samples, options)."""
     options = [list(ids) for ids in prompt.answers]
-    out, source = [], iter(samples)
+    said, shown, source = [], [], iter(samples)
     while part := list(islice(source, batch)):
         built = build_batch(part, [prompt.document(i) for i in range(len(part))], packed=False).to(device)
         found = score_options(model, built, options).double().cpu().numpy()
         require_finite(found, "log-likelihoods")
-        out.append(found)
-    return np.concatenate(out) if out else np.zeros((0, len(options)))
+        if prompt.beside is None:
+            shown.append(np.zeros_like(found))
+        else:
+            scores, known = prompt.beside.scores(part)
+            require_finite(scores, "evidence")
+            found = np.where(known[:, None], prompt.beside.weight * found, found)
+            shown.append(scores)
+        said.append(found)
+    nothing = np.zeros((0, len(options)))
+    return (np.concatenate(said), np.concatenate(shown)) if said else (nothing, nothing)
 
 
 def require_finite(found: np.ndarray, what: str) -> None:

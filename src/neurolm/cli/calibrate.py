@@ -1,12 +1,20 @@
 """neurolm calibrate runs/mine --store store"""
 
 from pathlib import Path
+from typing import Literal
 
 from neurolm.cli.values import Machine, instruct_folder, one_run
 from neurolm.core.terminal import say
 
 
-def calibrate(run: Path | None = None, *, model: Path | None = None, store: Path | str, machine: Machine) -> None:
+def calibrate(
+    run: Path | None = None,
+    *,
+    model: Path | None = None,
+    store: Path | str,
+    evidence: Literal["auto", "fit", "none"] = "auto",
+    machine: Machine,
+) -> None:
     """Fit temperature and thresholds of a tuned model on the validation people, as training does last.
 
     Parameters
@@ -17,6 +25,9 @@ def calibrate(run: Path | None = None, *, model: Path | None = None, store: Path
         Another way to name it.
     store
         The store the run was trained on.
+    evidence
+        Log power of electrodes and pairs, read out beside the language model: fit it; answer without (none); or as the
+        run's settings say (auto).
     """
     folder = instruct_folder(one_run(run, model))
     machine.set_threads()
@@ -26,7 +37,8 @@ def calibrate(run: Path | None = None, *, model: Path | None = None, store: Path
     from neurolm.core.device import choose_device
     from neurolm.train.calibrate import calibrate
 
-    for task in calibrate(folder, store, device=choose_device(machine.device)).tasks:
+    wanted = None if evidence == "auto" else evidence == "fit"
+    for task in calibrate(folder, store, evidence=wanted, device=choose_device(machine.device)).tasks:
         say(
             f"{task.task}: temperature {task.temperature:.2f}, windows of a stretch correlated {task.correlation:.2f}; "
             f"from {task.windows} windows, {task.stretches} stretches, {task.subjects} people"

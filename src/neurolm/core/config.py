@@ -169,6 +169,9 @@ class StageConfig:
     shuffle_options: bool = False
     """List lettered options in any order, lettered anew for each sample (instruct stage); otherwise as on the card,
     as in the paper."""
+    evidence: bool = False
+    """Let log power of electrodes and pairs, read out in closed form, speak beside the language model (instruct stage,
+    see ``ask.evidence``); otherwise the language model answers alone, as in the paper."""
     average: float = 0.0
     """Decay of the moving average of the weights that is validated and kept; 0 keeps the last weights themselves."""
     precision: Precision = "auto"

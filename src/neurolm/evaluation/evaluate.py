@@ -15,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.special import softmax
 
 from neurolm.ask.calibration import Calibration, TaskCalibration
 from neurolm.ask.engine import generate
-from neurolm.ask.prompt import Prompt, option_probabilities
+from neurolm.ask.evidence import Evidence
+from neurolm.ask.prompt import Prompt, contributions
 from neurolm.batches.loader import build_batch, read_sample
 from neurolm.batches.splits import Split
 from neurolm.batches.text import TextTokenizer
@@ -55,6 +57,8 @@ from neurolm.tasks.task import Task
 
 BATCH = 32
 """Windows that are answered at a time."""
+LANGUAGE_ALONE, EVIDENCE_ALONE = "language model", "evidence"
+"""The two that speak for an answer, each by itself."""
 
 
 def evaluate(
@@ -180,6 +184,7 @@ class _Model:
     card: Card
     text: TextTokenizer
     calibration: Calibration | None
+    evidence: Evidence | None
     store: Store
     device: torch.device
     keys: tuple[str, ...]
@@ -194,7 +199,8 @@ class _Model:
     def load(cls, model: Path, store: Path | str, device: torch.device) -> _Model:
         module, card, text = load_neurolm(model, stage="instruct", decoders=False)
         return cls(
-            module=module.to(device), card=card, text=text, calibration=Calibration.load(model), store=Store(store),
+            module=module.to(device), card=card, text=text, calibration=Calibration.load(model),
+            evidence=Evidence.load(model), store=Store(store),
             device=device, keys=tuple(keys_of(model)),
         )  # fmt: skip
 
@@ -225,9 +231,10 @@ class _Model:
         progress: Callable[[str], None] | None,
     ) -> TaskResult:
         """Answer the windows of a task, ``asked`` in some words, and score the answers beside those of baselines."""
-        prompt = Prompt.of(asked, self.text, self.card.run.model.vocabulary.separator)
+        prompt = Prompt.of(asked, self.text, self.card.run.model.vocabulary.separator, self.evidence)
         fitted = self.calibration.of(task.name) if self.calibration else None
-        predictions = self.predict(prompt, task, windows, fitted)
+        predictions, apart = self.predict(prompt, task, windows, fitted)
+        beside = (*apart, *beside)
         result = _result(asked, windows, predictions, beside, fitted)
         if written:
             answers = self.written(prompt, asked, windows)
@@ -242,17 +249,24 @@ class _Model:
 
     def predict(
         self, prompt: Prompt, task: Task, windows: Sequence[Window], fitted: TaskCalibration | None
-    ) -> Predictions:
-        """Answers by the likelihood of every option."""
+    ) -> tuple[Predictions, tuple[BaselineAnswers, ...]]:
+        """Answers by the likelihood of every option; and where evidence speaks, what it and the model say alone."""
         samples = (read_sample(self.store, window) for window in windows)
-        probability = option_probabilities(self.module, prompt, samples, device=self.device, calibration=fitted)
-        return Predictions(
+        said, shown = contributions(self.module, prompt, samples, device=self.device)
+        calibration = fitted or TaskCalibration(task=task.name)
+        probability = calibration.probabilities(said + shown)
+        apart: tuple[BaselineAnswers, ...] = ()
+        if prompt.beside is not None:
+            language = _alone(LANGUAGE_ALONE, said / prompt.beside.weight, "the stages of the run")
+            apart = (language, _alone(EVIDENCE_ALONE, shown, "training windows"))
+        predictions = Predictions(
             labels=tuple(task.index(str(w.label)) for w in windows),
             probabilities=tuple(tuple(float(p) for p in row) for row in probability),
             subjects=tuple(w.subject for w in windows),
             recordings=tuple(self.store.rows[w.recording].recording for w in windows),
             starts=tuple(second_of(self.store.outlines[w.recording], w.start) for w in windows),
         )
+        return predictions, apart
 
     def written(self, prompt: Prompt, task: Task, windows: Sequence[Window]) -> list[int]:
         """Answers by the authors' protocol, in the order of ``predict``."""
@@ -265,6 +279,14 @@ class _Model:
             for ids in generate(self.module, batch, max_tokens=WRITTEN_TOKENS):
                 answers.append(parse(task, self.text.decode(ids), ended=len(ids) < WRITTEN_TOKENS))
         return answers
+
+
+def _alone(name: str, scores: np.ndarray, fitted_on: str) -> BaselineAnswers:
+    """One of the two that speak for an answer, by itself and not calibrated."""
+    rows = softmax(scores, axis=1)
+    return BaselineAnswers(
+        name=name, probabilities=tuple(tuple(row) for row in rows.tolist()), fitted_on=fitted_on, chosen="nothing"
+    )
 
 
 def _result(

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from neurolm.ask.calibration import Calibration
+from neurolm.ask.evidence import ARRAYS, EvidenceFile
 from neurolm.ask.novelty import Ranges
 from neurolm.batches.text import TOKENIZER_FILE, TextTokenizer
 from neurolm.checkpoint import CONFIG, WEIGHTS, Card, keys_of, save_checkpoint, without_ids
@@ -20,7 +21,7 @@ from neurolm.evaluation.results import RESULTS, Evaluation, load_evaluation, wit
 from neurolm.hub.model_card import FILE, model_card
 from neurolm.model.neurolm import NeuroLM
 
-_BESIDE = (Calibration.FILE, Ranges.FILE)
+_BESIDE = (Calibration.FILE, Ranges.FILE, EvidenceFile.FILE, ARRAYS)
 """Files that a checkpoint may have or not."""
 _FILES = [CONFIG, WEIGHTS, TOKENIZER_FILE, FILE, RESULTS, *_BESIDE]
 

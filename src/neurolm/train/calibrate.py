@@ -8,6 +8,8 @@ split is not read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,9 @@ import torch
 
 from neurolm.ask import calibration, novelty
 from neurolm.ask.calibration import Calibration, TaskCalibration
+from neurolm.ask.evidence import Evidence, remove_evidence
 from neurolm.ask.novelty import Ranges, TrainingRange
-from neurolm.ask.prompt import Prompt, likelihoods
+from neurolm.ask.prompt import Prompt, contributions, likelihoods
 from neurolm.batches.loader import read_sample
 from neurolm.batches.text import TextTokenizer
 from neurolm.batches.windows import Window, spread
@@ -26,6 +29,7 @@ from neurolm.core.files import require_writable
 from neurolm.model.neurolm import NeuroLM
 from neurolm.store.store import Store
 from neurolm.tasks.task import Task
+from neurolm.train.evidence import fit_evidence, fit_weight
 from neurolm.train.run import Run
 
 MOST_WINDOWS = 4000
@@ -34,7 +38,9 @@ AT_ONCE = 256
 """Windows that are described at a time."""
 
 
-def calibrate(folder: Path, store: Path | str, *, device: torch.device | None = None) -> Calibration:
+def calibrate(
+    folder: Path, store: Path | str, *, evidence: bool | None = None, device: torch.device | None = None
+) -> Calibration:
     """Calibrate an instruction-tuned checkpoint, or calibrate it anew.
 
     Parameters
@@ -43,6 +49,9 @@ def calibrate(folder: Path, store: Path | str, *, device: torch.device | None = 
         Folder of the checkpoint.
     store
         The one it was trained on.
+    evidence
+        Whether to fit evidence beside the language model first (`neurolm.ask.evidence`), or to leave it out; by default
+        as the run's settings say.
 
     Raises
     ------
@@ -64,7 +73,7 @@ def calibrate(folder: Path, store: Path | str, *, device: torch.device | None = 
             )
     run = Run(folder=folder.parent, config=card.run, store=opened, tasks=card.tasks, splits=splits,
               device=device or torch.device("cpu"))  # fmt: skip
-    return calibrate_run(folder, run)
+    return calibrate_run(folder, run, evidence=evidence)
 
 
 def is_calibrated(folder: Path) -> bool:
@@ -72,24 +81,65 @@ def is_calibrated(folder: Path) -> bool:
     return (folder / Calibration.FILE).is_file() and (folder / Ranges.FILE).is_file()
 
 
-def calibrate_run(folder: Path, run: Run) -> Calibration:
-    """Calibrate the checkpoint of a run's last stage."""
+def calibrate_run(folder: Path, run: Run, *, evidence: bool | None = None) -> Calibration:
+    """Calibrate the checkpoint of a run's last stage.
+
+    Parameters
+    ----------
+    evidence
+        Whether to fit evidence beside the language model first; by default as the run's settings say.
+    """
+    wanted = run.config.instruct.evidence if evidence is None else evidence
     module, card, text = load_neurolm(folder, stage="instruct", decoders=False)
     module.to(run.device)
+    beside = run_evidence(module, text, run, card.tasks) if wanted else None
     ranges = tuple(found for task in card.tasks if (found := training_range(run, task)) is not None)
-    fitted = tuple(fit for task in card.tasks if (fit := calibrate_task(module, text, run, task)) is not None)
+    fitted = tuple(fit for task in card.tasks if (fit := calibrate_task(module, text, run, task, beside)) is not None)
+    if beside is None:
+        remove_evidence(folder)
+    else:
+        beside.save(folder)
     Ranges(tasks=ranges).save(folder)
     done = Calibration(tasks=fitted)
     done.save(folder)
     return done
 
 
-def calibrate_task(module: NeuroLM, text: TextTokenizer, run: Run, task: Task) -> TaskCalibration | None:
+def run_evidence(module: NeuroLM, text: TextTokenizer, run: Run, tasks: Sequence[Task]) -> Evidence | None:
+    """Fit the evidence of all tasks on their training windows, and on validation windows how it is weighed."""
+    fitted = []
+    for task in tasks:
+        windows = spread(run.labelled_windows(task, "train"), MOST_WINDOWS)
+        samples = [read_sample(run.store, window) for window in windows]
+        labels = np.array([task.index(str(window.label)) for window in windows], int)
+        found = fit_evidence(task, samples, labels, [window.subject for window in windows])
+        if found is not None:
+            fitted.append(found)
+    if not fitted:
+        return None
+    evidence = Evidence(weight=1.0, tasks={known.task: (known, readout) for known, readout in fitted})
+    said, shown, truth = [], [], []
+    for task in tasks:
+        prompt = Prompt.of(task, text, run.config.model.vocabulary.separator, evidence)
+        windows = spread(run.labelled_windows(task, "validation"), MOST_WINDOWS)
+        if prompt.beside is None or not windows:
+            continue
+        samples = [read_sample(run.store, window) for window in windows]
+        one, other = contributions(module, prompt, samples, device=run.device)
+        said.append(one)
+        shown.append(other)
+        truth.append(np.array([task.index(str(window.label)) for window in windows]))
+    return replace(evidence, weight=fit_weight(said, shown, truth))
+
+
+def calibrate_task(
+    module: NeuroLM, text: TextTokenizer, run: Run, task: Task, evidence: Evidence | None = None
+) -> TaskCalibration | None:
     """Fit the calibration of a task on its validation windows; None where there are none."""
     windows = spread(run.labelled_windows(task, "validation"), MOST_WINDOWS)
     if not windows:
         return None
-    prompt = Prompt.of(task, text, run.config.model.vocabulary.separator)
+    prompt = Prompt.of(task, text, run.config.model.vocabulary.separator, evidence)
     found = likelihoods(module, prompt, (read_sample(run.store, w) for w in windows), device=run.device)
     return calibration.fit(
         task.name,

@@ -1,0 +1,199 @@
+"""Evidence: what log power of electrodes and pairs says for each option, beside the language model
+
+A small readout, fitted in closed form on the training people (`neurolm.train.evidence`), gives every option a score;
+an answer rests on ``weight`` × the language model's log-likelihood + the evidence. It lies beside the checkpoint as
+``evidence.json`` and ``evidence.safetensors``; a checkpoint without it answers by the language model alone, and so does
+one that is asked freely, or about electrodes that the readout does not know.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load, save
+
+from neurolm.ask import spectra
+from neurolm.batches.loader import Sample
+from neurolm.checkpoint import SideFile
+from neurolm.core.config import require_within
+from neurolm.core.errors import CheckpointError, ConfigError
+from neurolm.core.files import atomic_file
+from neurolm.core.montage import channel_id, resolve
+from neurolm.core.small_files import LARGE, read_small
+
+ARRAYS = "evidence.safetensors"
+HALF = 0.5
+"""Weight of the language model's log-likelihood where nothing was fitted: chosen by validation over four tasks."""
+_NAMES = ("mean", "scale", "weights", "offset")
+_LARGEST = 1e6  # of any number in the arrays: beyond what a fit gives
+
+
+@dataclass(frozen=True, eq=False)
+class Readout:
+    """The numbers of a task's readout."""
+
+    mean: np.ndarray
+    """float32 (features,): over the training windows."""
+    scale: np.ndarray
+    """float32 (features,): what a feature is divided by."""
+    weights: np.ndarray
+    """float32 (features, options)."""
+    offset: np.ndarray
+    """float32 (options,)."""
+
+    def standardise(self, features: np.ndarray) -> np.ndarray:
+        """Scale features as `spectra.features` returns them; missing ones are 0, what the typical window has."""
+        return np.nan_to_num((features - self.mean) / self.scale, nan=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskEvidence:
+    """What is known of a task's readout."""
+
+    task: str
+    labels: tuple[str, ...]
+    """Options, in the order of its scores."""
+    electrodes: tuple[str, ...]
+    """Those of the training windows."""
+    strength: float
+    """λ of the ridge regression, in units of the mean eigenvalue."""
+    slope: float
+    """By which predictions were multiplied; it is in the weights."""
+    freedom: float
+    """How far a matrix in place of the slope was allowed to be from it; 0 where it is the slope."""
+    likelihood: float
+    """Mean log-likelihood of training people that were left out, without the language model."""
+    windows: int
+    subjects: int
+
+    def __post_init__(self) -> None:
+        require_within(self, strength=(0, 1e6), slope=(0, 1e6), freedom=(0, 1e6), likelihood=(-1e6, 0),
+                       windows=(0, 1e12), subjects=(0, 1e12))  # fmt: skip
+        unknown = [name for name in self.electrodes if resolve(name) != name]
+        if unknown or len(set(self.electrodes)) < len(self.electrodes):
+            raise ConfigError(f"electrodes must be known ones, each once; not {', '.join(unknown or self.electrodes)}")
+        if len(set(self.labels)) < max(2, len(self.labels)):
+            raise ConfigError(f"labels must be two or more different ones, not {', '.join(self.labels)}")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Features and options."""
+        return spectra.count(len(self.electrodes)), len(self.labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceFile(SideFile):
+    """What ``evidence.json`` says."""
+
+    FILE = "evidence.json"
+
+    weight: float
+    """Of the language model's log-likelihood beside the evidence."""
+    tasks: tuple[TaskEvidence, ...]
+    digest: str
+    """SHA-256 of the arrays, so that those of another fit are not taken for these."""
+
+    def __post_init__(self) -> None:
+        require_within(self, weight=(1e-3, 10))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evidence:
+    """Readouts of all tasks of a model."""
+
+    weight: float
+    """Of the language model's log-likelihood beside the evidence."""
+    tasks: Mapping[str, tuple[TaskEvidence, Readout]]
+    """By their names."""
+
+    def of(self, task: str, labels: Sequence[str]) -> Beside | None:
+        """Return what is said beside the language model for a task's options, in their order; None where nothing is."""
+        known, readout = self.tasks.get(task, (None, None))
+        if known is None or readout is None or sorted(known.labels) != sorted(labels):
+            return None
+        order = [known.labels.index(label) for label in labels]
+        turned = replace(readout, weights=readout.weights[:, order], offset=readout.offset[order])
+        return Beside(weight=self.weight, electrodes=tuple(map(channel_id, known.electrodes)), readout=turned)
+
+    def save(self, folder: Path) -> None:
+        """Write both files into a checkpoint's folder: the arrays first, which the JSON file then vouches for."""
+        content = save(
+            {
+                f"{task}.{name}": np.ascontiguousarray(getattr(readout, name), np.float32)
+                for task, (_, readout) in self.tasks.items()
+                for name in _NAMES
+            }
+        )
+        with atomic_file(folder / ARRAYS) as temporary:
+            temporary.write_bytes(content)
+        known = tuple(known for known, _ in self.tasks.values())
+        EvidenceFile(weight=self.weight, tasks=known, digest=hashlib.sha256(content).hexdigest()).save(folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> Evidence | None:
+        """Read the files of a checkpoint; None where it has none.
+
+        Raises
+        ------
+        CheckpointError
+            If the arrays are missing, damaged or of another fit.
+        ConfigError
+            If the JSON file is damaged.
+        """
+        stated = EvidenceFile.load(folder)
+        if stated is None:
+            return None
+        path = folder / ARRAYS
+        remedy = f"`neurolm calibrate` makes both files anew, or delete {stated.FILE}"
+        try:
+            content = read_small(path, most=LARGE)
+        except OSError as error:
+            raise CheckpointError(f"{path}: {error.strerror}, which {stated.FILE} needs; {remedy}") from error
+        if hashlib.sha256(content).hexdigest() != stated.digest:
+            raise CheckpointError(f"{path}: not that of the {stated.FILE} beside it; {remedy}")
+        arrays = load(content)
+        return cls(
+            weight=stated.weight, tasks={task.task: (task, _readout(path, task, arrays)) for task in stated.tasks}
+        )
+
+
+def remove_evidence(folder: Path) -> None:
+    """Take the files out of a checkpoint's folder, if there are any."""
+    (folder / EvidenceFile.FILE).unlink(missing_ok=True)
+    (folder / ARRAYS).unlink(missing_ok=True)
+
+
+def _readout(path: Path, task: TaskEvidence, arrays: dict[str, np.ndarray]) -> Readout:
+    features, options = task.shape
+    shapes = {"mean": (features,), "scale": (features,), "weights": (features, options), "offset": (options,)}
+    found = {}
+    for name, shape in shapes.items():
+        array = arrays.get(f"{task.task}.{name}")
+        if array is None or array.shape != shape or array.dtype != np.float32:
+            held = "none" if array is None else f"{array.dtype} {array.shape}"
+            raise CheckpointError(f"{path}: {task.task}.{name} must be float32 {shape}, found {held}")
+        if not (np.abs(array) <= _LARGEST).all() or (name == "scale" and not (array > 0).all()):
+            raise CheckpointError(f"{path}: {task.task}.{name} has numbers that no fit gives")
+        found[name] = array
+    return Readout(**found)
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What is said for a task's options beside the language model."""
+
+    weight: float
+    """Of the language model's log-likelihood."""
+    electrodes: tuple[int, ...]
+    readout: Readout
+
+    def scores(self, samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
+        """Evidence of windows, float64 (windows, options), and whether each shows an electrode that is known."""
+        features = spectra.features(samples, self.electrodes)
+        known = np.isfinite(features).any(axis=1)
+        scores = self.readout.standardise(features) @ self.readout.weights.astype(float) + self.readout.offset
+        return np.where(known[:, None], scores, 0.0), known

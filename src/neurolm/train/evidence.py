@@ -1,0 +1,119 @@
+"""Fitting the evidence beside the language model: in seconds, on the training people's windows
+
+Each window is used three times: whole, and with a quarter and half of its electrodes left out, so that the readout
+does not lean on a few of them. Strength and slope are those that are likeliest for people left out (`ask.ridge`). How
+much the language model counts beside it is fitted on the validation windows of all tasks together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+from neurolm.ask import ridge, spectra
+from neurolm.ask.evidence import HALF, Readout, TaskEvidence
+from neurolm.batches.loader import Sample
+from neurolm.core.montage import NAMES
+from neurolm.tasks.task import Task
+
+LEFT_OUT = (0.0, 0.25, 0.5)
+"""Shares of the electrodes that the copies of a window lack."""
+MOST_ROWS = 4500
+"""Copies of windows in a fit whose features outnumber them: it takes the cube of their number."""
+SMALLEST_SPREAD = 1e-3
+"""Standard deviation of a feature that hardly differs between the training windows."""
+WEIGHT_SPREAD = 0.1
+"""Standard deviation of the prior on the language model's weight."""
+
+
+def fit_evidence(
+    task: Task, samples: Sequence[Sample], labels: np.ndarray, subjects: Sequence[str], *, seed: int = 0
+) -> tuple[TaskEvidence, Readout] | None:
+    """Fit the readout of a task.
+
+    Parameters
+    ----------
+    samples
+        Training windows.
+    labels
+        Class of each, integers.
+    subjects
+        Person of each.
+    seed
+        Of the electrodes that are left out.
+
+    Returns
+    -------
+    TaskEvidence, Readout, or None
+        None with fewer than two people or classes: nothing could be learned about others.
+    """
+    names, people = np.unique(np.asarray(subjects), return_inverse=True)
+    if len(names) < 2 or len(np.unique(labels)) < 2:
+        return None
+    electrodes = sorted({int(channel) for sample in samples for channel in np.unique(sample.channel)})
+    kept = list(range(len(samples)))
+    if len(samples) * len(LEFT_OUT) > MOST_ROWS and spectra.count(len(electrodes)) > MOST_ROWS:
+        kept = np.unique(np.linspace(0, len(samples) - 1, MOST_ROWS // len(LEFT_OUT)).round().astype(int)).tolist()
+    features = spectra.features([samples[i] for i in kept], electrodes)
+    mean, scale = _scaling(features, len(electrodes))
+    readout = Readout(mean, scale, np.zeros((len(mean), 0)), np.zeros(0))
+    whole = readout.standardise(features)
+    there = np.array([np.isin(electrodes, samples[i].channel) for i in kept])
+    rng = np.random.default_rng(seed)
+    rows = [whole * spectra.present(_some(there, share, rng)) for share in LEFT_OUT]
+    found = ridge.fit(
+        np.concatenate(rows), np.tile(labels[kept], len(rows)), np.tile(people[kept], len(rows)),
+        classes=len(task.labels), judged=np.arange(len(rows) * len(kept)) < len(kept),
+    )  # fmt: skip
+    evidence = TaskEvidence(
+        task=task.name, labels=task.labels, electrodes=tuple(NAMES[electrode] for electrode in electrodes),
+        strength=found.strength, slope=found.slope, freedom=found.freedom, likelihood=min(0.0, found.likelihood),
+        windows=len(kept), subjects=len(names),
+    )  # fmt: skip
+    arrays = (mean, scale, found.weights, found.offset)
+    return evidence, Readout(*(np.asarray(array, np.float32) for array in arrays))
+
+
+def _scaling(features: np.ndarray, electrodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of each feature, and what it is divided by: its spread, and the root of how many are of its kind."""
+    mean = np.nan_to_num(np.nanmean(features, axis=0)) if len(features) else np.zeros(features.shape[1])
+    spread = np.nan_to_num(np.nanstd(features, axis=0))
+    own = spectra.own(electrodes)
+    size = np.full(len(mean), max(1, len(mean) - own))
+    size[:own] = own
+    return mean, np.maximum(spread, SMALLEST_SPREAD) * np.sqrt(size)
+
+
+def _some(there: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Leave a share of each window's electrodes out, but never all: bool (windows, electrodes)."""
+    kept = there & (rng.random(there.shape) >= share)
+    none = ~kept.any(axis=1)
+    kept[none] = there[none]
+    return kept
+
+
+def fit_weight(said: Sequence[np.ndarray], shown: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> float:
+    """How much the language model's log-likelihood counts beside the evidence, for all tasks together.
+
+    Parameters
+    ----------
+    said
+        The language model's log-likelihoods of each task's validation windows, (windows, options).
+    shown
+        The evidence of the same windows.
+    labels
+        Their classes.
+    """
+
+    def loss(weight: float) -> float:
+        given = [
+            log_softmax(weight * one + other, axis=1)[np.arange(len(true)), true].mean()
+            for one, other, true in zip(said, shown, labels, strict=True)
+        ]
+        independent = 10.0 * len(given)  # a task's validation people, of whom there are few, not its windows
+        return float(-independent * np.mean(given) + ((weight - HALF) / WEIGHT_SPREAD) ** 2 / 2)
+
+    return float(minimize_scalar(loss, bounds=(0.0, 2.0), method="bounded").x) if said else HALF

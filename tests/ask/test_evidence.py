@@ -1,0 +1,164 @@
+"""Evidence beside the language model: what is added, by class, kept, checked when it is read, and left out."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load, save
+
+import neurolm
+from neurolm.ask.evidence import ARRAYS, Evidence, EvidenceFile
+from neurolm.ask.explanation import without_electrode
+from neurolm.ask.prompt import Prompt, contributions, likelihoods
+from neurolm.batches.loader import read_sample
+from neurolm.batches.windows import labelled_windows
+from neurolm.checkpoint import load_neurolm
+from neurolm.cli import main
+from neurolm.core.errors import CheckpointError, ConfigError
+from neurolm.core.montage import NAMES, channel_id
+from neurolm.store.store import Store
+from neurolm.train.evidence import fit_evidence, fit_weight
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def fitted(micro_run, tmp_path_factory):
+    """A run whose checkpoint gained evidence without training."""
+    folder = micro_run.copy(tmp_path_factory.mktemp("evidence") / "run")
+    assert main(["calibrate", str(folder), "--store", str(micro_run.store), "--evidence", "fit"]) == 0
+    return folder
+
+
+def windows_of(micro_run, task):
+    store = Store(micro_run.store)
+    found = labelled_windows(store, task=task.name, seconds=task.seconds, stride=task.stride)
+    return found, [read_sample(store, window) for window in found]
+
+
+def test_the_evidence_knows_the_planted_rhythm_and_is_added(micro_run, fitted):
+    module, card, text = load_neurolm(fitted / "instruct", stage="instruct", decoders=False)
+    evidence = Evidence.load(fitted / "instruct")
+    assert 0.2 < evidence.weight < 0.8 and set(evidence.tasks) == {task.name for task in card.tasks}
+    for task in card.tasks:
+        windows, samples = windows_of(micro_run, task)
+        prompt = Prompt.of(task, text, card.run.model.vocabulary.separator, evidence)
+        said, shown = contributions(module, prompt, samples, device=CPU)
+        truth = np.array([task.index(window.label) for window in windows])
+        assert (shown.argmax(axis=1) == truth).mean() > 0.9
+        alone = likelihoods(module, prompt.alone, samples, device=CPU)
+        np.testing.assert_allclose(said, evidence.weight * alone, rtol=1e-6)
+        np.testing.assert_allclose(likelihoods(module, prompt, samples, device=CPU), said + shown)
+
+
+def test_evidence_goes_by_class_whatever_the_order_of_options(fitted):
+    evidence = Evidence.load(fitted / "instruct")
+    name, (known, readout) = next(iter(evidence.tasks.items()))
+    turned = evidence.of(name, known.labels[::-1])
+    np.testing.assert_array_equal(turned.readout.weights[:, ::-1], readout.weights)
+    np.testing.assert_array_equal(turned.readout.offset[::-1], readout.offset)
+    assert evidence.of(name, ("one", "two")) is None and evidence.of("another", known.labels) is None
+
+
+def test_without_a_known_electrode_the_language_model_answers_alone(micro_run, fitted):
+    module, card, text = load_neurolm(fitted / "instruct", stage="instruct", decoders=False)
+    task = card.tasks[0]
+    sample = windows_of(micro_run, task)[1][0]
+    prompt = Prompt.of(task, text, card.run.model.vocabulary.separator, Evidence.load(fitted / "instruct"))
+    stranger = next(i for i, name in enumerate(NAMES) if i not in prompt.beside.electrodes and name != "pad")
+    elsewhere = replace(sample, channel=np.full_like(sample.channel, stranger))
+    elsewhere = replace(
+        elsewhere, patches=sample.patches[:: sample.channels], channel=elsewhere.channel[:: sample.channels],
+        second=sample.second[:: sample.channels],
+    )  # fmt: skip
+    alone = likelihoods(module, prompt.alone, [elsewhere], device=CPU)
+    np.testing.assert_array_equal(likelihoods(module, prompt, [elsewhere], device=CPU), alone)
+    known = prompt.beside.electrodes[0]
+    (one, other), _ = prompt.beside.scores([sample, without_electrode(sample, known)])
+    assert not np.allclose(one, other)  # what is explained is recomputed without the electrode
+
+
+def test_answers_rest_on_it_and_it_travels(micro_run, fitted, tmp_path):
+    model = neurolm.load(fitted)
+    saved = neurolm.load(model.save_pretrained(tmp_path / "saved"))
+    assert saved.evidence.weight == model.evidence.weight
+    plain = neurolm.load(micro_run.folder)
+    assert plain.evidence is None
+    assert main(["calibrate", str(fitted), "--store", str(micro_run.store), "--evidence", "none"]) == 0
+    assert Evidence.load(fitted / "instruct") is None and not (fitted / "instruct" / ARRAYS).exists()
+    assert main(["calibrate", str(fitted), "--store", str(micro_run.store), "--evidence", "fit"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "said"),
+    [
+        (lambda a: a.update({"x": np.zeros(1, np.float32)}), CheckpointError, "not that of the evidence"),
+        (lambda a: a.clear(), CheckpointError, "must be float32 .* found none"),
+        (lambda a: a.update({k: v.astype(np.float64) for k, v in a.items()}), CheckpointError, "found float64"),
+        (lambda a: [v.fill(np.nan) for v in a.values()], CheckpointError, "numbers that no fit gives"),
+        (lambda a: [v.fill(-1) for k, v in a.items() if "scale" in k], CheckpointError, "numbers that no fit gives"),
+    ],
+)  # fmt: skip
+def test_damaged_arrays_are_refused(fitted, tmp_path, spoil, error, said):
+    folder = shutil.copytree(fitted / "instruct", tmp_path / "instruct")
+    arrays = {name: array.copy() for name, array in load((folder / ARRAYS).read_bytes()).items()}
+    spoil(arrays)
+    (folder / ARRAYS).write_bytes(save(arrays))
+    if "not that" not in said:  # as if the JSON file vouched for them
+        stated = json.loads((folder / EvidenceFile.FILE).read_text())
+        stated["digest"] = hashlib.sha256((folder / ARRAYS).read_bytes()).hexdigest()
+        (folder / EvidenceFile.FILE).write_text(json.dumps(stated))
+    with pytest.raises(error, match=said):
+        Evidence.load(folder)
+    (folder / ARRAYS).unlink()
+    with pytest.raises(CheckpointError, match=r"which evidence\.json needs; `neurolm calibrate` makes both files anew"):
+        Evidence.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("weight", -1), ("weight", "NaN"), ("labels", ["a", "a"]), ("electrodes", ["C3", "Q9"])]
+)
+def test_damaged_facts_are_refused(fitted, tmp_path, name, value):
+    folder = shutil.copytree(fitted / "instruct", tmp_path / "instruct")
+    stated = json.loads((folder / EvidenceFile.FILE).read_text())
+    (stated if name in stated else stated["tasks"][0])[name] = value
+    (folder / EvidenceFile.FILE).write_text(json.dumps(stated))
+    with pytest.raises(ConfigError, match=name):
+        Evidence.load(folder)
+
+
+def test_few_people_or_one_class_give_none(micro_run, fitted):
+    card = load_neurolm(fitted / "instruct", stage="instruct", decoders=False)[1]
+    task = card.tasks[0]
+    windows, samples = windows_of(micro_run, task)
+    labels = np.array([task.index(window.label) for window in windows])
+    people = [window.subject for window in windows]
+    assert fit_evidence(task, samples, labels, ["one"] * len(people)) is None
+    assert fit_evidence(task, samples, np.zeros_like(labels), people) is None
+    known, readout = fit_evidence(task, samples, labels, people)
+    assert known.shape == readout.weights.shape and channel_id(known.electrodes[0]) >= 0
+    again = fit_evidence(task, samples, labels, people)[1]
+    np.testing.assert_array_equal(again.weights, readout.weights)
+
+
+def test_the_weight_is_held_near_a_half():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 400)
+    right, noise = 4.0 * np.eye(2)[truth], rng.normal(0, 4, (400, 2))
+    assert fit_weight([], [], []) == 0.5
+    assert 0.5 < fit_weight([right], [noise], [truth]) < 0.8
+    assert 0.2 < fit_weight([noise], [right], [truth]) < 0.5
+
+
+def test_an_evaluation_shows_what_each_says_alone(micro_run, fitted):
+    from neurolm.evaluation.evaluate import evaluate
+
+    for result in evaluate(fitted / "instruct", micro_run.store, baselines=["majority"]).results:
+        language, evidence = result.baselines[:2]
+        assert (language.name, evidence.name) == ("language model", "evidence")
+        assert evidence.scores.balanced_accuracy > 0.8  # of few windows
+        assert max(max(row) for row in evidence.probabilities) < 0.9999
