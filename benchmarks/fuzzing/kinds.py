@@ -103,7 +103,8 @@ def tabled(folder: Path, rng: Random) -> None:
     from neurolm.corpora.events import count_events, find_trials
     from neurolm.corpora.trials import write_table
 
-    files = sorted(folder.iterdir())
+    table = folder / "labels.csv"
+    files = [path for path in sorted(folder.iterdir()) if path != table]
     found = count_events(files)
     assert found.files + len(found.passed_over) <= len(files)
     faults = [reason for reason in found.passed_over.values() if re.search(r": \w+(Error|Exception): ", reason)]
@@ -113,7 +114,7 @@ def tabled(folder: Path, rng: Random) -> None:
         stop = rng.choice((None, 0.5, 1.0))
         trials = find_trials(files, dict.fromkeys(events, "label"), start=0.0, stop=stop).trials
         assert all(0 <= trial.start < trial.stop for trial in trials)
-        write_table(folder / "labels.csv", trials, task="fuzz")
+        write_table(table, trials, task="fuzz")
 
 
 def stored(folder: Path, rng: Random) -> None:

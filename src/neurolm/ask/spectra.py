@@ -1,4 +1,4 @@
-"""What a classical method sees of a window: log power in bands, of each electrode and of each pair's difference
+"""Log power in bands of each electrode, and of the difference of each pair of them
 
 >>> found = features(samples, electrodes)          # (windows, features), NaN where an electrode is missing
 >>> split = own(len(electrodes))                   # the first so many are of electrodes, the rest of pairs
