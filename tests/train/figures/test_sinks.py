@@ -131,7 +131,7 @@ def test_what_cannot_be_started_is_said_before_training(tmp_path, service):
 
 
 def test_unknown_or_missing_sinks_name_what_to_do(monkeypatch):
-    with pytest.raises(ConfigError, match=r"--log-to mlflow: unknown; choose from tensorboard, wandb, trackio"):
+    with pytest.raises(ConfigError, match=r"--log-to mlflow: unknown: choose one of tensorboard, wandb, trackio"):
         require_sinks(["tensorboard", "mlflow"])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     for name in SINKS:
