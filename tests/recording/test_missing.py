@@ -123,6 +123,9 @@ def test_bad_annotations_are_left_out_after_filtering_as_in_mne():
     kept = opened(data, mark, bad_segments="keep")
     assert "annotated as bad, and used all the same: BAD_muscle × 1" in kept.notes
     np.testing.assert_array_equal(preprocess(kept, mains=50.0).signal, whole.signal)
+    comments = opened(data, (40.0, 4.0, "Comment/BAD_muscle"), (60.0, 1.0, "/bad eye"), (70.0, 5.0, "Comment/not bad"))
+    parts = preprocess(comments, mains=50.0).stretches
+    assert [(part.start / 200, part.stop / 200) for part in parts] == [(0, 40), (44, 60), (61, 100)]
     with pytest.raises(RecordingError, match=r"begin with BAD leave no 1 s .* bad_segments='keep'"):
         preprocess(opened(data, (0.0, 100.0, "BAD")))
 

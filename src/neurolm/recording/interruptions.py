@@ -48,7 +48,7 @@ def interpret(marks: Iterable[Mark], stretches: Stretches, rate: float, *, rejec
     """
     skipped, seams, bad, texts = [], [], [], []
     for onset, duration, text in marks:
-        word = text.strip().lower()
+        word = text.strip().lower().removeprefix("comment").lstrip("/")  # BrainVision: type/description
         span = (round(onset * rate), round((onset + duration) * rate))
         if word.startswith(SKIP):
             skipped.append(span)

@@ -188,7 +188,8 @@ def _load_edf(path: Path, header: edf.Header, indices: Sequence[int], notes: lis
     found = read_annotations(path, header, {header.signals[i].label for i in indices})
     notes += [note for note in found.notes if note not in notes]
     samples = open_samples(path, header, indices)
-    stretches = record_stretches(path, found.onsets, header.duration, header.signals[indices[0]])
+    stretches, said = record_stretches(path, found.onsets, header.duration, header.signals[indices[0]])
+    notes += [note for note in said if note not in notes]
     return Signal(samples.rate, samples.samples, (1.0,) * len(indices), found.marks, samples.read, samples, stretches)
 
 

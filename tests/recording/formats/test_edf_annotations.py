@@ -11,7 +11,7 @@ import pytest
 from neurolm.core.errors import RecordingError
 from neurolm.core.stretches import Stretch
 from neurolm.corpora.side_files import edf_annotations
-from neurolm.recording.formats.edf import read_header
+from neurolm.recording.formats.edf import SignalHeader, read_header
 from neurolm.recording.formats.edf_annotations import parse, read_annotations, record_stretches
 from neurolm.recording.recording import open_recording
 
@@ -104,7 +104,7 @@ def test_the_times_of_data_records_tell_what_is_missing(tmp_path: Path, reserved
     def stretches() -> tuple[Stretch, ...]:
         path.write_bytes(content)
         header = read_header(path)
-        return record_stretches(path, read_annotations(path, header).onsets, header.duration, header.signals[0])
+        return record_stretches(path, read_annotations(path, header).onsets, header.duration, header.signals[0])[0]
 
     assert stretches() == ()
     for old, new in ((b"+4\x14\x14\0\0", b"+9\x14\x14\0\0"), (b"+5\x14\x14\0\0", b"+10\x14\x14\0"),
@@ -115,3 +115,35 @@ def test_the_times_of_data_records_tell_what_is_missing(tmp_path: Path, reserved
     content = content.replace(b"+9\x14\x14", b"+1\x14\x14")
     with pytest.raises(RecordingError, match=r"data record 5 begins at 1 s, before .* has ended \(4 s\)"):
         stretches()
+
+
+def times(onsets: list[float], duration: float = 1.0) -> tuple[tuple[Stretch, ...], tuple[str, ...]]:
+    signal = SignalHeader(label="Cz", unit="uV", rate=100 / duration, per_record=100, start=0, limits=())
+    return record_stretches(Path("a.edf"), onsets, duration, signal)
+
+
+def test_a_slow_clock_never_falls_behind_unsaid() -> None:
+    """Each record begins 8 ms late, below what counts as a gap: the samples are placed to a tenth of a second."""
+    onsets = [1.008 * record for record in range(3600)]
+    stretches, notes = times(onsets)
+    assert notes == () and len(stretches) > 100
+    for stretch in stretches:
+        assert stretch.start / 100 == pytest.approx(onsets[stretch.first // 100], abs=0.01)
+    last = stretches[-1]
+    assert last.stop / 100 == pytest.approx(onsets[-1] + 1, abs=0.11)
+    ten, _ = times([10.09 * record for record in range(60)], 10.0)
+    assert ten[-1].start / 10 == pytest.approx(10.09 * (ten[-1].first // 100), abs=0.1)
+
+
+def test_a_fast_clock_is_said_and_parts_nothing() -> None:
+    stretches, notes = times([0.9999 * record for record in range(10_000)])
+    assert stretches == ()
+    assert notes == ("its clock runs faster than its samples, by 1 s: labels by the clock are off by as much",)
+    assert times([0.99999 * record for record in range(5_000)]) == ((), ())
+
+
+def test_a_record_without_a_time_hides_no_gap() -> None:
+    onsets = [*map(float, range(60)), float("nan"), *map(float, range(111, 130))]
+    assert times(onsets)[0] == (Stretch(0, 6100, 0), Stretch(11100, 1900, 6100))
+    assert times([float("nan"), 1.0, 2.0, 9.0])[0] == (Stretch(0, 300, 0), Stretch(900, 100, 300))
+    assert times([float("nan")] * 3) == ((), ())

@@ -16,8 +16,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from neurolm.core.errors import RecordingError
 from neurolm.core.stretches import Stretch
 from neurolm.recording.formats.edf import Header, SignalHeader
@@ -28,6 +26,7 @@ _LIST = re.compile(rb"\s*([^\x14\x15]*)(?:\x15([^\x14]*))?(?:\x14(.*))?", re.DOT
 _NUMBER = re.compile(rb"[+-]?(\d+[.,]?\d*|[.,]\d+)")  # some programs write decimal commas
 _ONSET = re.compile(rb"[+-]\d+\.?\d*")  # a record's own time, with which its annotations begin
 _OVERLAP = 1.0  # seconds by which a clock that was set back may let a record begin before the one before has ended
+_DRIFT = 0.1  # seconds by which the times of records may differ from the time of their samples, unsaid
 _SHOWN = 40
 """Bytes of an unreadable annotation that are shown."""
 
@@ -69,17 +68,20 @@ def read_annotations(path: Path, header: Header, labels: Collection[str] = ()) -
     return replace(parse(lists, labels), onsets=tuple(float(time[0]) if time else math.nan for time in times))
 
 
-def record_stretches(path: Path, onsets: Sequence[float], duration: float, signal: SignalHeader) -> tuple[Stretch, ...]:
+def record_stretches(
+    path: Path, onsets: Sequence[float], duration: float, signal: SignalHeader
+) -> tuple[tuple[Stretch, ...], tuple[str, ...]]:
     """Find the stretches of a signal that nothing interrupts, by the times of the data records.
 
-    Files that say that they have gaps (EDF+D) and others are looked at alike: some recorders do not say it.
+    Files that say that they have gaps (EDF+D) and others are looked at alike: some recorders do not say it. Where a
+    clock runs slower than the samples, a stretch ends whenever it has fallen behind by ``_DRIFT``.
 
     Parameters
     ----------
     path
         The file, for messages.
     onsets
-        Seconds at which each data record begins.
+        Seconds at which each data record begins; NaN where it does not say so.
     duration
         Seconds of a data record.
     signal
@@ -87,33 +89,43 @@ def record_stretches(path: Path, onsets: Sequence[float], duration: float, signa
 
     Returns
     -------
-    tuple of Stretch
-        Empty where nothing is interrupted.
+    stretches, notes
+        Without stretches, nothing is interrupted.
 
     Raises
     ------
     RecordingError
         If a record begins before the one before it has ended.
     """
-    each = signal.per_record
-    jumps = np.flatnonzero(np.abs(np.diff(onsets) - duration) > max(1e-3, 0.01 * duration)) + 1
-    if duration <= 0 or not len(jumps):
-        return ()
-    starts, moments = [0], [0]
-    for record in jumps.tolist():
-        moment = round((onsets[record] - onsets[0]) * signal.rate)
+    known = [record for record, onset in enumerate(onsets) if math.isfinite(onset)]
+    if duration <= 0 or not known:
+        return (), ()
+    each, origin = signal.per_record, onsets[known[0]] - known[0] * duration
+    starts, moments, begun, late, early = [0], [0], origin, 0.0, 0.0
+    for record in known:
+        before, late = late, onsets[record] - begun - (record - starts[-1]) * duration
+        early = min(early, late)
+        if abs(late - before) <= max(1e-3, 0.01 * duration) and late <= _DRIFT:
+            continue
+        moment = round((onsets[record] - origin) * signal.rate)
         end = moments[-1] + (record - starts[-1]) * each
         if moment < end - _OVERLAP * signal.rate:
             raise RecordingError(
                 f"{path}: data record {record + 1:,} begins at {onsets[record]:g} s, before the one before it has "
-                f"ended ({end / signal.rate + onsets[0]:g} s): the times in the file are damaged; export it again"
+                f"ended ({end / signal.rate + origin:g} s): the times in the file are damaged; export it again"
             )
         starts.append(record)
         moments.append(max(moment, end))
+        begun, late = onsets[record], 0.0
+    notes: tuple[str, ...] = ()
+    if early < -_DRIFT:
+        notes = (f"its clock runs faster than its samples, by {-early:.3g} s: labels by the clock are off by as much",)
+    if len(starts) == 1:
+        return (), notes
     return tuple(
         Stretch(moment, (stop - start) * each, start * each)
         for moment, start, stop in zip(moments, starts, [*starts[1:], len(onsets)], strict=True)
-    )
+    ), notes
 
 
 def parse(lists: Iterable[bytes], labels: Collection[str] = ()) -> Found:
