@@ -61,6 +61,10 @@ class Card:
     corpora: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise ConfigError(f"steps must not be negative, but is {self.steps:,}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SideFile:

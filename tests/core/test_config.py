@@ -127,3 +127,22 @@ def test_stages_are_those_of_a_run():
     assert all(config.stage(name) is getattr(config, name) for name in STAGES)
     with pytest.raises(ConfigError, match=r"'finetune'.*language, tokenizer, pretrain, instruct"):
         config.stage("finetune")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tokenizer.code_width", "tokenizer.convolution_channels", "tokenizer.channels", "tokenizer.seconds",
+     "tokenizer.classifier_width", "tokenizer.codes", "tokenizer.encoder.layers", "tokenizer.decoder.width",
+     "tokenizer.decoder.heads", "language.positions", "language.text_tokens"],
+)  # fmt: skip
+@pytest.mark.parametrize("value", [-1, 0, 10**9])
+def test_sizes_that_no_model_has_are_named(name, value):
+    with pytest.raises(ConfigError, match=rf"model\.{name} must be"):
+        decode(RunConfig, changed(f"model.{name}", value), source="settings")
+
+
+def test_a_sample_may_be_unpadded_but_not_endless():
+    assert decode(RunConfig, changed("model.tokenizer.padded_to", 0)).model.tokenizer.padded_to == 0
+    for value in (-1, 10**6):
+        with pytest.raises(ConfigError, match=r"tokenizer\.padded_to must be at"):
+            decode(RunConfig, changed("model.tokenizer.padded_to", value))

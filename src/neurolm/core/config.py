@@ -21,6 +21,10 @@ Compilation = Literal["auto", "always", "never"]
 PRECISIONS, COMPILE = get_args(Precision), get_args(Compilation)
 DEEPEST = 200
 """Most blocks of a stack, far more than any model has: building them takes time before anything is read."""
+LARGEST = 65_536
+"""Most of any other size of a model: weights of that width fill a machine."""
+MOST_TOKENS = 2**24
+"""Most words, codes or places of a model, of which each has a vector."""
 STAGES = ("language", "tokenizer", "pretrain", "instruct")
 """The stages of a run, in order."""
 
@@ -28,6 +32,14 @@ STAGES = ("language", "tokenizer", "pretrain", "instruct")
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ConfigError(message)
+
+
+def _require_sizes(config: Any, *names: str, least: int = 1, most: int = LARGEST) -> None:
+    """Make sure that sizes are such that a model can have: a stranger's configuration may say anything."""
+    for name in names:
+        value = getattr(config, name)
+        _require(value >= least, f"{name} must be {'positive' if least == 1 else f'at least {least}'}, not {value:,}")
+        _require(value <= most, f"{name} must be at most {most:,}, not {value:,}")
 
 
 def _require_choices(config: Any) -> None:
@@ -51,9 +63,8 @@ class TransformerConfig:
     """Standard deviation of the initial weights: .02 in the paper, at width 768; narrower stacks want it wider."""
 
     def __post_init__(self) -> None:
-        for name in ("layers", "heads", "width"):
-            _require(getattr(self, name) > 0, f"{name} must be positive, not {getattr(self, name)}")
-        _require(self.layers <= DEEPEST, f"layers must be at most {DEEPEST:,}, not {self.layers:,}")
+        _require_sizes(self, "layers", most=DEEPEST)
+        _require_sizes(self, "heads", "width")
         _require(self.width % self.heads == 0, f"width {self.width} is not a multiple of heads {self.heads}")
         _require(0 <= self.dropout < 1, f"dropout must be in [0, 1), not {self.dropout}")
 
@@ -92,7 +103,9 @@ class TokenizerConfig:
     def __post_init__(self) -> None:
         _require_choices(self)
         _require(0 < self.decay < 1, f"decay must be in (0, 1), not {self.decay}")
-        _require(self.codes > 1, f"codes must be at least 2, not {self.codes}")
+        _require_sizes(self, "codes", least=2, most=MOST_TOKENS)
+        _require_sizes(self, "code_width", "convolution_channels", "channels", "seconds", "classifier_width")
+        _require_sizes(self, "padded_to", least=0)
         _require(0 <= self.quantise_from < 1, f"quantise_from must be in [0, 1), not {self.quantise_from}")
         _require(0 <= self.revive < 1, f"revive must be in [0, 1), not {self.revive}")
 
@@ -105,6 +118,9 @@ class LanguageConfig:
     positions: int = 1024
     """Rows of the position embedding, so the longest document."""
     text_tokens: int = 50_257
+
+    def __post_init__(self) -> None:
+        _require_sizes(self, "positions", "text_tokens", most=MOST_TOKENS)
 
 
 @dataclass(frozen=True, kw_only=True)
