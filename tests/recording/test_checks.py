@@ -25,18 +25,18 @@ def test_a_clipped_channel_is_noted_and_a_saturated_one_refused() -> None:
     data = noise(4)
     data[1] = np.clip(np.cumsum(data[1]), -100, 100)  # wanders, and stays at its limits for long
     data[2, 500:650] = data[2].max() + 5  # 7.5 % of its samples
-    share = float(np.mean(np.abs(data[1]) == 100))  # 2 % of it alone, not in runs
+    share = float(np.mean(np.abs(data[1]) == 100))  # 2 % of it alone, in no run of three
     raw = mne_raw(data, ("Fp1", "Cz", "O2", "Pz"))
     assert share == pytest.approx(0.68, abs=0.01)
-    with pytest.raises(RecordingError, match=r"CZ: saturated \(66% at its limits\).*'interpolate'"):
+    with pytest.raises(RecordingError, match=r"CZ: saturated \(68% at its limits\).*'interpolate'"):
         open_recording(raw)
     recording = open_recording(raw, reading=ReadingOptions(unknown="drop"))
     assert recording.channels == ("FP1", "O2", "PZ")
     said = " ".join(recording.notes)
-    assert "left out, saturated (66% at its limits): CZ" in said
+    assert "left out, saturated (68% at its limits): CZ" in said
     assert "clipped, or held at one value, at its own limits: O2 (8% of its samples)" in said
     (row,) = [row for row in recording.coverage if row.channel == "Cz"]
-    assert (row.electrode, row.how, row.detail) == (None, "left out", "saturated (66% at its limits)")
+    assert (row.electrode, row.how, row.detail) == (None, "left out", "saturated (68% at its limits)")
 
 
 def test_coarse_digits_are_no_clipping() -> None:
@@ -156,3 +156,13 @@ def test_measuring_never_complains() -> None:
     assert found.unusable == {1: "flat"}
     assert found.amplitude[2] == pytest.approx(20, rel=0.1)
     assert np.isnan(checks.measure_quality([np.ones((2, 500))], RATE).typical)
+
+
+def test_every_sample_at_a_limit_counts_where_the_channel_stays_there() -> None:
+    """Noise that is cut off meets its limits mostly for single samples; what touches them once is not cut off."""
+    data = noise(3, seconds=40.0)
+    data[1] = np.clip(data[1], -30, 30)
+    true = np.mean(np.abs(data[1]) == 30)
+    assert true == pytest.approx(0.134, abs=0.01)  # beyond 1.5 standard deviations
+    found = checks.measure_quality([data[:, :5000], data[:, 5000:]], RATE)
+    assert found.clipped == pytest.approx([0, true, 0])

@@ -42,7 +42,7 @@ USELESS = 0.5
 _ORDINARY = 20.0  # microvolts of a healthy adult
 _NORMAL = 0.6745  # the median absolute deviation of a normal distribution of standard deviation 1
 _ENOUGH_RATE = 250.0  # samples per second kept for the amplitude: noise far above the band says nothing about EEG
-_RUN = 3  # samples in a row at the limit: EEG touches its largest value once, an amplifier stays there
+_RUN = 3  # samples in a row at a limit, without which it is none: EEG touches its largest value, an amplifier stays
 _STEPS = 16  # different values, below which a channel says too little to tell clipping from coarse digits
 _FEW_VALUES = 8  # different values that a trigger channel may have
 
@@ -58,7 +58,7 @@ class SignalQuality:
     flat: np.ndarray
     """bool: whether the channel is constant in all blocks."""
     clipped: np.ndarray
-    """float: share of the samples that stay at the channel's largest or smallest value."""
+    """float: share of the samples at the channel's largest or smallest value, where it stays there at times."""
     values: np.ndarray
     """int: different values in the first block, up to ``_STEPS``."""
     amplitude: np.ndarray
@@ -134,14 +134,13 @@ def measure_quality(parts: Iterable[np.ndarray], rate: float) -> SignalQuality:
         samples += part.shape[1]
         lows.append(part.min(axis=1))
         highs.append(part.max(axis=1))
-        at_low.append(_staying(part, lows[-1]))
-        at_high.append(_staying(part, highs[-1]))
+        at_low.append(_at_limit(part, lows[-1]))
+        at_high.append(_at_limit(part, highs[-1]))
         spreads.append(_robust_deviation(part, rate))
         if not values:
             values.append([min(_STEPS, len(np.unique(channel))) for channel in part])
     low, high = np.min(lows, axis=0), np.max(highs, axis=0)
-    # A block counts only where its limit is the limit of them all.
-    stuck = (np.array(at_low) * (lows == low)).sum(axis=0) + (np.array(at_high) * (highs == high)).sum(axis=0)
+    stuck = _stuck(np.array(at_low), lows == low) + _stuck(np.array(at_high), highs == high)
     coarse = (np.array(values[0]) > 2) & (np.array(values[0]) < _STEPS)
     return SignalQuality(
         samples=samples,
@@ -315,16 +314,25 @@ def _filled(part: np.ndarray, bad: np.ndarray) -> np.ndarray:
     return np.where(bad, np.array(middle)[:, None], part)
 
 
-def _staying(part: np.ndarray, limit: np.ndarray) -> np.ndarray:
-    """Samples of each channel that lie at a limit in runs."""
+def _at_limit(part: np.ndarray, limit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Samples of each channel at a limit, and how many of them are the last of ``_RUN`` in a row."""
     at = part == limit[:, None]
-    if part.shape[1] < _RUN:
-        return np.zeros(len(part), int)
-    run = at[:, 2:] & at[:, 1:-1] & at[:, :-2]  # _RUN in a row, counted by their last
-    inside = np.zeros_like(at)
-    for shift in range(_RUN):
-        inside[:, shift : shift + run.shape[1]] |= run
-    return inside.sum(axis=1)
+    in_a_row = at[:, 2:] & at[:, 1:-1] & at[:, :-2]
+    return at.sum(axis=1), in_a_row.sum(axis=1)
+
+
+def _stuck(counted: np.ndarray, same: np.ndarray) -> np.ndarray:
+    """Samples of each channel at a limit where it stays at times, which tells an amplifier's from a largest value.
+
+    Parameters
+    ----------
+    counted
+        Shape (blocks, 2, channels): what ``_at_limit`` counted.
+    same
+        Shape (blocks, channels): whether a block's limit is the limit of them all.
+    """
+    at, in_a_row = (counted * same[:, None]).sum(axis=0)
+    return np.where(in_a_row > 0, at, 0)
 
 
 def _robust_deviation(part: np.ndarray, rate: float) -> np.ndarray:
