@@ -1,6 +1,7 @@
 """The verb inspect: what it prints, its exit status, its JSON and its picture."""
 
 import json
+import os
 import warnings
 
 import matplotlib
@@ -125,3 +126,17 @@ def test_the_same_recording_gives_the_same_picture(tmp_path, shared):
     first = write_picture(found, tmp_path / "1.png").read_bytes()
     assert first == write_picture(found, tmp_path / "2.png").read_bytes()
     assert matplotlib.rcParams["axes.grid"] is False  # the style stays within
+
+
+def test_what_is_no_file_is_named_where_a_folder_is_inspected(write_edf, tmp_path, capsys):
+    write_edf(tmp_path / "a.edf", seed=1)
+    os.mkfifo(tmp_path / "pipe.edf")
+    (tmp_path / "round.edf").symlink_to("round.edf")
+    for flags in ([], ["--brief"]):
+        assert main(["inspect", str(tmp_path), *flags]) == 0
+        printed = capsys.readouterr().out
+        assert "pipes, sockets and devices, passed over: pipe.edf" in printed
+        assert "links that lead in a circle, passed over: round.edf" in printed
+    (tmp_path / "a.edf").unlink()
+    assert main(["inspect", str(tmp_path)]) == FAILED
+    assert "pipes, sockets and devices, passed over: pipe.edf" in capsys.readouterr().err

@@ -1,6 +1,8 @@
 """What `neurolm tasks` prints, its exit status, and that a wrong use is said with its remedy."""
 
 import json
+import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -165,3 +167,22 @@ def test_names_of_events_may_have_commas() -> None:
     for wrong in ("", "a", "a=x,b", "=x"):
         with pytest.raises(ConfigError, match="give the label of every event"):
             events(wrong)
+
+
+@pytest.mark.parametrize("how", [["--from-path", "_(O|C)"], ["--events", "1=a", "--to", "1"]])
+def test_what_no_table_can_name_and_what_is_no_file_is_named_and_passed_over(capsys, trials_folder, how) -> None:
+    """One name of Latin-1, from an old disk, costs neither the table nor the other recordings; nor does a pipe."""
+    odd = Path(os.fsdecode(os.fsencode(trials_folder) + b"/bad\xff_O.fif"))
+    shutil.copy(trials_folder / "anna" / "oddball_raw.fif", odd)
+    for name in ("good_O.fif", "good_C.fif"):
+        shutil.copy(trials_folder / "anna" / "oddball_raw.fif", trials_folder / name)
+    os.mkfifo(trials_folder / "pipe_O.edf")
+    (trials_folder / "round_O.edf").symlink_to("round_O.edf")
+    out = trials_folder / "labels.csv"
+    assert main(["tasks", "table", str(trials_folder), *how, "--task", "t", "--out", str(out)]) == 0
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert any("bad\\xff_O.fif: its name is not in UTF-8" in note for note in notes)
+    assert any(note.endswith("pipes, sockets and devices, passed over: pipe_O.edf") for note in notes)
+    assert any(note.endswith("links that lead in a circle, passed over: round_O.edf") for note in notes)
+    files = {line.split(",")[0] for line in out.read_text().splitlines()[1:]}
+    assert {"good_O.fif", "good_C.fif"} <= files and not any("bad" in file for file in files)

@@ -48,7 +48,8 @@ def inspect(
     from neurolm.recording.inspect import inspect
 
     given = [(one, as_said(one, reading)) for one in files]
-    found_files = [(file, how) for one, how in given for file in recordings(one, arrays=how.rate is not None)]
+    passed: list[str] = []
+    found_files = [(file, how) for one, how in given for file in recordings(one, passed, arrays=how.rate is not None)]
     pictures = plots(plot, [file for file, _ in found_files])
     every = []
     for number, (file, how) in enumerate(found_files):
@@ -62,6 +63,8 @@ def inspect(
         print_json([as_dict(found) for found in every])
     elif len(every) > 1 or brief:
         say(*([] if brief else [""]), *summary(every, reasons=brief))
+    if passed and not json:
+        say(*([] if brief else [""]), *(f"note: {note}" for note in passed))
     refused = [found for found in every if not found.usable]
     if refused:
         what = (
@@ -85,25 +88,35 @@ def as_said(given: Path, reading: ReadingOptions) -> ReadingOptions:
     return read_about(given).reading(reading) if given.is_dir() else reading
 
 
-def recordings(given: Path, *, arrays: bool = False) -> list[Path]:
-    """The file, or the recordings in a folder; with ``arrays`` as for ``find_recordings``.
+def recordings(given: Path, passed: list[str], *, arrays: bool = False) -> list[Path]:
+    """The file, or the recordings in a folder.
+
+    Parameters
+    ----------
+    passed
+        Gets notes of what might be a recording in the folder and was not looked at.
+    arrays
+        As for ``find_recordings``.
 
     Raises
     ------
     ConfigError
         If there are none in a folder.
     """
-    from neurolm.recording.suffixes import find_recordings, suffix_of
+    from neurolm.recording.suffixes import suffix_of, walk
     from neurolm.recording.unread import contents
 
     if not given.is_dir() or suffix_of(given) is not None:
         return [given]
-    found = find_recordings(given, arrays=arrays)
-    if not found:
+    found = walk(given, arrays=arrays)
+    notes = [f"{given}: {note}" for note in found.notes(given)]
+    if not found.recordings:
         raise ConfigError(
             f"{given}: no recordings in this folder; give files, or the folder that holds them{contents(given)}"
+            + "".join(f"; {note.removeprefix(f'{given}: ')}" for note in notes)
         )
-    return found
+    passed += notes
+    return list(found.recordings)
 
 
 def plots(plot: Path | None, files: Sequence[Path]) -> list[Path]:

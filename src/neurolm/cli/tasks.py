@@ -13,6 +13,7 @@ from neurolm.cli.show import print_json, print_table
 from neurolm.cli.values import missing, names, with_arguments_of
 from neurolm.core.errors import ConfigError, NeuroLMError
 from neurolm.core.files import write_text
+from neurolm.core.names import readable
 from neurolm.core.table import Cell, Column, Table, columns
 from neurolm.core.terminal import say
 from neurolm.recording.options import ReadingOptions, Truncated
@@ -318,17 +319,25 @@ def tasks_table(
 
 
 def _recordings(given: Sequence[Path], *, arrays: bool) -> tuple[list[Path], list[str]]:
-    """The recordings among files and folders, and notes of the folders that hold none, unless there is none at all."""
+    """The recordings among files and folders, and notes of what was passed over, unless there is none at all."""
     found: list[Path] = []
-    empty: list[str] = []
+    passed: list[str] = []
+    notes: list[str] = []
     for one in given:
         try:
-            found += recordings(one, arrays=arrays)
+            inside = recordings(one, notes, arrays=arrays)
         except NeuroLMError as error:
-            empty.append(f"passed over: {error}")
+            passed.append(f"passed over: {error}")
+            continue
+        for file in inside:
+            if readable(name := str(file.relative_to(one) if file != one else file.name)) == name:
+                found.append(file)
+            else:
+                passed.append(f"passed over: {readable(str(file))}: its name is not in UTF-8, as a table's must be: "
+                              "rename the file or its folder")  # fmt: skip
     if not found:
-        raise ConfigError(empty[0].removeprefix("passed over: "))
-    return found, empty
+        raise ConfigError(passed[0].removeprefix("passed over: "))
+    return found, passed + notes
 
 
 def _list_events(found: Found, empty: Sequence[str], by: str = "--events") -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from neurolm.core.errors import ConfigError, argument
 from neurolm.core.files import write_text
+from neurolm.core.names import readable
 from neurolm.corpora.table import COLUMNS
 from neurolm.store.manifest import SPLITS
 
@@ -187,7 +188,7 @@ def write_table(table: Path, trials: Sequence[Trial], *, task: str, subject: str
     Raises
     ------
     ConfigError
-        If a recording does not lie in the table's folder.
+        If a recording does not lie in the table's folder, or has a name that is not UTF-8.
     WriteError
         If the table cannot be written.
     """
@@ -202,6 +203,8 @@ def write_table(table: Path, trials: Sequence[Trial], *, task: str, subject: str
                 f"{trial.file}: does not lie in {table.parent}, the folder of the table, from which files are named: "
                 "write the table into a folder above the recordings, or copy them there"
             )
+        if readable(str(file)) != str(file):
+            raise ConfigError(f"{readable(str(file))}: its name is not in UTF-8, as a table's must be: rename it")
         whose = subject_of(trial.file, table.parent, subject)
         start, stop, event = map(_seconds, (trial.start, trial.stop, trial.event))
         row = (file.as_posix(), start, stop, task, trial.label, whose, trial.split or "")

@@ -231,8 +231,7 @@ class Preparation:
         left = [readable(str(path.relative_to(self.data))) for path in found.recordings if path not in known]
         if left:
             yield f"not part of the corpus {self.corpus!r}, left out: {examples(left)}"
-        for reason, paths in found.by_reason().items():
-            yield f"{reason}, passed over: {examples([readable(str(p.relative_to(self.data))) for p in paths])}"
+        yield from found.notes(self.data)
         yield from self.layout.notes(self.data)
         if left_out:
             yield f"excluded: {examples(sorted(left_out))}"

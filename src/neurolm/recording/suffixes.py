@@ -7,10 +7,12 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from neurolm.core.errors import RecordingError
+from neurolm.core.names import readable
 
 EDF_READERS = {".edf": "read_raw_edf", ".rec": "read_raw_edf", ".bdf": "read_raw_bdf"}
 """Suffixes of the formats whose header we read ourselves → name of the reader in ``mne.io``."""
@@ -109,12 +111,14 @@ class Found:
     passed_over: dict[Path, str]
     """What might be a recording or hold some, and why it was not looked at."""
 
-    def by_reason(self) -> dict[str, list[Path]]:
-        """What was passed over for each reason."""
-        found: dict[str, list[Path]] = {}
+    def notes(self, folder: Path) -> Iterator[str]:
+        """Say what was passed over in the folder, a note for each reason."""
+        found: dict[str, list[str]] = {}
         for path, reason in self.passed_over.items():
-            found.setdefault(reason, []).append(path)
-        return found
+            found.setdefault(reason, []).append(readable(str(path.relative_to(folder))))
+        for reason, names in found.items():
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            yield f"{reason}, passed over: {', '.join(names[:_NAMED])}{more}"
 
 
 def find_recordings(folder: Path, *, arrays: bool = False) -> list[Path]:
@@ -178,6 +182,7 @@ def walk(folder: Path, *, arrays: bool = False) -> Found:
     return Found(tuple(found), dict(sorted(passed.items())))
 
 
+_NAMED = 3  # paths that a note names at most
 _CLOSED = "folders that may not be read"
 _LINK = "links to folders, which are not followed"
 
