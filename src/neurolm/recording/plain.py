@@ -21,7 +21,7 @@ from neurolm.recording.formats.matrix import Matrix
 from neurolm.recording.formats.tables import read_parquet, read_table
 from neurolm.recording.formats.text import NoTable
 from neurolm.recording.formats.wfdb import read_record
-from neurolm.recording.options import ReadingOptions
+from neurolm.recording.options import AUTO, ReadingOptions
 from neurolm.recording.unread import unread
 
 _NAMED = 8  # channels that a message names at most
@@ -57,12 +57,19 @@ def open_plain(path: Path, suffix: str, reading: ReadingOptions) -> RawRecording
     return _as_recording(path, matrix, reading)
 
 
-def open_record(path: Path, truncated: str = "refuse") -> RawRecording:
+def open_record(path: Path, reading: ReadingOptions) -> RawRecording:
     """Open a WFDB record by its header; raises as ``wfdb.read_record``."""
-    found = read_record(path, truncated)
+    found = read_record(path, reading.truncated)
+    counts = [name for name, known in zip(found.names, found.calibrated, strict=True) if not known]
+    notes, why = list(found.notes), None
+    if counts and reading.unit in (None, AUTO):
+        remedy = f" ({argument(unit='uV')} says that a count is a microvolt)" if takes("unit") else ""
+        why = f"no gain, so not calibrated: amplitude unknown{remedy}"
+    elif counts:
+        notes.append(f"no gain, a count is taken as 1 {reading.unit}: {', '.join(counts)}")
     channels = tuple(
-        Channel(name, "other" if unit is None else "eeg", unit, rate)
-        for name, unit, rate in zip(found.names, found.units, found.rates, strict=True)
+        Channel(name, "other" if unit is None else "eeg", unit, rate, uncalibrated=None if known else why)
+        for name, unit, rate, known in zip(found.names, found.units, found.rates, found.calibrated, strict=True)
     )
 
     def load(indices: Sequence[int]) -> Signal:
@@ -77,7 +84,7 @@ def open_record(path: Path, truncated: str = "refuse") -> RawRecording:
             interrupted=_gaps(signals.stretches),
         )
 
-    return RawRecording(path, channels, load, list(found.notes))
+    return RawRecording(path, channels, load, notes)
 
 
 def _gaps(stretches: tuple[Stretch, ...]) -> tuple[Stretch, ...]:

@@ -109,7 +109,7 @@ def open_raw(path: Path, reading: ReadingOptions = BELIEVED) -> RawRecording:
         elif suffix in PLAIN:
             source = open_isolated(open_here, path, suffix, {"reading": reading}, truncated=reading.truncated)
         elif suffix == WFDB:
-            source = open_record(path, reading.truncated)
+            source = open_record(path, reading)
         else:
             source = _open_with_mne(path, suffix, reading)
         if suffix not in PLAIN:

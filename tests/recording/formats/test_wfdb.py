@@ -176,3 +176,32 @@ def test_annotations_beside_a_record(tmp_path):
         (0.04, "W"), (3050 / 250, "~"), (90_020 / 500, "2 OA"), (90_025 / 500, "(AFIB")
     ]  # fmt: skip
     assert "beats of the heart in slp.ecg, left out: 30" in recording.notes
+
+
+@pytest.mark.parametrize("gain", ["0", "0/uV", "0(3)/mV", ""])
+def test_without_a_gain_nobody_knows_the_amplitude(tmp_path, gain):
+    """The specification's 200 units per mV are for programs that draw, and no measurement."""
+    digits = np.round(RNG.normal(0, 30, (2000, 2)))
+    rest = " 16 0 0 0 0 " if gain else ""
+    lines = [f"r.dat 16 {gain}{rest}{name if gain else ''}" for name in ("C3", "Cz")]
+    header = tmp_path / "r.hea"
+    header.write_text("\n".join(["r 2 250 2000", *lines]) + "\n")
+    (tmp_path / "r.dat").write_bytes(packed(digits.reshape(-1), 16))
+    named = None if gain else {"ch1": "C3", "ch2": "Cz"}
+    for unit in (None, "auto"):
+        with pytest.raises(RecordingError, match=r"no gain, so not calibrated: amplitude unknown \(unit='uV' says"):
+            open_recording(header, reading=ReadingOptions(unit=unit, channels=named))
+    recording = open_recording(header, reading=ReadingOptions(unit="uV", channels=named))
+    np.testing.assert_allclose(recording.read(), digits.T - (3 if "(3)" in gain else 0))
+    assert any(note.startswith("no gain, a count is taken as 1 uV: ") for note in recording.notes)
+
+
+def test_one_signal_without_a_gain_costs_itself_alone(tmp_path):
+    digits = np.round(RNG.normal(0, 300, (2000, 2)))
+    (tmp_path / "r.dat").write_bytes(packed(digits.reshape(-1), 16))
+    (tmp_path / "r.hea").write_text("r 2 250 2000\nr.dat 16 0 16 0 0 0 0 C3\nr.dat 16 10/uV 16 0 0 0 0 Cz\n")
+    with pytest.raises(RecordingError, match="C3: no gain, so not calibrated"):
+        open_recording(tmp_path / "r.hea")
+    recording = open_recording(tmp_path / "r.hea", reading=ReadingOptions(unknown="drop"))
+    assert recording.channels == ("CZ",)
+    np.testing.assert_allclose(recording.read()[0], digits[:, 1] / 10)

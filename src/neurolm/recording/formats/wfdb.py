@@ -22,7 +22,6 @@ from neurolm.recording.formats.edf import unit_of
 from neurolm.recording.formats.wfdb_annotations import Mark, read_annotations
 from neurolm.recording.links import require_content
 
-_GAIN = 200.0  # units of the converter per physical unit, where a header says none
 _GROUPS = {16: (1, 2), 24: (1, 3), 32: (1, 4), 61: (1, 2), 80: (1, 1), 160: (1, 2), 212: (2, 3), 310: (3, 4),
            311: (3, 4)}  # fmt: skip
 """Format → numbers in a group, and bytes of it."""
@@ -49,6 +48,8 @@ class _Channel:
     offset: int
     """Bytes before the first sample in its file."""
     gain: float
+    """Counts of the converter per unit; 0 where the header says none, and nobody knows (the specification's 200 per mV
+    is no measurement): then the counts themselves are read."""
     baseline: float
     unit: str
     name: str
@@ -87,6 +88,8 @@ class Contents:
     units: tuple[str | None, ...]
     """As in ``edf.unit_of``."""
     rates: tuple[float, ...]
+    calibrated: tuple[bool, ...]
+    """Whether the header says what a count is worth; what `select` reads of others are counts."""
     marks: tuple[Mark, ...]
     notes: tuple[str, ...]
     select: Callable[[Sequence[int]], Signals]
@@ -111,6 +114,7 @@ def read_record(path: Path, truncated: str = "refuse") -> Contents:
         names=tuple(_distinct([channel.name for channel in described.channels])),
         units=tuple(unit_of(channel.unit) for channel in described.channels),
         rates=tuple(record.rate * channel.per for channel in described.channels),
+        calibrated=tuple(channel.gain != 0 for channel in described.channels),
         marks=tuple(marks),
         notes=(*notes, *more),
         select=lambda indices: _select(record, described, parts, indices),
@@ -151,6 +155,8 @@ def _layout(record: _Record, parts: Sequence[_Record]) -> _Record:
                     f"{part.path}: {channel.name} has {channel.per} samples in a frame of {channel.unit}, in another "
                     f"segment {known.per} of {known.unit}; give the segments one by one"
                 )
+            if not channel.gain:
+                found[name] = channel
     return replace(record, channels=tuple(replace(channel, name=name) for name, channel in found.items()))
 
 
@@ -200,7 +206,9 @@ def _signal(path: Path, line: str, number: int) -> _Channel:
     if form is None:
         raise ValueError(f"the format {words[1][:20]!r}")
     gains = _GAINS.fullmatch(words[2]) if len(words) > 2 else None
-    gain = float(gains["gain"]) if gains else _GAIN
+    gain = float(gains["gain"]) if gains else 0.0
+    if not math.isfinite(gain):
+        raise ValueError(f"a gain of {gain}")
     zero = float(words[4]) if len(words) > 4 else 0.0
     name = words[0]
     if name != "~" and (Path(name).name != name or name in (".", "..")):
@@ -211,7 +219,7 @@ def _signal(path: Path, line: str, number: int) -> _Channel:
         per=int(form["per"] or 1),
         skew=int(form["skew"] or 0),
         offset=int(form["offset"] or 0),
-        gain=gain or _GAIN,
+        gain=gain,
         baseline=float(gains["baseline"]) if gains and gains["baseline"] else zero,
         unit=(gains["unit"] if gains and gains["unit"] else "mV"),
         name=words[8].strip() if len(words) > 8 else f"ch{number + 1}",
@@ -314,7 +322,7 @@ def _read(record: _Record, which: int, first: int, last: int) -> np.ndarray:
     values = digits.reshape(frames, wide)[:, place : place + channel.per].reshape(-1)
     values = values[first - frame * channel.per :][: last - first]
     values = np.where(values == _MISSING.get(channel.format, math.inf), math.nan, values)
-    return (values - channel.baseline) / channel.gain
+    return (values - channel.baseline) / (channel.gain or 1.0)
 
 
 def _digits(channel: _Channel, first: int, count: int) -> np.ndarray:
