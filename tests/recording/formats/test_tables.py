@@ -319,3 +319,34 @@ def test_an_export_beside_its_recording_is_no_second_one(tmp_path, write_edf):
     assert [path.name for path in find_recordings(tmp_path)] == ["a.edf", "b.csv"]
     np.save(tmp_path / "a.npy", SIGNAL)
     assert [path.name for path in find_recordings(tmp_path, arrays=True)] == ["a.edf", "b.csv"]
+
+
+def epochs_of(where: int, numbers: Sequence[object]) -> str:
+    """Four epochs of 2 s from -0.2 s each, one below the other, with a column `epoch`."""
+    lines = []
+    for i, values in enumerate(SIGNAL):
+        cells = [f"{i % 500 / RATE - 0.2:.4f}", *(f"{value:.3f}" for value in values)]
+        cells.insert(where, str(numbers[i]))
+        lines.append(",".join(cells))
+    names = ["time", *NAMES]
+    names.insert(where, "epoch")
+    return "\n".join([",".join(names), *lines]) + "\n"
+
+
+@pytest.mark.parametrize("where", [0, 1, 3])
+@pytest.mark.parametrize("first", [0, 17])
+def test_numbers_of_epochs_are_no_times(opened, where, first):
+    recording = opened(epochs_of(where, [first + i // 500 for i in range(2000)]))
+    assert recording.rate == RATE and recording.channels == ("FP1", "FP2", "C3", "C4")
+    assert [span[1] - span[0] for span in spans(recording)] == [500] * 4  # never joined where one ends
+    assert any("left out, neither samples nor times: epoch" in note for note in recording.notes)
+    np.testing.assert_allclose(recording.read_samples(*spans(recording)[0]), SIGNAL[:500].T)
+
+
+@pytest.mark.parametrize("factor", [1, 1000])
+def test_an_epoch_since_1970_is_a_time(opened, factor):
+    times = (1.7e9 + TIMES) * factor
+    recording = opened(rows(times=[f"{time:.3f}" for time in times], time="epoch"))
+    assert recording.rate == RATE and len(spans(recording)) == 1
+    with_time = opened(epochs_of(0, [int(1.7e9)] * 2000))  # the seconds in which the epochs were: `time` is finer
+    assert with_time.rate == RATE and len(spans(with_time)) == 4

@@ -14,6 +14,8 @@ RATES = (100.0, 125.0, 128.0, 160.0, 200.0, 220.0, 250.0, 256.0, 300.0, 400.0, 5
 """Samples per second that amplifiers take."""
 CREDIBLE = (20.0, 20_000.0)
 """Samples per second between which a column of times is one of EEG."""
+SINCE_1970 = 5e8
+"""Seconds beyond which a time is one since 1970."""
 DISORDER = 1.0
 """Seconds within which times that jump and come back are late or early packages, not interruptions."""
 _WINDOW = 256  # samples over which steps are measured
@@ -54,7 +56,7 @@ def seconds_per(name: str, times: np.ndarray) -> float | None:
             unit[1][0] if not unit[1].startswith("micro") else "u"
         ]
     typical = float(np.nanmedian(np.abs(times))) if len(times) else 0.0
-    for above, factor in ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3), (5e8, 1.0)):  # since 1970
+    for above, factor in ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3), (SINCE_1970, 1.0)):  # since 1970
         if typical > above:
             return factor
     step = _step(times)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neurolm.core.montage import kind, resolve
-from neurolm.recording.formats.clock import CREDIBLE, parse_times, seconds_per
+from neurolm.recording.formats.clock import CREDIBLE, SINCE_1970, parse_times, seconds_per
 from neurolm.recording.formats.edf import UNSTATED, unit_of
 from neurolm.recording.formats.text import MISSING, Form, is_number
 
@@ -275,6 +275,8 @@ def _any(form: Form) -> Columns:
     for column, name in enumerate(names):
         what = _what(form, column, name.strip(), found)
         if what == "time":
+            if found.time is not None:
+                left_out.append(names[found.time])
             found = replace(found, time=column)
         elif what == "counter":
             found = replace(found, counter=column)
@@ -299,7 +301,10 @@ def _what(form: Form, column: int, name: str, so_far: Columns) -> str:
     cells = [cell for cell in form.column(column) if cell.strip()]
     bare, _, unit = _split(name)
     if bare and _TIME.fullmatch(bare.replace("_", " ")) and (unit is None or unit in ("s", "sec", "ms", "us", "")):
-        return "time" if so_far.time is None else ""
+        if _is_epoch(bare) and _counts(form, cells):
+            return ""
+        better = so_far.time is None or (_is_epoch((form.names or ())[so_far.time]) and not _is_epoch(bare))
+        return "time" if better else ""
     numbers = bool(cells) and all(is_number(cell, comma=form.comma) for cell in cells)
     if not cells and bare and resolve(bare) is None and _MARKER.fullmatch(bare):
         return "events" if so_far.events is None else ""
@@ -315,6 +320,18 @@ def _what(form: Form, column: int, name: str, so_far: Columns) -> str:
     if bare and _COUNTER.fullmatch(bare.replace("_", " ")):
         return "counter" if so_far.counter is None else ""
     return _by_content(form, column, so_far) if not name else "samples"
+
+
+def _is_epoch(name: str) -> bool:
+    """Whether a column may be seconds since 1970 as well as the numbers of cut pieces: MNE's tables have the latter."""
+    return name.strip().lower() == "epoch"
+
+
+def _counts(form: Form, cells: Sequence[str]) -> bool:
+    """Whether a column of numbers is too small to be a time since 1970."""
+    if not all(is_number(cell, comma=form.comma) for cell in cells):
+        return False
+    return not cells or float(np.median([_float(cell, form) for cell in cells])) < SINCE_1970
 
 
 def _is_clock(cells: Sequence[str]) -> bool:
