@@ -146,6 +146,8 @@ class Model:
             risk=risk,
         )
         unlike = asked.novelty(features)
+        if not asked.trained:  # guesses decide nothing
+            answer = replace(answer, timeline=tuple(replace(window, decided=False) for window in answer.timeline))
         return replace(
             answer,
             recording=recording.name,

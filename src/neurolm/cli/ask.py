@@ -147,6 +147,8 @@ def answer_lines(answer: Answer, *, characters: str = "█░", lines: int = TIM
     said = "" if answer.calibrated else "likelihood "  # which is no probability of being right
 
     def row(label: str, probability: float) -> str:
+        if not answer.trained:  # a guess has no size
+            return label
         filled = round(BAR * probability)
         bar = characters[0] * filled + characters[1] * (BAR - filled)
         return f"{label:<{width}}  {bar}  {said}{shown(probability)}"
@@ -157,7 +159,7 @@ def answer_lines(answer: Answer, *, characters: str = "█░", lines: int = TIM
         _verdict(answer),
         f"{answer.recording}: {windows} window{'s' if windows > 1 else ''}, {len(answer.electrodes)} electrodes",
         "",
-        *(f"  {row(o, p)}" for o, p in zip(answer.options, answer.probabilities, strict=True)),
+        *(f"  {row(o, p)}".rstrip() for o, p in _ordered(answer)),
     ]
     spans = condense(answer, lines)
     share = math.ceil(windows / lines)
@@ -165,12 +167,20 @@ def answer_lines(answer: Answer, *, characters: str = "█░", lines: int = TIM
     for start, stop, probabilities in spans:
         best = max(range(len(probabilities)), key=probabilities.__getitem__)
         line = row(answer.options[best], probabilities[best])
-        out.append(f"  {duration(start):>7} – {duration(stop):<7}  {line}{_sure(answer, start, stop)}")
+        out.append(f"  {duration(start):>7} – {duration(stop):<7}  {line}{_sure(answer, start, stop)}".rstrip())
     return [*out, *([""] if answer.notes else []), *(f"note: {note}" for note in answer.notes)]
 
 
+def _ordered(answer: Answer) -> list[tuple[str, float]]:
+    """The options with their probabilities; those of a guess by their likelihood, which is all that is said of it."""
+    every = list(zip(answer.options, answer.probabilities, strict=True))
+    return every if answer.trained else sorted(every, key=lambda one: -one[1])
+
+
 def _sure(answer: Answer, start: float, stop: float) -> str:
-    """What is said of a stretch of the timeline of which too little is decided."""
+    """What is said of a stretch of the timeline of which too little is decided; a guess never is."""
+    if not answer.trained:
+        return ""
     part = [window.decided for window in answer.timeline if window.start >= start and window.stop <= stop]
     return "" if sum(part) * 2 >= len(part) else "  undecided"
 
