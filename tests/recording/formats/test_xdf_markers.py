@@ -106,6 +106,17 @@ def test_what_lies_outside_or_says_nothing_is_counted(tmp_path: Path) -> None:
     assert "1 markers without a text left out, of the stream mute" in recording.notes
 
 
+def test_markers_without_a_time_or_a_code_are_counted(tmp_path: Path) -> None:
+    streams = [
+        stream(2, "mk", "Markers", 0, "string", [np.nan, START + 3, np.inf], [["a"], ["b"], ["c"]]),
+        stream(3, "num", "Trigger", 0, "double64", START + np.arange(1.0, 5.0), [[np.nan], [1e300], [-np.inf], [7.0]]),
+    ]
+    recording = open_recording(written(tmp_path / "a.xdf", *streams))
+    assert marks(recording) == [(3.0, "b"), (4.0, "7")]
+    assert "2 markers left out whose time stamp is no number, of the stream mk" in recording.notes
+    assert "3 markers left out whose value is no code (NaN, or huge), of the stream num" in recording.notes
+
+
 def test_other_measurements_are_no_markers_and_it_is_said(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     stamps = np.sort(START + rng.uniform(0, SECONDS, 50))

@@ -15,10 +15,11 @@ import numpy as np
 
 from neurolm.core.errors import RecordingError, argument, takes
 from neurolm.core.montage import resolve
-from neurolm.core.stretches import Stretch, moment
+from neurolm.core.stretches import Stretch
 from neurolm.recording.formats.edf import UNSTATED, unit_of
 from neurolm.recording.formats.xdf_markers import find_markers
-from neurolm.recording.formats.xdf_rate import find_rate, segment
+from neurolm.recording.formats.xdf_parts import Parts, find_parts
+from neurolm.recording.formats.xdf_rate import TOLERANCE, find_rate, segment
 
 if TYPE_CHECKING:
     import mne
@@ -27,6 +28,8 @@ _KINDS = {"": "eeg", "EEG": "eeg", "STIM": "stimulus", "TRIGGER": "stimulus", "T
 """Types of channels that a stream may state → kinds of ``montage.kind``; every other type is ``other``."""
 _SLOWEST = 20.0
 """Samples per second above which a stream that declares no rate is a signal; markers do not come so fast."""
+_SHORT = 1.0
+"""Seconds of drop-outs that are so short that nobody notices them one by one."""
 
 
 @dataclass(frozen=True)
@@ -66,62 +69,60 @@ def read(path: Path, stream: str | int | None = None) -> Contents:
     streams = _load(path)
     chosen, notes = _eeg_stream(path, streams) if stream is None else (_asked_for(path, streams, stream), [])
     numbers = np.asarray(chosen["time_series"], np.float64).T
-    times = np.asarray(chosen["time_stamps"])
-    rate = _rate(path, chosen, notes)
+    rate, parts = _rate(path, chosen, notes)
     names, kinds, units = _describe(chosen, len(numbers))
     info = mne.create_info(names, rate, "eeg", verbose="error")
     raw = mne.io.RawArray(numbers, info, verbose="error")
-    stretches = _stretches(chosen["info"].get("segments", []), times, rate)
-    markers = find_markers([other for other in streams if other is not chosen], times)
+    stretches = parts.stretches(rate)
+    markers = find_markers([_smooth(other) for other in streams if other is not chosen], parts.times, stretches, rate)
     notes += markers.notes
-    marks = sorted((moment(stretches, place) / rate, 0.0, text) for place, text in markers.marks)
-    return Contents(raw, tuple(kinds), tuple(units), tuple(notes), stretches, tuple(marks))
+    marks = tuple((place / rate, 0.0, text) for place, text in markers.marks)
+    return Contents(raw, tuple(kinds), tuple(units), tuple(notes), stretches, marks)
 
 
-def _stretches(segments: list[tuple[int, int]], times: np.ndarray, rate: float) -> tuple[Stretch, ...]:
-    """Where the parts of a stream that pyxdf found to be without drop-outs lie in time, by their time stamps."""
-    found: list[Stretch] = []
-    for first, last in segments or [(0, len(times) - 1)]:
-        begin = round((times[first] - times[0]) * rate)
-        if last >= first:
-            found.append(Stretch(max(begin, found[-1].stop if found else 0), last - first + 1, first))
-    return tuple(found)
+def _smooth(stream: dict[str, Any]) -> dict[str, Any]:
+    """A stream beside the EEG, without the jitter of its time stamps where it has a rate."""
+    rate, stamps = float(stream["info"]["nominal_srate"][0]), np.asarray(stream["time_stamps"], np.float64)
+    if rate <= 0 or not len(stamps) or not np.isfinite(stamps).all():
+        return stream
+    return {**stream, "time_stamps": find_parts(stamps, rate).times}
 
 
-def _load(path: Path, **options: Any) -> list[dict[str, Any]]:
+def _load(path: Path) -> list[dict[str, Any]]:
     import pyxdf
 
     try:
         # pyxdf leaves a file open that it refuses, so open it here.
         with gzip.open(path) if path.suffix.lower() == ".xdfz" else path.open("rb") as file:
-            streams, _header = pyxdf.load_xdf(file, verbose=False, **options)
+            streams, _header = pyxdf.load_xdf(file, verbose=False, dejitter_timestamps=False)
     except Exception as error:  # damaged files fail in every way there is
         what = " ".join(str(error).split()) or type(error).__name__
         raise RecordingError(f"{path}: pyxdf cannot read it: {what[:300]}; copy or export it again") from error
     return streams  # type: ignore[no-any-return]
 
 
-def _rate(path: Path, stream: dict[str, Any], notes: list[str]) -> float:
-    """How fast the stream ran; where it declares no rate, its drop-outs are found too, which pyxdf does not do."""
-    info, stamps = stream["info"], np.asarray(stream["time_stamps"])
-    declared, measured = float(info["nominal_srate"][0]), float(info["effective_srate"])
-    if declared <= 0:
-        measured, info["segments"] = segment(stamps)
-
-    def raw() -> np.ndarray:
-        if declared <= 0:
-            return stamps
-        (again,) = _load(path, select_streams=[info["stream_id"]], dejitter_timestamps=False)
-        return np.asarray(again["time_stamps"])
-
-    rate, said = find_rate(declared, measured, info["segments"], raw)
+def _rate(path: Path, stream: dict[str, Any], notes: list[str]) -> tuple[float, Parts]:
+    """How fast the stream ran, and its parts between drop-outs."""
+    info, stamps = stream["info"], np.asarray(stream["time_stamps"], np.float64)
+    if len(odd := np.flatnonzero(~np.isfinite(stamps))):
+        raise RecordingError(
+            f"{path}: {info['name'][0]}: {len(odd):,} of {len(stamps):,} time stamps are no numbers, the first that of "
+            f"sample {odd[0]:,}, {stamps[odd[0]]}: nobody can tell when these samples were taken; export it again"
+        )
+    declared = float(info["nominal_srate"][0])
+    parts = find_parts(stamps, declared)
+    rate, said = find_rate(declared, parts.rate, parts.segments, stamps)
     if rate is None:
         raise RecordingError(
             f"{path}: {info['name'][0]}: {said}: nobody can tell how fast it ran; export it again at a regular rate"
         )
     if said:
         notes.append(said)
-    return rate
+    short = parts.missing[(parts.missing > 0) & (parts.missing < _SHORT)]
+    if short.sum() * rate > TOLERANCE * len(stamps):
+        share = short.sum() * rate / (short.sum() * rate + len(stamps))
+        notes.append(f"samples were lost: {share:.0%} in {len(short):,} drop-outs below {_SHORT:g} s")
+    return rate, parts
 
 
 def _eeg_stream(path: Path, streams: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
@@ -168,7 +169,8 @@ def _is_signal(stream: dict[str, Any]) -> bool:
         return False
     if float(stream["info"]["nominal_srate"][0]) > 0:
         return True
-    return segment(np.asarray(stream["time_stamps"]))[0] >= _SLOWEST
+    stamps = np.asarray(stream["time_stamps"])
+    return segment(stamps[np.isfinite(stamps)])[0] >= _SLOWEST
 
 
 def _holds_electrodes(stream: dict[str, Any]) -> bool:

@@ -1,12 +1,11 @@
 """How fast a stream of an XDF file ran, by its time stamps, where it declares another rate or none.
 
 Streams declare a nominal rate, which some amplifiers and scripts get wrong by a factor of two; all frequencies would be
-wrong by as much. Time stamps jitter and samples get lost, so that the number that arrived is not always the rate.
+wrong by as much. Time stamps jitter and samples get lost, so that the number that arrived is not always the rate. Where
+samples were lost is found by ``xdf_parts``.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 
@@ -16,6 +15,8 @@ _LOSSES = 0.1  # relative difference up to which samples may be missing without 
 _CLOSE = 0.05  # relative difference of the pace of a stream that has lost samples from the rate that it declares
 _ALIKE = 0.7  # share of the steps between samples that are alike, where the steps tell the pace
 _IRREGULAR = 0.1  # spread of the rates between gaps, above which the gaps are losses
+_UNEQUAL = 0.5  # spread of what gaps are longer by, as a share of the samples before them: losses too
+_CHUNK = 1.0  # seconds beyond which no program sends its samples at once
 _JITTER = 0.5  # seconds that steady time stamps may lie off a straight line
 _SHORTEST = 1.0  # seconds of stream below which nothing can be measured
 _GAP = 1.0  # seconds, and
@@ -24,7 +25,7 @@ _ROUND = 0.002  # relative distance from a whole number of samples per second th
 
 
 def find_rate(
-    declared: float, measured: float, segments: list[tuple[int, int]], raw: Callable[[], np.ndarray]
+    declared: float, measured: float, segments: list[tuple[int, int]], stamps: np.ndarray
 ) -> tuple[float | None, str]:
     """Decide how fast a stream ran.
 
@@ -36,8 +37,8 @@ def find_rate(
         Samples per second that arrived, drop-outs left out.
     segments
         First and last sample of each part without a drop-out.
-    raw
-        Gives the time stamps as they were recorded, in seconds; asked only where they are needed.
+    stamps
+        float64 (samples,): the time stamps as they were recorded, in seconds.
 
     Returns
     -------
@@ -46,13 +47,12 @@ def find_rate(
     """
     if declared > 0 and abs(measured / declared - 1) <= TOLERANCE:
         return declared, ""
-    stamps = raw()
     if declared > 0 and sum(stamps[last] - stamps[first] for first, last in segments) < _SHORTEST:
         return declared, ""
     says = f"the stream declares {declared:g} Hz" if declared > 0 else "the stream declares no rate"
     arrived = f"{measured:.4g} samples per second arrived"
-    pace = _pace(stamps)
-    lossy = pace is not None and pace > measured * (1 + TOLERANCE) and not _regular(stamps, pace)
+    pace = find_pace(stamps)
+    lossy = pace is not None and pace > measured * (1 + TOLERANCE) and not sent_in_chunks(stamps, pace)
     if lossy and pace is not None:
         if declared == 0 or abs(pace / declared - 1) <= _CLOSE:
             taken = declared or _rounded(pace)
@@ -82,7 +82,7 @@ def segment(stamps: np.ndarray) -> tuple[float, list[tuple[int, int]]]:
     return (sum(last - first for first, last in segments) / seconds if seconds > 0 else 0.0), segments
 
 
-def _pace(stamps: np.ndarray) -> float | None:
+def find_pace(stamps: np.ndarray) -> float | None:
     """Samples per second at which samples follow one another, None where their steps differ too much to say."""
     steps = np.diff(stamps)
     usual = float(np.median(steps))
@@ -91,14 +91,21 @@ def _pace(stamps: np.ndarray) -> float | None:
     return 1 / usual
 
 
-def _regular(stamps: np.ndarray, pace: float) -> bool:
-    """Whether what is longer than a step comes again and again alike: chunks whose stamps were made up, not losses."""
-    starts = np.flatnonzero(np.diff(stamps) > 1.5 / pace) + 1
-    if len(starts) < 3:
+def sent_in_chunks(stamps: np.ndarray, pace: float) -> bool:
+    """Whether steps that differ come again and again alike: chunks whose stamps were made up, not losses.
+
+    Made up at a wrong rate, the stamps of a chunk are off by as much for each of its samples.
+    """
+    steps = np.diff(stamps)
+    starts = np.flatnonzero(np.abs(steps - 1 / pace) > 0.5 / pace) + 1
+    if len(starts) < 3 or np.median(np.diff(stamps[starts])) > _CHUNK:
         return False
-    rates = np.diff(starts) / np.diff(stamps[starts])
-    low, middle, high = np.percentile(rates, (25, 50, 75))
-    return bool(high - low < _IRREGULAR * middle)
+    samples, seconds = np.diff(starts), np.diff(stamps[starts])
+    if (seconds <= 0).any():
+        return False
+    low, middle, high = np.percentile(samples / seconds, (25, 50, 75))
+    least, usual, most = np.percentile((steps[starts[1:] - 1] - 1 / pace) / samples, (25, 50, 75))
+    return bool(high - low < _IRREGULAR * middle and most - least < _UNEQUAL * abs(usual))
 
 
 def _steady(stamps: np.ndarray, segments: list[tuple[int, int]]) -> bool:
