@@ -184,3 +184,35 @@ def test_without_the_library_the_extra_is_named(tmp_path, monkeypatch):
         as_recording_error(tmp_path / "a.parquet", "cannot be understood"),
     ):
         open_here(tmp_path / "a.parquet", ".parquet", {"reading": ReadingOptions(**FACTS)})
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_rates_that_contradict_each_other_are_refused_unless_one_is_given(tmp_path, inside):
+    facts = {"data": SIGNAL, "fs": 500.0, "srate": 250.0, "labels": NAMES}
+    scipy.io.savemat(tmp_path / "a.mat", {"EEG": facts} if inside else facts)
+    with pytest.raises(RecordingError, match=r"contradict each other: fs is 500, srate is 250; .* how many samples"):
+        open_recording(tmp_path / "a.mat", reading=ReadingOptions(unit="uV"))
+    recording = open_recording(tmp_path / "a.mat", reading=ReadingOptions(unit="uV", rate=250))
+    assert recording.rate == 250 and any("fs is 500, srate is 250" in note for note in recording.notes)
+    agreeing = facts | {"fs": 250.0, "frequency": 13.0, "emg": {"srate": 1000.0}}  # of a flicker, of another device
+    scipy.io.savemat(tmp_path / "b.mat", {"EEG": agreeing} if inside else agreeing)
+    assert open_recording(tmp_path / "b.mat", reading=ReadingOptions(unit="uV")).rate == 250
+
+
+@pytest.mark.parametrize("shape", ["(10, 100000000000)", "(10, -100)", "(10, 126)"])
+def test_an_array_that_is_not_all_there_is_said_with_what_is(tmp_path, shape):
+    np.save(tmp_path / "whole.npy", np.zeros((10, 125)))
+    whole = (tmp_path / "whole.npy").read_bytes()
+    header = whole[10:128].decode().replace("(10, 125)", shape).rstrip()
+    (tmp_path / "a.npy").write_bytes(whole[:10] + header.ljust(117).encode() + b"\n" + whole[128:])
+    declared = shape.strip("()").split(", ")[1]
+    with pytest.raises(RecordingError, match=rf"declares 10 × {int(declared):,} numbers of float64, and 10,000 bytes"):
+        open_recording(tmp_path / "a.npy", reading=ReadingOptions(rate=250, unit="uV", unknown="drop"))
+
+
+def test_trials_of_fieldtrip_are_said_to_be_trials(tmp_path):
+    trials = np.empty((1, 2), object)
+    trials[0, 0], trials[0, 1] = SIGNAL[:, :700], SIGNAL[:, 700:]
+    scipy.io.savemat(tmp_path / "a.mat", {"data": {"trial": trials, "fsample": 250.0, "label": NAMES}})
+    with pytest.raises(RecordingError, match=r"data\.trial has 2 trials \(epochs\).* a file for each trial"):
+        open_recording(tmp_path / "a.mat", reading=ReadingOptions(unit="uV"))

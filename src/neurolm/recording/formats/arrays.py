@@ -28,6 +28,8 @@ _FREE = 1 << 26  # bytes that an archive may always hold
 _CLEAR = 4  # times that the samples must be larger than any other array, for there to be no question which they are
 _RATES = ("fs", "sf", "sfreq", "srate", "fsample", "samplingrate", "samplerate", "samplingfrequency", "samplefrequency",
           "samplingfreq", "samplefreq", "rate", "hz", "frequency", "nfs")  # fmt: skip
+_SURE = _RATES[: _RATES.index("rate")]
+"""Names that mean nothing but the samples per second."""
 _NAMES = ("channames", "chnames", "channelnames", "channels", "channel", "labels", "label", "electrodes", "clab",
           "electrodenames", "chlabels", "channellabels", "chanlabels", "chanlocs", "chans", "names")  # fmt: skip
 _UNITS = ("unit", "units", "chanunit", "chunit", "chunits", "channelunits")
@@ -79,7 +81,26 @@ def read_npz(path: Path, *, channels: int | None, stream: str | int | None = Non
     return choose(path, variables, channels=channels, stream=stream)
 
 
+def _require_whole(path: Path, file: Path, name: str) -> None:
+    """Compare what the header of an array declares with what is there."""
+    with file.open("rb") as stream:
+        try:
+            version = np.lib.format.read_magic(stream)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, kind = header(stream)
+        except ValueError:
+            return  # numpy.load says what is wrong
+        there = file.stat().st_size - stream.tell()
+    if kind.hasobject or (min(shape, default=0) >= 0 and math.prod(shape) * kind.itemsize <= there):
+        return
+    raise RecordingError(
+        f"{path}: the header{f' of {name}' if name else ''} declares {' × '.join(f'{one:,}' for one in shape)} numbers "
+        f"of {kind}, and {there:,} bytes are there; copy or export it again"
+    )
+
+
 def _loaded(path: Path, file: Path, name: str = "") -> np.ndarray:
+    _require_whole(path, file, name)
     try:
         return np.load(file, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
@@ -120,6 +141,11 @@ def choose(
                 f"{path}: {argument(stream=stream)}: no such array of samples; arrays: {listed or 'none'}"
             )
     elif not found:
+        if trials := [(name, len(value)) for name, value in _lists(variables)]:
+            raise RecordingError(
+                f"{path}: {trials[0][0]} has {trials[0][1]} trials (epochs): joined, they would jump where one ends; "
+                "save the continuous recording, or a file for each trial"
+            )
         raise RecordingError(f"{path}: no array of samples in it; its variables: {every}")
     else:
         name = max(sizes, key=lambda one: sizes[one])
@@ -149,6 +175,19 @@ def _arrays(
             yield f"{prefix}{name}", value[0], variables  # FieldTrip keeps a continuous recording as its only trial
         elif isinstance(value, np.ndarray):
             yield f"{prefix}{name}", value, variables
+
+
+def _lists(variables: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, list[np.ndarray]]]:
+    """Yield lists of several arrays of channels and samples, as FieldTrip keeps trials; in structures too."""
+    for name, value in variables.items():
+        if isinstance(value, Mapping) and depth < 3:
+            yield from _lists(value, f"{prefix}{name}.", depth + 1)
+        elif isinstance(value, list) and len(value) > 1 and all(_is_trial(one) for one in value):
+            yield f"{prefix}{name}", value
+
+
+def _is_trial(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim == 2 and _may_be_samples(value)
 
 
 def _may_be_samples(value: np.ndarray) -> bool:
@@ -192,10 +231,18 @@ def _as_matrix(
     count = numbers.shape[1]
     if names is not None and len(names) != count:
         names = None
+    what = f"{count} channels × {len(numbers):,} samples of {value.dtype}"
+    rates = _stated_rates(beside)
+    if len(set(rates.values())) > 1:
+        said = "its rates contradict each other: " + ", ".join(f"{name} is {rate:g}" for name, rate in rates.items())
+        what, rate = f"{what}; {said}", None
+        notes.append(said)
+    else:
+        rate = _rate(beside, notes)
     return Matrix(
-        numbers=numbers, what=f"{count} channels × {len(numbers):,} samples of {value.dtype}",
+        numbers=numbers, what=what,
         names=tuple(names) if names else tuple(f"ch{i + 1}" for i in range(count)), named=names is not None,
-        columns=tuple(range(count)), units=_units(beside, count), rate=_rate(beside, notes), notes=notes,
+        columns=tuple(range(count)), units=_units(beside, count), rate=rate, notes=notes,
         counts=bool(np.issubdtype(value.dtype, np.integer)),
     )  # fmt: skip
 
@@ -250,14 +297,24 @@ def _rate(beside: Mapping[str, Any], notes: list[str]) -> float | None:
     if found is None:
         return None
     name, value = found
+    rate = _positive(value)
+    if rate is not None:
+        notes.append(f"{rate:g} Hz, by {name}")
+    return rate
+
+
+def _stated_rates(beside: Mapping[str, Any]) -> dict[str, float]:
+    """What stands beside the samples as their rate, by its names; structures beside them may be about others."""
+    found = {str(name): _positive(value) for name, value in beside.items() if _key(str(name)) in _SURE}
+    return {name: rate for name, rate in found.items() if rate is not None}
+
+
+def _positive(value: Any) -> float | None:
     try:
-        rate = float(np.asarray(value, np.float64).ravel()[0]) if np.size(value) == 1 else math.nan
+        number = float(np.asarray(value, np.float64).ravel()[0]) if np.size(value) == 1 else math.nan
     except (TypeError, ValueError):
         return None
-    if not (math.isfinite(rate) and rate > 0):
-        return None
-    notes.append(f"{rate:g} Hz, by {name}")
-    return rate
+    return number if math.isfinite(number) and number > 0 else None
 
 
 def _units(beside: Mapping[str, Any], count: int) -> tuple[str | None, ...]:
