@@ -1,5 +1,6 @@
 """BrainVision files as programs of all countries write them, against MNE's reading of the same as it should be."""
 
+import os
 from pathlib import Path
 
 import mne
@@ -178,3 +179,13 @@ def test_the_data_of_a_renamed_recording_are_checked_too(tmp_path):
     with pytest.raises(RecordingError, match=r"a\.eeg: truncated"):
         open_recording(path)
     assert open_recording(path, reading=ReadingOptions(truncated="accept")).samples == 999
+
+
+def test_what_is_no_file_is_said_to_be_none(tmp_path):
+    os.mkfifo(tmp_path / "pipe.vmrk")
+    path = write(tmp_path, ("MarkerFile=a.vmrk", "MarkerFile=pipe.vmrk"), markers=None)
+    (note,) = [note for note in open_recording(path).notes if "MarkerFile" in note]
+    assert note == "MarkerFile= names pipe.vmrk, which is a pipe (FIFO), not a file: no annotations"
+    path = write(tmp_path, ("DataFile=a.eeg", "DataFile=/dev/zero"))
+    with pytest.raises(RecordingError, match=r"DataFile= names /dev/zero, which is a device, not a file"):
+        open_recording(path)

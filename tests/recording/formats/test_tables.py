@@ -350,3 +350,16 @@ def test_an_epoch_since_1970_is_a_time(opened, factor):
     assert recording.rate == RATE and len(spans(recording)) == 1
     with_time = opened(epochs_of(0, [int(1.7e9)] * 2000))  # the seconds in which the epochs were: `time` is finer
     assert with_time.rate == RATE and len(spans(with_time)) == 4
+
+
+@pytest.mark.parametrize(("separator", "form"), [(";", "1.234,50"), (",", '"1,234.50"'), (";", "1 234,50")])
+@pytest.mark.parametrize("share", [0.02, 0.9])
+def test_signs_between_thousands_are_said(opened, separator, form, share):
+    point = "," if form.endswith(",50") else "."
+    plain = "234,50" if point == "," else "234.50"
+    lines = [separator.join(["time", "Fp1 (uV)", "Cz (uV)"])]
+    for i in range(500):
+        many = i % 100 >= 100 * (1 - share)
+        lines.append(separator.join([f"{i / 250:.3f}".replace(".", point), form if many else plain, plain]))
+    with pytest.raises(RecordingError, match="written with a sign between thousands; export the table without them"):
+        opened("\n".join(lines) + "\n")

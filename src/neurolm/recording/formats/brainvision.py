@@ -14,7 +14,7 @@ from pathlib import Path, PureWindowsPath
 from tempfile import TemporaryDirectory
 
 from neurolm.core.errors import RecordingError
-from neurolm.core.small_files import LARGE, read_small, require_regular
+from neurolm.core.small_files import LARGE, UnfitFile, read_small, require_regular
 from neurolm.core.text import decode
 from neurolm.recording.formats.edf import unit_of
 from neurolm.recording.links import require_content
@@ -110,6 +110,8 @@ def _data_file(path: Path, header: str, notes: list[str]) -> Path:
     if not named:
         raise RecordingError(f"{path}: names no file of data (DataFile=): it is damaged; copy or export it again")
     named = named.replace("$b", path.stem)
+    if (odd := _no_file(path.parent / named)) is not None:
+        raise RecordingError(f"{path}: DataFile= names {named}, which is {odd}; correct the line")
     found = find_beside(path, named, _DATA)
     if found is None:
         raise RecordingError(
@@ -127,7 +129,10 @@ def _marker_file(path: Path, header: str, notes: list[str]) -> Path | None:
     named = _named(header, "MarkerFile")
     named = (named or "").replace("$b", path.stem)
     found = find_beside(path, named or f"{path.stem}.vmrk", _MARKERS)
-    said = f"MarkerFile= names {named}, which is not there" if named else "the header names no file of markers"
+    odd = _no_file(path.parent / named) if named else None
+    said = (
+        f"MarkerFile= names {named}, which is {odd or 'not there'}" if named else "the header names no file of markers"
+    )
     if found is None:
         notes.append(f"{said}: no annotations")
         return None
@@ -135,6 +140,17 @@ def _marker_file(path: Path, header: str, notes: list[str]) -> Path | None:
     if found != path.parent / named:
         notes.append(f"{said}; {found.name} was taken, which is")
     return found
+
+
+def _no_file(path: Path) -> str | None:
+    """What a name stands for that is there and no file: a pipe, a device."""
+    try:
+        require_regular(path)
+    except UnfitFile as error:
+        return error.strerror
+    except (OSError, ValueError):
+        pass
+    return None
 
 
 def find_beside(path: Path, named: str, suffixes: tuple[str, ...]) -> Path | None:

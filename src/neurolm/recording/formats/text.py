@@ -42,6 +42,7 @@ _UNITS_ROW = re.compile(r"[\[(]?(n/?a|[µμu]?v|mv|nv|m?s|sec|seconds|hz|g|-|)[\
 _SD_CARD = re.compile(r"[0-9A-F]{2},(?:[0-9A-F]{6},){4}")
 _LONGEST = 120  # characters of a column's name
 _QUOTE, _LINE, _RETURN, _JOIN = b'"', b"\n", b"\r", "\x1f"
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:(?:\.\d{3})+(?:,\d*)?|(?:,\d{3})+(?:\.\d*)?|(?:[ '’]\d{3})+(?:[.,]\d*)?)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -388,10 +389,10 @@ class _Rows:
         if not is_number(cell, comma=self.form.comma):
             named = self.form.names[column] if self.form.names else ""
             name = f" ({named})" if named else ""
-            raise RecordingError(
-                f"{self.path}, line {self.lines[row]}, column {column + 1}{name}: {cell[:40]!r} is no number; repair "
-                "the cell, or leave it empty for a missing sample"
-            )
+            where = f"{self.path}, line {self.lines[row]}, column {column + 1}{name}: {cell[:40]!r} is"
+            if _THOUSANDS.fullmatch(cell):
+                raise RecordingError(f"{where} written with a sign between thousands; export the table without them")
+            raise RecordingError(f"{where} no number; repair the cell, or leave it empty for a missing sample")
         return float(cell.replace(",", ".") if self.form.comma else cell)
 
 
