@@ -115,7 +115,7 @@ def test_a_table_of_a_spreadsheet_is_read(tmp_path):
 def test_a_table_says_the_split_and_corpus_json_the_task(tmp_path):
     (tmp_path / "corpus.json").write_text('{"task": "eyes"}')
     header = "file,start,stop,label,subject,split\n"
-    one, other = table(tmp_path, "a.edf,0,10,open,s1,test\na.edf,10,20,closed,s1,\nsub/b.edf,,,open,s2,train\n", header)
+    one, other = table(tmp_path, "a.edf,0,10,open,s1,test\na.edf,10,20,closed,s1,\nsub/b.edf,,,open,s2,Train\n", header)
     assert one.labelled(HOUR) == (Label("eyes", "open", 0.0, 10.0, "test"), Label("eyes", "closed", 10.0, 20.0))
     assert other.labelled(HOUR) == (Label("eyes", "open", 0.0, 3600.0, "train"),)
     (one,) = table(tmp_path, "a.edf,0,10,sleep,Wake,s1\na.edf,0,10,,open,s1\n")  # a line's own task goes first

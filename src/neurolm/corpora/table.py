@@ -223,7 +223,8 @@ def _line(where: str, row: dict[str, str], sheet: Spreadsheet, task: str) -> Lab
             raise ConfigError(f"{where}: {column} is empty; every line names a recording and its subject")
     if bool(value["task"]) != bool(value["label"]):
         raise ConfigError(f"{where}: give both task and label, or neither for a recording without labels")
-    if value["split"] not in ("", *SPLITS):
+    split = value["split"].casefold() or None
+    if split not in (None, *SPLITS):
         raise ConfigError(f"{where}: split must be one of {', '.join(SPLITS)}, or empty, not {value['split']!r}")
     start, stop, event = (
         seconds_of(where, name, sheet.number(value[name])) if value[name] else None
@@ -232,7 +233,6 @@ def _line(where: str, row: dict[str, str], sheet: Spreadsheet, task: str) -> Lab
     if start is not None and stop is not None and start >= stop:
         raise ConfigError(f"{where}: start ({start:g} s) must be before stop ({stop:g} s)")
     file = _file(where, value["file"], sheet.file.parent)
-    split = value["split"] or None
     return LabelLine(where, file.as_posix(), start, stop, value["task"], value["label"], value["subject"], split, event)
 
 
