@@ -95,18 +95,29 @@ MODELS = {
     "deeper": (CONFIG, _deep(1_000_000), "layers must be at most 200, not 1,000,000"),
     "many positions": (
         CONFIG,
-        lambda c: c["run"]["model"]["language"].update(positions=10**10),
-        "not (10000000000, 16)",
+        lambda c: c["run"]["model"]["language"].update(positions=10**7),
+        "not (10000000, 16)",
     ),
-    "many codes": (CONFIG, lambda c: c["run"]["model"]["tokenizer"].update(codes=10**9), "does not fit"),
+    "too many positions": (
+        CONFIG,
+        lambda c: c["run"]["model"]["language"].update(positions=10**10),
+        "positions must be at most 16,777,216, not 10,000,000,000",
+    ),
+    "negative width of codes": (
+        CONFIG,
+        lambda c: c["run"]["model"]["tokenizer"].update(code_width=-1),
+        "run.model.tokenizer.code_width must be positive, not -1",
+    ),
+    "negative steps": (CONFIG, lambda c: c.update(steps=-1), "steps must not be negative, but is -1"),
+    "many codes": (CONFIG, lambda c: c["run"]["model"]["tokenizer"].update(codes=10**7), "does not fit"),
     "many options": (CONFIG, _many_options, "a question may have at most 1,000 options, not 20,000"),
     "sparse config": (CONFIG, sparse, "8,589,934,592 bytes, and such a file has at most"),
-    "config is a pipe": (CONFIG, pipe, "no instruction-tuned model here"),
+    "config is a pipe": (CONFIG, pipe, "config.json: a pipe (FIFO), not a file"),
     "weights are a pipe": (WEIGHTS, pipe, "a pipe (FIFO), not a file"),
     "sparse weights": (WEIGHTS, sparse, "cannot be read"),
     "replacing": (TOKENIZER_FILE, _replacing, "not a byte-level tokenizer (its normalizer is Sequence)"),
     "sparse tokenizer": (TOKENIZER_FILE, sparse, "8,589,934,592 bytes"),
-    "tokenizer is a pipe": (TOKENIZER_FILE, pipe, "no tokenizer.json"),
+    "tokenizer is a pipe": (TOKENIZER_FILE, pipe, "a pipe (FIFO), not a file"),
     "calibration is a pipe": ("calibration.json", pipe, "a pipe (FIFO), not a file"),
     "sparse calibration": ("calibration.json", sparse, "8,589,934,592 bytes"),
 }
@@ -172,6 +183,8 @@ def test_cards_and_settings(tmp_path, limited):
     settings = {
         "deep": ("[" * many, "nested too deeply"),
         "digits": (f"tokenizer: {{steps: {'9' * many}}}", "a number of thousands of digits"),
+        "some digits": (f"tokenizer: {{learning_rate: {'9' * 4000}}}", "learning_rate: a number of 4000 digits"),
+        "long": (f"tokenizer: {'9x' * many}", "found '" + "9x" * 99 + "9…"),
         "laughs": (
             "a: &a [x]\n" + "".join(f"b{n}: &b{n} [*{'ab'[n > 0]}{n - 1 or ''}]\n" for n in range(3)),
             "aliases",

@@ -186,7 +186,7 @@ def load_card(folder: Path, *, stage: str | None = None) -> Card:
         If the folder holds no complete checkpoint, or one of another stage or format.
     """
     path = Path(folder) / CONFIG
-    if not path.is_file():
+    if not path.exists():
         raise CheckpointError(
             f"{folder}: no complete checkpoint here ({CONFIG} is missing); train one, or give its folder"
         )

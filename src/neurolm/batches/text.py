@@ -153,7 +153,7 @@ class TextTokenizer:
         give = f"give a folder with {TOKENIZER_FILE}, or {VOCABULARY_FILE} and {MERGES_FILE}"
         folder = hub_folder(source, names, give=give, kind=TextError)
         file = folder / TOKENIZER_FILE
-        if not file.is_file():
+        if not file.exists():
             return cls(_gpt2(folder), source=str(folder))
         try:
             backend = Tokenizer.from_str(_plain(file))

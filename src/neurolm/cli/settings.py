@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurolm.cli.values import place
 from neurolm.core.config import STAGES, RunConfig, flat, to_json
-from neurolm.core.decode import decode
+from neurolm.core.decode import decode, shown
 from neurolm.core.errors import ConfigError
 from neurolm.core.names import did_you_mean
 from neurolm.core.recipes import RECIPES, recipe
@@ -171,7 +171,7 @@ def check_files(parser: ArgumentParser, given: Sequence[str]) -> None:
     for path in _first(given).config:
         for name, value in flat(_read_yaml(path)):
             if any(other.startswith(f"{name}.") for other in known):
-                raise ConfigError(f"--config {path}: {name}: expected settings such as {{…: …}}, found {value!r}")
+                raise ConfigError(f"--config {path}: {name}: expected settings such as {{…: …}}, found {shown(value)}")
             if name not in known:
                 near = did_you_mean(name, known) or "; --print-config shows all"
                 raise ConfigError(f"--config {path}: unknown setting {name}{near}")
@@ -187,5 +187,12 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ConfigError(f"--config {path}: cannot be read as YAML ({' '.join(str(error).split())})") from error
     if not isinstance(value, dict):
-        raise ConfigError(f"--config {path}: expected settings such as 'tokenizer: {{steps: 800}}', found {value!r}")
+        raise ConfigError(
+            f"--config {path}: expected settings such as 'tokenizer: {{steps: 800}}', found {shown(value)}"
+        )
+    for name, one in flat(value):
+        if isinstance(one, int) and abs(one) >= 2**63:
+            raise ConfigError(
+                f"--config {path}: {name}: a number of {len(str(abs(one)))} digits, which nothing has here"
+            )
     return value

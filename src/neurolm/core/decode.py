@@ -107,15 +107,15 @@ def _worded(kind: type, found: Any) -> str:
         return _join(place[:-1], f"lacks {', '.join(missing)}: add it")
     if what in ("missing", "too_long"):
         place = place[:-1] if what == "missing" else place
-        return _join(place, f"expected {len(typing.get_args(_at(kind, place)))} values, found {_shown(value)}")
+        return _join(place, f"expected {len(typing.get_args(_at(kind, place)))} values, found {shown(value)}")
     if what == "value_error":
         text = str(first["ctx"]["error"])
         return _join(place, text, joint="." if text.split(" ")[0] in _fields(kind, place) else ": ")
     if what == "literal_error":
-        return _join(place, f"expected {first['ctx']['expected']}, found {_shown(value)}")
+        return _join(place, f"expected {first['ctx']['expected']}, found {shown(value)}")
     if what == "dataclass_type":
-        return _join(place, f"expected the fields {', '.join(_fields(kind, place))}; found {_shown(value)}")
-    return _join(place, f"expected {_EXPECTED[what]}, found {_shown(value)}" if what in _EXPECTED else first["msg"])
+        return _join(place, f"expected the fields {', '.join(_fields(kind, place))}; found {shown(value)}")
+    return _join(place, f"expected {_EXPECTED[what]}, found {shown(value)}" if what in _EXPECTED else first["msg"])
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:
@@ -130,7 +130,8 @@ def _join(place: Sequence[str | int], text: str, *, joint: str = ": ") -> str:
     return f"{where}{joint}{text}" if where else text
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Write a wrong value for a message, cut where it is long."""
     if isinstance(value, float) and math.isnan(value):
         return "NaN"
     text = repr(value)

@@ -17,6 +17,7 @@ from neurolm.core.config import STAGES, to_json
 from neurolm.core.errors import CheckpointError
 from neurolm.core.files import write_text
 from neurolm.core.hub_files import HUB_ID, first_line, hub_folder
+from neurolm.core.small_files import require_regular
 from neurolm.evaluation.results import RESULTS, Evaluation, load_evaluation, without_people
 from neurolm.hub.model_card import FILE, model_card
 from neurolm.model.neurolm import NeuroLM
@@ -46,6 +47,9 @@ def find_checkpoint(source: str | Path, *, revision: str | None = None) -> Path:
     if "/" not in str(source) and not Path(source).is_dir():  # nobody's on the hub
         raise CheckpointError(f"{source}: no such folder; {give}")
     path = hub_folder(source, _FILES, give=give, revision=revision)
+    for folder in (path, path / "instruct"):
+        if (folder / CONFIG).exists():
+            _require_file(folder / CONFIG)
     if (path / CONFIG).is_file():
         return path
     if not (path / "instruct" / CONFIG).is_file():
@@ -55,6 +59,13 @@ def find_checkpoint(source: str | Path, *, revision: str | None = None) -> Path:
             "finish the run with `neurolm train instruct`"
         )
     return path / "instruct"
+
+
+def _require_file(path: Path) -> None:
+    try:
+        require_regular(path)
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error}; download the model again") from error
 
 
 def find_evaluation(folder: Path | None, card: Card) -> Evaluation | None:
