@@ -327,10 +327,20 @@ def test_a_run_that_was_begun_keeps_its_settings(tmp_path):
     [
         ("Fp1, Fp2", ["Fp1", "Fp2"]),
         ("ch 1=Fp1, ch=2=Fp2", {"ch 1": "Fp1", "ch=2": "Fp2"}),
+        ("Fp1,a=Fp1,Fp1,b,c=Fp2,x=C3", {"Fp1,a": "Fp1", "Fp1,b,c": "Fp2", "x": "C3"}),
+        (r"r=1\,2=O1, a,b=c=O2", {"r=1,2": "O1", "a,b=c": "O2"}),
     ],
 )
 def test_channels(text, read):
     assert names_or_pairs(text) == read
+
+
+@pytest.mark.parametrize("name", ["Fp1,a", "a,b=c", "r=1,2", "a,,b", "C3'", 'C"3', "EEG Fp1 $x"])
+def test_a_name_of_any_kind_is_advised_as_a_shell_and_the_flag_take_it(name):
+    with flags_in_messages(["channels"]):
+        flag, text = shlex.split(argument(channels={name: "Fp1"}))
+    assert flag == "--channels" and text.endswith(",…")
+    assert names_or_pairs(text.removesuffix(",…")) == {name: "Fp1"}
 
 
 def test_channels_are_all_named_or_none():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from neurolm.cli.inspect import as_said, recordings
 from neurolm.cli.show import print_json, print_table
-from neurolm.cli.values import missing, names, with_arguments_of
+from neurolm.cli.values import entries, missing, names, with_arguments_of
 from neurolm.core.errors import ConfigError, NeuroLMError
 from neurolm.core.files import write_text
 from neurolm.core.names import readable
@@ -28,16 +28,10 @@ _NAMED = 5  # files that a note names at most
 
 def events(text: str) -> dict[str, str]:
     """Read ``33025=13 Hz,33026=21 Hz``; there may be commas in the names of events."""
-    joined: list[str] = []
-    for part in text.split(","):
-        if joined and "=" not in joined[-1]:
-            joined[-1] += f",{part}"
-        else:
-            joined.append(part)
-    found = [part.rpartition("=") for part in joined if part.strip()]
-    if not found or not all(name.strip() and label.strip() for name, _, label in found):
+    found = entries(text)
+    if not found or not all(name and label for name, label in found):
         raise ConfigError("give the label of every event, as 33025=13 Hz,33026=21 Hz")
-    return {name.strip(): label.strip() for name, _, label in found}
+    return dict(found)
 
 
 def shares(text: str) -> tuple[float, float, float]:

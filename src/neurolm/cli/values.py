@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,19 +47,35 @@ def numbers(text: str) -> list[int]:
         raise ConfigError("give whole numbers, as 0,1,2") from error
 
 
+def entries(text: str) -> list[tuple[str, str]]:
+    r"""Read ``a=b,c=d``; what lacks either side is an empty text.
+
+    A name may have equals signs in it, what it stands for may not. It may have commas too (``Fp1,a=Fp1``): one after
+    an equals sign is written ``\,``.
+    """
+    joined: list[str] = []
+    for part in re.split(r"(?<!\\),", text):
+        if joined and "=" not in joined[-1]:
+            joined[-1] += f",{part}"
+        else:
+            joined.append(part)
+    found = [part.replace("\\,", ",").rpartition("=") for part in joined if part.strip()]
+    return [(name.strip(), value.strip()) for name, _, value in found]
+
+
 def pairs(text: str) -> dict[str, str]:
-    """Read ``a=b,c=d``; a name may have an equals sign in it, what it stands for may not."""
-    found = [part.rpartition("=") for part in names(text)]
-    if not found or not all(name.strip() and value.strip() for name, _, value in found):
+    """Read ``a=b,c=d``, as `entries` does."""
+    found = entries(text)
+    if not found or not all(name and value for name, value in found):
         raise ConfigError("give what each stands for, as a=b,c=d")
-    return {name.strip(): value.strip() for name, _, value in found}
+    return dict(found)
 
 
 def names_or_pairs(text: str) -> list[str] | dict[str, str]:
     """Read ``a,b`` or ``a=b,c=d``."""
     if "=" not in text:
         return names(text)
-    if not all("=" in name for name in names(text)):
+    if not all(name for name, _ in entries(text)):
         raise ConfigError("give an electrode for all of them, as ch1=Fp1,ch2=Fp2, or for none")
     return pairs(text)
 

@@ -7,6 +7,7 @@ spell arguments by `argument`, so that whoever reads them can give them: in Pyth
 from __future__ import annotations
 
 import os
+import shlex
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -68,10 +69,16 @@ def _in_python(value: object) -> str:
 
 def _in_command(value: object) -> str:
     if isinstance(value, dict):
-        return f"'{','.join(f'{name}={entry}' for name, entry in value.items())},…'"
+        return shlex.quote(f"{','.join(f'{_with_commas(name)}={entry}' for name, entry in value.items())},…")
     if isinstance(value, list):
         return ",".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _with_commas(name: str) -> str:
+    """Write a name so that the command takes its commas for part of it: those after an equals sign are marked."""
+    before, equals, after = name.partition("=")
+    return before + equals + after.replace(",", "\\,")
 
 
 class NeuroLMError(Exception):
