@@ -169,3 +169,11 @@ def test_remedies_make_sense(names: list[str], remedy: str) -> None:
         open_recording(mne_raw(names, noise(len(names))))
     assert remedy in str(error.value)
     assert "'-'" not in str(error.value)
+
+
+def test_a_contact_that_is_not_its_namesake_is_not_advised_to_be_it() -> None:
+    names = [f"A{number}" for number in range(1, 33)]
+    with pytest.raises(RecordingError, match=r"A1 is not taken for the electrode.*channels=\{'A1': 'Fp1', …\}"):
+        open_recording(mne_raw(names, noise(32)))
+    with pytest.raises(RecordingError, match=r"channels=\{'01': 'O1', …\}"):
+        open_recording(mne_raw(["Cz", "01"], noise(2)))

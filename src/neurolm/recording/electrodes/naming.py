@@ -207,6 +207,8 @@ def say_which(draft: Draft, names: Sequence[str]) -> list[str]:
     if name is None:
         return []
     meant = (pair(name) or (resolve(name.replace("0", "O")) or "",))[0]  # 01 may be O1, or the first of a grid
+    if name in _grid_contacts(draft):
+        meant = ""
     free = next((one for one in (meant, *_EXAMPLES) if one and resolve(one) not in draft.named), _EXAMPLES[0])
     which = "are to stand for" if pair(name) else "are"
     said = [f"say what they {which} with {argument(channels={name: free})}"] if takes("channels") else []
