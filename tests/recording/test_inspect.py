@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import edfio
+import mne
 import numpy as np
 import pytest
 
@@ -159,3 +160,28 @@ def test_the_excerpt_is_the_most_typical_part_and_its_spectra_are_right(tmp_path
     step = found.frequencies[1]
     power = np.mean([recording.read(start, start + 10).var(axis=1) for start in starts], axis=0)
     np.testing.assert_allclose(found.spectra.sum(axis=1) * step, power, rtol=0.02)  # Parseval
+
+
+def without_numbers(names: str, missing: slice) -> mne.io.RawArray:
+    data = np.array([noise(i, 40) for i in range(len(names.split()))]) * 1e-6
+    data[:, missing] = np.nan
+    return mne.io.RawArray(data, mne.create_info(names.split(), RATE, "eeg"), verbose="error")
+
+
+def test_where_no_channel_holds_numbers_that_is_said_once_and_no_other_is_advised(tmp_path):
+    path = tmp_path / "a_raw.fif"
+    without_numbers("Fp1 C3 O1", slice(None)).save(path, verbose="error")
+    (problem,) = inspect(path).problems
+    assert problem.startswith("NaN or infinite values among 8,000 samples of FP1 (8,000), C3 (8,000), O1 (8,000)")
+    assert problem.endswith("repair them or cut them out")
+
+
+@pytest.mark.parametrize(("good", "advised"), [(0, False), (1, True)])
+def test_other_channels_are_advised_where_one_has_enough_without_missing_samples(good, advised):
+    raw = without_numbers("Cz Pz", slice(None, None, 150))  # never a second without
+    raw._data[:good] = noise(5, 40) * 1e-6
+    with pytest.raises(RecordingError, match="no 1 s without are left") as refused:
+        preprocess_blocks(open_recording(raw), mains=50.0)
+    if advised:
+        assert preprocess_blocks(open_recording(raw, reading=ReadingOptions(channels=["Cz"])), mains=50.0).stretches
+    assert ("name the channels to read without them" in str(refused.value)) == advised

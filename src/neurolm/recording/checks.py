@@ -188,7 +188,9 @@ def refusals(found: SignalQuality, *, channels: Sequence[str], unit: str, settle
     wrong = []
     if found.absent.all():
         bad = [f"{name} ({count:,})" for name, count in zip(channels, found.not_finite, strict=True) if count]
-        wrong.append(f"NaN or infinite values among {found.samples:,} samples of {', '.join(bad)}; {repair()}")
+        wrong.append(
+            f"NaN or infinite values among {found.samples:,} samples of {', '.join(bad)}; {repair(others=False)}"
+        )
     elif found.flat.all() and found.uncalibrated:
         common = set(found.unusable.values())
         each = (f"{name}: {why}" for name, why in zip(channels, found.unusable.values(), strict=True))
@@ -206,9 +208,10 @@ def is_number(microvolts: np.ndarray) -> np.ndarray:
     return np.abs(microvolts) <= LARGEST
 
 
-def repair() -> str:
-    """What can be done about values that are not numbers."""
-    remedy = f", or name the channels to read without them ({argument('channels')})" if takes("channels") else ""
+def repair(*, others: bool = True) -> str:
+    """What can be done about values that are not numbers; ``others``: whether there are channels without them."""
+    named = others and takes("channels")
+    remedy = f", or name the channels to read without them ({argument('channels')})" if named else ""
     return f"repair them or cut them out{remedy}"
 
 

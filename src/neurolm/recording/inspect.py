@@ -141,6 +141,8 @@ class _Finding:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+    empty: bool = False
+    """Whether it was refused because none of its channels holds numbers."""
 
     def refuse(self, error: RecordingError) -> None:
         """Note a reason to refuse, once, without the name of the file."""
@@ -254,6 +256,7 @@ def _as_they_are(channels: Sequence[Channel]) -> Selection:
 def _judge(found: _Finding, recording: Recording, quality: checks.SignalQuality, selection: Selection) -> None:
     """Note everything that is wrong with the signal."""
     labels = selection.labels
+    found.empty = bool(quality.absent.all())
     settled = is_settled(found.reading.unit, quality, recording.unit)
     wrong = checks.refusals(quality, channels=labels, unit=recording.unit, settled=settled)
     if quality.unusable and not quality.flat.all() and found.reading.unknown in (None, "error"):
@@ -285,7 +288,8 @@ def _prepared(found: _Finding, recording: Recording) -> None:
         hertz, how = (mains, "as given") if mains is not None else detect_mains(recording)
         prepared = preprocess_blocks(recording, mains=hertz)  # nothing is read until its blocks are taken
     except RecordingError as error:
-        found.refuse(error)
+        if not found.empty:  # which is said
+            found.refuse(error)
         return
     found.facts |= {"mains": hertz, "mains_how": how, "band": prepared.band}
     found.facts["stretches"] = tuple((s.start / RATE, s.stop / RATE) for s in prepared.stretches)

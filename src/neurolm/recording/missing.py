@@ -55,8 +55,10 @@ def find_stretches(recording: Recording, shortest: float) -> tuple[Stretches, li
         name = recording.path or "the MNE object"
         longest = max((stretch.samples for stretch in stretches), default=0) / rate
         if notes:
+            others = _one_holds(recording, shortest * rate)
             raise RecordingError(
-                f"{name}: {values} in {_where(recording, found)}; no {shortest:g} s without are left: {checks.repair()}"
+                f"{name}: {values} in {_where(recording, found)}; no {shortest:g} s without are left: "
+                f"{checks.repair(others=others)}"
             )
         raise RecordingError(
             f"{name}: {longest:.3g} s long{' between interruptions' if len(stretches) > 1 else ''}; at least "
@@ -89,17 +91,9 @@ def _missing(recording: Recording) -> tuple[list[tuple[int, int]], dict[int, tup
     """
     spans: list[tuple[int, int]] = []
     found: dict[int, tuple[int, int, int]] = {}
-    middle: np.ndarray | None = None
     any_beyond = False
-    for first, last in _pieces(recording.stretches):
-        signal = recording.read_samples(first, last)
-        wrong = ~checks.is_number(signal)
-        beyond = np.abs(signal) > recording.extreme
-        if (beyond & ~wrong).any():
-            middle = _middle(recording) if middle is None else middle
-            beyond = (np.abs(signal - middle) > recording.extreme) & ~wrong
-            any_beyond |= bool(beyond.any())
-            wrong |= beyond
+    for first, wrong, beyond in _wrong(recording):
+        any_beyond |= beyond
         if not wrong.any():
             continue
         for electrode in np.flatnonzero(wrong.any(axis=1)).tolist():
@@ -113,6 +107,34 @@ def _missing(recording: Recording) -> tuple[list[tuple[int, int]], dict[int, tup
             else:
                 spans.append((start, stop))
     return spans, found, any_beyond
+
+
+def _wrong(recording: Recording) -> Iterator[tuple[int, np.ndarray, bool]]:
+    """Yield a piece's first sample, what is wrong in it (electrodes, samples), and whether some of that are numbers."""
+    middle: np.ndarray | None = None
+    for first, last in _pieces(recording.stretches):
+        signal = recording.read_samples(first, last)
+        wrong = ~checks.is_number(signal)
+        beyond = (np.abs(signal) > recording.extreme) & ~wrong
+        if beyond.any():
+            middle = _middle(recording) if middle is None else middle
+            beyond = (np.abs(signal - middle) > recording.extreme) & ~wrong
+        yield first, wrong | beyond, bool(beyond.any())
+
+
+def _one_holds(recording: Recording, samples: float) -> bool:
+    """Whether an electrode has so many samples in a row, of which none is missing or impossible."""
+    starts = {stretch.start for stretch in recording.stretches}
+    run = np.zeros(len(recording.channels), np.int64)
+    for first, wrong, _ in _wrong(recording):
+        if first in starts:
+            run[:] = 0
+        for electrode, row in enumerate(wrong):
+            edges = np.concatenate([[-1 - run[electrode]], np.flatnonzero(row), [len(row)]])
+            if np.diff(edges).max() > samples:
+                return True
+            run[electrode] = edges[-1] - edges[-2] - 1
+    return False
 
 
 def _middle(recording: Recording) -> np.ndarray:
