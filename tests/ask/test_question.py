@@ -1,5 +1,7 @@
 """A question finds its task and its limits, and its windows lie where they are looked for."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -102,3 +104,17 @@ def test_windows_lie_inside_stretches():
         recording.sample(1800, 4)
     longer = Windows.of(recording, seconds=20, stride=20)
     assert (longer.seconds, longer.starts) == (10, (0,))
+
+
+@pytest.mark.parametrize(
+    ("asked", "task"),
+    [("Is this EEG segment of hihg work load?", 0), ("sleep", 1), ("Which sleep stage does this EEG belong to.", 1)],
+)
+def test_the_nearest_question_is_named_where_none_is_known(asked, task):
+    with pytest.raises(QuestionError, match=f"the nearest that it knows is {re.escape(repr(TASKS[task].question))}"):
+        ask(asked)
+
+
+def test_a_question_that_is_near_none_has_no_nearest():
+    with pytest.raises(QuestionError, match=r"not tuned on the question 'xyzzy'\. It knows: "):
+        ask("xyzzy")

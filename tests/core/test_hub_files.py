@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from neurolm.core.errors import CheckpointError, TextError
-from neurolm.core.hub_files import hub_folder
+from neurolm.core.hub_files import hub_folder, near_folder
 
 
 @pytest.fixture
@@ -67,3 +67,13 @@ def test_what_the_hub_does_not_give(asked):
         hub_folder("hf://lab/none", ["a.json"], give="give another")
     with pytest.raises(CheckpointError, match=r"^lab/other: .*it has no b.json or c.json"):
         hub_folder("lab/other", ["b.json", "c.json"], give="give another")
+
+
+@pytest.mark.parametrize("said", ["demo_modell", "runs/demo_modell", "runs/Demo-Model"])
+def test_a_folder_with_nearly_the_name_is_asked_for(tmp_path, monkeypatch, said):
+    (tmp_path / "runs" / "demo_model").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert near_folder(said) == ": did you mean runs/demo_model?"
+    assert near_folder("nobody/else") == near_folder("quite") == ""
+    with pytest.raises(CheckpointError, match="no such folder: did you mean runs/demo_model\\?"):
+        hub_folder(said if "/" in said else f"runs/{said}", ["a"], give="give another")

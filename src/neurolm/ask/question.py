@@ -11,6 +11,7 @@ from neurolm.ask import FREE_SECONDS
 from neurolm.ask.calibration import Calibration, TaskCalibration
 from neurolm.ask.novelty import Novelty, Ranges, TrainingRange, compare
 from neurolm.core.errors import QuestionError, argument
+from neurolm.core.names import near_names
 from neurolm.tasks.task import Option, Task, find_questions
 
 NOT_TUNED = (
@@ -88,7 +89,7 @@ def find_question(
     if options is None:
         questions = "; ".join(dict.fromkeys(task.question for task in tasks))
         raise QuestionError(
-            f"the model was not tuned on the question {question!r}. It knows: {questions}. "
+            f"the model was not tuned on the question {question!r}{_nearest(question, tasks)}. It knows: {questions}. "
             f"Ask one of these, or give the permitted answers of your own question ({argument('options')})"
         )
     if len(set(options)) < 2:
@@ -98,3 +99,14 @@ def find_question(
         options=tuple(Option(label=o, text=o) for o in options), licence="", citation="",
     )  # fmt: skip
     return Question(task=task, trained=False, fitted=None, ranges=known)
+
+
+def _nearest(question: str, tasks: Sequence[Task]) -> str:
+    """Name the questions that may be meant: by their own words, by a phrasing, or by the name of their task."""
+    said = {
+        words.rstrip(" .?!"): task.question
+        for task in tasks
+        for words in (task.name, *task.phrasings, *task.held_out_phrasings, task.question)
+    }
+    near = dict.fromkeys(said[words] for words in near_names(question.rstrip(" .?!"), said))
+    return f"; the nearest that it knows is {' or '.join(map(repr, near))}" if near else ""

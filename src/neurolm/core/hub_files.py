@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neurolm.core.errors import CheckpointError, NeuroLMError
+from neurolm.core.names import near_names
 
 HUB = "hf://"
 """Before an id: no folder of this machine is meant."""
@@ -50,7 +51,7 @@ def hub_folder(
         return Path(source)
     found = HUB_ID.fullmatch(str(source).removeprefix(HUB))
     if found is None or (here and "/" in found["name"] and Path(source).parent.is_dir()):  # a folder, misspelt
-        raise kind(f"{source}: no such folder; {give}")
+        raise kind(f"{source}: no such folder{near_folder(source)}; {give}")
     if found["revision"] and revision not in (None, found["revision"]):
         raise kind(f"{source}: says another revision than {revision!r}: give one of them")
     from huggingface_hub import snapshot_download
@@ -66,6 +67,20 @@ def hub_folder(
             f"{first_line(error)}); check the name and the network, or {give}"
         ) from error
     return folder
+
+
+def near_folder(source: str | Path) -> str:
+    """Ask whether a folder beside one that is not there is meant, or one in ``runs``: ``: did you mean runs/demo?``."""
+    path = Path(source)
+    places = dict.fromkeys([path.parent, path.parent / "runs"])
+    for place in places:
+        try:
+            names = [each.name for each in sorted(place.iterdir()) if each.is_dir()]
+        except OSError:  # there is none, or it may not be read
+            continue
+        if near := near_names(path.name, [name for name in names if not name.startswith(".")], most=1):
+            return f": did you mean {place / near[0]}?"
+    return ""
 
 
 def first_line(error: Exception) -> str:

@@ -16,7 +16,7 @@ from neurolm.checkpoint import CONFIG, WEIGHTS, Card, keys_of, save_checkpoint, 
 from neurolm.core.config import STAGES, to_json
 from neurolm.core.errors import CheckpointError
 from neurolm.core.files import write_text
-from neurolm.core.hub_files import HUB_ID, first_line, hub_folder
+from neurolm.core.hub_files import HUB_ID, first_line, hub_folder, near_folder
 from neurolm.core.small_files import require_regular
 from neurolm.evaluation.results import RESULTS, Evaluation, load_evaluation, without_people
 from neurolm.hub.model_card import FILE, model_card
@@ -45,7 +45,7 @@ def find_checkpoint(source: str | Path, *, revision: str | None = None) -> Path:
     """
     give = "give the folder of a run (`neurolm demo` makes runs/demo)"
     if "/" not in str(source) and not Path(source).is_dir():  # nobody's on the hub
-        raise CheckpointError(f"{source}: no such folder; {give}")
+        raise CheckpointError(f"{source}: no such folder{near_folder(source)}; {give}")
     path = hub_folder(source, _FILES, give=give, revision=revision)
     for folder in (path, path / "instruct"):
         if (folder / CONFIG).exists():
