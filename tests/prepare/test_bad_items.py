@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from neurolm.prepare.prepare import prepare
@@ -102,3 +103,25 @@ def test_people_who_may_be_one_are_said(tmp_path, write_edf):
         "subjects clinic/01 and clinic/1 count as 2 people",
         "subjects clinic/S01 and clinic/s01 count as 2 people",
     ]
+
+
+def test_files_that_may_be_recordings_but_are_none_as_they_are_are_said(tmp_path, write_edf):
+    data = tmp_path / "clinic"
+    write_edf(data / "s1" / "a.edf", seed=1)
+    for name in ("x.h5", "s1/y.H5", "z.pkl", "s1/a.mat", "s1/a.zip", ".hidden.h5", "README.txt", "events.json"):
+        (data / name).write_bytes(b"")
+    (data / "store.zarr").mkdir()
+    (data / "store.zarr" / "part.h5").write_bytes(b"")
+    np.save(data / "s1" / "w.npy", np.zeros((4, 1000)))
+    (note,) = [n for n in prepare(data, tmp_path / "store", jobs=1).notes if "as they are" in n]
+    counts, _, remedies = note.partition(" (.npy: ")
+    assert counts == "5 files are no recordings as they are: .h5 (2), .npy (1), .pkl (1), .zarr (1)"
+    assert "rate=250" in remedies and "h5py" in remedies
+    (data / "corpus.json").write_text('{"rate": 250, "unit": "uV"}')
+    (note,) = [n for n in prepare(data, tmp_path / "other", jobs=1).notes if "as they are" in n]
+    assert note.startswith("4 files are no recordings as they are: .h5 (2), .pkl (1), .zarr (1)")
+
+
+def test_a_folder_of_recordings_alone_has_no_such_note(tmp_path, write_edf):
+    write_edf(tmp_path / "clinic" / "s1" / "a.edf", seed=1)
+    assert not [n for n in prepare(tmp_path / "clinic", tmp_path / "store", jobs=1).notes if " as it is" in n]

@@ -98,9 +98,13 @@ def test_many_workers_write_the_same_bytes(recordings, uninterrupted, tmp_path):
 
 
 def test_notes_alike_are_summed_up():
-    notes = [("12 s long: short", "mains 50 Hz: 3 times"), ("7.5 s long: short", "mains 50 Hz: 3 times"), ("other",)]
+    notes = [
+        ("a.edf", ("7.5 s long: short", "mains 50 Hz: 3 times")),
+        ("b.edf", ("12 s long: short", "mains 50 Hz: 3 times")),
+        ("c.edf", ("other",)),
+    ]
     assert list(summary(notes)) == [
-        "12 s long: short (2 recordings, alike)",
+        "12 s long: short (2 recordings, alike; this one b.edf)",
         "mains 50 Hz: 3 times (2 recordings)",
         "other (1 recording)",
     ]

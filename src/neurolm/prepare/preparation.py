@@ -23,6 +23,7 @@ from neurolm.prepare.journal import Entry, Journal, forget
 from neurolm.prepare.report import SHOWN, Meter, PrepareProgress, examples, summary
 from neurolm.prepare.worker import RecordingJob, Unreadable, check_labels, prepare_recording
 from neurolm.recording.suffixes import walk
+from neurolm.recording.unread import others
 from neurolm.store.exclusions import Exclusion, read_exclusions
 from neurolm.store.index import INDEX, MANIFEST, lines, scan, write_index, write_manifest
 from neurolm.store.manifest import Row, parse_row
@@ -200,7 +201,7 @@ class Preparation:
 
     def _notes(self) -> Iterator[str]:
         own = [entry.row for entry in self.entries.values()]
-        yield from summary([row.notes for row in own])
+        yield from summary([(row.source, row.notes) for row in own])
         clipped = sorted((row for row in own if row.clipped), key=_clipped, reverse=True)
         if clipped:
             most = examples([f"{row.recording} ({row.clipped:,} samples, {_clipped(row):.2g} %)" for row in clipped])
@@ -232,6 +233,8 @@ class Preparation:
         if left:
             yield f"not part of the corpus {self.corpus!r}, left out: {examples(left)}"
         yield from found.notes(self.data)
+        if not self.layout.url:  # a public corpus has other files too, as its authors meant
+            yield from others(self.data, known)
         yield from self.layout.notes(self.data)
         if left_out:
             yield f"excluded: {examples(sorted(left_out))}"

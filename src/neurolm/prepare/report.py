@@ -91,15 +91,21 @@ class Meter:
         self.progress(PrepareProgress(self.done, self.total, source, failures, self.hours, seconds, left))
 
 
-def summary(notes: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    """Sum up the notes of recordings: alike up to a colon, but for a number in front, they count as one."""
+def summary(notes: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:
+    """Sum up the notes of recordings, each with its file: alike up to a colon, but for a number in front, they are one.
+
+    Where they differ in what follows, the one that stands for them is said to be that of its file.
+    """
+    first: dict[str, str] = {}
     kinds: dict[str, Counter[str]] = defaultdict(Counter)
-    for note in (note for of_recording in notes for note in of_recording):
+    for source, note in ((source, note) for source, own in notes for note in own):
+        first.setdefault(note, source)
         kinds[note.partition(":")[0].lstrip("0123456789.,")][note] += 1
     ordered = sorted(kinds.items(), key=lambda kind: (-kind[1].total(), kind[0]))
     for _, texts in ordered[:KINDS]:
         count = "1 recording" if texts.total() == 1 else f"{texts.total()} recordings"
-        yield f"{min(texts, key=lambda text: (-texts[text], text))} ({count}{', alike' if len(texts) > 1 else ''})"
+        shown = min(texts, key=lambda text: (-texts[text], text))
+        yield f"{shown} ({count}{f', alike; this one {first[shown]}' if len(texts) > 1 else ''})"
     if len(ordered) > KINDS:
         yield f"{len(ordered) - KINDS} other kinds of notes are in the manifest"
 

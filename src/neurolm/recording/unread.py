@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from neurolm.core.errors import argument
-from neurolm.recording.suffixes import PLAIN, RECORDING_SUFFIXES
+from neurolm.recording.suffixes import PLAIN, RECORDING_SUFFIXES, suffix_of, walk
 
 _SAVE = "save its samples with numpy.save (.npy), or as EDF or FIF with MNE"
 _NEO = "read it with Neo (pip install neo), or export it as EDF from the amplifier's program"
@@ -64,7 +65,43 @@ def contents(folder: Path) -> str:
     if not counts:
         return ""
     shown = ", ".join(f"{count:,} {suffix[:20]}" for suffix, count in counts.most_common(_SHOWN))
-    more = f" and {len(counts) - _SHOWN} other kinds" if len(counts) > _SHOWN else ""
+    return f"; it holds {shown}{_more(counts)}{_remedies(counts)}"
+
+
+def others(folder: Path, known: Collection[Path]) -> Iterator[str]:
+    """Say which files beside recordings may be recordings too, but are none as they are, and what can be done.
+
+    Parameters
+    ----------
+    folder
+        Where they lie.
+    known
+        The recordings. What has the name of one of them belongs to it, or is an export of it.
+    """
+    own = {path.with_suffix("") for path in known}
+    arrays = set(walk(folder, arrays=True).recordings) - set(walk(folder).recordings)  # which nobody says the rate of
+    found = list(arrays - set(known))
+    for place, folders, files in os.walk(folder):
+        names = [name for name in (*folders, *files) if not name.startswith(".") and suffix_of(Path(name)) is None]
+        found += [Path(place, name) for name in names if _is_other(Path(name))]
+        folders[:] = [name for name in folders if not name.startswith(".") and not _is_other(Path(name))]
+    counts = Counter(sorted(path.suffix.lower() for path in found if path.with_suffix("") not in own))
+    if counts:
+        what = "files are no recordings as they are" if counts.total() > 1 else "file is no recording as it is"
+        shown = ", ".join(f"{suffix} ({count:,})" for suffix, count in counts.most_common(_SHOWN))
+        yield f"{counts.total():,} {what}: {shown}{_more(counts)}{_remedies(counts)}"
+
+
+def _is_other(name: Path) -> bool:
+    return name.suffix.lower() in TOOLS and name.suffix.lower() not in _PARTS
+
+
+def _more(counts: Counter[str]) -> str:
+    return f" and {len(counts) - _SHOWN} other kinds" if len(counts) > _SHOWN else ""
+
+
+def _remedies(counts: Counter[str]) -> str:
+    """What can be done with files of some suffixes, in brackets."""
     remedies = []
     if any(suffix in PLAIN for suffix in counts):
         kinds = ", ".join(suffix for suffix in counts if suffix in PLAIN)
@@ -73,4 +110,4 @@ def contents(folder: Path) -> str:
     remedies += [
         f"{suffix}: {TOOLS[suffix]}" for suffix, _ in counts.most_common() if suffix in TOOLS and suffix not in _PARTS
     ][:3]
-    return f"; it holds {shown}{more}" + (f" ({'; '.join(remedies)})" if remedies else "")
+    return f" ({'; '.join(remedies)})" if remedies else ""
