@@ -1,4 +1,4 @@
-"""Parts of a stream of an XDF file: drop-outs by the time stamps, and each sample's time by a line for each part
+"""Parts of an XDF stream: its drop-outs by the time stamps, and the times of its samples.
 
 Time stamps are those of arrival. Samples that arrive late, as in bursts of Bluetooth, are soon where they would have
 been by their count; after a drop-out they never are.
