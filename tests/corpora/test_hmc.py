@@ -78,3 +78,14 @@ def test_wrong_trees(root, empty):
         hmc.LAYOUT.sources(root)
     with pytest.raises(StoreError, match=r"no recordings of Haaglanden.*physionet"):
         hmc.LAYOUT.sources(empty)
+
+
+def test_labels_are_cut_where_the_recording_begins_and_ends():
+    from types import SimpleNamespace
+
+    from neurolm.corpora.side_files import Within
+    from neurolm.store.store import Label
+
+    labels = Within((Label("hmc", "Wake", -5, 25), Label("hmc", "REM", -9, -1), Label("hmc", "NREM-1", 25, 90)))
+    found = labels(SimpleNamespace(seconds=60.0, annotations=()))
+    assert found == (Label("hmc", "Wake", 0.0, 25), Label("hmc", "NREM-1", 25, 60.0))

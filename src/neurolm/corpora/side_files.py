@@ -135,13 +135,15 @@ def _clocked(clock: re.Match[str]) -> float:
 
 @dataclass(frozen=True)
 class Within:
-    """Gives labels that side files state, cut to the length of the recording."""
+    """Gives labels that side files state, cut at the beginning and the end of the recording."""
 
     labels: tuple[Label, ...]
 
     def __call__(self, extent: Extent) -> tuple[Label, ...]:
-        inside = (label for label in self.labels if label.start < extent.seconds)
-        return tuple(replace(label, stop=min(label.stop, extent.seconds)) for label in inside)
+        inside = (label for label in self.labels if label.start < extent.seconds and label.stop > 0)
+        return tuple(
+            replace(label, start=max(label.start, 0.0), stop=min(label.stop, extent.seconds)) for label in inside
+        )
 
 
 def merged(path: Path, labels: Iterable[Label]) -> tuple[Label, ...]:
