@@ -343,6 +343,15 @@ def test_numbers_of_epochs_are_no_times(opened, where, first):
     np.testing.assert_allclose(recording.read_samples(*spans(recording)[0]), SIGNAL[:500].T)
 
 
+@pytest.mark.parametrize("length", [100, 250, 500, 513])
+@pytest.mark.parametrize("reading", [UV, ReadingOptions(unit="uV", rate=RATE)])
+def test_many_epochs_are_never_joined(opened, length, reading):
+    times = np.arange(15_000) % length / RATE - 0.2
+    recording = opened(rows(signal=np.tile(SIGNAL, (8, 1))[:15_000], times=times), reading)
+    assert recording.rate == RATE
+    assert [last - first for first, last in spans(recording)][:-1] == [length] * ((15_000 - 1) // length)
+
+
 @pytest.mark.parametrize("factor", [1, 1000])
 def test_an_epoch_since_1970_is_a_time(opened, factor):
     times = (1.7e9 + TIMES) * factor

@@ -92,7 +92,8 @@ def _step(times: np.ndarray) -> float:
     window = min(_WINDOW, len(times) - 1)
     if window < 1:
         return float("nan")
-    return float(np.median(times[window:] - times[:-window])) / window
+    step = float(np.median(times[window:] - times[:-window])) / window
+    return step if step > 0 else float(np.median(np.diff(times)))  # epochs of less than two windows begin anew
 
 
 def read_clock(times: np.ndarray, *, rate: float | None = None, rates: Sequence[float] = ()) -> Clock:
