@@ -58,23 +58,58 @@ def fit_evidence(
     if len(samples) * len(LEFT_OUT) > MOST_ROWS and spectra.count(len(electrodes)) > MOST_ROWS:
         kept = np.unique(np.linspace(0, len(samples) - 1, MOST_ROWS // len(LEFT_OUT)).round().astype(int)).tolist()
     features = spectra.features([samples[i] for i in kept], electrodes)
-    mean, scale = _scaling(features, len(electrodes))
-    readout = Readout(mean, scale, np.zeros((len(mean), 0)), np.zeros(0))
-    whole = readout.standardise(features)
-    there = np.array([np.isin(electrodes, samples[i].channel) for i in kept])
-    rng = np.random.default_rng(seed)
-    rows = [whole * spectra.present(_some(there, share, rng)) for share in LEFT_OUT]
-    found = ridge.fit(
-        np.concatenate(rows), np.tile(labels[kept], len(rows)), np.tile(people[kept], len(rows)),
-        classes=len(task.labels), judged=np.arange(len(rows) * len(kept)) < len(kept),
-    )  # fmt: skip
+    found, readout = fit_features(features, labels[kept], people[kept], electrodes=len(electrodes),
+                                  classes=len(task.labels), seed=seed)  # fmt: skip
     evidence = TaskEvidence(
         task=task.name, labels=task.labels, electrodes=tuple(NAMES[electrode] for electrode in electrodes),
         strength=found.strength, slope=found.slope, freedom=found.freedom, likelihood=min(0.0, found.likelihood),
         windows=len(kept), subjects=len(names),
     )  # fmt: skip
+    return evidence, readout
+
+
+def fit_features(
+    features: np.ndarray,
+    labels: np.ndarray,
+    people: np.ndarray,
+    *,
+    electrodes: int,
+    classes: int,
+    left_out: Sequence[float] = LEFT_OUT,
+    seed: int = 0,
+) -> tuple[ridge.Ridge, Readout]:
+    """Fit a readout on features of windows.
+
+    Parameters
+    ----------
+    features
+        As `spectra.features` has them, (windows, features); those of single electrodes alone will do.
+    labels
+        Class of each window, integers.
+    people
+        Number of each window's person, from 0; at least two people.
+    electrodes
+        How many the features are of.
+    classes
+        How many there are.
+    left_out
+        Share of its electrodes that each copy of a window lacks; the first copy must be whole, as strength and slope
+        are chosen by it.
+    seed
+        Of the electrodes that are left out.
+    """
+    mean, scale = _scaling(features, electrodes)
+    readout = Readout(mean, scale, np.zeros((len(mean), 0)), np.zeros(0))
+    whole = readout.standardise(features)
+    there = np.isfinite(features[:, : spectra.own(electrodes)]).reshape(len(features), electrodes, -1).any(axis=2)
+    rng = np.random.default_rng(seed)
+    rows = [whole * spectra.present(_some(there, share, rng))[:, : whole.shape[1]] for share in left_out]
+    found = ridge.fit(
+        np.concatenate(rows), np.tile(labels, len(rows)), np.tile(people, len(rows)),
+        classes=classes, judged=np.arange(len(rows) * len(features)) < len(features),
+    )  # fmt: skip
     arrays = (mean, scale, found.weights, found.offset)
-    return evidence, Readout(*(np.asarray(array, np.float32) for array in arrays))
+    return found, Readout(*(np.asarray(array, np.float32) for array in arrays))
 
 
 def _scaling(features: np.ndarray, electrodes: int) -> tuple[np.ndarray, np.ndarray]:
