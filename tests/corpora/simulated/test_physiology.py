@@ -74,6 +74,11 @@ def test_heads_differ_and_a_seed_gives_the_same_head(heads: list[Head]) -> None:
     assert np.corrcoef(heads[0].regions.ravel(), heads[1].regions.ravel())[0, 1] < 0.999
 
 
+def test_a_head_whose_cortex_would_lie_outside_the_brain_has_all_its_sources() -> None:
+    head = make_head((101, 74, 1))  # its depths are a tenth over the typical person's
+    assert np.isfinite(head.regions).all() and head.regions.shape == (len(REGIONS), len(ELECTRODES))
+
+
 def test_background_has_unit_size_and_neighbours_share_it(heads: list[Head]) -> None:
     for head in heads:
         covariance = head.spread @ head.spread.T

@@ -67,6 +67,10 @@ def _standard() -> dict[str, Array]:
     return {name: _unit(place - solution[:3]) for name, place in places.items()}
 
 
+_BRAIN = 0.9
+"""Radius of the brain as a fraction of the head's, in the sphere model."""
+
+
 @cache
 def _sphere() -> mne.bem.ConductorModel:
     import mne
@@ -95,6 +99,7 @@ def make_head(seed: Sequence[int]) -> Head:
     cortex = np.concatenate([[region.cortex for region in REGIONS.values()], np.ones(BACKGROUND_SOURCES, dtype=bool)])
     # A larger head or a thicker skull puts all cortex at another fraction of the radius.
     depths = np.where(cortex, depths * (1 + rng.normal(0.0, PEOPLE.depth_spread)), depths)
+    depths = np.minimum(depths, _BRAIN - 1e-9)  # a source outside it has no field
     wander = rng.normal(0.0, PEOPLE.source_jitter, directions.shape)
     directions = _unit(directions + wander * cortex[:, None])
     lean = rng.normal(0.0, PEOPLE.tilt, directions.shape)
