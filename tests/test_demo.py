@@ -97,7 +97,8 @@ def eegmat(tmp_path_factory, rhythm):
 def command(eegmat, tmp_path_factory, micro_config, micro_texts):
     """What is given to ``neurolm``, but for the folder."""
     folder = tmp_path_factory.mktemp("demo")
-    (folder / "settings.yaml").write_text(to_json(replace(micro_config, recipe="tiny")))  # JSON is YAML too
+    config = replace(micro_config, recipe="tiny", instruct=replace(micro_config.instruct, evidence=True))
+    (folder / "settings.yaml").write_text(to_json(config))  # JSON is YAML too
     for number, text in enumerate(micro_texts):
         (folder / f"{number}.txt").write_text(text, encoding="utf-8")
     return ("demo", "--corpus", "eegmat", "--data", eegmat, "--config", folder / "settings.yaml", "--text", folder,
@@ -136,6 +137,7 @@ def test_killed_in_every_part_and_started_again_it_ends_the_same(tmp_path, comma
         ([(step, 2 + 1)], ["language", "tokenizer"]),  # before the first save
         ([("neurolm.checkpoint:write_text", 1)], ["language", "tokenizer"]),  # weights written, card not
         ([(step, 2 + 6)], ["language", "tokenizer", "pretrain"]),  # after the last step
+        ([("neurolm.checkpoint:write_text", 2)], list(STAGES)),  # arrays of the evidence written, their facts not
         ([("neurolm.evaluation.evaluate:fit_baselines", 1)], list(STAGES)),
     ]
     for kill, finished in kills:
@@ -149,6 +151,7 @@ def test_killed_in_every_part_and_started_again_it_ends_the_same(tmp_path, comma
     assert left[RESULTS] == right[RESULTS]
     differing = [name for name in left if left[name] != right[name] and not name.endswith(".lock")]
     assert differing == []
+    assert {"instruct/evidence.json", "instruct/evidence.safetensors", "instruct/calibration.json"} <= set(left)
     # Given once more, nothing changes.
     assert commands.run(*command, "--out", parts) == 0, commands.log.read_text()
     assert contents(parts) == right

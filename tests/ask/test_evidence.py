@@ -11,17 +11,24 @@ import torch
 from safetensors.numpy import load, save
 
 import neurolm
+from neurolm.ask.calibration import Calibration
 from neurolm.ask.evidence import ARRAYS, Evidence, EvidenceFile
 from neurolm.ask.explanation import without_electrode
+from neurolm.ask.novelty import Ranges
 from neurolm.ask.prompt import Prompt, contributions, likelihoods
 from neurolm.batches.loader import read_sample
 from neurolm.batches.windows import labelled_windows
 from neurolm.checkpoint import load_neurolm
 from neurolm.cli import main
+from neurolm.cli.command import parse
+from neurolm.cli.settings import read_settings
 from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.core.montage import NAMES, channel_id
+from neurolm.core.recipes import recipe
 from neurolm.store.store import Store
 from neurolm.train.evidence import fit_evidence, fit_weight
+from neurolm.train.instruct import train_instruct
+from neurolm.train.run import open_run
 
 CPU = torch.device("cpu")
 
@@ -129,6 +136,44 @@ def test_damaged_facts_are_refused(fitted, tmp_path, name, value):
     (folder / EvidenceFile.FILE).write_text(json.dumps(stated))
     with pytest.raises(ConfigError, match=name):
         Evidence.load(folder)
+
+
+def test_instruction_tuning_ends_with_evidence_and_then_the_calibration(micro_run, fitted, tmp_path):
+    """Where the settings say so, and then as the command that adds it does: the temperature is that of both."""
+    config = replace(micro_run.config, instruct=replace(micro_run.config.instruct, evidence=True))
+    folder = micro_run.copy(tmp_path / "run", without=("run.json", "instruct"))
+    train_instruct(open_run(folder, config=config, store=micro_run.store, device="cpu"), texts=micro_run.texts)
+    for name in (ARRAYS, EvidenceFile.FILE, Calibration.FILE, Ranges.FILE):
+        assert (folder / "instruct" / name).read_bytes() == (fitted / "instruct" / name).read_bytes()
+    alone = Calibration.load(micro_run.folder / "instruct")
+    both = Calibration.load(folder / "instruct")
+    assert [task.temperature for task in alone.tasks] != [task.temperature for task in both.tasks]
+
+
+def test_what_decides_is_the_settings_that_a_run_was_begun_with(micro_run, fitted, tmp_path, capsys):
+    """Those of a run that knew nothing of evidence, too: the recipe may have it on by now."""
+    folder, store = micro_run.copy(tmp_path / "run"), str(micro_run.store)
+    run = json.loads((folder / "run.json").read_text())
+    run["config"]["recipe"] = "tiny"
+    assert run["config"]["instruct"].pop("evidence") is False
+    (folder / "run.json").write_text(json.dumps(run))
+    for given in ([], ["--recipe", "tiny"]):
+        settings = read_settings(parse("train", ["instruct", "--store", store, "--out", str(folder), *given]))
+        assert not settings.config.instruct.evidence and recipe("tiny").instruct.evidence
+    assert main(["calibrate", str(folder), "--store", store]) == 0
+    assert not (folder / "instruct" / EvidenceFile.FILE).exists() and "evidence" not in capsys.readouterr().out
+
+
+def test_calibrating_anew_keeps_evidence_that_was_added(micro_run, fitted, tmp_path, capsys):
+    folder = shutil.copytree(fitted, tmp_path / "run")
+    before = {name: (folder / "instruct" / name).read_bytes() for name in (ARRAYS, EvidenceFile.FILE, Calibration.FILE)}
+    assert main(["calibrate", str(folder), "--store", str(micro_run.store)]) == 0
+    assert before == {name: (folder / "instruct" / name).read_bytes() for name in before}
+    printed = capsys.readouterr().out
+    assert (
+        "workload: evidence of 2 electrodes beside 0." in printed
+        and str(folder / "instruct" / "evidence.json") in printed
+    )
 
 
 def test_few_people_or_one_class_give_none(micro_run, fitted):

@@ -36,12 +36,13 @@ def test_the_papers_recipes_follow_the_authors(name):
     assert run.model.feature_scale == 0
     assert (run.model.tokenizer.spectral, run.model.tokenizer.spectrum) == (False, "amplitude")
     assert (run.instruct.balance, run.instruct.augment, run.instruct.average) == (False, 0, 0)
+    assert not run.instruct.evidence
 
 
 def test_tiny_deviates_where_the_page_says():
     tiny = recipe("tiny")
     assert tiny.pretrain.softmax == tiny.instruct.softmax == "range"
-    assert tiny.instruct.balance and tiny.instruct.augment and tiny.instruct.average
+    assert tiny.instruct.balance and tiny.instruct.augment and tiny.instruct.average and tiny.instruct.evidence
     assert tiny.model.feature_scale
     assert tiny.model.tokenizer.spectral and tiny.model.tokenizer.spectrum == "log"
     assert tiny.model.tokenizer.revive and tiny.model.tokenizer.quantise_from

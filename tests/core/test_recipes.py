@@ -54,6 +54,7 @@ def test_instruction_tuning_is_the_papers(name, rate, epochs):
     assert (stage.eeg_batch, stage.text_batch, stage.max_patches, stage.warmup) == (64, 16, 276, 0.1)
     assert (stage.weight_decay, stage.betas, stage.clip, stage.softmax) == (0.1, (0.9, 0.95), 1.0, "joint")
     assert (stage.augment, stage.balance, stage.average, stage.dropout) == (0.0, False, 0.0, 0.0)
+    assert not stage.evidence
 
 
 def block(width: int, *, bias: bool) -> int:

@@ -26,22 +26,33 @@ def calibrate(
     store
         The store the run was trained on.
     evidence
-        Log power of electrodes and pairs, read out beside the language model: fit it; answer without (none); or as the
-        run's settings say (auto).
+        Log power of electrodes and pairs, read out beside the language model: fit it; answer without (none); or fit it
+        where the run's settings say so or the model has some (auto).
     """
     folder = instruct_folder(one_run(run, model))
     machine.set_threads()
 
     from neurolm.ask.calibration import Calibration
+    from neurolm.ask.evidence import EvidenceFile
     from neurolm.ask.novelty import Ranges
     from neurolm.core.device import choose_device
     from neurolm.train.calibrate import calibrate
 
     wanted = None if evidence == "auto" else evidence == "fit"
-    for task in calibrate(folder, store, evidence=wanted, device=choose_device(machine.device)).tasks:
+    done = calibrate(folder, store, evidence=wanted, device=choose_device(machine.device))
+    beside = EvidenceFile.load(folder)
+    if beside is not None:
+        for known in beside.tasks:
+            say(
+                f"{known.task}: evidence of {len(known.electrodes)} electrode{'s' * (len(known.electrodes) > 1)} beside "
+                f"{beside.weight:.2f} × the language model; from {known.windows} windows, {known.subjects} people"
+            )
+    for task in done.tasks:
         say(
             f"{task.task}: temperature {task.temperature:.2f}, windows of a stretch correlated {task.correlation:.2f}; "
             f"from {task.windows} windows, {task.stretches} stretches, {task.subjects} people"
         )
+    if beside is not None:
+        say(folder / EvidenceFile.FILE)
     say(folder / Calibration.FILE)
     say(folder / Ranges.FILE)

@@ -187,7 +187,8 @@ class StageConfig:
     as in the paper."""
     evidence: bool = False
     """Let log power of electrodes and pairs, read out in closed form, speak beside the language model (instruct stage,
-    see ``ask.evidence``); otherwise the language model answers alone, as in the paper."""
+    see ``ask.evidence``); otherwise the language model answers alone, as in the paper. It is fitted when the stage
+    ends, before the calibration."""
     average: float = 0.0
     """Decay of the moving average of the weights that is validated and kept; 0 keeps the last weights themselves."""
     precision: Precision = "auto"

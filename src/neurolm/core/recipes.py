@@ -57,7 +57,7 @@ def tiny() -> RunConfig:
         instruct=StageConfig(
             steps=600, eeg_batch=16, text_batch=2, text_length=64, max_patches=256, learning_rate=1e-3,
             final_learning_rate=1e-4, weight_decay=0.1, betas=(0.9, 0.95), clip=1.0, balance=True, augment=0.5,
-            average=0.98,
+            evidence=True, average=0.98,
         ),
     )  # fmt: skip
 

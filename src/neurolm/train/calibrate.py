@@ -1,9 +1,9 @@
-"""After instruction tuning: calibration on validation windows, range of the training windows.
+"""After instruction tuning: evidence and range of the training windows, calibration on validation windows.
 
     neurolm calibrate RUN --store STORE
 
-Both files lie beside the checkpoint and travel with it; ``neurolm train instruct`` writes them at its end. The test
-split is not read.
+The files lie beside the checkpoint and travel with it; ``neurolm train instruct`` writes them at its end. Evidence
+comes before the calibration, which is of the answers that rest on it. The test split is not read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 
 from neurolm.ask import calibration, novelty
 from neurolm.ask.calibration import Calibration, TaskCalibration
-from neurolm.ask.evidence import Evidence, remove_evidence
+from neurolm.ask.evidence import Evidence, EvidenceFile, remove_evidence
 from neurolm.ask.novelty import Ranges, TrainingRange
 from neurolm.ask.prompt import Prompt, contributions, likelihoods
 from neurolm.batches.loader import read_sample
@@ -51,7 +51,7 @@ def calibrate(
         The one it was trained on.
     evidence
         Whether to fit evidence beside the language model first (`neurolm.ask.evidence`), or to leave it out; by default
-        as the run's settings say.
+        it is fitted where the run's settings say so or the checkpoint has some.
 
     Raises
     ------
@@ -87,9 +87,11 @@ def calibrate_run(folder: Path, run: Run, *, evidence: bool | None = None) -> Ca
     Parameters
     ----------
     evidence
-        Whether to fit evidence beside the language model first; by default as the run's settings say.
+        Whether to fit evidence beside the language model first; by default where the run's settings say so or the
+        checkpoint has some.
     """
-    wanted = run.config.instruct.evidence if evidence is None else evidence
+    has = (folder / EvidenceFile.FILE).is_file()
+    wanted = run.config.instruct.evidence or has if evidence is None else evidence
     module, card, text = load_neurolm(folder, stage="instruct", decoders=False)
     module.to(run.device)
     beside = run_evidence(module, text, run, card.tasks) if wanted else None
