@@ -43,9 +43,10 @@ def calibrate(
     beside = EvidenceFile.load(folder)
     if beside is not None:
         for known in beside.tasks:
+            count = len(known.electrodes)
             say(
-                f"{known.task}: evidence of {len(known.electrodes)} electrode{'s' * (len(known.electrodes) > 1)} beside "
-                f"{beside.weight:.2f} × the language model; from {known.windows} windows, {known.subjects} people"
+                f"{known.task}: evidence of {count} electrode{'s' if count > 1 else ''} beside {beside.weight:.2f} × "
+                f"the language model; from {known.windows} windows, {known.subjects} people"
             )
     for task in done.tasks:
         say(
