@@ -1,4 +1,4 @@
-"""After instruction tuning: evidence and range of the training windows, calibration on validation windows.
+"""After instruction tuning: evidence, range of the training windows, calibration on validation windows
 
     neurolm calibrate RUN --store STORE
 
