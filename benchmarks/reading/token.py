@@ -1,4 +1,4 @@
-"""A language model that reads evidence as a token: the model, how it is tuned, and how its answers are scored
+"""A language model that reads evidence as a token: how it is made, tuned and asked
 
 The token stands between the EEG and the separator before the question. Its id says whose evidence it holds: ids from
 the end of the vocabulary on are rows of a table, one for each window. So prompts, batches and the training loop stay as
