@@ -69,10 +69,12 @@ class TaskEvidence:
     """Mean log-likelihood of training people that were left out, without the language model."""
     windows: int
     subjects: int
+    weight: float = HALF
+    """Of the language model's log-likelihood beside the evidence."""
 
     def __post_init__(self) -> None:
         require_within(self, strength=(0, 1e6), slope=(0, 1e6), freedom=(0, 1e6), likelihood=(-1e6, 0),
-                       windows=(0, 1e12), subjects=(0, 1e12))  # fmt: skip
+                       windows=(0, 1e12), subjects=(0, 1e12), weight=(1e-3, 10))  # fmt: skip
         unknown = [name for name in self.electrodes if resolve(name) != name]
         if unknown or len(set(self.electrodes)) < len(self.electrodes):
             raise ConfigError(f"electrodes must be known ones, each once; not {', '.join(unknown or self.electrodes)}")
@@ -91,22 +93,15 @@ class EvidenceFile(SideFile):
 
     FILE = "evidence.json"
 
-    weight: float
-    """Of the language model's log-likelihood beside the evidence."""
     tasks: tuple[TaskEvidence, ...]
     digest: str
     """SHA-256 of the arrays, so that those of another fit are not taken for these."""
-
-    def __post_init__(self) -> None:
-        require_within(self, weight=(1e-3, 10))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
     """Readouts of all tasks of a model."""
 
-    weight: float
-    """Of the language model's log-likelihood beside the evidence."""
     tasks: Mapping[str, tuple[TaskEvidence, Readout]]
     """By their names."""
 
@@ -117,7 +112,7 @@ class Evidence:
             return None
         order = [known.labels.index(label) for label in labels]
         turned = replace(readout, weights=readout.weights[:, order], offset=readout.offset[order])
-        return Beside(weight=self.weight, electrodes=tuple(map(channel_id, known.electrodes)), readout=turned)
+        return Beside(weight=known.weight, electrodes=tuple(map(channel_id, known.electrodes)), readout=turned)
 
     def save(self, folder: Path) -> None:
         """Write both files into a checkpoint's folder: the arrays first, which the JSON file then vouches for."""
@@ -131,7 +126,7 @@ class Evidence:
         with atomic_file(folder / ARRAYS) as temporary:
             temporary.write_bytes(content)
         known = tuple(known for known, _ in self.tasks.values())
-        EvidenceFile(weight=self.weight, tasks=known, digest=hashlib.sha256(content).hexdigest()).save(folder)
+        EvidenceFile(tasks=known, digest=hashlib.sha256(content).hexdigest()).save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Evidence | None:
@@ -156,9 +151,7 @@ class Evidence:
         if hashlib.sha256(content).hexdigest() != stated.digest:
             raise CheckpointError(f"{path}: not that of the {stated.FILE} beside it; {remedy}")
         arrays = load(content)
-        return cls(
-            weight=stated.weight, tasks={task.task: (task, _readout(path, task, arrays)) for task in stated.tasks}
-        )
+        return cls(tasks={task.task: (task, _readout(path, task, arrays)) for task in stated.tasks})
 
 
 def remove_evidence(folder: Path) -> None:

@@ -45,7 +45,7 @@ def calibrate(
         for known in beside.tasks:
             count = len(known.electrodes)
             say(
-                f"{known.task}: evidence of {count} electrode{'s' if count > 1 else ''} beside {beside.weight:.2f} × "
+                f"{known.task}: evidence of {count} electrode{'s' if count > 1 else ''} beside {known.weight:.2f} × "
                 f"the language model; from {known.windows} windows, {known.subjects} people"
             )
     for task in done.tasks:

@@ -119,19 +119,19 @@ def run_evidence(module: NeuroLM, text: TextTokenizer, run: Run, tasks: Sequence
             fitted.append(found)
     if not fitted:
         return None
-    evidence = Evidence(weight=1.0, tasks={known.task: (known, readout) for known, readout in fitted})
-    said, shown, truth = [], [], []
-    for task in tasks:
-        prompt = Prompt.of(task, text, run.config.model.vocabulary.separator, evidence)
+    weighed = {}
+    for known, readout in fitted:
+        task = next(task for task in tasks if task.name == known.task)
         windows = spread(run.labelled_windows(task, "validation"), MOST_WINDOWS)
-        if prompt.beside is None or not windows:
-            continue
-        samples = [read_sample(run.store, window) for window in windows]
-        one, other = contributions(module, prompt, samples, device=run.device)
-        said.append(one)
-        shown.append(other)
-        truth.append(np.array([task.index(str(window.label)) for window in windows]))
-    return replace(evidence, weight=fit_weight(said, shown, truth))
+        alone = Evidence(tasks={known.task: (replace(known, weight=1.0), readout)})
+        prompt = Prompt.of(task, text, run.config.model.vocabulary.separator, alone)
+        if windows:
+            asked = (read_sample(run.store, window) for window in windows)
+            said, shown = contributions(module, prompt, asked, device=run.device)
+            labels = np.array([task.index(str(window.label)) for window in windows])
+            known = replace(known, weight=fit_weight(said, shown, labels, [window.subject for window in windows]))
+        weighed[known.task] = (known, readout)
+    return Evidence(tasks=weighed)
 
 
 def calibrate_task(

@@ -2,7 +2,8 @@
 
 Each window is used three times: whole, and with a quarter and half of its electrodes left out, so that the readout
 does not lean on a few of them. Strength and slope are those that are likeliest for people left out (`ask.ridge`). How
-much the language model counts beside it is fitted on the validation windows of all tasks together.
+much the language model counts beside it is fitted on the validation windows of each task: where it hardly reads a task,
+as often with few people, it would make good evidence worse.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from neurolm.ask import ridge, spectra
@@ -25,8 +26,12 @@ MOST_ROWS = 4500
 """Copies of windows in a fit whose features outnumber them: it takes the cube of their number."""
 SMALLEST_SPREAD = 1e-3
 """Standard deviation of a feature that hardly differs between the training windows."""
-WEIGHT_SPREAD = 0.1
+WEIGHTS = (0.01, 2.0)
+"""The least and the most that the language model counts beside the evidence."""
+WEIGHT_SPREAD = 0.5
 """Standard deviation of the prior on the language model's weight."""
+PERSON_WORTH = 5.0
+"""Independent windows that a validation person's windows are worth, much as they resemble each other."""
 
 
 def fit_evidence(
@@ -130,25 +135,31 @@ def _some(there: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarr
     return kept
 
 
-def fit_weight(said: Sequence[np.ndarray], shown: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> float:
-    """How much the language model's log-likelihood counts beside the evidence, for all tasks together.
+def fit_weight(said: np.ndarray, shown: np.ndarray, labels: np.ndarray, subjects: Sequence[str]) -> float:
+    """How much the language model's log-likelihood counts beside the evidence.
+
+    The likeliest on the validation windows, once both are made as sure as they should be by one temperature, held near
+    ``HALF`` the more, the fewer people validate.
 
     Parameters
     ----------
     said
-        The language model's log-likelihoods of each task's validation windows, (windows, options).
+        The language model's log-likelihoods of a task's validation windows, float64 (windows, options).
     shown
         The evidence of the same windows.
     labels
         Their classes.
+    subjects
+        Their people.
     """
+    independent = PERSON_WORTH * len(set(subjects))
+    rows = np.arange(len(labels))
 
-    def loss(weight: float) -> float:
-        given = [
-            log_softmax(weight * one + other, axis=1)[np.arange(len(true)), true].mean()
-            for one, other, true in zip(said, shown, labels, strict=True)
-        ]
-        independent = 10.0 * len(given)  # a task's validation people, of whom there are few, not its windows
-        return float(-independent * np.mean(given) + ((weight - HALF) / WEIGHT_SPREAD) ** 2 / 2)
+    def loss(weight_and_coldness: np.ndarray) -> float:
+        weight, coldness = weight_and_coldness
+        logs = log_softmax(np.exp(coldness) * (weight * said + shown), axis=1)
+        prior = ((weight - HALF) / WEIGHT_SPREAD) ** 2 + coldness**2
+        return float(-independent * logs[rows, labels].mean() + prior / 2)
 
-    return float(minimize_scalar(loss, bounds=(0.0, 2.0), method="bounded").x) if said else HALF
+    found = minimize(loss, np.array([HALF, 0.0]), method="L-BFGS-B", bounds=[WEIGHTS, (-3.0, 3.0)])
+    return float(found.x[0])
