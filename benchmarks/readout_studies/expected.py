@@ -1,4 +1,4 @@
-"""The readout with electrodes left out in expectation: as with endlessly many draws, and without any
+"""The readout with electrodes left out in expectation: as with endless draws, without any
 
 The sums of squares and products that a ridge regression needs have an expectation in closed form: a product of two
 features stays where all their electrodes are there.

@@ -1,4 +1,4 @@
-"""The readout in several forms, and the baseline of band power, fitted on windows that are described already"""
+"""The readout in several forms, and band power, fitted on windows that are described already"""
 
 from __future__ import annotations
 
