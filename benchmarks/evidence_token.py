@@ -46,7 +46,7 @@ from neurolm.train.calibrate import stretch
 from neurolm.train.evidence import fit_weight
 from neurolm.train.instruct import train_instruct
 from neurolm.train.run import Run, RunFile, open_run
-from reading.token import asked, fit_evidence, material, read, tune
+from reading.token import asked, material, read, tune
 
 LANGUAGE, EVIDENCE, PRODUCT = "language model", "evidence", "product"
 OWN, ALL, BOTH = "token", "token of all tasks", "token and product"
@@ -90,8 +90,7 @@ def compare(run: Run) -> None:
         return
     texts = read_texts(None)
     train_instruct(run, texts=texts)
-    evidence, left_out = fit_evidence(run)
-    told = material(run, evidence, left_out)
+    told = material(run)
     language, _, text = load_neurolm(run.folder / "instruct", stage="instruct", decoders=False)
     readers = {OWN: tune(run, told, texts, all_tasks=False)}
     if len(run.tasks) > 1:

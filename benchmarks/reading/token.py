@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import torch
+from safetensors.torch import load_model, save_model
 from scipy.special import softmax
 from torch import Tensor, nn
 
-from neurolm.ask import ridge
+from neurolm.ask import spectra
 from neurolm.ask.engine import score_options
-from neurolm.ask.evidence import Evidence
+from neurolm.ask.evidence import HALF, Beside
 from neurolm.ask.prompt import Prompt
 from neurolm.batches.loader import Sample, build_batch, read_sample
 from neurolm.batches.text import TextTokenizer, token_stream
@@ -27,15 +26,17 @@ from neurolm.batches.windows import Window, spread
 from neurolm.checkpoint import load_neurolm
 from neurolm.core.batch import Patches, Tokens
 from neurolm.core.config import ModelConfig
+from neurolm.core.files import atomic_file
 from neurolm.model.neurolm import NeuroLM
 from neurolm.tasks.task import Task
-from neurolm.train.calibrate import run_evidence
+from neurolm.train.evidence import fit_features
 from neurolm.train.instruct import VALIDATION_WINDOWS, InstructStage, class_means
 from neurolm.train.loop import clean, run_stage
 from neurolm.train.run import Run
 from neurolm.train.shared import language_of, with_dropout
 
 PARTS = ("train", "validation", "test")
+WEIGHTS = "model.safetensors"
 AT_ONCE = 32
 """Windows that are answered at a time."""
 
@@ -86,46 +87,43 @@ Material = dict[tuple[str, str], Told]
 """By task and part, in the order of the rows."""
 
 
-def fit_evidence(run: Run) -> tuple[Evidence, dict[str, np.ndarray]]:
-    """Fit the evidence of a run's tasks, and by task the scores of its training windows by what others say."""
-    module, _, text = load_neurolm(run.folder / "instruct", stage="instruct", decoders=False)
-    fitted, fit = [], ridge.fit
-
-    def kept(*arguments, **named):
-        fitted.append(fit(*arguments, **named))
-        return fitted[-1]
-
-    with mock.patch.object(ridge, "fit", kept):
-        evidence = run_evidence(module, text, run, run.tasks)
-    assert evidence is not None and len(evidence.tasks) == len(fitted) == len(run.tasks)
-    return evidence, {task.name: found.left_out for task, found in zip(run.tasks, fitted, strict=True)}
-
-
-def material(run: Run, evidence: Evidence, left_out: dict[str, np.ndarray]) -> Material:
-    """Read all windows of a run's tasks, and let all readouts speak of them."""
-    found: Material = {}
+def material(run: Run) -> Material:
+    """Read all windows of a run's tasks, fit the readouts on the training windows, and let them speak of all."""
+    read_in = {(task.name, part): _windows(run, task, part) for task in run.tasks for part in PARTS}
+    fitted = {task.name: fit_readout(task, *read_in[task.name, "train"]) for task in run.tasks}
     columns = np.repeat([task.name for task in run.tasks], [len(task.options) for task in run.tasks])
+    found: Material = {}
     first = 0
     for task in run.tasks:
         for part in PARTS:
-            windows = task.windows(run.store, run.splits[task.name], part)
-            if part == "train":
-                windows = run.labelled_windows(task, part)
-            samples = [read_sample(run.store, window) for window in windows]
+            windows, samples = read_in[task.name, part]
             blocks = []
-            for speaking in run.tasks:
-                beside = evidence.of(speaking.name, speaking.labels)
-                assert beside is not None
-                scores = beside.scores(samples)[0]
-                if part == "train" and speaking is task:
-                    assert len(left_out[task.name]) % len(windows) == 0, "copies of all training windows"
-                    scores = left_out[task.name][: len(windows)]  # the first copies are whole
+            for name, (beside, left_out) in fitted.items():
+                scores = left_out if (name, part) == (task.name, "train") else beside.scores(samples)[0]
                 blocks.append(scores - scores.mean(axis=1, keepdims=True))
             labels = np.array([task.index(str(window.label)) for window in windows])
             held = np.concatenate(blocks, axis=1).astype(np.float32)
             found[task.name, part] = Told(windows, samples, labels, held, columns == task.name, first)
             first += len(windows)
     return found
+
+
+def fit_readout(task: Task, windows: Sequence[Window], samples: Sequence[Sample]) -> tuple[Beside, np.ndarray]:
+    """Fit a task's readout, and return with it what it says of each training window by what others taught it."""
+    people = np.unique([window.subject for window in windows], return_inverse=True)[1]
+    labels = np.array([task.index(str(window.label)) for window in windows])
+    electrodes = sorted({int(channel) for sample in samples for channel in np.unique(sample.channel)})
+    found, readout = fit_features(spectra.features(samples, electrodes), labels, people, electrodes=len(electrodes),
+                                  classes=len(task.options))  # fmt: skip
+    left_out = found.left_out[: len(windows)]  # the first copies are whole
+    return Beside(weight=HALF, electrodes=tuple(electrodes), readout=readout), left_out
+
+
+def _windows(run: Run, task: Task, part: str) -> tuple[list[Window], list[Sample]]:
+    windows = task.windows(run.store, run.splits[task.name], part)
+    if part == "train":
+        windows = run.labelled_windows(task, part)  # none of a person whom another task holds out
+    return windows, [read_sample(run.store, window) for window in windows]
 
 
 def table(told: Material, *, all_tasks: bool) -> Tensor:
@@ -183,6 +181,7 @@ def read(model: NeuroLM, prompt: Prompt, part: Told, chosen: Sequence[int] | Non
 
 def tune(run: Run, told: Material, texts: list[str], *, all_tasks: bool) -> EvidenceReader:
     """Tune the run's pretrained model with tokens of evidence; begun again, it goes on."""
+    folder = run.folder / ("token-all" if all_tasks else "token")
     text, _ = language_of(run)
     pretrained = load_neurolm(run.folder / "pretrain", stage="pretrain")[0]
     torch.manual_seed(run.config.instruct.seed)
@@ -190,9 +189,12 @@ def tune(run: Run, told: Material, texts: list[str], *, all_tasks: bool) -> Evid
     module = EvidenceReader(model, table(told, all_tasks=all_tasks))
     missing, unexpected = module.load_state_dict(pretrained.state_dict(), strict=False)
     assert not unexpected and all(name.startswith("evidence.") for name in missing), (missing, unexpected)
-    stage = TokenStage(run, module, text, token_stream(text, texts), told)
-    folder = Path(run.folder / ("token-all" if all_tasks else "token-own"))
-    run_stage(stage, folder, device=run.device)
+    if (folder / WEIGHTS).exists():
+        load_model(module, folder / WEIGHTS)
+        return module.eval()
+    run_stage(TokenStage(run, module, text, token_stream(text, texts), told), folder, device=run.device)
+    with atomic_file(folder / WEIGHTS) as temporary:
+        save_model(module, str(temporary))
     clean(folder)
     return module.eval()
 
