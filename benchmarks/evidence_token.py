@@ -168,43 +168,45 @@ class Answers:
                                            np.array(one["stretches"]), scores))  # fmt: skip
         return cls(found["seed"], parts["validation"], parts["test"], found["others"])
 
+    def known(self, task: str) -> Part:
+        """The validation windows of a task."""
+        return next(part for part in self.validation if part.task == task)
+
     def arms(self, task: str) -> list[str]:
         part = next(part for part in self.test if part.task == task)
         return [arm for arm in ARMS if arm in part.scores or arm in (PRODUCT, BOTH)]
 
 
-def weight(parts: Sequence[Part], arm: str) -> float:
-    """Of a language model's log-likelihood beside the evidence, fitted on validation windows of a run's tasks."""
-    said, shown = ([part.scores[name] for part in parts] for name in (arm, EVIDENCE))
-    return fit_weight(said, shown, [part.labels for part in parts])
+def weight(known: Part, arm: str) -> float:
+    """Of a language model's log-likelihood beside the evidence, fitted on validation windows."""
+    return fit_weight(known.scores[arm], known.scores[EVIDENCE], known.labels, known.people.tolist())
 
 
-def combined(scores: dict[str, np.ndarray], arm: str, parts: Sequence[Part]) -> np.ndarray:
-    """Scores of a way of answering, whose weight is fitted on ``parts``."""
+def combined(scores: dict[str, np.ndarray], arm: str, known: Part) -> np.ndarray:
+    """Scores of a way of answering, whose weight is fitted on ``known``."""
     if arm not in (PRODUCT, BOTH):
         return scores[arm]
     said = LANGUAGE if arm == PRODUCT else OWN
-    return weight(parts, said) * scores[said] + scores[EVIDENCE]
+    return weight(known, said) * scores[said] + scores[EVIDENCE]
 
 
 def likelihood_by_person(answers: Answers, task: str, arm: str) -> dict[str, float]:
     """Mean log-likelihood of each validation person's windows by what is fitted on the others."""
     found = {}
-    own = next(part for part in answers.validation if part.task == task)
+    own = answers.known(task)
     for person in np.unique(own.people):
-        others = [part.only(part.people != person) for part in answers.validation]
         known, asked_of = own.only(own.people != person), own.only(own.people == person)
-        heat = known.temperature(combined(known.scores, arm, others))
-        given = softmax(combined(asked_of.scores, arm, others) / heat, axis=1)
+        heat = known.temperature(combined(known.scores, arm, known))
+        given = softmax(combined(asked_of.scores, arm, known) / heat, axis=1)
         found[str(person)] = float(np.log(given[np.arange(len(given)), asked_of.labels]).mean())
     return found
 
 
 def calibrated(answers: Answers, task: str, arm: str) -> tuple[Part, np.ndarray]:
     """Test windows of a task and the probabilities of their options, calibrated on the validation people."""
-    known, test = (next(p for p in parts if p.task == task) for parts in (answers.validation, answers.test))
-    heat = known.temperature(combined(known.scores, arm, answers.validation))
-    return test, softmax(combined(test.scores, arm, answers.validation) / heat, axis=1)
+    known, test = answers.known(task), next(part for part in answers.test if part.task == task)
+    heat = known.temperature(combined(known.scores, arm, known))
+    return test, softmax(combined(test.scores, arm, known) / heat, axis=1)
 
 
 def decision(runs: Sequence[Answers], tasks: Sequence[str]) -> Iterator[str]:
@@ -278,7 +280,7 @@ def in_other_words(runs: Sequence[Answers], tasks: Sequence[str]) -> Iterator[st
                 labels = np.array(one["labels"])
                 for arm in ARMS if EVIDENCE in scores else scores:
                     if arm in (*scores, PRODUCT, BOTH):
-                        given = softmax(combined(scores, arm, answers.validation), axis=1)
+                        given = softmax(combined(scores, arm, answers.known(task)), axis=1)
                         figures = score(labels, given, options=given.shape[1])
                         cells.setdefault(arm, []).append((figures.balanced_accuracy, figures.auroc))
         for (question, options), cells in found.items():

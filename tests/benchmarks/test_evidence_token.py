@@ -51,7 +51,7 @@ def test_training_windows_hold_what_others_say_and_test_windows_what_the_readout
         train = told[task.name, "train"]
         people = [window.subject for window in train.windows]
         known, readout = fit_evidence(task, train.samples, train.labels, people)
-        beside = Evidence(weight=1.0, tasks={task.name: (known, readout)}).of(task.name, task.labels)
+        beside = Evidence(tasks={task.name: (known, readout)}).of(task.name, task.labels)
         for part in ("train", "validation", "test"):
             found = told[task.name, part]
             whole = beside.scores(found.samples)[0]
@@ -132,7 +132,7 @@ def answers(script):
 
 
 def test_the_product_is_the_weighted_likelihood_and_the_evidence(script, answers):
-    scores, known = answers.test[0].scores, answers.validation
+    scores, known = answers.test[0].scores, answers.validation[0]
     found = script.combined(scores, script.PRODUCT, known)
     weight = script.weight(known, script.LANGUAGE)
     assert 0 <= weight < 0.5  # it knows nothing, and the prior holds it near a half
@@ -146,9 +146,9 @@ def test_a_person_is_scored_by_what_is_fitted_on_others(script, answers):
     after = script.likelihood_by_person(answers, "workload", script.PRODUCT)
     assert after["A"] < before["A"] - 0.5
     alone = answers.validation[0].only(answers.validation[0].people == "B")
-    heat = alone.temperature(script.combined(alone.scores, script.PRODUCT, [alone]))
+    heat = alone.temperature(script.combined(alone.scores, script.PRODUCT, alone))
     own = answers.validation[0].only(answers.validation[0].people == "A")
-    given = script.softmax(script.combined(own.scores, script.PRODUCT, [alone]) / heat, axis=1)
+    given = script.softmax(script.combined(own.scores, script.PRODUCT, alone) / heat, axis=1)
     assert after["A"] == pytest.approx(np.log(given[np.arange(20), own.labels]).mean())
 
 
