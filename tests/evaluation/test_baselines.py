@@ -13,10 +13,19 @@ from neurolm.batches.windows import Window
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.core.physics import RATE
 from neurolm.evaluation.baselines.convnet import shallow_conv_net
-from neurolm.evaluation.baselines.fit import BASELINES, CONVNET, PROBE, TANGENT, choose_baselines, fit_baselines
-from neurolm.evaluation.baselines.linear import BANDS, band_power, band_powers, linear_probe, majority, tangent_space
+from neurolm.evaluation.baselines.covariances import (
+    FILTER_BANK as BANK,
+)
+from neurolm.evaluation.baselines.covariances import (
+    SHRINKAGE,
+    filter_bank,
+    log_covariances,
+    tangent_space,
+)
+from neurolm.evaluation.baselines.fit import choose_baselines, fit_baselines
+from neurolm.evaluation.baselines.linear import BANDS, band_power, band_powers, linear_probe, majority
 from neurolm.evaluation.baselines.material import STRENGTHS, Fitted, Material, logistic
-from neurolm.evaluation.results import BAND_POWER
+from neurolm.evaluation.results import BAND_POWER, BASELINES, CONVNET, FILTER_BANK, PROBE, TANGENT
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.store.store import Label, Outline, Row, Store
 from neurolm.tasks.card import load_task
@@ -108,6 +117,7 @@ WINDOWS = (SECONDS - 4) // 2 + 1
 FITS: dict[str, Callable[[Material], Fitted]] = {
     BAND_POWER: band_powers,
     TANGENT: tangent_space,
+    FILTER_BANK: filter_bank,
     CONVNET: shallow_conv_net,
 }
 
@@ -181,9 +191,7 @@ def test_the_regularisation_is_what_is_best_on_the_validation_subjects() -> None
 
     found = {}
     for strength in STRENGTHS:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("neurolm.evaluation.baselines.material.STRENGTHS", (strength,))
-            alone = logistic(made, features)
+        alone = logistic(made, features, strengths=(strength,))
         found[strength] = score(
             made.labels(made.validation), alone.answer(made.validation), options=3
         ).balanced_accuracy
@@ -211,6 +219,100 @@ def test_more_features_than_windows_fit_as_scikit_learn_would() -> None:
     assert fitted.answer(test) == pytest.approx(whole.predict_proba(scaler.transform(features(test))), abs=2e-3)
 
 
+def test_log_covariances_are_the_logarithm_of_what_each_band_passes() -> None:
+    from scipy.linalg import expm
+
+    signals = np.random.default_rng(0).standard_normal((2, 4 * RATE, 3)) * [1, 5, 20]
+    signals[..., 1] += signals[..., 0]
+    found = log_covariances(signals).reshape(2, len(BANK), 6)
+    hertz = np.fft.rfftfreq(4 * RATE, 1 / RATE)
+    for window, rows in zip(signals, found, strict=True):
+        for (low, high), row in zip(BANK, rows, strict=True):
+            passed = np.fft.irfft(np.where((hertz >= low) & (hertz < high), np.fft.rfft(window.T), 0)).T
+            covariance = np.cov(passed.T, bias=True)
+            shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.trace(covariance) / 3 * np.eye(3)
+            logarithm = np.zeros((3, 3))
+            logarithm[np.triu_indices(3)] = row / np.where(np.eye(3), 1, np.sqrt(2))[np.triu_indices(3)]
+            assert expm(logarithm + np.triu(logarithm, 1).T) == pytest.approx(shrunk, rel=1e-3, abs=1e-5)
+
+
+def test_log_covariances_of_flat_bridged_and_single_electrodes_are_finite() -> None:
+    signals = np.random.default_rng(0).standard_normal((2, RATE, 4)).astype(np.float32)
+    signals[..., 1] = 0
+    signals[..., 2] = signals[..., 3]
+    assert np.isfinite(log_covariances(signals)).all()
+    assert log_covariances(signals[..., :1]).shape == (2, len(BANK))
+
+
+def test_the_filter_bank_sees_what_goes_together_where_band_power_sees_nothing() -> None:
+    """A rhythm at two electrodes, in phase or in opposition: powers are the same."""
+    store = MadeStore()
+    time = np.arange(SECONDS * RATE) / RATE
+    for index, row in enumerate(store.rows):
+        rng = np.random.default_rng(SUBJECTS.index(row.subject))  # the same noise in all recordings of a person
+        signal = 10 * rng.standard_normal((SECONDS * RATE, len(CHANNELS)))
+        hertz = 20 if row.labels[0].label == "none" else 10
+        signal[:, :2] += 15 * np.sin(2 * np.pi * (hertz * time + rng.random()))[:, None]
+        signal[:, 1] *= -1 if row.labels[0].label == "beta" else 1
+        store.signals[index] = signal.astype(np.float32)
+    made, test = material(store)
+    truth = made.labels(test)
+    assert score(truth, filter_bank(made).answer(test), options=3).balanced_accuracy == 1
+    two = truth < 2
+    powers = band_powers(made).answer(test)
+    assert powers[truth == 0] == pytest.approx(powers[truth == 1])
+    assert score(truth[~two], powers[~two], options=3).balanced_accuracy == 1
+
+
+def test_validation_subjects_have_no_part_where_training_people_choose() -> None:
+    made, _ = material(MadeStore())
+    assert "by the likelihood of training subjects left out" in filter_bank(made).chosen
+    store = MadeStore()
+    for index, row in enumerate(store.rows):
+        if row.subject in SPLIT.validation:
+            store.signals[index] = 50 * store.signals[index][:, ::-1]
+    other, _ = material(store)
+    windows = made.train[:20]
+    assert np.array_equal(filter_bank(made).answer(windows), filter_bank(other).answer(windows))
+    alone, _ = material(MadeStore(), split=replace(SPLIT, train=SPLIT.train[:1]))
+    assert filter_bank(alone).chosen.endswith("by validation balanced accuracy")  # nobody to leave out
+
+
+def test_training_people_choose_a_strength_that_serves_the_next_one() -> None:
+    """What tells the training people apart tells nothing of others: with it, strong regularisation is better."""
+    made, _ = material(MadeStore())
+    strengths = (1e-4, 1e2)
+
+    def features(windows: list[Window], misled: float) -> np.ndarray:
+        truth, rng = np.eye(3)[made.labels(windows)], np.random.default_rng(len(windows))
+        own = np.array([SUBJECTS.index(w.subject) for w in windows])
+        sides = np.stack([np.random.default_rng(n).standard_normal((3, 40)) for n in range(len(SUBJECTS))])
+        noise = rng.standard_normal((len(windows), 3))
+        return np.hstack([truth + 0.5 * noise, misled * sides[own, truth.argmax(axis=1)]])
+
+    for misled, best in ((0, 1e2), (1, 1e-4)):
+        fitted = logistic(made, lambda w, m=misled: features(w, m), strengths=strengths, nested=True)
+        assert fitted.chosen.startswith(f"C = {best:g} of ")
+
+
+def test_blocks_of_features_weigh_the_same_however_many_they_are() -> None:
+    made, test = material(MadeStore())
+    rng = np.random.default_rng(0)
+    table = {w: rng.standard_normal(40) + 0.5 * made.labels([w]) for w in (*made.train, *made.validation, *test)}
+
+    def features(windows: list[Window]) -> np.ndarray:
+        return np.stack([table[w] for w in windows])
+
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    fitted = logistic(made, features, strengths=(0.01,), blocks=(30, 10))
+    scaler, size = StandardScaler().fit(features(made.train)), np.sqrt([20 / 30] * 30 + [20 / 10] * 10)
+    whole = LogisticRegression(C=0.01, class_weight="balanced")
+    whole.fit(scaler.transform(features(made.train)) * size, made.labels(made.train))
+    assert fitted.answer(test) == pytest.approx(whole.predict_proba(scaler.transform(features(test)) * size), abs=1e-3)
+
+
 def test_the_probe_takes_means_over_time_of_the_channels_shared(tokenizer: NeuralTokenizer) -> None:
     """Whatever the order of the electrodes in a recording: the encoder is told which is which."""
     made, test = material(MadeStore())
@@ -231,7 +333,7 @@ def test_order_of_channels_in_a_recording_does_not_matter() -> None:
     store.signals[5] = store.signals[5][:, ::-1]
     store.change(5, channels=CHANNELS[::-1])
     other, _ = material(store)
-    for fit in (band_powers, tangent_space):
+    for fit in (band_powers, tangent_space, filter_bank):
         assert fit(other).answer(test) == pytest.approx(fit(made).answer(test), abs=1e-4)
 
 

@@ -14,8 +14,8 @@ from neurolm.evaluation.official_protocol import OfficialScores
 from neurolm.tasks.metrics import METRICS, Interval, Scores, bootstrap, score
 
 RESULTS = "evaluation.json"
-MAJORITY, BAND_POWER, TANGENT, CONVNET, PROBE = BASELINES = (
-    "majority", "band power", "tangent space", "ShallowConvNet", "linear probe",
+MAJORITY, BAND_POWER, TANGENT, FILTER_BANK, CONVNET, PROBE = BASELINES = (
+    "majority", "band power", "tangent space", "filter bank", "ShallowConvNet", "linear probe",
 )  # fmt: skip
 """Names of the baselines, in the order of the table."""
 LIKELIHOOD, OFFICIAL = PROTOCOLS = ("likelihood", "official")

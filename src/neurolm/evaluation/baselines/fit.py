@@ -24,9 +24,10 @@ from neurolm.core.errors import ConfigError, NeuroLMError, StoreError, WriteErro
 from neurolm.core.files import write_text
 from neurolm.core.names import choose
 from neurolm.evaluation.baselines.convnet import shallow_conv_net
-from neurolm.evaluation.baselines.linear import band_powers, linear_probe, majority, tangent_space
+from neurolm.evaluation.baselines.covariances import filter_bank, tangent_space
+from neurolm.evaluation.baselines.linear import band_powers, linear_probe, majority
 from neurolm.evaluation.baselines.material import Fitted, Material
-from neurolm.evaluation.results import BAND_POWER, BASELINES, CONVNET, MAJORITY, PROBE, TANGENT
+from neurolm.evaluation.results import BAND_POWER, BASELINES, CONVNET, FILTER_BANK, MAJORITY, PROBE, TANGENT
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.store.store import Store
 from neurolm.tasks.task import Task
@@ -114,6 +115,7 @@ def fit_baselines(
         MAJORITY: majority,
         BAND_POWER: band_powers,
         TANGENT: tangent_space,
+        FILTER_BANK: filter_bank,
         CONVNET: shallow_conv_net,
         PROBE: lambda material: linear_probe(material, tokenizer, device),
     }

@@ -1,4 +1,4 @@
-"""Linear baselines: guessing, band power, covariances, and our own frozen encoder.
+"""Linear baselines: guessing, band power, and our own frozen encoder.
 
 Log band power is strong (on EEGMAT well above the published foundation models) and quick. All see exactly the windows,
 subjects and units that the model sees.
@@ -7,7 +7,6 @@ subjects and units that the model sees.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ import torch
 from neurolm.batches.loader import build_patches, read_sample
 from neurolm.batches.windows import Window
 from neurolm.core.physics import RATE
-from neurolm.evaluation.baselines.material import Fitted, Material, PerWindow, logistic
+from neurolm.evaluation.baselines.material import Fitted, Material, logistic, remembered
 from neurolm.model.tokenizer import NeuralTokenizer
 
 BANDS = {
@@ -29,8 +28,6 @@ BANDS = {
 }
 """Frequency bands in Hz, upper end left out. Low and high alpha answer differently to a task (Klimesch 1999, Brain
 Research Reviews 29:169-195); above 45 Hz come the notch of the mains and the muscles."""
-COVARIANCE_BAND = (1.0, 45.0)
-"""Hz of the covariances: slower drifts would drown everything else."""
 _FLOOR = 1e-6
 """Power in µV² below which a band is silent, so that the logarithm of a flat channel is finite."""
 _BATCH = 32
@@ -74,29 +71,7 @@ def band_powers(material: Material) -> Fitted:
     def features(windows: Sequence[Window]) -> np.ndarray:
         return np.stack([band_power(signal).ravel() for signal in material.signals(windows)])
 
-    return logistic(material, _remembered(features))
-
-
-def tangent_space(material: Material) -> Fitted:
-    """Covariances on the tangent space at their Riemannian mean, and logistic regression.
-
-    Barachant et al. 2013, Neurocomputing 112:172-178; shrinkage by OAS (Chen et al. 2010).
-    """
-    from pyriemann.estimation import Covariances
-    from pyriemann.tangentspace import TangentSpace
-
-    estimator = Covariances(estimator="oas")
-
-    def covariances(windows: Sequence[Window]) -> np.ndarray:
-        source, found = material.signals(windows), []
-        while batch := list(islice(source, _BATCH)):
-            found.append(estimator.transform(np.stack([_in_band(signal).T for signal in batch])))
-        return np.concatenate(found) + _FLOOR * np.eye(len(material.channels))
-
-    remembered = _remembered(covariances)
-    space = TangentSpace(metric="riemann").fit(remembered(material.train))
-    fitted = logistic(material, lambda windows: space.transform(remembered(windows)))
-    return fitted
+    return logistic(material, remembered(features))
 
 
 def linear_probe(material: Material, tokenizer: NeuralTokenizer, device: torch.device) -> Fitted:
@@ -116,26 +91,4 @@ def linear_probe(material: Material, tokenizer: NeuralTokenizer, device: torch.d
                 found.append(mean[[names.index(name) for name in material.channels]].ravel())
         return np.stack(found)
 
-    return logistic(material, _remembered(features))
-
-
-def _in_band(signal: np.ndarray) -> np.ndarray:
-    spectrum = np.fft.rfft(signal, axis=0)
-    hertz = np.fft.rfftfreq(len(signal), 1 / RATE)
-    spectrum[(hertz < COVARIANCE_BAND[0]) | (hertz > COVARIANCE_BAND[1])] = 0
-    return np.fft.irfft(spectrum, len(signal), axis=0)
-
-
-def _remembered(features: PerWindow) -> PerWindow:
-    """Keep the features of the last windows: validation windows are asked for once per regularisation."""
-    kept: dict[str, object] = {}
-
-    def wrapped(windows: Sequence[Window]) -> np.ndarray:
-        key = tuple(windows)
-        if kept.get("key") != key:
-            kept["key"], kept["value"] = key, features(windows)
-        value = kept["value"]
-        assert isinstance(value, np.ndarray)
-        return value
-
-    return wrapped
+    return logistic(material, remembered(features))
