@@ -1,4 +1,4 @@
-"""Covariances of electrodes on a tangent space: over all frequencies, and in each band beside its power.
+"""Covariances of electrodes on a tangent space: over all frequencies, or in bands beside their power
 
 Covariances over all frequencies see where power is and what goes together, not at which frequency; those of a bank of
 filters see that, too.
