@@ -22,6 +22,21 @@ FLOOR = 1e-6
 PAIR_FLOOR = 0.01
 """The same for the difference of two electrodes: two that are bridged differ by noise alone."""
 _WINDOW = np.hanning(PATCH + 1)[:-1]  # periodic, as in Welch's method
+_AT_ONCE = 1 << 16  # samples, of all electrodes, or features, that are computed at a time
+
+
+def _transform() -> tuple[np.ndarray, tuple[slice, ...]]:
+    """What takes a second to the real and imaginary parts of its spectrum in all bands: its mean taken off, tapered,
+    and no frequency that no band wants; and which of them are each band's."""
+    hertz = np.fft.rfftfreq(PATCH, 1 / RATE)
+    wanted = np.flatnonzero((hertz >= BANDS[0][0]) & (hertz < BANDS[-1][1]))
+    waves = _WINDOW[:, None] * np.exp(-2j * np.pi * np.outer(np.arange(PATCH), wanted) / PATCH)
+    waves -= waves.mean(axis=0)
+    bounds = [(2 * np.searchsorted(hertz[wanted], band)).tolist() for band in BANDS]
+    return np.stack([waves.real, waves.imag], axis=2).reshape(PATCH, -1), tuple(slice(*bound) for bound in bounds)
+
+
+_TRANSFORM, _PARTS = _transform()
 
 
 def own(electrodes: int) -> int:
@@ -34,8 +49,10 @@ def count(electrodes: int) -> int:
     return own(electrodes) + electrodes * (electrodes - 1) // 2 * len(BANDS)
 
 
-def features(samples: Sequence[Sample], electrodes: Sequence[int]) -> np.ndarray:
-    """Natural logarithms of power densities, float64 (windows, features).
+def features(
+    samples: Sequence[Sample], electrodes: Sequence[int], *, dtype: type[np.floating] = np.float64
+) -> np.ndarray:
+    """Natural logarithms of power densities, (windows, features).
 
     Parameters
     ----------
@@ -43,19 +60,29 @@ def features(samples: Sequence[Sample], electrodes: Sequence[int]) -> np.ndarray
         Windows of EEG.
     electrodes
         Ids of the electrodes that the features are of; what a window lacks of them is NaN.
+    dtype
+        In which they are kept; they are computed in float64.
 
     Returns
     -------
     numpy.ndarray
         Of each electrode its bands, then of each pair (first electrode, second electrode) its bands.
     """
-    found = np.full((len(samples), count(len(electrodes))), np.nan)
+    found = np.full((len(samples), count(len(electrodes))), np.nan, dtype)
     place = {electrode: number for number, electrode in enumerate(electrodes)}
-    for row, sample in zip(found, samples, strict=True):
-        channels = list(dict.fromkeys(sample.channel.tolist()))
-        known = [channel for channel in channels if channel in place]
-        if known:
-            _fill(row, _cross_power(sample, known), np.array([place[channel] for channel in known]), len(electrodes))
+    alike: dict[tuple[bytes, bytes], list[int]] = {}
+    for number, sample in enumerate(samples):
+        alike.setdefault((sample.channel.tobytes(), sample.second.tobytes()), []).append(number)
+    for numbers in alike.values():
+        sample = samples[numbers[0]]
+        known = [channel for channel in dict.fromkeys(sample.channel.tolist()) if channel in place]
+        if not known:
+            continue
+        places = np.array([place[channel] for channel in known])
+        many = max(1, _AT_ONCE // max(sample.patches.size, count(len(known))))
+        for part in (numbers[first : first + many] for first in range(0, len(numbers), many)):
+            power = _cross_power([samples[i] for i in part], known)
+            _fill(found, part, power, places, len(electrodes))
     return found
 
 
@@ -66,42 +93,39 @@ def present(electrodes: np.ndarray) -> np.ndarray:
     return np.repeat(np.concatenate([electrodes, pairs], axis=-1), len(BANDS), axis=-1)
 
 
-def _cross_power(sample: Sample, channels: Sequence[int]) -> np.ndarray:
-    """Real cross power density of electrodes in every band, µV²/Hz: float64 (bands, electrodes, electrodes).
+def _cross_power(samples: Sequence[Sample], channels: Sequence[int]) -> np.ndarray:
+    """Real cross power density in every band, µV²/Hz: float64 (windows, bands, electrodes, electrodes).
 
-    Welch's method, with segments of a second, half overlapping where the window has both seconds.
+    Windows have the same electrodes and seconds. Welch's method, with segments of a second, half overlapping where a
+    window has both seconds.
     """
-    seconds = np.unique(sample.second)
-    column, row = ({number: i for i, number in enumerate(found)} for found in (channels, seconds.tolist()))
-    signal = np.zeros((len(seconds), len(channels), PATCH))
-    for patch, channel, second in zip(sample.patches, sample.channel.tolist(), sample.second.tolist(), strict=True):
-        if channel in column:
-            signal[row[second], column[channel]] = patch
-    signal *= SCALE
+    seconds, row = np.unique(samples[0].second, return_inverse=True)
+    column = {channel: number for number, channel in enumerate(channels)}
+    mine = np.flatnonzero(np.isin(samples[0].channel, channels))
+    places = [column[channel] for channel in samples[0].channel[mine].tolist()]
+    signal = np.zeros((len(samples), len(channels), len(seconds), PATCH))
+    for one, sample in zip(signal, samples, strict=True):
+        one[places, row[mine]] = sample.patches[mine]
     joined = np.flatnonzero(np.diff(seconds) == 1)
     half = PATCH // 2
-    between = np.concatenate([signal[joined, :, half:], signal[joined + 1, :, :half]], axis=2)
-    segments = np.concatenate([signal, between])
-    segments = (segments - segments.mean(axis=2, keepdims=True)) * _WINDOW
-    spectrum = np.fft.rfft(segments, axis=2)
-    hertz = np.fft.rfftfreq(PATCH, 1 / RATE)
-    density = 2 / (RATE * (_WINDOW**2).sum() * len(segments))
-    found = []
-    for low, high in BANDS:
-        some = spectrum[:, :, (hertz >= low) & (hertz < high)]
-        flat = some.transpose(1, 0, 2).reshape(len(channels), -1)
-        found.append((flat @ flat.conj().T).real * (density / some.shape[2]))
-    return np.stack(found)
+    between = np.concatenate([signal[:, :, joined, half:], signal[:, :, joined + 1, :half]], axis=3)
+    spectrum = np.concatenate([signal, between], axis=2) @ _TRANSFORM
+    density = 2 * SCALE**2 / (RATE * (_WINDOW**2).sum() * spectrum.shape[2])
+    found = np.empty((len(samples), len(BANDS), len(channels), len(channels)))
+    for number, part in enumerate(_PARTS):
+        flat = spectrum[..., part].reshape(*spectrum.shape[:2], -1)
+        found[:, number] = flat @ flat.transpose(0, 2, 1) * (2 * density / (part.stop - part.start))
+    return found
 
 
-def _fill(row: np.ndarray, power: np.ndarray, places: np.ndarray, electrodes: int) -> None:
-    """Write the features of the electrodes that a window has into its row."""
-    variance = np.diagonal(power, axis1=1, axis2=2)  # (bands, electrodes)
-    bands = len(BANDS)
-    row[: own(electrodes)].reshape(electrodes, bands)[places] = np.log(variance.T + FLOOR)
+def _fill(found: np.ndarray, rows: Sequence[int], power: np.ndarray, places: np.ndarray, electrodes: int) -> None:
+    """Write the features of the electrodes that windows have into their rows."""
+    variance = np.diagonal(power, axis1=2, axis2=3).transpose(0, 2, 1)  # (windows, electrodes, bands)
     one, other = np.triu_indices(len(places), 1)
-    difference = variance[:, one] + variance[:, other] - 2 * power[:, one, other]
     low, high = np.minimum(places[one], places[other]), np.maximum(places[one], places[other])
     number = low * electrodes - low * (low + 1) // 2 + high - low - 1  # of the pair, in the order of triu_indices
-    pairs = row[own(electrodes) :].reshape(-1, bands)
-    pairs[number] = np.log(np.maximum(difference.T, 0) + PAIR_FLOOR)
+    for row, own, its in zip(rows, variance, power, strict=True):
+        found[row, : len(BANDS) * electrodes].reshape(electrodes, -1)[places] = np.log(own + FLOOR)
+        difference = own[one] + own[other] - 2 * its[:, one, other].T
+        pairs = found[row, len(BANDS) * electrodes :].reshape(-1, len(BANDS))
+        pairs[number] = np.log(np.maximum(difference, 0) + PAIR_FLOOR)
