@@ -127,9 +127,19 @@ def test_damaged_arrays_are_refused(fitted, tmp_path, spoil, error, said):
         Evidence.load(folder)
 
 
+def test_a_file_that_does_not_say_what_was_left_out_means_people(fitted, tmp_path):
+    folder = shutil.copytree(fitted / "instruct", tmp_path / "instruct")
+    stated = json.loads((folder / EvidenceFile.FILE).read_text())
+    assert all(task.pop("left_out") == "people" and task.pop("groups") == task["subjects"] for task in stated["tasks"])
+    (folder / EvidenceFile.FILE).write_text(json.dumps(stated))
+    assert {known.left_out for known, _ in Evidence.load(folder).tasks.values()} == {"people"}
+
+
 @pytest.mark.parametrize(
-    ("name", "value"), [("weight", -1), ("weight", "NaN"), ("labels", ["a", "a"]), ("electrodes", ["C3", "Q9"])]
-)
+    ("name", "value"),
+    [("weight", -1), ("weight", "NaN"), ("labels", ["a", "a"]), ("electrodes", ["C3", "Q9"]), ("left_out", "nobody"),
+     ("groups", -1)],
+)  # fmt: skip
 def test_damaged_facts_are_refused(fitted, tmp_path, name, value):
     folder = shutil.copytree(fitted / "instruct", tmp_path / "instruct")
     stated = json.loads((folder / EvidenceFile.FILE).read_text())
@@ -184,6 +194,9 @@ def test_few_people_or_one_class_give_none(micro_run, fitted):
     labels = np.array([task.index(window.label) for window in windows])
     people = [window.subject for window in windows]
     assert fit_evidence(task, samples, labels, ["one"] * len(people)) is None
+    strangers = [f"{window.subject}{task.index(window.label)}" for window in windows]
+    elsewhere = [replace(sample, channel=sample.channel + 20 * number) for number, sample in enumerate(samples)]
+    assert fit_evidence(task, elsewhere, labels, strangers) is None  # no electrode that two of them have
     assert fit_evidence(task, samples, np.zeros_like(labels), people) is None
     known, readout = fit_evidence(task, samples, labels, people)
     assert known.shape == readout.weights.shape and channel_id(known.electrodes[0]) >= 0

@@ -85,3 +85,46 @@ def test_people_who_are_all_told_apart_make_nobody_certain() -> None:
     scores = ridge.fit(x, labels, people, classes=2).left_out
     odds = np.abs(scores[:, 1] - scores[:, 0])
     np.testing.assert_allclose(odds, np.log(23), rtol=0.1)  # 23 to 1, by five people
+
+
+@pytest.mark.parametrize("groups", [2, 3, 20])
+@pytest.mark.parametrize("features", [8, 100])
+def test_taking_a_group_out_of_rows_or_of_axes_says_the_same(features: int, groups: int, monkeypatch) -> None:
+    """Few groups are taken out of the axes' equations, many of their rows'; both as fits without them."""
+    from sklearn.linear_model import Ridge
+
+    monkeypatch.setattr(ridge, "STRENGTHS", (1e-3,))
+    monkeypatch.setattr(ridge, "FREEDOMS", ())
+    monkeypatch.setattr(ridge, "_BLOCK", 7)
+    x, labels, _ = rows(features)
+    numbers = np.arange(40) * groups // 40
+    found = ridge.fit(x.astype(np.float32), labels, numbers, classes=3)
+    weight = (40 / np.bincount(labels) / 3)[labels]
+    centred = np.sqrt(weight)[:, None] * (x - weight @ x / weight.sum())
+    penalty = 1e-3 * (centred**2).sum() / min(features, 39)
+    for group in range(groups):
+        others = numbers != group
+        model = Ridge(alpha=penalty).fit(x[others], np.eye(3)[labels[others]], sample_weight=weight[others])
+        expected = model.predict(x[~others]) - 1 / 3
+        np.testing.assert_allclose(found.left_out[~others], found.slope * expected, atol=1e-4)
+
+
+def test_the_matrix_is_the_best_of_multinomial_logistic_regression() -> None:
+    """Against the general optimiser of SciPy."""
+    from scipy.optimize import minimize
+    from scipy.special import log_softmax
+
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 200)
+    predicted, truth, weight = 2 * np.eye(4)[labels] + rng.normal(size=(200, 4)), np.eye(4)[labels], rng.random(200)
+    centre = np.vstack([3 * np.eye(4), np.zeros(4)])
+
+    def loss(flat: np.ndarray) -> float:
+        values = flat.reshape(5, 4)
+        logs = log_softmax(np.hstack([predicted, np.ones((200, 1))]) @ values, axis=1)
+        return -(weight / weight.mean() * (truth * logs).sum(axis=1)).sum() + ((values - centre) ** 2).sum() / 20
+
+    best = minimize(loss, centre.ravel(), method="BFGS", options={"gtol": 1e-4}).x.reshape(5, 4)
+    found = ridge._matrix(predicted, truth, weight, 3.0, 10.0)
+    np.testing.assert_allclose(found, best, atol=1e-4)
+    np.testing.assert_allclose(ridge._matrix(predicted, truth, weight, 3.0, 10.0, found + 5.0), best, atol=1e-4)

@@ -52,3 +52,15 @@ def test_a_second_that_is_left_out_is_in_no_segment() -> None:
     one, other = spectra.features([without_second(whole, 1), without_second(damaged, 1)], ELECTRODES)
     np.testing.assert_allclose(one, other)
     assert one == pytest.approx(spectra.features([whole], ELECTRODES)[0], abs=2)
+
+
+def test_windows_of_several_montages_and_lengths_are_described_as_each_by_itself() -> None:
+    shapes = ((4, [0, 1, 2, 3]), (2, [3, 1]), (4, [2]), (1, [0, 1, 2, 3]), (4, [1, 0, 2, 3]))
+    windows = [sample_from(SIGNAL[: 200 * long, chosen], np.array(ELECTRODES)[chosen]) for long, chosen in shapes]
+    windows += [without_second(windows[0], 1), without_electrode(windows[0], 7), *windows[:2]]
+    together = spectra.features(windows, ELECTRODES)
+    np.testing.assert_allclose(together, np.concatenate([spectra.features([one], ELECTRODES) for one in windows]))
+    assert np.isfinite(together[2]).sum() == len(spectra.BANDS)
+    single = spectra.features(windows, ELECTRODES, dtype=np.float32)
+    assert single.dtype == np.float32
+    np.testing.assert_array_equal(single, together.astype(np.float32))

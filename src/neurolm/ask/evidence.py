@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from safetensors.numpy import load, save
@@ -66,15 +67,19 @@ class TaskEvidence:
     freedom: float
     """How far a matrix in place of the slope was allowed to be from it; 0 where it is the slope."""
     likelihood: float
-    """Mean log-likelihood of training people that were left out, without the language model."""
+    """Mean log-likelihood of training people, or other groups, that were left out, without the language model."""
     windows: int
     subjects: int
     weight: float = HALF
     """Of the language model's log-likelihood beside the evidence."""
+    left_out: Literal["people", "recordings", "stretches"] = "people"
+    """What strength and slope were chosen by; recordings or stretches of time where there was one person."""
+    groups: int = 0
+    """How many of these there were; 0 in files that do not say it: as many as subjects."""
 
     def __post_init__(self) -> None:
         require_within(self, strength=(0, 1e6), slope=(0, 1e6), freedom=(0, 1e6), likelihood=(-1e6, 0),
-                       windows=(0, 1e12), subjects=(0, 1e12), weight=(1e-3, 10))  # fmt: skip
+                       windows=(0, 1e12), subjects=(0, 1e12), weight=(1e-3, 10), groups=(0, 1e12))  # fmt: skip
         unknown = [name for name in self.electrodes if resolve(name) != name]
         if unknown or len(set(self.electrodes)) < len(self.electrodes):
             raise ConfigError(f"electrodes must be known ones, each once; not {', '.join(unknown or self.electrodes)}")

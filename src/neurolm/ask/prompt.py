@@ -78,22 +78,44 @@ def contributions(
     model: NeuroLM, prompt: Prompt, samples: Iterable[Sample], *, device: torch.device, batch: int = 32
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the language model and the evidence add to `likelihoods`, each float64 (samples, options)."""
-    options = [list(ids) for ids in prompt.answers]
-    said, shown, source = [], [], iter(samples)
+    said, shown, known = voices(model, prompt, samples, device=device, batch=batch)
+    return (said if prompt.beside is None else weighed(said, known, prompt.beside.weight)), shown
+
+
+def weighed(said: np.ndarray, known: np.ndarray, weight: float) -> np.ndarray:
+    """The language model's log-likelihoods, weighed where evidence speaks beside it."""
+    return np.where(known[:, None], weight * said, said)
+
+
+def voices(
+    model: NeuroLM, prompt: Prompt, samples: Iterable[Sample], *, device: torch.device, batch: int = 32
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What the language model and the evidence say, each as it would alone.
+
+    Returns
+    -------
+    said
+        The language model's log-likelihoods, float64 (samples, options).
+    shown
+        The evidence, float64 (samples, options); 0 where there is none.
+    known
+        Where there is evidence, bool (samples,).
+    """
+    options, source = [list(ids) for ids in prompt.answers], iter(samples)
+    said, shown = [np.zeros((0, len(options)))], [np.zeros((0, len(options)))]
+    known = [np.zeros(0, bool)]
     while part := list(islice(source, batch)):
         built = build_batch(part, [prompt.document(i) for i in range(len(part))], packed=False).to(device)
-        found = score_options(model, built, options).double().cpu().numpy()
-        require_finite(found, "log-likelihoods")
+        said.append(score_options(model, built, options).double().cpu().numpy())
+        require_finite(said[-1], "log-likelihoods")
         if prompt.beside is None:
-            shown.append(np.zeros_like(found))
+            scores, there = np.zeros_like(said[-1]), np.zeros(len(part), bool)
         else:
-            scores, known = prompt.beside.scores(part)
+            scores, there = prompt.beside.scores(part)
             require_finite(scores, "evidence")
-            found = np.where(known[:, None], prompt.beside.weight * found, found)
-            shown.append(scores)
-        said.append(found)
-    nothing = np.zeros((0, len(options)))
-    return (np.concatenate(said), np.concatenate(shown)) if said else (nothing, nothing)
+        shown.append(scores)
+        known.append(there)
+    return np.concatenate(said), np.concatenate(shown), np.concatenate(known)
 
 
 def require_finite(found: np.ndarray, what: str) -> None:

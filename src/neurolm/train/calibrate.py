@@ -9,8 +9,9 @@ comes before the calibration, which is of the answers that rest on it. The test 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +20,8 @@ from neurolm.ask import calibration, novelty
 from neurolm.ask.calibration import Calibration, TaskCalibration
 from neurolm.ask.evidence import Evidence, EvidenceFile, remove_evidence
 from neurolm.ask.novelty import Ranges, TrainingRange
-from neurolm.ask.prompt import Prompt, contributions, likelihoods
-from neurolm.batches.loader import read_sample
+from neurolm.ask.prompt import Prompt, voices, weighed
+from neurolm.batches.loader import Sample, read_sample
 from neurolm.batches.text import TextTokenizer
 from neurolm.batches.windows import Window, spread
 from neurolm.checkpoint import keys_of, load_card, load_neurolm, trained_on
@@ -30,6 +31,7 @@ from neurolm.model.neurolm import NeuroLM
 from neurolm.store.store import Store
 from neurolm.tasks.task import Task
 from neurolm.train.evidence import fit_evidence, fit_weight
+from neurolm.train.left_out import left_out
 from neurolm.train.run import Run
 
 MOST_WINDOWS = 4000
@@ -94,9 +96,9 @@ def calibrate_run(folder: Path, run: Run, *, evidence: bool | None = None) -> Ca
     wanted = run.config.instruct.evidence or has if evidence is None else evidence
     module, card, text = load_neurolm(folder, stage="instruct", decoders=False)
     module.to(run.device)
-    beside = run_evidence(module, text, run, card.tasks) if wanted else None
+    beside, heard = run_evidence(module, text, run, card.tasks, wanted=wanted)
     ranges = tuple(found for task in card.tasks if (found := training_range(run, task)) is not None)
-    fitted = tuple(fit for task in card.tasks if (fit := calibrate_task(module, text, run, task, beside)) is not None)
+    fitted = tuple(calibrate_task(one) for one in heard)
     if beside is None:
         remove_evidence(folder)
     else:
@@ -107,50 +109,96 @@ def calibrate_run(folder: Path, run: Run, *, evidence: bool | None = None) -> Ca
     return done
 
 
-def run_evidence(module: NeuroLM, text: TextTokenizer, run: Run, tasks: Sequence[Task]) -> Evidence | None:
-    """Fit the evidence of all tasks on their training windows, and on validation windows how it is weighed."""
-    fitted = []
+@dataclass(frozen=True)
+class StoredSamples(Sequence[Sample]):
+    """Windows of a store, each read when it is asked for: all of them together may be larger than memory."""
+
+    store: Store
+    windows: Sequence[Window]
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return StoredSamples(self.store, self.windows[place])
+        return read_sample(self.store, self.windows[place])
+
+
+def run_evidence(
+    module: NeuroLM, text: TextTokenizer, run: Run, tasks: Sequence[Task], *, wanted: bool = True
+) -> tuple[Evidence | None, tuple[Heard, ...]]:
+    """Fit the evidence of all tasks where it is wanted, and ask their validation windows, by which it is weighed."""
+    beside = task_evidence(run, tasks) if wanted else None
+    heard = tuple(one for task in tasks if (one := hear(module, text, run, task, beside)) is not None)
+    if beside is not None:
+        weights = {one.task.name: one.weight for one in heard}
+        beside = Evidence(
+            tasks={
+                name: (replace(known, weight=weights.get(name, HALF)), readout)
+                for name, (known, readout) in beside.tasks.items()
+            }
+        )
+    return beside, heard
+
+
+def task_evidence(run: Run, tasks: Sequence[Task]) -> Evidence | None:
+    """Fit the evidence of all tasks on their training windows."""
+    fitted = {}
     for task in tasks:
-        windows = spread(run.labelled_windows(task, "train"), MOST_WINDOWS)
-        samples = [read_sample(run.store, window) for window in windows]
-        labels = np.array([task.index(str(window.label)) for window in windows], int)
-        found = fit_evidence(task, samples, labels, [window.subject for window in windows])
+        apart = left_out(spread(run.labelled_windows(task, "train"), MOST_WINDOWS))
+        samples = StoredSamples(run.store, apart.windows)
+        found = fit_evidence(task, samples, classes_of(task, apart.windows), apart.groups, kind=apart.kind)
         if found is not None:
-            fitted.append(found)
-    if not fitted:
-        return None
-    weighed = {}
-    for known, readout in fitted:
-        task = next(task for task in tasks if task.name == known.task)
-        windows = spread(run.labelled_windows(task, "validation"), MOST_WINDOWS)
-        alone = Evidence(tasks={known.task: (replace(known, weight=1.0), readout)})
-        prompt = Prompt.of(task, text, run.config.model.vocabulary.separator, alone)
-        if windows:
-            asked = (read_sample(run.store, window) for window in windows)
-            said, shown = contributions(module, prompt, asked, device=run.device)
-            labels = np.array([task.index(str(window.label)) for window in windows])
-            known = replace(known, weight=fit_weight(said, shown, labels, [window.subject for window in windows]))
-        weighed[known.task] = (known, readout)
-    return Evidence(tasks=weighed)
+            fitted[task.name] = found
+    return Evidence(tasks=fitted) if fitted else None
 
 
-def calibrate_task(
-    module: NeuroLM, text: TextTokenizer, run: Run, task: Task, evidence: Evidence | None = None
-) -> TaskCalibration | None:
-    """Fit the calibration of a task on its validation windows; None where there are none."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Heard:
+    """What was said of a task's validation windows."""
+
+    task: Task
+    windows: Sequence[Window]
+    said: np.ndarray
+    """By the language model, float64 (windows, options)."""
+    shown: np.ndarray
+    """By the evidence, the same."""
+    known: np.ndarray
+    """Where there is evidence, bool (windows,)."""
+    weight: float
+    """Of the language model beside it."""
+
+
+def hear(module: NeuroLM, text: TextTokenizer, run: Run, task: Task, evidence: Evidence | None) -> Heard | None:
+    """Ask a task's validation windows; None where there are none."""
     windows = spread(run.labelled_windows(task, "validation"), MOST_WINDOWS)
     if not windows:
         return None
     prompt = Prompt.of(task, text, run.config.model.vocabulary.separator, evidence)
-    found = likelihoods(module, prompt, (read_sample(run.store, w) for w in windows), device=run.device)
+    samples = (read_sample(run.store, window) for window in windows)
+    said, shown, known = voices(module, prompt, samples, device=run.device)
+    labels, people = classes_of(task, windows), [window.subject for window in windows]
+    weight = fit_weight(said, shown, labels, people) if prompt.beside is not None else 1.0
+    return Heard(task=task, windows=windows, said=said, shown=shown, known=known, weight=weight)
+
+
+def calibrate_task(heard: Heard) -> TaskCalibration:
+    """Fit the calibration of a task on what was said of its validation windows."""
+    task, windows = heard.task, heard.windows
     return calibration.fit(
         task.name,
-        found,
-        np.array([task.index(str(window.label)) for window in windows]),
+        weighed(heard.said, heard.known, heard.weight) + heard.shown,
+        classes_of(task, windows),
         stretches=[stretch(window) for window in windows],
         subjects=[window.subject for window in windows],
         overlap=max(1.0, task.seconds / task.stride),
     )
+
+
+def classes_of(task: Task, windows: Sequence[Window]) -> np.ndarray:
+    """Classes of labelled windows, int (windows,)."""
+    return np.array([task.index(str(window.label)) for window in windows], int)
 
 
 def training_range(run: Run, task: Task) -> TrainingRange | None:

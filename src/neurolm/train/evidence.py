@@ -1,9 +1,10 @@
 """Fitting the evidence beside the language model: in seconds, on the training people's windows
 
 Each window is used three times: whole, and with a quarter and half of its electrodes left out, so that the readout
-does not lean on a few of them. Strength and slope are those that are likeliest for people left out (`ask.ridge`). How
-much the language model counts beside it is fitted on the validation windows of each task: where it hardly reads a task,
-as often with few people, it would make good evidence worse.
+does not lean on a few of them. Strength and slope are those that are likeliest for people left out (`ask.ridge`), or
+for one person's recordings or stretches of time (`train.left_out`). How much the language model counts beside it is
+fitted on the validation windows of each task: where it hardly reads a task, as often with few people, it would make
+good evidence worse.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from neurolm.ask.evidence import HALF, Readout, TaskEvidence
 from neurolm.batches.loader import Sample
 from neurolm.core.montage import NAMES
 from neurolm.tasks.task import Task
+from neurolm.train.left_out import Kind
 
 LEFT_OUT = (0.0, 0.25, 0.5)
 """Shares of the electrodes that the copies of a window lack."""
 MOST_ROWS = 4500
 """Copies of windows in a fit whose features outnumber them: it takes the cube of their number."""
+_AT_ONCE = 64  # windows that are read and described at a time
+_BLOCK = 2048  # features whose spread is computed at a time
 SMALLEST_SPREAD = 1e-3
 """Standard deviation of a feature that hardly differs between the training windows."""
 WEIGHTS = (0.01, 2.0)
@@ -35,40 +39,58 @@ PERSON_WORTH = 5.0
 
 
 def fit_evidence(
-    task: Task, samples: Sequence[Sample], labels: np.ndarray, subjects: Sequence[str], *, seed: int = 0
+    task: Task,
+    samples: Sequence[Sample],
+    labels: np.ndarray,
+    groups: Sequence[str],
+    *,
+    kind: Kind = "people",
+    seed: int = 0,
 ) -> tuple[TaskEvidence, Readout] | None:
     """Fit the readout of a task.
 
     Parameters
     ----------
     samples
-        Training windows.
+        Training windows; few are asked for at a time, so that they may be read from a store then.
     labels
         Class of each, integers.
-    subjects
-        Person of each.
+    groups
+        What each is left out with: its person, or the like.
+    kind
+        What groups are.
     seed
         Of the electrodes that are left out.
 
     Returns
     -------
     TaskEvidence, Readout, or None
-        None with fewer than two people or classes: nothing could be learned about others.
+        None with fewer than two groups or classes, or without an electrode that two groups have: nothing could be
+        learned about others.
     """
-    names, people = np.unique(np.asarray(subjects), return_inverse=True)
+    names, group = np.unique(np.asarray(groups), return_inverse=True)
     if len(names) < 2 or len(np.unique(labels)) < 2:
         return None
-    electrodes = sorted({int(channel) for sample in samples for channel in np.unique(sample.channel)})
-    kept = list(range(len(samples)))
+    have: dict[int, set[int]] = {}
+    for sample, number in zip(samples, group.tolist(), strict=True):
+        for channel in set(sample.channel.tolist()):
+            have.setdefault(channel, set()).add(number)
+    electrodes = sorted(channel for channel, numbers in have.items() if len(numbers) > 1)
+    if not electrodes:
+        return None
+    kept = np.arange(len(samples))
     if len(samples) * len(LEFT_OUT) > MOST_ROWS and spectra.count(len(electrodes)) > MOST_ROWS:
-        kept = np.unique(np.linspace(0, len(samples) - 1, MOST_ROWS // len(LEFT_OUT)).round().astype(int)).tolist()
-    features = spectra.features([samples[i] for i in kept], electrodes)
-    found, readout = fit_features(features, labels[kept], people[kept], electrodes=len(electrodes),
+        kept = np.unique(np.linspace(0, len(samples) - 1, MOST_ROWS // len(LEFT_OUT)).round().astype(int))
+    features = np.empty((len(kept), spectra.count(len(electrodes))), np.float32)
+    for first in range(0, len(kept), _AT_ONCE):
+        part = kept[first : first + _AT_ONCE].tolist()
+        features[first : first + len(part)] = spectra.features([samples[i] for i in part], electrodes)
+    found, readout = fit_features(features, labels[kept], group[kept], electrodes=len(electrodes),
                                   classes=len(task.labels), seed=seed)  # fmt: skip
     evidence = TaskEvidence(
         task=task.name, labels=task.labels, electrodes=tuple(NAMES[electrode] for electrode in electrodes),
         strength=found.strength, slope=found.slope, freedom=found.freedom, likelihood=min(0.0, found.likelihood),
-        windows=len(kept), subjects=len(names),
+        windows=len(kept), subjects=len(names) if kind == "people" else 1, left_out=kind, groups=len(names),
     )  # fmt: skip
     return evidence, readout
 
@@ -76,7 +98,7 @@ def fit_evidence(
 def fit_features(
     features: np.ndarray,
     labels: np.ndarray,
-    people: np.ndarray,
+    groups: np.ndarray,
     *,
     electrodes: int,
     classes: int,
@@ -91,8 +113,9 @@ def fit_features(
         As `spectra.features` has them, (windows, features); those of single electrodes alone will do.
     labels
         Class of each window, integers.
-    people
-        Number of each window's person, from 0; at least two people.
+    groups
+        Number of what each window is left out with, such as its person; at least two. What only one of them has of
+        the features is not used: it says nothing about others.
     electrodes
         How many the features are of.
     classes
@@ -103,24 +126,43 @@ def fit_features(
     seed
         Of the electrodes that are left out.
     """
-    mean, scale = _scaling(features, electrodes)
+    mean, scale = _scaling(features, groups, electrodes)
     readout = Readout(mean, scale, np.zeros((len(mean), 0)), np.zeros(0))
-    whole = readout.standardise(features)
-    there = np.isfinite(features[:, : spectra.own(electrodes)]).reshape(len(features), electrodes, -1).any(axis=2)
+    windows, copies = len(features), len(left_out)
+    there = np.isfinite(features[:, : spectra.own(electrodes)]).reshape(windows, electrodes, -1).any(axis=2)
     rng = np.random.default_rng(seed)
-    rows = [whole * spectra.present(_some(there, share, rng))[:, : whole.shape[1]] for share in left_out]
+    rows = np.empty((copies, windows, len(mean)), np.float32)
+    kept = np.stack([_some(there, share, rng) for share in left_out])
+    for first in range(0, windows, _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        np.multiply(
+            readout.standardise(features[part]), spectra.present(kept[:, part])[..., : len(mean)], out=rows[:, part]
+        )
     found = ridge.fit(
-        np.concatenate(rows), np.tile(labels, len(rows)), np.tile(people, len(rows)),
-        classes=classes, judged=np.arange(len(rows) * len(features)) < len(features),
+        rows.reshape(-1, len(mean)), np.tile(labels, copies), np.tile(groups, copies), classes=classes,
+        judged=np.arange(copies * windows) < windows,
     )  # fmt: skip
-    arrays = (mean, scale, found.weights, found.offset)
+    arrays = (np.nan_to_num(mean), scale, np.where(np.isnan(mean)[:, None], 0, found.weights), found.offset)
     return found, Readout(*(np.asarray(array, np.float32) for array in arrays))
 
 
-def _scaling(features: np.ndarray, electrodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of each feature, and what it is divided by: its spread, and the root of how many are of its kind."""
-    mean = np.nan_to_num(np.nanmean(features, axis=0)) if len(features) else np.zeros(features.shape[1])
-    spread = np.nan_to_num(np.nanstd(features, axis=0))
+def _scaling(features: np.ndarray, groups: np.ndarray, electrodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of each feature, and what it is divided by: its spread, and the root of how many are of its kind.
+
+    The mean of one that fewer than two groups have is NaN: it stays missing.
+    """
+    mean, spread = np.empty(features.shape[1]), np.empty(features.shape[1])
+    numbers = np.unique(groups)
+    for first in range(0, features.shape[1], _BLOCK):
+        part = slice(first, first + _BLOCK)
+        block = features[:, part].astype(float)
+        there = np.isfinite(block)
+        shared = sum(there[groups == number].any(axis=0).astype(int) for number in numbers) > 1
+        count = np.maximum(there.sum(axis=0), 1)
+        block[~there] = 0
+        centre = block.sum(axis=0) / count
+        spread[part] = np.sqrt((np.where(there, block - centre, 0) ** 2).sum(axis=0) / count)
+        mean[part] = np.where(shared, centre, np.nan)
     own = spectra.own(electrodes)
     size = np.full(len(mean), max(1, len(mean) - own))
     size[:own] = own
