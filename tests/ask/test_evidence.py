@@ -132,7 +132,10 @@ def test_a_file_that_does_not_say_what_was_left_out_means_people(fitted, tmp_pat
     stated = json.loads((folder / EvidenceFile.FILE).read_text())
     assert all(task.pop("left_out") == "people" and task.pop("groups") == task["subjects"] for task in stated["tasks"])
     (folder / EvidenceFile.FILE).write_text(json.dumps(stated))
-    assert {known.left_out for known, _ in Evidence.load(folder).tasks.values()} == {"people"}
+    known = next(iter(Evidence.load(folder).tasks.values()))[0]
+    assert (known.left_out, known.who) == ("people", f"{known.subjects} people")
+    one = replace(known, subjects=1, left_out="recordings", groups=3)
+    assert one.who == "one person, whose recordings (3) were left out in turn"
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_one_electrode_is_enough_to_fit_and_to_be_asked_about(task) -> None:
 def test_what_is_explained_is_what_the_evidence_rests_on(micro_run, task) -> None:
     """Windows of people with other electrodes, each explained by its own."""
     module, card, text = load_neurolm(micro_run.folder / "instruct", stage="instruct", decoders=False)
-    evidence = Evidence(weight=0.5, tasks={task.name: fit_evidence(task, *people([ELECTRODES, ELECTRODES[2:]] * 4))})
+    evidence = Evidence(tasks={task.name: fit_evidence(task, *people([ELECTRODES, ELECTRODES[2:]] * 4))})
     prompt = Prompt.of(task, text, card.run.model.vocabulary.separator, evidence)
     option = task.labels.index(evidence.tasks[task.name][0].labels[1])
     for montage in (ELECTRODES, ELECTRODES[4:]):

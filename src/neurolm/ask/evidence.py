@@ -87,6 +87,14 @@ class TaskEvidence:
             raise ConfigError(f"labels must be two or more different ones, not {', '.join(self.labels)}")
 
     @property
+    def who(self) -> str:
+        """Whom it was fitted on, in words."""
+        if self.left_out == "people":
+            return f"{self.subjects} people"
+        what = "whose recordings" if self.left_out == "recordings" else "parts of whose time"
+        return f"one person, {what} ({self.groups}) were left out in turn"
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Features and options."""
         return spectra.count(len(self.electrodes)), len(self.labels)

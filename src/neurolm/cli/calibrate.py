@@ -46,7 +46,7 @@ def calibrate(
             count = len(known.electrodes)
             say(
                 f"{known.task}: evidence of {count} electrode{'s' if count > 1 else ''} beside {known.weight:.2f} × "
-                f"the language model; from {known.windows} windows, {known.subjects} people"
+                f"the language model; from {known.windows} windows, {known.who}"
             )
     for task in done.tasks:
         say(

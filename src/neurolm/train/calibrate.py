@@ -18,7 +18,7 @@ import torch
 
 from neurolm.ask import calibration, novelty
 from neurolm.ask.calibration import Calibration, TaskCalibration
-from neurolm.ask.evidence import Evidence, EvidenceFile, remove_evidence
+from neurolm.ask.evidence import HALF, Evidence, EvidenceFile, remove_evidence
 from neurolm.ask.novelty import Ranges, TrainingRange
 from neurolm.ask.prompt import Prompt, voices, weighed
 from neurolm.batches.loader import Sample, read_sample
