@@ -31,7 +31,7 @@ INNER = {
     "prepare": ["cluster journal report", "worker", "channel_names plan", "preparation", "prepare"],
     "batches": ["splits text", "windows", "loader"],
     "train": [
-        "evidence figures machine flops feed optim wording", "stage", "loop", "run", "shared", "calibrate",
+        "left_out figures machine flops feed optim wording", "evidence stage", "loop", "run", "shared", "calibrate",
         "language tokenizer pretrain instruct",
     ],
 }  # fmt: skip
