@@ -1,4 +1,4 @@
-"""What is left out of a fit together, so that what it is chosen by was not learned from: people, recordings, stretches
+"""What is left out of a fit together, so that what it is chosen by was not learned from
 
 With several people it is people. One person's recordings come next, where every label is in two of them. Else it is
 stretches of time: the trials, or other labelled stretches, of each label in a few runs; and where a label has a single
