@@ -18,11 +18,13 @@ from neurolm.batches.loader import Document, build_batch, read_sample
 from neurolm.core.batch import NO_TARGET, PADDING
 from neurolm.core.config import ModelConfig, TransformerConfig
 from neurolm.core.errors import CheckpointError, QuestionError, WriteError
+from neurolm.core.montage import channel_id
 from neurolm.evaluation.evaluate import evaluate
 from neurolm.recording.options import ReadingOptions
 from neurolm.report.drawings.explanation import draw, save_picture
 from neurolm.store.manifest import Label
 from neurolm.store.store import Store
+from neurolm.train.calibrate import run_evidence
 from neurolm.train.instruct import train_instruct
 from neurolm.train.language import train_language
 from neurolm.train.pretrain import train_pretrain
@@ -134,6 +136,32 @@ def test_an_explanation_finds_the_second_of_the_signature(model, windows):
         assert int(found.seconds[0].argmax()) == second
         np.testing.assert_allclose(found.whole, log_odds(likelihoods(model.module, prompt,
                                    [replace(load, patches=patches)], device=DEVICE), 0), atol=1e-5)  # fmt: skip
+
+
+def test_evidence_is_explained_by_reading_it_anew_without_the_electrode_or_second(model, folder, windows, store):
+    """Where the language model hardly counts, the electrode and the second that carry the evidence lead."""
+    prompt, samples, labels = windows
+    run = open_run(folder, config=model.card.run, store=store, device="cpu")
+    evidence = run_evidence(model.module, model.text, run, model.card.tasks)
+    task = model.card.tasks[0]
+    beside = replace(evidence.of(task.name, task.labels), weight=1e-9)
+    shown = replace(prompt, beside=beside)
+    load = [sample for sample, label in zip(samples, labels, strict=True) if label == "Yes"]
+    found = occlude(model.module, shown, load, option=0, device=DEVICE)
+    effects = dict(zip(ELECTRODES, found.electrodes.mean(0), strict=True))
+    others = [abs(value) for name, value in effects.items() if name != PLANTED]
+    assert task.labels[0] == "Yes" and effects[PLANTED] > 2 * max(others)
+    for place, name in enumerate(ELECTRODES):  # as it is read of windows that never had the electrode
+        rest = [without_electrode(sample, channel_id(name)) for sample in load]
+        assert not any((sample.channel == channel_id(name)).any() for sample in rest)
+        (whole, _), (bare, _) = beside.scores(load), beside.scores(rest)
+        fall = (whole - bare) @ [1, -1]
+        np.testing.assert_allclose(found.electrodes[:, place], fall, atol=1e-6)
+    still = next(sample for sample, label in zip(samples, labels, strict=True) if label == "No")
+    for second in range(4):
+        patches = np.where((still.second == second)[:, None], load[0].patches, still.patches)
+        found = occlude(model.module, shown, [replace(still, patches=patches)], option=0, device=DEVICE)
+        assert int(found.seconds[0].argmax()) == second
 
 
 def test_explaining_a_file(model, tmp_path):

@@ -27,6 +27,37 @@ class WindowAnswer:
     """One per option, in the order of ``Answer.options``."""
     decided: bool = True
     """Whether the likeliest option is likely enough for the stated risk."""
+    language_model: float | None = None
+    """What `Contributions.language_model` is the sum of: nats in this window, for the recording's two options."""
+    evidence: float | None = None
+    """The same of the evidence; None where it does not speak."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contributions:
+    """How much the language model and the evidence spoke for an answer, in nats (one multiplies the odds by 2.7).
+
+    Their sum is the logarithm of how many times likelier the answer is than the next likeliest option.
+    """
+
+    option: str
+    """The likeliest option, whether decided or not."""
+    against: str
+    """The next likeliest."""
+    language_model: float
+    """Mean over the windows after temperature, times their worth, as the answer's own log-odds."""
+    evidence: float | None
+    """The same of the evidence beside it; None where none spoke."""
+    no_evidence: str | None = None
+    """Why none spoke."""
+
+    @property
+    def in_words(self) -> str:
+        """Who spoke how much for what."""
+        parts = [f"language model {self.language_model:+.2f}"]
+        parts += [] if self.evidence is None else [f"evidence {self.evidence:+.2f}"]
+        silent = f"; no evidence, since {self.no_evidence}" if self.no_evidence else ""
+        return f"for {self.option} rather than {self.against} spoke: {', '.join(parts)} nats{silent}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +94,8 @@ class Answer:
     """Least probability of an answer for that risk; None where none was stated, or none is high enough."""
     outside: float | None = None
     """Share of windows that are unlike the training data; None where its range is not known."""
+    contributions: Contributions | None = None
+    """How much the language model and the evidence spoke for the likeliest option; None in older answers."""
 
     @property
     def runs(self) -> list[tuple[WindowAnswer, ...]]:
@@ -85,6 +118,8 @@ def conclude(
     spans: Sequence[tuple[float, float]],
     overlap: float = 1.0,
     risk: float | None = None,
+    evidence: np.ndarray | None = None,
+    no_evidence: str | None = None,
 ) -> Answer:
     """Make an answer of the likelihoods of a recording's windows; who asked what about which is left open.
 
@@ -102,6 +137,10 @@ def conclude(
         Windows that a moment is in.
     risk
         Largest share of wrong answers; None always answers.
+    evidence
+        What of the log-likelihoods is evidence beside the language model, of the same shape; None where none spoke.
+    no_evidence
+        Why none spoke.
     """
     windows, pooled = calibration.probabilities(likelihoods), calibration.pool(likelihoods)
     best = int(pooled.argmax())
@@ -110,6 +149,12 @@ def conclude(
         threshold, least = calibration.pooled.threshold(risk), calibration.per_window.threshold(risk)
         doubt = _doubt(calibration, risk, threshold, float(pooled[best]))
     sure = np.full(len(windows), risk is None) if least is None else windows.max(axis=1) >= least
+    against, language, beside = _apart(likelihoods, evidence, best, calibration)
+    worth = calibration.weight(len(windows))
+    contributions = Contributions(
+        option=options[best], against=options[against], language_model=float(worth * language.mean()),
+        evidence=None if beside is None else float(worth * beside.mean()), no_evidence=no_evidence,
+    )  # fmt: skip
     return Answer(
         recording="",
         question="",
@@ -118,18 +163,40 @@ def conclude(
         probability=float(pooled[best]),
         probabilities=tuple(float(p) for p in pooled),
         timeline=tuple(
-            WindowAnswer(start=start, stop=stop, probabilities=tuple(float(p) for p in row), decided=bool(enough))
-            for (start, stop), row, enough in zip(spans, windows, sure, strict=True)
+            WindowAnswer(
+                start=start,
+                stop=stop,
+                probabilities=tuple(float(p) for p in row),
+                decided=bool(enough),
+                language_model=float(language[i]),
+                evidence=None if beside is None else float(beside[i]),
+            )
+            for i, ((start, stop), row, enough) in enumerate(zip(spans, windows, sure, strict=True))
         ),
         electrodes=(),
         trained=True,
         notes=tuple(note for note in (doubt, _dissent(windows, best, options)) if note),
         temperature=calibration.temperature,
-        worth=calibration.weight(len(windows)),
+        worth=worth,
         interval=calibration.interval(likelihoods, overlap=overlap),
         risk=risk,
         threshold=threshold,
+        contributions=contributions,
     )
+
+
+def _apart(
+    likelihoods: np.ndarray, evidence: np.ndarray | None, best: int, calibration: TaskCalibration
+) -> tuple[int, np.ndarray, np.ndarray | None]:
+    """The next likeliest option, and what language model and evidence say for the best against it in each window."""
+    mean = calibration.log_probabilities(likelihoods).mean(axis=0)
+    mean[best] = -np.inf
+    against = int(mean.argmax())
+    both = (likelihoods[:, best] - likelihoods[:, against]) / calibration.temperature
+    if evidence is None:
+        return against, both, None
+    beside = (evidence[:, best] - evidence[:, against]) / calibration.temperature
+    return against, both - beside, beside
 
 
 def _dissent(windows: np.ndarray, best: int, options: Sequence[str]) -> str | None:

@@ -14,9 +14,7 @@ from neurolm.core.errors import QuestionError, argument
 from neurolm.core.names import near_names
 from neurolm.tasks.task import Option, Task, find_questions
 
-NOT_TUNED = (
-    "the model was not tuned on this question: the probabilities are likelihoods, not calibrated; expect guesses"
-)
+NOT_TUNED = "the model was not tuned on this question: expect guesses, however likely it finds them"
 NOT_CALIBRATED = (
     "not calibrated: this checkpoint was made without validation answers; `neurolm calibrate` with the store it was "
     "trained on adds them"

@@ -158,6 +158,7 @@ def answer_lines(answer: Answer, *, characters: str = "█░", lines: int = TIM
         answer.question,
         _verdict(answer),
         f"{answer.recording}: {windows} window{'s' if windows > 1 else ''}, {len(answer.electrodes)} electrodes",
+        *_spoke(answer),
         "",
         *(f"  {row(o, p)}".rstrip() for o, p in _ordered(answer)),
     ]
@@ -169,6 +170,14 @@ def answer_lines(answer: Answer, *, characters: str = "█░", lines: int = TIM
         line = row(answer.options[best], probabilities[best])
         out.append(f"  {duration(start):>7} – {duration(stop):<7}  {line}{_sure(answer, start, stop)}".rstrip())
     return [*out, *([""] if answer.notes else []), *(f"note: {note}" for note in answer.notes)]
+
+
+def _spoke(answer: Answer) -> list[str]:
+    """How much language model and evidence spoke; of a guess, which has no size, that no evidence did."""
+    found = answer.contributions
+    if found is None:
+        return []
+    return [found.in_words if answer.trained else f"no evidence spoke, since {found.no_evidence}"]
 
 
 def _ordered(answer: Answer) -> list[tuple[str, float]]:
