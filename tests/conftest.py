@@ -196,6 +196,16 @@ def micro_run(tmp_path_factory, micro_config, micro_store, micro_texts) -> Micro
     return MicroRun(folder=folder, store=micro_store, config=micro_config, texts=micro_texts)
 
 
+@pytest.fixture(scope="session")
+def evidence_run(micro_run, tmp_path_factory) -> Path:
+    """The folder of that run with evidence beside its language model, without training; copy what you change."""
+    from neurolm.train.calibrate import calibrate
+
+    folder = micro_run.copy(tmp_path_factory.mktemp("evidence") / "run")
+    calibrate(folder / "instruct", micro_run.store, evidence=True)
+    return folder
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What became of a command that ran with limits."""

@@ -9,7 +9,7 @@ print(answer.answer, answer.probability)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,12 @@ import torch
 from neurolm.ask import EXPLAINED, FREE_SECONDS
 from neurolm.ask.answer import UNDECIDED, Answer, WindowAnswer, conclude
 from neurolm.ask.calibration import Calibration
+from neurolm.ask.embedding import Embedding, evidence_columns
 from neurolm.ask.engine import generate
 from neurolm.ask.evidence import Evidence
 from neurolm.ask.explanation import Explanation, by_second, effect, occlude
 from neurolm.ask.novelty import Ranges, describe
-from neurolm.ask.prompt import Prompt, likelihoods, require_finite
+from neurolm.ask.prompt import Prompt, contributions, likelihoods, require_finite
 from neurolm.ask.question import Question, find_question
 from neurolm.ask.recording import Windows, read_recording
 from neurolm.batches.loader import Document, build_batch, build_patches
@@ -32,7 +33,6 @@ from neurolm.checkpoint import Card, load_neurolm
 from neurolm.core.batch import PADDING
 from neurolm.core.device import choose_device
 from neurolm.core.errors import QuestionError, argument
-from neurolm.core.files import atomic_file
 from neurolm.core.montage import REACH
 from neurolm.core.names import choose
 from neurolm.core.physics import RATE
@@ -50,33 +50,6 @@ __all__ = ["CHUNK", "EXPLAINED", "FREE_SECONDS", "REACH", "UNDECIDED", "Answer",
            "Model", "WindowAnswer", "from_pretrained", "load"]  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
-class Embedding:
-    """Features of a recording, for models of one's own: a vector for each second of each electrode of each window."""
-
-    features: np.ndarray
-    """float32 (windows, seconds, electrodes, width), of the frozen encoder."""
-    codes: np.ndarray
-    """int64 (windows, seconds, electrodes), of the neural tokenizer."""
-    starts: np.ndarray
-    """float64 (windows,), seconds from the start of the recording."""
-    electrodes: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    def save(self, path: str | Path) -> Path:
-        """Write the arrays into a file that ``numpy.load`` reads; returns its path.
-
-        Raises
-        ------
-        WriteError
-            If it cannot be written.
-        """
-        names = np.array(self.electrodes)
-        with atomic_file(Path(path)) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(stream, features=self.features, codes=self.codes, starts=self.starts, electrodes=names)
-        return Path(path)
-
-
 class Model:
     """A trained model that answers questions about recordings. Make one with ``neurolm.load``."""
 
@@ -87,7 +60,7 @@ class Model:
         self.folder = folder
         self.calibration: Calibration | None = None if folder is None else Calibration.load(folder)
         self.ranges: Ranges | None = None if folder is None else Ranges.load(folder)
-        self.evidence: Evidence | None = None if folder is None else Evidence.load(folder)
+        self.evidence: Evidence | None = None if folder is None else Evidence.load(folder, card.tasks)
 
     @property
     def questions(self) -> tuple[str, ...]:
@@ -136,14 +109,17 @@ class Model:
         asked = self._question(question, options)
         recording = read_recording(source, self.card, reading=reading, unseen=unseen)
         windows = Windows.of(recording, seconds=asked.task.seconds, stride=asked.task.stride)
-        found, features = self._answer_windows(asked, windows)
+        said, shown, features = self._answer_windows(asked, windows)
+        silence = self._no_evidence(asked, recording.channels)
         answer = conclude(
-            found,
+            said + shown,
             asked.calibration,
             options=asked.task.labels,
             spans=windows.spans,
             overlap=asked.overlap,
             risk=risk,
+            evidence=shown if silence is None else None,
+            no_evidence=silence,
         )
         unlike = asked.novelty(features)
         if not asked.trained:  # guesses decide nothing
@@ -159,14 +135,25 @@ class Model:
             notes=answer.notes + asked.caveats(unlike) + windows.notes,
         )
 
-    def _answer_windows(self, asked: Question, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
-        """Log-likelihoods of the options (windows, options), and what the windows are like."""
-        found, features, prompt = [], [], self._prompt(asked)
+    def _answer_windows(self, asked: Question, windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What language model and evidence say for the options, (windows, options), and what the windows are like."""
+        said, shown, features, prompt = [], [], [], self._prompt(asked)
         for first in range(0, len(windows.starts), CHUNK):
             samples = windows.samples(windows.starts[first : first + CHUNK])
-            found.append(likelihoods(self.module, prompt, samples, device=self.device, batch=CHUNK))
+            found = contributions(self.module, prompt, samples, device=self.device, batch=CHUNK)
+            said.append(found[0])
+            shown.append(found[1])
             features.append(describe(samples))
-        return np.concatenate(found), np.concatenate(features)
+        return np.concatenate(said), np.concatenate(shown), np.concatenate(features)
+
+    def _no_evidence(self, asked: Question, electrodes: np.ndarray) -> str | None:
+        """Why no evidence speaks for an answer; None where some does."""
+        if not asked.trained:
+            return "there is none for questions that the model was not tuned on"
+        beside = self._prompt(asked).beside
+        if beside is None:
+            return "the model has none for this question"
+        return None if beside.knows(electrodes.tolist()) else "it knows none of these electrodes"
 
     def explain(
         self,
@@ -269,6 +256,7 @@ class Model:
         *,
         seconds: int = FREE_SECONDS,
         stride: float = FREE_SECONDS,
+        evidence: bool = False,
         reading: ReadingOptions = BELIEVED,
         unseen: Unseen = "nearest",
     ) -> Embedding:
@@ -285,22 +273,31 @@ class Model:
             Length of a window, at most what the encoder was built for (64 in the paper's sizes).
         stride
             Seconds from the start of a window to the start of the next.
+        evidence
+            Whether to return, too, what the evidence beside the language model says for each option of each task.
 
         Returns
         -------
         Embedding
             ``features`` float32 (windows, seconds, electrodes, width), ``codes`` int64 (windows, seconds, electrodes),
-            ``starts`` float64 (windows,) in seconds, and the names of the ``electrodes`` in their order.
+            ``starts`` float64 (windows,) in seconds, and the names of the ``electrodes`` in their order; with evidence,
+            ``evidence`` float32 (windows, columns) in nats, and ``evidence_columns``, as ``workload: Yes``.
 
         Raises
         ------
+        CheckpointError
+            If evidence is asked for, and the model has none.
         RecordingError
             As for :meth:`ask`.
         """
         recording = read_recording(source, self.card, reading=reading, unseen=unseen)
         windows = Windows.of(recording, seconds=seconds, stride=stride)
+        samples = windows.samples(windows.starts)
+        beside = (
+            evidence_columns(self.evidence, self.card.tasks, samples, seconds=windows.seconds) if evidence else None
+        )
         features, codes = [], []
-        for sample in windows.samples(windows.starts):
+        for sample in samples:
             patches = build_patches([sample])[0].to(self.device)
             with torch.no_grad():
                 out = self.module.tokenizer.tokenize(patches)
@@ -313,7 +310,9 @@ class Model:
             codes=np.stack(codes),
             starts=np.array(windows.starts) / RATE,
             electrodes=recording.electrodes,
-            notes=windows.notes,
+            notes=windows.notes if beside is None else windows.notes + beside.notes,
+            evidence=None if beside is None else beside.values,
+            evidence_columns=() if beside is None else beside.names,
         )
 
     def save_pretrained(self, folder: str | Path) -> Path:

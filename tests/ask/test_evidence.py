@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -33,12 +34,10 @@ from neurolm.train.run import open_run
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def fitted(micro_run, tmp_path_factory):
+@pytest.fixture
+def fitted(evidence_run):
     """A run whose checkpoint gained evidence without training."""
-    folder = micro_run.copy(tmp_path_factory.mktemp("evidence") / "run")
-    assert main(["calibrate", str(folder), "--store", str(micro_run.store), "--evidence", "fit"]) == 0
-    return folder
+    return evidence_run
 
 
 def windows_of(micro_run, task):
@@ -96,19 +95,24 @@ def test_answers_rest_on_it_and_it_travels(micro_run, fitted, tmp_path):
     assert [known for known, _ in saved.evidence.tasks.values()] == [k for k, _ in model.evidence.tasks.values()]
     plain = neurolm.load(micro_run.folder)
     assert plain.evidence is None
-    assert main(["calibrate", str(fitted), "--store", str(micro_run.store), "--evidence", "none"]) == 0
-    assert Evidence.load(fitted / "instruct") is None and not (fitted / "instruct" / ARRAYS).exists()
-    assert main(["calibrate", str(fitted), "--store", str(micro_run.store), "--evidence", "fit"]) == 0
+    folder = shutil.copytree(fitted, tmp_path / "run")
+    assert main(["calibrate", str(folder), "--store", str(micro_run.store), "--evidence", "none"]) == 0
+    assert Evidence.load(folder / "instruct") is None and not (folder / "instruct" / ARRAYS).exists()
+    assert main(["calibrate", str(folder), "--store", str(micro_run.store), "--evidence", "fit"]) == 0
+    for name in (ARRAYS, EvidenceFile.FILE, Calibration.FILE):
+        assert (folder / "instruct" / name).read_bytes() == (fitted / "instruct" / name).read_bytes()
 
 
 @pytest.mark.parametrize(
     ("spoil", "error", "said"),
     [
         (lambda a: a.update({"x": np.zeros(1, np.float32)}), CheckpointError, "not that of the evidence"),
-        (lambda a: a.clear(), CheckpointError, "must be float32 .* found none"),
+        (lambda a: a.clear(), CheckpointError, "must be float32 .* found none; make both files anew"),
+        (lambda a: a.update({"x": np.zeros(1, np.float32)}), CheckpointError, "has x, which evidence.json does not"),
         (lambda a: a.update({k: v.astype(np.float64) for k, v in a.items()}), CheckpointError, "found float64"),
-        (lambda a: [v.fill(np.nan) for v in a.values()], CheckpointError, "numbers that no fit gives"),
-        (lambda a: [v.fill(-1) for k, v in a.items() if "scale" in k], CheckpointError, "numbers that no fit gives"),
+        (lambda a: [v.fill(np.nan) for v in a.values()], CheckpointError, "no fit gives, such as nan; make"),
+        (lambda a: [v.fill(1e9) for v in a.values()], CheckpointError, r"no fit gives, such as 1000000000"),
+        (lambda a: [v.fill(-1) for k, v in a.items() if "scale" in k], CheckpointError, "no fit gives, such as -1.0"),
     ],
 )  # fmt: skip
 def test_damaged_arrays_are_refused(fitted, tmp_path, spoil, error, said):
@@ -123,7 +127,7 @@ def test_damaged_arrays_are_refused(fitted, tmp_path, spoil, error, said):
     with pytest.raises(error, match=said):
         Evidence.load(folder)
     (folder / ARRAYS).unlink()
-    with pytest.raises(CheckpointError, match=r"which evidence\.json needs; `neurolm calibrate` makes both files anew"):
+    with pytest.raises(CheckpointError, match=r"which evidence\.json needs; make both files anew with `neurolm calib"):
         Evidence.load(folder)
 
 
@@ -140,16 +144,86 @@ def test_a_file_that_does_not_say_what_was_left_out_means_people(fitted, tmp_pat
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("weight", -1), ("weight", "NaN"), ("labels", ["a", "a"]), ("electrodes", ["C3", "Q9"]), ("left_out", "nobody"),
-     ("groups", -1)],
-)  # fmt: skip
+    [
+        ("weight", -1),
+        ("weight", "NaN"),
+        ("labels", ["a", "a"]),
+        ("electrodes", ["C3", "Q9"]),
+        ("electrodes", ["C3"] * 9),
+        ("subjects", -1),
+        ("slope", 1e99),
+        ("left_out", "nobody"),
+        ("groups", -1),
+    ],
+)
 def test_damaged_facts_are_refused(fitted, tmp_path, name, value):
     folder = shutil.copytree(fitted / "instruct", tmp_path / "instruct")
     stated = json.loads((folder / EvidenceFile.FILE).read_text())
     (stated if name in stated else stated["tasks"][0])[name] = value
     (folder / EvidenceFile.FILE).write_text(json.dumps(stated))
-    with pytest.raises(ConfigError, match=name):
+    with pytest.raises(ConfigError, match=rf"evidence\.json: .*{name}.*; make both files anew with"):
         Evidence.load(folder)
+
+
+def test_files_that_only_look_right_are_refused(fitted, tmp_path):
+    """No safetensors although the digest agrees; one task twice; more bytes than such a file has."""
+    folder = shutil.copytree(fitted / "instruct", tmp_path / "instruct")
+    stated = json.loads((folder / EvidenceFile.FILE).read_text())
+    for content in (b"", b"\xff" * 100, (10**9).to_bytes(8, "little") + b"{}"):
+        (folder / ARRAYS).write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        (folder / EvidenceFile.FILE).write_text(json.dumps(stated | {"digest": digest}))
+        with pytest.raises(CheckpointError, match=r"evidence\.safetensors: cannot be read .*; make both files anew"):
+            Evidence.load(folder)
+    (folder / EvidenceFile.FILE).write_text(json.dumps(stated | {"tasks": stated["tasks"][:1] * 2}))
+    with pytest.raises(ConfigError, match=r"evidence\.json: tasks must be different ones, not events, events; make"):
+        Evidence.load(folder)
+    (folder / EvidenceFile.FILE).write_text(json.dumps(stated))
+    with (folder / ARRAYS).open("wb") as file:
+        file.truncate(1 << 40)  # sparse: it takes no room
+    with pytest.raises(CheckpointError, match=r"1,099,511,627,776 bytes, and such a file has at most .*; make both"):
+        Evidence.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("task", "sleep", "of a task 'sleep', which the model was not tuned on (it was on events, workload): another"),
+        ("labels", ["background", "spikes", "slowing"], "events has the options background, spikes, slowing, and the "),
+    ],
+)
+def test_evidence_of_another_model_is_refused(micro_run, fitted, tmp_path, capsys, name, value, said):
+    folder = shutil.copytree(fitted, tmp_path / "run")
+    path = folder / "instruct" / EvidenceFile.FILE
+    stated = json.loads(path.read_text())
+    assert stated["tasks"][0]["task"] == "events"
+    stated["tasks"][0][name] = value
+    content = (folder / "instruct" / ARRAYS).read_bytes()
+    if name == "task":
+        content = save({key.replace("events.", f"{value}."): array for key, array in load(content).items()})
+        (folder / "instruct" / ARRAYS).write_bytes(content)
+        stated["digest"] = hashlib.sha256(content).hexdigest()
+    path.write_text(json.dumps(stated))
+    with pytest.raises(CheckpointError, match=re.escape(said)):
+        neurolm.load(folder)
+    assert main(["evaluate", str(folder), "--store", str(micro_run.store)]) == 2
+    assert said in (error := capsys.readouterr().err) and "or delete evidence.json" in error
+    assert main(["calibrate", str(folder), "--store", str(micro_run.store)]) == 0  # as the message says
+    assert neurolm.load(folder).evidence is not None
+
+
+def test_a_task_may_have_dots_in_its_name(fitted, tmp_path):
+    evidence = Evidence.load(fitted / "instruct")
+    names = ("mine.mean", "mine")
+    turned = {
+        name: (replace(known, task=name), readout)
+        for name, (known, readout) in zip(names, evidence.tasks.values(), strict=True)
+    }
+    replace(evidence, tasks=turned).save(tmp_path)
+    again = Evidence.load(tmp_path)
+    for name, (known, readout) in turned.items():
+        assert again.tasks[name][0] == known
+        np.testing.assert_array_equal(again.tasks[name][1].weights, readout.weights)
 
 
 def test_instruction_tuning_ends_with_evidence_and_then_the_calibration(micro_run, fitted, tmp_path):
@@ -185,8 +259,7 @@ def test_calibrating_anew_keeps_evidence_that_was_added(micro_run, fitted, tmp_p
     assert before == {name: (folder / "instruct" / name).read_bytes() for name in before}
     printed = capsys.readouterr().out
     assert (
-        "workload: evidence of 2 electrodes beside 0." in printed
-        and str(folder / "instruct" / "evidence.json") in printed
+        "workload: evidence of C3, O1, beside 0." in printed and str(folder / "instruct" / "evidence.json") in printed
     )
 
 

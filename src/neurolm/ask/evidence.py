@@ -9,12 +9,13 @@ one that is asked freely, or about electrodes that the readout does not know.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from neurolm.ask import spectra
@@ -25,10 +26,15 @@ from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.core.files import atomic_file
 from neurolm.core.montage import channel_id, resolve
 from neurolm.core.small_files import LARGE, read_small
+from neurolm.tasks.task import Task
 
 ARRAYS = "evidence.safetensors"
 HALF = 0.5
 """Weight of the language model's log-likelihood where nothing was fitted: chosen by validation over four tasks."""
+REMEDY = "make both files anew with `neurolm calibrate RUN --store STORE --evidence fit`, or delete evidence.json"
+"""What is to be done about files that cannot be used."""
+NAMED = 4
+"""Electrodes that a line names; more are counted."""
 _NAMES = ("mean", "scale", "weights", "offset")
 _LARGEST = 1e6  # of any number in the arrays: beyond what a fit gives
 
@@ -110,6 +116,20 @@ class EvidenceFile(SideFile):
     digest: str
     """SHA-256 of the arrays, so that those of another fit are not taken for these."""
 
+    def __post_init__(self) -> None:
+        names = [task.task for task in self.tasks]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"tasks must be different ones, not {', '.join(names)}")
+
+    @property
+    def described(self) -> tuple[str, ...]:
+        """A line for each task: what speaks, and who it was learned from."""
+        return tuple(
+            f"{task.task}: evidence of {_named(task.electrodes)}, beside {task.weight:.2f} × the language model; from "
+            f"{task.windows} windows, {task.subjects} people"
+            for task in self.tasks
+        )
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
@@ -142,29 +162,53 @@ class Evidence:
         EvidenceFile(tasks=known, digest=hashlib.sha256(content).hexdigest()).save(folder)
 
     @classmethod
-    def load(cls, folder: Path) -> Evidence | None:
+    def load(cls, folder: Path, tasks: Sequence[Task] | None = None) -> Evidence | None:
         """Read the files of a checkpoint; None where it has none.
+
+        Parameters
+        ----------
+        tasks
+            Those that the checkpoint was tuned on: evidence of others is another model's.
 
         Raises
         ------
         CheckpointError
-            If the arrays are missing, damaged or of another fit.
+            If the arrays are missing, damaged or of another fit, or the evidence is of another model.
         ConfigError
             If the JSON file is damaged.
         """
-        stated = EvidenceFile.load(folder)
+        try:
+            stated = EvidenceFile.load(folder)
+        except ConfigError as error:
+            raise ConfigError(f"{error}; {REMEDY}") from error
         if stated is None:
             return None
+        if tasks is not None:
+            _require_own(folder / stated.FILE, stated, tasks)
         path = folder / ARRAYS
-        remedy = f"`neurolm calibrate` makes both files anew, or delete {stated.FILE}"
         try:
             content = read_small(path, most=LARGE)
         except OSError as error:
-            raise CheckpointError(f"{path}: {error.strerror}, which {stated.FILE} needs; {remedy}") from error
-        if hashlib.sha256(content).hexdigest() != stated.digest:
-            raise CheckpointError(f"{path}: not that of the {stated.FILE} beside it; {remedy}")
-        arrays = load(content)
-        return cls(tasks={task.task: (task, _readout(path, task, arrays)) for task in stated.tasks})
+            raise CheckpointError(f"{path}: {error.strerror}, which {stated.FILE} needs; {REMEDY}") from error
+        if (found := hashlib.sha256(content).hexdigest()) != stated.digest:
+            raise CheckpointError(
+                f"{path}: not that of the {stated.FILE} beside it (its SHA-256 begins with {found[:8]}, stated is "
+                f"{stated.digest[:8]}); {REMEDY}"
+            )
+        try:
+            arrays = load(content)
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise CheckpointError(f"{path}: cannot be read ({error}); {REMEDY}") from error
+        readouts = {task.task: (task, _readout(path, task, arrays)) for task in stated.tasks}
+        if arrays:  # those that are known were taken out
+            raise CheckpointError(
+                f"{path}: has {', '.join(sorted(arrays)[:3])}, which {stated.FILE} does not; {REMEDY}"
+            )
+        return cls(tasks=readouts)
+
+
+def _named(electrodes: Sequence[str]) -> str:
+    return ", ".join(electrodes) if len(electrodes) <= NAMED else f"{len(electrodes)} electrodes"
 
 
 def remove_evidence(folder: Path) -> None:
@@ -173,17 +217,36 @@ def remove_evidence(folder: Path) -> None:
     (folder / ARRAYS).unlink(missing_ok=True)
 
 
+def _require_own(path: Path, stated: EvidenceFile, tasks: Sequence[Task]) -> None:
+    """Refuse evidence that cannot be this model's."""
+    labels = {task.name: task.labels for task in tasks}
+    for found in stated.tasks:
+        if found.task not in labels:
+            raise CheckpointError(
+                f"{path}: of a task {found.task!r}, which the model was not tuned on (it was on "
+                f"{', '.join(labels) or 'none'}): another model's; {REMEDY}"
+            )
+        if sorted(found.labels) != sorted(labels[found.task]):
+            raise CheckpointError(
+                f"{path}: {found.task} has the options {', '.join(found.labels)}, and the model's has "
+                f"{', '.join(labels[found.task])}: another model's; {REMEDY}"
+            )
+
+
 def _readout(path: Path, task: TaskEvidence, arrays: dict[str, np.ndarray]) -> Readout:
     features, options = task.shape
     shapes = {"mean": (features,), "scale": (features,), "weights": (features, options), "offset": (options,)}
     found = {}
     for name, shape in shapes.items():
-        array = arrays.get(f"{task.task}.{name}")
+        array = arrays.pop(f"{task.task}.{name}", None)
         if array is None or array.shape != shape or array.dtype != np.float32:
             held = "none" if array is None else f"{array.dtype} {array.shape}"
-            raise CheckpointError(f"{path}: {task.task}.{name} must be float32 {shape}, found {held}")
-        if not (np.abs(array) <= _LARGEST).all() or (name == "scale" and not (array > 0).all()):
-            raise CheckpointError(f"{path}: {task.task}.{name} has numbers that no fit gives")
+            raise CheckpointError(f"{path}: {task.task}.{name} must be float32 {shape}, found {held}; {REMEDY}")
+        wrong = ~(np.abs(array) <= _LARGEST) | ((array <= 0) if name == "scale" else False)
+        if wrong.any():
+            raise CheckpointError(
+                f"{path}: {task.task}.{name} has numbers that no fit gives, such as {array[wrong][0]}; {REMEDY}"
+            )
         found[name] = array
     return Readout(**found)
 
@@ -196,6 +259,10 @@ class Beside:
     """Of the language model's log-likelihood."""
     electrodes: tuple[int, ...]
     readout: Readout
+
+    def knows(self, electrodes: Iterable[int]) -> bool:
+        """Whether it says anything of windows that show these electrodes."""
+        return not frozenset(self.electrodes).isdisjoint(electrodes)
 
     def scores(self, samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
         """Evidence of windows, float64 (windows, options), and whether each shows an electrode that is known."""

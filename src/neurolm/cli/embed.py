@@ -20,6 +20,7 @@ def embed(
     model: Path | None = None,
     seconds: int = FREE_SECONDS,
     stride: float = FREE_SECONDS,
+    evidence: bool = False,
     reading: ReadingOptions = NEAREST,
     unseen: Unseen = "nearest",
     machine: Machine,
@@ -27,7 +28,8 @@ def embed(
     """Write features of a recording, for models of your own.
 
     The file holds NumPy arrays: features, float32 (windows, seconds, electrodes, width); codes, int64 (windows,
-    seconds, electrodes); starts, float64 (windows), in seconds; and the names of the electrodes.
+    seconds, electrodes); starts, float64 (windows), in seconds; and the names of the electrodes. With --evidence, too:
+    evidence, float32 (windows, columns), in nats; and evidence_columns, their names, as "workload: Yes".
 
     Parameters
     ----------
@@ -37,13 +39,19 @@ def embed(
         Length of a window.
     stride
         Seconds from the start of a window to the next.
+    evidence
+        Write, too, what the evidence beside the language model says for each option of each task.
     unseen
         What to do with electrodes that the model never saw.
     """
     if out.suffix != ".npz":
         raise WriteError(f"{out}: choose another --out, ending in .npz: it holds several NumPy arrays")
     require_writable(out)
-    found = open_model(file, model, machine).embed(file, seconds=seconds, stride=stride, reading=reading, unseen=unseen)
+    found = open_model(file, model, machine).embed(
+        file, seconds=seconds, stride=stride, evidence=evidence, reading=reading, unseen=unseen
+    )
     windows, length, electrodes, width = found.features.shape
-    say(f"{found.save(out)}: {windows} windows of {length} s, {electrodes} electrodes, {width} features each second")
+    beside = f", evidence for {', '.join(found.evidence_columns) or 'nothing'}" if evidence else ""
+    made = f"{windows} windows of {length} s, {electrodes} electrodes, {width} features each second"
+    say(f"{found.save(out)}: {made}{beside}")
     say(*(f"note: {note}" for note in found.notes))
