@@ -19,10 +19,10 @@ CLUSTERS = ("dask_jobqueue", "dask_kubernetes", "dask_kubernetes.operator")
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch, micro_run, rhythm) -> Path:
+def place(tmp_path, monkeypatch, micro_run, evidence_run, rhythm) -> Path:
     """A folder with a run, its store and two recordings, one of a net whose numbers are millivolts."""
     (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "demo").symlink_to(micro_run.folder)
+    (tmp_path / "runs" / "demo").symlink_to(evidence_run)
     (tmp_path / "store").symlink_to(micro_run.store)
     for name, electrodes, worth in (("recording", ("C3", "O1"), 1.0), ("net", ("E36", "E70"), 1e-3)):
         signals = [
@@ -46,6 +46,7 @@ def test_the_blocks_of_a_page_run(page, place, capsys):
     if page.name == "answers.md":
         assert (place / "picture.png").read_bytes().startswith(b"\x89PNG")
         assert names["answer"].electrodes == ("C3", "O1") and "C3" in names["explanation"].leading
+        assert names["found"].evidence_columns == ("workload: Yes", "workload: No")
     if page.name == "prepare.md":
         store = names["store"]
         first = store.read(0, 0, store.rows[0].samples)

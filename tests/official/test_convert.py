@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import mne
 import numpy as np
 import pytest
 import torch
@@ -148,7 +149,9 @@ def test_golden_sizes_round_trip(shared, tmp_path) -> None:
     assert content["model_args"]["n_head"] == 12 and content["model_args"]["vocab_size"] == 50_304
 
 
-def test_converted_weights_can_be_tuned(files, micro_config, micro_store, micro_texts, shared, tmp_path) -> None:
+def test_converted_weights_can_be_tuned(
+    files, micro_config, micro_store, micro_texts, shared, rhythm, tmp_path
+) -> None:
     """As the README says: language, the converted folder in place of pretraining, then instruction tuning."""
     model = replace(CONFIG_OF_SMALL, tokenizer=replace(CONFIG_OF_SMALL.tokenizer, padded_to=24))
     config = replace(micro_config, recipe="small", model=model, instruct=replace(micro_config.instruct, steps=2))
@@ -164,6 +167,15 @@ def test_converted_weights_can_be_tuned(files, micro_config, micro_store, micro_
     moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert moved == {"bridge", "channel_embedding", "head", "language"}
     assert neurolm.load(run.folder).questions == ("Is this EEG segment of high workload?",)
+    # Evidence is fitted beside them as beside any model, and is told not to come along on the way back.
+    assert neurolm.load(run.folder).evidence is None
+    assert main(["calibrate", str(run.folder), "--store", str(micro_store), "--evidence", "fit"]) == 0
+    signal = rhythm("Yes", 10, 2, (1,)).T * 1e-6
+    raw = mne.io.RawArray(signal, mne.create_info(["C3", "O1"], 200, "eeg"), verbose="error")
+    assert neurolm.load(run.folder).ask(raw, "Is this EEG segment of high workload?").contributions.evidence
+    (note,) = [note for note in to_official(run.folder / "instruct", tmp_path / "back").notes if "evidence" in note]
+    assert "calibration.json, training_range.json, evidence.json, evidence.safetensors: not carried over" in note
+    assert sorted(path.name for path in (tmp_path / "back").iterdir()) == ["NeuroLM.pt", "VQ.pt"]
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from neurolm.core.batch import Patches
 from neurolm.core.config import RunConfig
 from neurolm.core.decode import decode
 from neurolm.train import loop
-from neurolm.train.instruct import InstructStage
+from neurolm.train.instruct import InstructStage, train_instruct
 from neurolm.train.loop import run_stage
 from neurolm.train.machine.state import save_tensors
 from neurolm.train.pretrain import PretrainStage
@@ -65,6 +65,9 @@ def train(job: dict, rank: int, out: Path) -> dict[str, object]:
     stream = token_stream(text, shipped_text()[:2])
     changed = replace(config.stage(job["stage"]), **job["changes"])
     run = replace(run, config=replace(config, **{job["stage"]: changed}))
+    if job.get("finished"):
+        train_instruct(run, texts=shipped_text()[:2])
+        return {}
     if job["stage"] == "tokenizer":
         # No code dies in so few steps otherwise; in float32 a flip would tell more.
         tokenizer = replace(config.model.tokenizer, **({"revive": 0.9} if job["double"] else {}))

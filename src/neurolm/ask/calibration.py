@@ -140,6 +140,15 @@ class Calibration(SideFile):
         """Return the calibration of a task, if there is one."""
         return next((found for found in self.tasks if found.task == task), None)
 
+    @property
+    def described(self) -> tuple[str, ...]:
+        """A line for each task: what was fitted, and on whom."""
+        return tuple(
+            f"{task.task}: temperature {task.temperature:.2f}, windows of a stretch correlated {task.correlation:.2f}; "
+            f"from {task.windows} windows, {task.stretches} stretches, {task.subjects} people"
+            for task in self.tasks
+        )
+
 
 def worth(windows: int | np.ndarray, correlation: float) -> np.ndarray:
     """How many independent windows so many windows of a stretch are worth."""

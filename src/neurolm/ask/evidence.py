@@ -126,7 +126,7 @@ class EvidenceFile(SideFile):
         """A line for each task: what speaks, and who it was learned from."""
         return tuple(
             f"{task.task}: evidence of {_named(task.electrodes)}, beside {task.weight:.2f} × the language model; from "
-            f"{task.windows} windows, {task.subjects} people"
+            f"{task.windows} windows, {task.who}"
             for task in self.tasks
         )
 

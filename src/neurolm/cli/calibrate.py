@@ -42,18 +42,5 @@ def calibrate(
     done = calibrate(folder, store, evidence=wanted, device=choose_device(machine.device))
     beside = EvidenceFile.load(folder)
     if beside is not None:
-        for known in beside.tasks:
-            count = len(known.electrodes)
-            say(
-                f"{known.task}: evidence of {count} electrode{'s' if count > 1 else ''} beside {known.weight:.2f} × "
-                f"the language model; from {known.windows} windows, {known.who}"
-            )
-    for task in done.tasks:
-        say(
-            f"{task.task}: temperature {task.temperature:.2f}, windows of a stretch correlated {task.correlation:.2f}; "
-            f"from {task.windows} windows, {task.stretches} stretches, {task.subjects} people"
-        )
-    if beside is not None:
-        say(folder / EvidenceFile.FILE)
-    say(folder / Calibration.FILE)
-    say(folder / Ranges.FILE)
+        say(*beside.described, folder / EvidenceFile.FILE)
+    say(*done.described, folder / Calibration.FILE, folder / Ranges.FILE)

@@ -22,7 +22,13 @@ UNKNOWN = "not recorded"
 MADE = {"pretrain": "pretrained, not instruction-tuned", "instruct": "instruction-tuned"}
 
 
-def model_card(card: Card, *, evaluation: Evaluation | None = None, converted_from: Sequence[str] = ()) -> str:
+def model_card(
+    card: Card,
+    *,
+    evaluation: Evaluation | None = None,
+    reading: Sequence[str] = (),
+    converted_from: Sequence[str] = (),
+) -> str:
     """Write the model card of a checkpoint, in Markdown; whatever the checkpoint holds, it is shown as text.
 
     Parameters
@@ -31,6 +37,8 @@ def model_card(card: Card, *, evaluation: Evaluation | None = None, converted_fr
         What the checkpoint says of itself.
     evaluation
         Its figures on held-out subjects, where it was evaluated.
+    reading
+        How its answers are read: evidence and calibration of its tasks, in words.
     converted_from
         The authors' files, where the weights come from these.
     """
@@ -62,6 +70,7 @@ def model_card(card: Card, *, evaluation: Evaluation | None = None, converted_fr
         text_tokens=language.text_tokens,
         stages={name: card.run.stage(name) for name in STAGES[: STAGES.index(card.stage) + 1]},
         evaluation=evaluation,
+        reading=reading,
         figures=None if evaluation is None else _figures(evaluation),
     )
 

@@ -22,9 +22,9 @@ from neurolm.evaluation.results import RESULTS, Evaluation, load_evaluation, wit
 from neurolm.hub.model_card import FILE, model_card
 from neurolm.model.neurolm import NeuroLM
 
-_BESIDE = (Calibration.FILE, Ranges.FILE, EvidenceFile.FILE, ARRAYS)
-"""Files that a checkpoint may have or not."""
-_FILES = [CONFIG, WEIGHTS, TOKENIZER_FILE, FILE, RESULTS, *_BESIDE]
+BESIDE = (Calibration.FILE, Ranges.FILE, EvidenceFile.FILE, ARRAYS)
+"""Files that a checkpoint may have or not: how its answers are read."""
+_FILES = [CONFIG, WEIGHTS, TOKENIZER_FILE, FILE, RESULTS, *BESIDE]
 
 
 def find_checkpoint(source: str | Path, *, revision: str | None = None) -> Path:
@@ -84,6 +84,12 @@ def find_evaluation(folder: Path | None, card: Card) -> Evaluation | None:
     return None
 
 
+def read_with(folder: Path) -> tuple[str, ...]:
+    """Say how a checkpoint's answers are read: its evidence and its calibration, a line for each task."""
+    evidence, calibration = EvidenceFile.load(folder), Calibration.load(folder)
+    return (*(evidence.described if evidence else ()), *(calibration.described if calibration else ()))
+
+
 def save(
     folder: Path,
     module: NeuroLM,
@@ -100,18 +106,19 @@ def save(
     Parameters
     ----------
     beside
-        Folder whose calibration and training range belong to the weights; copied where they are there.
+        Folder whose calibration, training range and evidence belong to the weights; copied where they are there.
     """
     folder, card = Path(folder), without_ids(card, keys_of(beside))
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{folder}: a file, not a folder; choose another")
 
-    kept = {} if beside is None else {n: (beside / n).read_bytes() for n in _BESIDE if (beside / n).is_file()}
+    reading = () if beside is None else read_with(beside)
+    kept = {} if beside is None else {n: (beside / n).read_bytes() for n in BESIDE if (beside / n).is_file()}
 
     def extra(temporary: Path) -> None:
         for name, content in kept.items():
             (temporary / name).write_bytes(content)
-        write_text(temporary / FILE, model_card(card, evaluation=evaluation))
+        write_text(temporary / FILE, model_card(card, evaluation=evaluation, reading=reading))
         if evaluation is not None:
             write_text(temporary / RESULTS, to_json(without_people(evaluation)))
 

@@ -30,6 +30,7 @@ from neurolm.core.physics import BAND
 from neurolm.core.recipes import RECIPES
 from neurolm.core.small_files import parse_json, require_regular
 from neurolm.hub.model_card import FILE, model_card
+from neurolm.hub.publish import BESIDE
 from neurolm.model.neurolm import NeuroLM
 from neurolm.official import PADDED_TO
 from neurolm.official.file import TENSORS, OfficialFile, read_official
@@ -167,6 +168,11 @@ def to_official(folder: Path, out: Path) -> Conversion:
         notes.append(
             f"{TOKENIZER_FILE} has no wte.weight (GPT-2's word embeddings): their later stages do not "
             "read it, their tokenizer training would"
+        )
+    if beside := [name for name in BESIDE if (folder / name).is_file()]:
+        notes.append(
+            f"{', '.join(beside)}: not carried over, since the authors' format has no place for evidence and "
+            "calibration; from these files the language model answers alone"
         )
     for name, group in {"encoder": config.tokenizer.encoder, "decoder": config.tokenizer.decoder}.items():
         settings["tokenizer"].setdefault(f"{name}_args", _arguments(group, name, config))

@@ -91,6 +91,7 @@ def write_report(
 
 def _facts(run: Path, store: Store | None) -> list[tuple[str, str]]:
     from neurolm.checkpoint import load_card
+    from neurolm.hub.publish import read_with
 
     finished = [stage for stage in STAGES[1:] if (run / stage / "config.json").is_file()]
     facts = [("run", run.name)]
@@ -104,6 +105,7 @@ def _facts(run: Path, store: Store | None) -> list[tuple[str, str]]:
             ("parameters", parameters(run / finished[-1] / "model.safetensors")),
         ]
         facts += [("question", question) for question in dict.fromkeys(task.question for task in card.tasks)]
+        facts += [("how answers are read", line) for line in read_with(run / finished[-1])]
     if store is not None:
         facts += [("data", line) for line in corpora(store)]
     return facts

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import neurolm
 from neurolm.core.config import ConfigError
 from neurolm.core.recipes import recipe
 from neurolm.train.figures.history import read_log
@@ -87,6 +88,27 @@ def test_saved_by_four_it_goes_on_in_two_in_one_and_in_two_again(jobs):
     assert (last.out / ".state-000000099.partial").exists()
     forget_states(last.out)
     assert not list(last.out.glob("*state*"))
+
+
+def test_instruction_tuning_in_several_processes_ends_with_evidence_and_calibration(
+    describe, launch, micro_run, tmp_path
+):
+    """The main one's, from the whole weights: the evidence of one process, and a model that answers by it."""
+    settings = {"changes": {"steps": 2, "shard": True, "evidence": True}, "finished": True}
+    runs = {world: micro_run.copy(tmp_path / f"run-{world}", without=["instruct"]) for world in (1, 2)}
+    described = [
+        describe(tmp_path / f"job-{world}", "instruct", world, **settings) | {"run": str(run)}
+        for world, run in runs.items()
+    ]
+    for job in launch(described):
+        assert {outcome["error"] for outcome in job.outcomes} == {None}, job.outcomes
+    alone, spread = (neurolm.load(run) for run in runs.values())
+    assert list(spread.evidence.tasks) == ["events", "workload"] and spread.calibration is not None
+    for name, (known, readout) in alone.evidence.tasks.items():
+        same, other = spread.evidence.tasks[name]
+        assert replace(same, weight=1.0) == replace(known, weight=1.0)
+        assert same.weight == pytest.approx(known.weight, rel=1e-4)  # of language models that were rounded differently
+        np.testing.assert_array_equal(other.weights, readout.weights)
 
 
 def test_a_lost_process_or_a_damaged_part_costs_the_steps_since_the_last_whole_state(jobs):
