@@ -24,7 +24,7 @@ from neurolm.recording.options import ReadingOptions
 from neurolm.report.drawings.explanation import draw, save_picture
 from neurolm.store.manifest import Label
 from neurolm.store.store import Store
-from neurolm.train.calibrate import run_evidence
+from neurolm.train.calibrate import task_evidence
 from neurolm.train.instruct import train_instruct
 from neurolm.train.language import train_language
 from neurolm.train.pretrain import train_pretrain
@@ -142,7 +142,7 @@ def test_evidence_is_explained_by_reading_it_anew_without_the_electrode_or_secon
     """Where the language model hardly counts, the electrode and the second that carry the evidence lead."""
     prompt, samples, labels = windows
     run = open_run(folder, config=model.card.run, store=store, device="cpu")
-    evidence = run_evidence(model.module, model.text, run, model.card.tasks)
+    evidence = task_evidence(run, model.card.tasks)
     task = model.card.tasks[0]
     beside = replace(evidence.of(task.name, task.labels), weight=1e-9)
     shown = replace(prompt, beside=beside)

@@ -1,4 +1,4 @@
-"""What a model makes of a recording, for models of one's own: features, codes and evidence of its windows."""
+"""What a model makes of a recording, for models of one's own: features, codes, evidence"""
 
 from __future__ import annotations
 
