@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+
+from joblib import parallel_config
 
 sys.path.insert(0, str(Path(__file__).parent))
 from neurolm.store.store import Store
@@ -42,13 +43,14 @@ def main() -> None:
     parser.add_argument("--task", required=True)
     parser.add_argument("--draws", type=int, default=3, help="of electrodes left out, people, and labels swapped")
     parser.add_argument("--sizes", default="10,24,36,100", help="how many people to learn from")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
     arguments = parser.parse_args()
     sizes = [int(size) for size in arguments.sizes.split(",")]
     study = STUDIES.get(arguments.study, partial(people.report, sizes=sizes))
     windows = Described.of(Store(arguments.store), load_task(arguments.task))
-    for part in study(windows, arguments.draws):
-        print(part, end="\n\n", flush=True)
-    print(f"{time.process_time():.0f} s of one core")
+    with parallel_config(n_jobs=arguments.jobs):
+        for part in study(windows, arguments.draws):
+            print(part, end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

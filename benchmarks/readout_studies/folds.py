@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from joblib import Parallel, delayed
 
 from neurolm.batches.splits import split_folds
 from readout_studies.methods import Answer
@@ -36,8 +37,14 @@ def out_of_fold(
     """
     asked = windows if asked is None else asked
     found = np.full((len(asked.windows), len(windows.task.labels)), np.nan)
-    for train, validation, test in folds(windows):
-        people = np.unique(test.subjects).tolist()
-        found[np.isin(asked.subjects, people)] = fit(train, validation)(asked.people(people))
+    parts = [(train, validation, asked.people(np.unique(test.subjects))) for train, validation, test in folds(windows)]
+    for (_, _, test), answers in zip(parts, Parallel()(delayed(_answer)(fit, *part) for part in parts), strict=True):
+        found[np.isin(asked.subjects, test.subjects)] = answers
     assert np.isfinite(found).all()
     return found
+
+
+def _answer(
+    fit: Callable[[Described, Described], Answer], train: Described, validation: Described, test: Described
+) -> np.ndarray:
+    return fit(train, validation)(test)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from joblib import Parallel, delayed
 
 from neurolm.batches.splits import split_folds
 from neurolm.batches.windows import spread
@@ -22,12 +23,11 @@ TESTED = 20
 def report(windows: Described, draws: int, sizes: Sequence[int]) -> Iterator[str]:
     """Learn from so many people, drawn several times, and answer others, who are the same for every number."""
     rows: list[list[Cell]] = []
+    every = iter(Parallel()(delayed(_answers)(windows, size, draw) for size in sizes for draw in range(draws)))
     for size in sizes:
-        found: dict[str, list[np.ndarray]] = {SHIPPED: [], BAND_POWER: []}
-        for draw in range(draws):
-            asked, answers = _answers(windows, size, draw)
-            for name, probabilities in answers.items():
-                found[name].append(probabilities)
+        of = [next(every) for _ in range(draws)]
+        found = {name: [answers[name] for _, answers in of] for name in (SHIPPED, BAND_POWER)}
+        asked = of[0][0]
         for name, given in found.items():
             one = Found(asked, np.stack(given))
             spans = one.resampled()["balanced_accuracy"]

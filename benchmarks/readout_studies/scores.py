@@ -63,7 +63,7 @@ def compare(found: Mapping[str, Found], *, beside: str | None = None, what: str 
         if beside is not None:
             less = accuracy.mean() - found[beside].each("balanced_accuracy").mean()
             difference = values["balanced_accuracy"] - resampled[beside]["balanced_accuracy"]
-            row.append(None if name == beside else f"{less:+.3f} {_between(difference)}")
+            row.append(None if name == beside else f"{less:+.3f} ({_between(difference)})")
         rows.append(row)
     heads = [what, "balanced accuracy", "95 %", "AUROC", "calibration error", "95 %", "log-likelihood"]
     return Table(columns=columns(*heads, *([f"less {beside}"] if beside else [])), groups=[rows])
@@ -76,4 +76,4 @@ def _spread(values: np.ndarray) -> str:
 
 def _between(values: np.ndarray) -> str:
     found = interval(values)
-    return "–" if found is None else f"[{found.low:.3f}, {found.high:.3f}]"
+    return "–" if found is None else f"{found.low:.3f} to {found.high:.3f}"

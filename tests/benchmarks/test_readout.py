@@ -127,8 +127,8 @@ def test_draws_are_averaged_and_a_difference_is_of_the_same_people(studies, desc
     half = np.stack([right, right[:, ::-1]])
     found = {"both": studies.scores.Found(described, half), "one": studies.scores.Found(described, right[None])}
     (rows,) = studies.scores.compare(found, beside="one").texts()
-    assert rows[0][1:3] == ("0.500 ± 0.707", "[0.500, 0.500]") and rows[1][1] == "1.000"
-    assert rows[0][-1] == "-0.500 [-0.500, -0.500]" and rows[1][-1] == "–"
+    assert rows[0][1:3] == ("0.500 ± 0.707", "0.500 to 0.500") and rows[1][1] == "1.000"
+    assert rows[0][-1] == "-0.500 (-0.500 to -0.500)" and rows[1][-1] == "–"
 
 
 def test_calibration_error_of_a_class(studies):
