@@ -3,7 +3,8 @@
     python benchmarks/readout.py nested --store STORE --task eegmat     # forms of it; which the training people choose
     python benchmarks/readout.py robust --store STORE --task eegmat     # electrodes missing, other gains
     python benchmarks/readout.py swapped --store STORE --task eegmat --draws 6      # labels swapped: guessing?
-    python benchmarks/readout.py confound --store STORE --task eegmat   # halves of recordings, amplitudes matched
+    python benchmarks/readout.py halves --store STORE --task eegmat     # learned from one half of each recording
+    python benchmarks/readout.py amplitudes --store STORE --task eegmat             # amplitudes matched
     python benchmarks/readout.py people --store STORE --task eegmat --sizes 5,10,15,20,24,30
     python benchmarks/readout.py classes --store STORE --task sleep     # probabilities class by class
 
@@ -31,7 +32,8 @@ STUDIES: dict[str, Callable[[Described, int], Iterator[str]]] = {
     "nested": nested.report,
     "robust": robust.report,
     "swapped": controls.swapped,
-    "confound": controls.confound,
+    "halves": controls.halves,
+    "amplitudes": controls.amplitudes,
     "classes": classes.report,
 }
 

@@ -14,6 +14,9 @@ from readout_studies.methods import readout
 from readout_studies.scores import log_likelihood
 from readout_studies.windows import Described
 
+REPEATS = 200
+"""Draws of labels by which chance is measured."""
+
 
 def report(windows: Described, draws: int) -> Iterator[str]:
     """Training people, each by what others showed, and test people of the card's own split."""
@@ -29,11 +32,12 @@ def report(windows: Described, draws: int) -> Iterator[str]:
             scores = [score(asked.labels, one, options=one.shape[1]) for one in given]
             likelihood = np.mean([log_likelihood(asked.labels, one) for one in given])
             accuracy, error = (np.mean([getattr(one, n) for one in scores]) for n in ("balanced_accuracy", "ece"))
-            overall.append([name, part, str(len(np.unique(asked.subjects))), accuracy, error, likelihood])
+            honest = np.mean([honest_error(one) for one in given])
+            overall.append([name, part, str(len(np.unique(asked.subjects))), accuracy, error, honest, likelihood])
             by_class += _by_class(name, part, asked, np.stack(given))
     heads = (
         columns("log-odds by", "people", "how many"),
-        columns("balanced accuracy", "calibration error", "log-likelihood", form=".3f"),
+        columns("balanced accuracy", "calibration error", "were they honest", "log-likelihood", form=".3f"),
     )
     yield f"Task {windows.task.name}:"
     yield Table(columns=[*heads[0], *heads[1]], groups=[overall]).markdown()
@@ -50,7 +54,14 @@ def _by_class(name: str, part: str, asked: Described, given: np.ndarray) -> Iter
         yield [name, part, label, true.mean(), given[:, :, number].mean(), found, error]
 
 
+def honest_error(probabilities: np.ndarray) -> float:
+    """Calibration error that so many windows show by chance where the probabilities are what they say."""
+    rng, answers, top = np.random.default_rng(0), probabilities.argmax(axis=1), probabilities.max(axis=1)
+    drawn = probabilities.cumsum(axis=1)[None] < rng.random((REPEATS, len(top), 1))
+    return float(np.mean([class_error(right, top) for right in drawn.sum(axis=2) == answers]))
+
+
 def class_error(true: np.ndarray, probability: np.ndarray) -> float:
-    """Calibration error of one class's probability, over bins of equal width."""
+    """Calibration error of one probability of each window, over bins of equal width."""
     place = np.clip(np.ceil(probability * BINS).astype(int) - 1, 0, BINS - 1)
     return float(np.abs(np.bincount(place, weights=true - probability, minlength=BINS)).sum() / len(true))

@@ -35,8 +35,9 @@ def swapped(windows: Described, draws: int) -> Iterator[str]:
     yield compare({n: Found(windows, np.stack(p), np.stack(labels)) for n, p in found.items()}).markdown()
 
 
-def halves(windows: Described) -> Iterator[str]:
+def halves(windows: Described, draws: int) -> Iterator[str]:
     """Learn from one half of each recording's time, and answer the same and the other half of other people's."""
+    del draws  # nothing is drawn here but the electrodes left out, once
     half = windows.halves()
     parts = [windows.only(half == number) for number in (0, 1)]
     names, rows = ("first", "second"), []
@@ -57,8 +58,9 @@ def halves(windows: Described) -> Iterator[str]:
     yield compare(found).markdown()
 
 
-def amplitudes(windows: Described) -> Iterator[str]:
+def amplitudes(windows: Described, draws: int) -> Iterator[str]:
     """What is left when amplitudes are matched, and what amplitudes say by themselves."""
+    del draws
     level, relative = (Described.of(windows.store, windows.task, change) for change in (match_window, match_electrodes))
     own = partial(_readout, form=OWN)
     cases = {
@@ -75,9 +77,3 @@ def amplitudes(windows: Described) -> Iterator[str]:
     }
     found = {name: Found(windows, out_of_fold(given, fit)[None]) for name, (given, fit) in cases.items()}
     yield compare(found, beside="as recorded", what="what is seen").markdown()
-
-
-def confound(windows: Described, draws: int) -> Iterator[str]:
-    """Both experiments on what else tells two recordings of a person apart."""
-    yield from halves(windows)
-    yield from amplitudes(windows)

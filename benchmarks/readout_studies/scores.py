@@ -70,8 +70,8 @@ def compare(found: Mapping[str, Found], *, beside: str | None = None, what: str 
 
 
 def _spread(values: np.ndarray) -> str:
-    """Mean over draws, and their standard deviation."""
-    return f"{values.mean():.3f}" + (f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else "")
+    """Mean over draws, and their standard deviation where they differ."""
+    return f"{values.mean():.3f}" + (f" ± {values.std(ddof=1):.3f}" if np.ptp(values) > 0 else "")
 
 
 def _between(values: np.ndarray) -> str:

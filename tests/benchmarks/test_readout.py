@@ -134,3 +134,10 @@ def test_draws_are_averaged_and_a_difference_is_of_the_same_people(studies, desc
 def test_calibration_error_of_a_class(studies):
     true, probability = np.array([True, True, False, False]), np.array([0.75, 0.75, 0.35, 0.31])
     assert studies.classes.class_error(true, probability) == pytest.approx((0.5 + 0.66) / 4)
+
+
+def test_honest_probabilities_err_by_chance_alone(studies):
+    sure, unsure = np.tile([1.0, 0.0], (100, 1)), np.tile([0.7, 0.3], (100, 1))
+    assert studies.classes.honest_error(sure) == 0
+    half_normal = np.sqrt(2 / np.pi * 0.7 * 0.3 / 100)  # one bin: the mean of |share - 0.7|
+    assert studies.classes.honest_error(unsure) == pytest.approx(half_normal, rel=0.15)
