@@ -1,5 +1,6 @@
 """Baselines on rhythms with a known answer; nothing of the test subjects may reach a fit."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,20 +13,13 @@ from neurolm.batches.splits import Split
 from neurolm.batches.windows import Window
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.core.physics import RATE
+from neurolm.evaluation.baselines.classical import Classical
 from neurolm.evaluation.baselines.convnet import shallow_conv_net
-from neurolm.evaluation.baselines.covariances import (
-    FILTER_BANK as BANK,
-)
-from neurolm.evaluation.baselines.covariances import (
-    SHRINKAGE,
-    filter_bank,
-    log_covariances,
-    tangent_space,
-)
+from neurolm.evaluation.baselines.covariances import filter_bank, tangent_space
 from neurolm.evaluation.baselines.fit import choose_baselines, fit_baselines
 from neurolm.evaluation.baselines.linear import BANDS, band_power, band_powers, linear_probe, majority
 from neurolm.evaluation.baselines.material import STRENGTHS, Fitted, Material, logistic
-from neurolm.evaluation.results import BAND_POWER, BASELINES, CONVNET, FILTER_BANK, PROBE, TANGENT
+from neurolm.evaluation.results import BAND_POWER, BASELINES, CLASSICAL, CONVNET, FILTER_BANK, FOREST, PROBE, TANGENT
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.store.store import Label, Outline, Row, Store
 from neurolm.tasks.card import load_task
@@ -118,6 +112,8 @@ FITS: dict[str, Callable[[Material], Fitted]] = {
     BAND_POWER: band_powers,
     TANGENT: tangent_space,
     FILTER_BANK: filter_bank,
+    CLASSICAL: lambda material: Classical().logistic(material),
+    FOREST: lambda material: Classical().forest(material),
     CONVNET: shallow_conv_net,
 }
 
@@ -219,31 +215,6 @@ def test_more_features_than_windows_fit_as_scikit_learn_would() -> None:
     assert fitted.answer(test) == pytest.approx(whole.predict_proba(scaler.transform(features(test))), abs=2e-3)
 
 
-def test_log_covariances_are_the_logarithm_of_what_each_band_passes() -> None:
-    from scipy.linalg import expm
-
-    signals = np.random.default_rng(0).standard_normal((2, 4 * RATE, 3)) * [1, 5, 20]
-    signals[..., 1] += signals[..., 0]
-    found = log_covariances(signals).reshape(2, len(BANK), 6)
-    hertz = np.fft.rfftfreq(4 * RATE, 1 / RATE)
-    for window, rows in zip(signals, found, strict=True):
-        for (low, high), row in zip(BANK, rows, strict=True):
-            passed = np.fft.irfft(np.where((hertz >= low) & (hertz < high), np.fft.rfft(window.T), 0)).T
-            covariance = np.cov(passed.T, bias=True)
-            shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.trace(covariance) / 3 * np.eye(3)
-            logarithm = np.zeros((3, 3))
-            logarithm[np.triu_indices(3)] = row / np.where(np.eye(3), 1, np.sqrt(2))[np.triu_indices(3)]
-            assert expm(logarithm + np.triu(logarithm, 1).T) == pytest.approx(shrunk, rel=1e-3, abs=1e-5)
-
-
-def test_log_covariances_of_flat_bridged_and_single_electrodes_are_finite() -> None:
-    signals = np.random.default_rng(0).standard_normal((2, RATE, 4)).astype(np.float32)
-    signals[..., 1] = 0
-    signals[..., 2] = signals[..., 3]
-    assert np.isfinite(log_covariances(signals)).all()
-    assert log_covariances(signals[..., :1]).shape == (2, len(BANK))
-
-
 def test_the_filter_bank_sees_what_goes_together_where_band_power_sees_nothing() -> None:
     """A rhythm at two electrodes, in phase or in opposition: powers are the same."""
     store = MadeStore()
@@ -337,13 +308,14 @@ def test_order_of_channels_in_a_recording_does_not_matter() -> None:
         assert fit(other).answer(test) == pytest.approx(fit(made).answer(test), abs=1e-4)
 
 
-def test_class_without_training_windows_has_probability_zero() -> None:
+@pytest.mark.parametrize("name", (BAND_POWER, FILTER_BANK, CLASSICAL, FOREST))
+def test_class_without_training_windows_has_probability_zero(name: str) -> None:
     store = MadeStore()
     for index, row in enumerate(store.rows):
         if row.subject in SPLIT.train and row.labels[0].label == "none":
             store.change(index, labels=())
     made, test = material(store)
-    found = band_powers(made).answer(test)
+    found = FITS[name](made).answer(test)
     assert (found[:, 2] == 0).all()
     assert found.sum(axis=1) == pytest.approx(1)
 
@@ -411,3 +383,18 @@ def test_answers_are_kept_and_fitted_anew_where_anything_differs(tmp_path: Path,
         next(tokenizer.encoder.parameters()).add_(1)
     fit(windows)
     assert told == ["workload: linear probe"]  # another encoder; band power has none
+
+
+def test_what_needs_a_package_that_is_not_there_says_so_and_is_tried_again(
+    tmp_path: Path, micro_store: Path, tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, task = Store(micro_store), load_task("workload")
+    split = task.split(store)
+    windows = task.windows(store, split, "test")
+    given = {"tokenizer": tokenizer, "device": torch.device("cpu"), "cache": tmp_path}
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "antropy", None)
+        (missing,) = fit_baselines((CLASSICAL,), store, task, split, windows, **given)
+        assert missing.missing == "classical features need antropy: pip install 'neurolm[baselines]'"
+    (found,) = fit_baselines((CLASSICAL,), store, task, split, windows, **given)
+    assert len(found.probabilities) == len(windows)

@@ -14,10 +14,11 @@ from neurolm.evaluation.official_protocol import OfficialScores
 from neurolm.tasks.metrics import METRICS, Interval, Scores, bootstrap, score
 
 RESULTS = "evaluation.json"
-MAJORITY, BAND_POWER, TANGENT, FILTER_BANK, CONVNET, PROBE = BASELINES = (
-    "majority", "band power", "tangent space", "filter bank", "ShallowConvNet", "linear probe",
+MAJORITY, BAND_POWER, TANGENT, FILTER_BANK, CLASSICAL, FOREST, CONVNET, PROBE = BASELINES = (
+    "majority", "band power", "tangent space", "filter bank", "classical features", "random forest", "ShallowConvNet",
+    "linear probe",
 )  # fmt: skip
-"""Names of the baselines, in the order of the table."""
+"""Names of the baselines, in the order in which they are fitted."""
 LIKELIHOOD, OFFICIAL = PROTOCOLS = ("likelihood", "official")
 """How answers are read: the likelihood of every permitted one; and, besides, as the authors do it."""
 OWN, HELD_OUT = WORDINGS = ("own", "held-out")

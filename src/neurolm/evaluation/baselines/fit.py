@@ -23,11 +23,22 @@ from neurolm.core.decode import load_json
 from neurolm.core.errors import ConfigError, NeuroLMError, StoreError, WriteError
 from neurolm.core.files import write_text
 from neurolm.core.names import choose
+from neurolm.evaluation.baselines.classical import Classical
 from neurolm.evaluation.baselines.convnet import shallow_conv_net
 from neurolm.evaluation.baselines.covariances import filter_bank, tangent_space
 from neurolm.evaluation.baselines.linear import band_powers, linear_probe, majority
 from neurolm.evaluation.baselines.material import Fitted, Material
-from neurolm.evaluation.results import BAND_POWER, BASELINES, CONVNET, FILTER_BANK, MAJORITY, PROBE, TANGENT
+from neurolm.evaluation.results import (
+    BAND_POWER,
+    BASELINES,
+    CLASSICAL,
+    CONVNET,
+    FILTER_BANK,
+    FOREST,
+    MAJORITY,
+    PROBE,
+    TANGENT,
+)
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.store.store import Store
 from neurolm.tasks.task import Task
@@ -60,7 +71,7 @@ def cache_folder() -> Path:
 
 
 def choose_baselines(names: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the baselines of some names, in the order of the table; all for None.
+    """Return the baselines of some names, in the order in which they are fitted; all for None.
 
     Raises
     ------
@@ -111,11 +122,14 @@ def fit_baselines(
         except StoreError as error:
             why = _why(error, store)
             return [found.get(name) or BaselineAnswers(name=name, missing=why) for name in names]
+    classical = Classical()
     fits: dict[str, Callable[[Material], Fitted]] = {
         MAJORITY: majority,
         BAND_POWER: band_powers,
         TANGENT: tangent_space,
         FILTER_BANK: filter_bank,
+        CLASSICAL: classical.logistic,
+        FOREST: classical.forest,
         CONVNET: shallow_conv_net,
         PROBE: lambda material: linear_probe(material, tokenizer, device),
     }
@@ -125,6 +139,8 @@ def fit_baselines(
         if progress:
             progress(f"{task.name}: {name}")
         found[name] = _fit(name, fits[name], material, windows)
+        if found[name].missing:
+            continue  # what is missing, such as an optional package, may be there the next time
         try:
             write_text(folder / f"{keys[name]}.json", to_json(found[name]))
         except WriteError:
