@@ -120,13 +120,27 @@ MODELS = {
     "tokenizer is a pipe": (TOKENIZER_FILE, pipe, "a pipe (FIFO), not a file"),
     "calibration is a pipe": ("calibration.json", pipe, "a pipe (FIFO), not a file"),
     "sparse calibration": ("calibration.json", sparse, "8,589,934,592 bytes"),
+    "evidence is a pipe": ("evidence.json", pipe, "a pipe (FIFO), not a file"),
+    "sparse evidence": ("evidence.json", sparse, "8,589,934,592 bytes"),
+    "arrays of evidence are a pipe": ("evidence.safetensors", pipe, "a pipe (FIFO), not a file"),
+    "sparse arrays of evidence": ("evidence.safetensors", sparse, "8,589,934,592 bytes"),
+    "many tasks with evidence": (
+        "evidence.json",
+        lambda e: e.update(tasks=e["tasks"] * 4_000),
+        "tasks must be different ones, but events, workload is there several times",
+    ),
+    "too many tasks with evidence": (
+        "evidence.json",
+        lambda e: e.update(tasks=e["tasks"] * 100_000),
+        "bytes, and such a file has at most 4,194,304",
+    ),
 }
 
 
-def test_models(edf, micro_run, tmp_path, limited):
+def test_models(edf, evidence_run, tmp_path, limited):
     commands = []
     for name, (file, change, _) in MODELS.items():
-        model = shutil.copytree(micro_run.folder / "instruct", tmp_path / name.replace(" ", "-"))
+        model = shutil.copytree(evidence_run / "instruct", tmp_path / name.replace(" ", "-"))
         change(model / file) if change in (sparse, pipe) else edited(model / file, change)
         commands.append(["ask", edf, QUESTION, "--model", model])
     require_refused(limited(*commands), {name: said for name, (_, _, said) in MODELS.items()})

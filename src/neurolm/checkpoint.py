@@ -72,6 +72,8 @@ class SideFile:
 
     FILE: ClassVar[str]
     """Its name."""
+    MOST: ClassVar[int] = 4 << 20
+    """Most bytes of it: a few kilobytes for a task are usual."""
 
     format: int = FORMAT
 
@@ -93,7 +95,7 @@ class SideFile:
         path = folder / cls.FILE
         if not path.exists():
             return None
-        found = load_json(cls, path)
+        found = load_json(cls, path, most=cls.MOST)
         if found.format != FORMAT:
             raise CheckpointError(f"{path}: format {found.format}, this version reads {FORMAT}: use a later neurolm")
         return found

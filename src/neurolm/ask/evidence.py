@@ -9,6 +9,7 @@ one that is asked freely, or about electrodes that the readout does not know.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,9 +118,9 @@ class EvidenceFile(SideFile):
     """SHA-256 of the arrays, so that those of another fit are not taken for these."""
 
     def __post_init__(self) -> None:
-        names = [task.task for task in self.tasks]
-        if len(set(names)) < len(names):
-            raise ConfigError(f"tasks must be different ones, not {', '.join(names)}")
+        twice = [name for name, count in Counter(task.task for task in self.tasks).items() if count > 1]
+        if twice:
+            raise ConfigError(f"tasks must be different ones, but {', '.join(twice[:NAMED])} is there several times")
 
     @property
     def described(self) -> tuple[str, ...]:

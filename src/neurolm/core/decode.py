@@ -73,10 +73,10 @@ def decode(kind: type[T], content: Any, *, source: str = "", error: type[NeuroLM
         raise error(f"{source}: {_worded(kind, found)}" if source else _worded(kind, found)) from None
 
 
-def load_json(kind: type[T], path: Path | str, *, error: type[NeuroLMError] = ConfigError) -> T:
-    """Make a dataclass of a JSON file; see `decode`."""
+def load_json(kind: type[T], path: Path | str, *, error: type[NeuroLMError] = ConfigError, most: int = LARGE) -> T:
+    """Make a dataclass of a JSON file, which has at most so many bytes; see `decode`."""
     try:
-        content = read_small(path, most=LARGE)
+        content = read_small(path, most=most)
     except OSError as failed:
         raise error(f"{path}: cannot be read ({failed})") from failed
     return decode(kind, content.removeprefix(codecs.BOM_UTF8), source=str(path), error=error)
