@@ -97,7 +97,7 @@ def test_a_saved_model_is_calibrated_with_evidence_and_its_card_says_so(micro_ru
     saved = neurolm.load(micro_run.folder).save_pretrained(tmp_path / "hub" / "model")
     assert "- Task workload: temperature" in (card := (saved / "README.md").read_text()) and "evidence of" not in card
     assert main(["calibrate", str(saved), "--store", str(micro_run.store), "--evidence", "fit"]) == 0
-    capsys.readouterr()
+    assert f"note: {saved / 'README.md'} says how answers were read before" in capsys.readouterr().out
     found, _ = asked(capsys, file, QUESTION, "--model", saved)
     assert found["contributions"]["evidence"] > 0
     again = neurolm.from_pretrained(saved).save_pretrained(tmp_path / "again")

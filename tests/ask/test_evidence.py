@@ -176,7 +176,9 @@ def test_files_that_only_look_right_are_refused(fitted, tmp_path):
         with pytest.raises(CheckpointError, match=r"evidence\.safetensors: cannot be read .*; make both files anew"):
             Evidence.load(folder)
     (folder / EvidenceFile.FILE).write_text(json.dumps(stated | {"tasks": stated["tasks"][:1] * 2}))
-    with pytest.raises(ConfigError, match=r"evidence\.json: tasks must be different ones, not events, events; make"):
+    with pytest.raises(
+        ConfigError, match=r"evidence\.json: tasks must be different ones, but events is there several times; make"
+    ):
         Evidence.load(folder)
     (folder / EvidenceFile.FILE).write_text(json.dumps(stated))
     with (folder / ARRAYS).open("wb") as file:
@@ -299,3 +301,28 @@ def test_an_evaluation_shows_what_each_says_alone(micro_run, fitted):
         assert (language.name, evidence.name) == ("language model", "evidence")
         assert evidence.scores.balanced_accuracy > 0.8  # of few windows
         assert max(max(row) for row in evidence.probabilities) < 0.9999
+
+
+def test_the_language_models_row_is_not_weighed_where_no_evidence_speaks(micro_run, fitted):
+    """Of windows without an electrode that the evidence knows."""
+    from neurolm.evaluation.evaluate import _Model
+
+    evaluated = _Model.load(fitted / "instruct", micro_run.store, CPU)
+    (task,) = (task for task in evaluated.card.tasks if task.name == "workload")
+    windows = windows_of(micro_run, task)[0]
+    separator = evaluated.card.run.model.vocabulary.separator
+    prompt = Prompt.of(task, evaluated.text, separator, evaluated.evidence)
+    alone = evaluated.predict(prompt.alone, task, windows, None)[0].probabilities
+    strange = replace(prompt, beside=replace(prompt.beside, electrodes=tuple(map(channel_id, ("CZ", "PZ")))))
+    for asked in (prompt, strange):
+        language, evidence = evaluated.predict(asked, task, windows, None)[1]
+        np.testing.assert_allclose(language.probabilities, alone, atol=1e-6)
+        assert (np.ptp(evidence.probabilities, axis=1) > 0).any() == (asked is prompt)
+
+
+def test_what_could_not_be_fitted_is_said(micro_run, tmp_path, monkeypatch, capsys):
+    folder = micro_run.copy(tmp_path / "run")
+    monkeypatch.setattr("neurolm.train.calibrate.fit_evidence", lambda *_, **__: None)
+    for given, said in (("fit", True), ("auto", False)):
+        assert main(["calibrate", str(folder), "--store", str(micro_run.store), "--evidence", given]) == 0
+        assert ("note: no evidence for workload: its training windows" in capsys.readouterr().out) == said

@@ -35,7 +35,9 @@ def calibrate(
     from neurolm.ask.calibration import Calibration
     from neurolm.ask.evidence import EvidenceFile
     from neurolm.ask.novelty import Ranges
+    from neurolm.checkpoint import load_card
     from neurolm.core.device import choose_device
+    from neurolm.hub.model_card import FILE
     from neurolm.train.calibrate import calibrate
 
     wanted = None if evidence == "auto" else evidence == "fit"
@@ -44,3 +46,9 @@ def calibrate(
     if beside is not None:
         say(*beside.described, folder / EvidenceFile.FILE)
     say(*done.described, folder / Calibration.FILE, folder / Ranges.FILE)
+    known = [] if beside is None else [task.task for task in beside.tasks]
+    for task in load_card(folder).tasks if wanted or known else ():
+        if task.name not in known:
+            say(f"note: no evidence for {task.name}: its training windows have too few labels, people or electrodes")
+    if (folder / FILE).is_file():
+        say(f"note: {folder / FILE} says how answers were read before: model.save_pretrained writes it anew")

@@ -257,7 +257,10 @@ class _Model:
         probability = calibration.probabilities(said + shown)
         apart: tuple[BaselineAnswers, ...] = ()
         if prompt.beside is not None:
-            language = _alone(LANGUAGE_ALONE, said / prompt.beside.weight, "the stages of the run")
+            spoke = shown.any(axis=1, keepdims=True)  # elsewhere the language model is not weighed
+            language = _alone(
+                LANGUAGE_ALONE, np.where(spoke, said / prompt.beside.weight, said), "the stages of the run"
+            )
             apart = (language, _alone(EVIDENCE_ALONE, shown, "training windows"))
         predictions = Predictions(
             labels=tuple(task.index(str(w.label)) for w in windows),
