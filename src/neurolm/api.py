@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from neurolm.ask import EXPLAINED, FREE_SECONDS
-from neurolm.ask.answer import UNDECIDED, Answer, WindowAnswer, conclude
+from neurolm.ask.answer import UNDECIDED, Answer, Contributions, WindowAnswer, conclude
 from neurolm.ask.calibration import Calibration
 from neurolm.ask.embedding import Embedding, evidence_columns
 from neurolm.ask.engine import generate
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 CHUNK = 64
 """Windows answered at once."""
 
-__all__ = ["CHUNK", "EXPLAINED", "FREE_SECONDS", "REACH", "UNDECIDED", "Answer", "Embedding", "Explanation",
-           "Model", "WindowAnswer", "from_pretrained", "load"]  # fmt: skip
+__all__ = ["CHUNK", "EXPLAINED", "FREE_SECONDS", "REACH", "UNDECIDED", "Answer", "Contributions", "Embedding",
+           "Explanation", "Model", "WindowAnswer", "from_pretrained", "load"]  # fmt: skip
 
 
 class Model:

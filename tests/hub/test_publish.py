@@ -143,8 +143,8 @@ def test_nothing_in_a_card_is_taken_for_markdown_html_or_code(micro_run) -> None
     evaluation = replace(told, split=evil, results=tuple(replace(r, task=evil) for r in told.results))
     reader = MarkdownIt("commonmark", {"html": True}).enable("table")
     blocks, harmless = (
-        reader.parse(model_card(card, evaluation=evaluation)),
-        reader.parse(model_card(plain, evaluation=told)),
+        reader.parse(model_card(card, evaluation=evaluation, reading=[evil])),
+        reader.parse(model_card(plain, evaluation=told, reading=["as trained"])),
     )
     assert [block.type for block in blocks] == [block.type for block in harmless]
     inside = [token for block in blocks for token in block.children or ()]
@@ -209,6 +209,21 @@ def test_to_the_hub_and_back(model, hub) -> None:
     assert hub.private == {"lab/eeg-model": True, "lab/open": False}
     assert sorted(f.name for f in (hub.folder / "lab" / "eeg-model").iterdir()) == FILES
     assert_same_model(model, neurolm.from_pretrained("lab/eeg-model", device="cpu"))
+
+
+def test_evidence_goes_to_the_hub_and_back(evidence_run, hub) -> None:
+    ours = neurolm.load(evidence_run, device="cpu")
+    ours.push_to_hub("lab/evidence")
+    folder = hub.folder / "lab" / "evidence"
+    assert sorted(f.name for f in folder.iterdir()) == sorted([*FILES, "evidence.json", "evidence.safetensors"])
+    card = (folder / "README.md").read_text()
+    for task, (known, _) in ours.evidence.tasks.items():
+        line = (
+            f"- Task {task}: evidence of {', '.join(known.electrodes)}, beside {known.weight:.2f} × the language model"
+        )
+        assert line in card
+    other = neurolm.from_pretrained("lab/evidence", device="cpu")
+    assert [known for known, _ in other.evidence.tasks.values()] == [known for known, _ in ours.evidence.tasks.values()]
 
 
 def test_what_the_hub_does_not_take_or_give(model, hub, tmp_path, monkeypatch) -> None:
