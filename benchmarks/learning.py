@@ -4,7 +4,8 @@
 
 Trains the recipe `tiny` whole, and without one part at a time: without pretraining (instruction tuning begins from
 GPT-2 and the tokenizer), without text alignment (the encoder never feels the domain classifier), and without the text
-loss in pretraining and instruction tuning. `--variants settings` compares whole with other settings of the recipe.
+loss in pretraining and instruction tuning. `--variants settings` compares whole with other settings of the recipe, and
+`--variants whole` trains nothing beside it.
 Prints the codebook's use over the tokenizer stage and the perplexity of
 the next code over pretraining, both on people who are held out, and the balanced accuracy of the answers on the test
 people: mean ± SD over seeds. Begun again, it goes on; ``--report`` prints what is there.
@@ -50,6 +51,7 @@ SETTINGS = (
     "with dropout",
     "thrice the steps",
 )
+VARIANTS = {"parts": PARTS, "settings": SETTINGS, WHOLE: (WHOLE,)}
 OWN_TOKENIZER = (WHOLE, "without text alignment", "without spectra")
 OWN_PRETRAINING = (*OWN_TOKENIZER, "without text loss", "features as they are")
 FIGURES = "figures.json"
@@ -167,13 +169,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", default="450,150,300", help="of tokenizer, pretrain and instruct")
-    parser.add_argument("--variants", choices=("parts", "settings"), default="parts")
+    parser.add_argument("--variants", choices=VARIANTS, default="parts")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--report", action="store_true", help="print what is there, and train nothing")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     steps = [int(count) for count in arguments.steps.split(",")]
-    variants = SETTINGS if arguments.variants == "settings" else PARTS
+    variants = VARIANTS[arguments.variants]
     for seed in range(0 if arguments.report else arguments.seeds):
         for variant in variants:
             print(f"# {variant}, seed {seed}: {one(variant, seed, arguments.store, arguments.out, steps)}", flush=True)
