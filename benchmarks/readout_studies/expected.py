@@ -37,7 +37,8 @@ def expected(train: Described) -> Fitted:
         for place, (slopes, offset) in enumerate(whole.less(part).solve(kept, both, unit)):
             every[place, own] = x[own] @ slopes + offset - middle
     # the very same way from predictions to log-odds as the readout's own
-    scalings = [ridge._scaling(predicted, labels, weight, people, ridge.FREEDOMS) for predicted in every]
+    truth = ridge.doubted(every, labels, weight, people)
+    scalings = [ridge.scale(predicted, truth, weight, people, ridge.FREEDOMS) for predicted in every]
     best = int(np.argmax([scaling.likelihood for scaling in scalings]))
     slopes, offset = whole.solve(kept, both, unit)[best]
     scaling = scalings[best]

@@ -46,7 +46,7 @@ def test_strength_and_slope_are_the_likeliest_for_people_left_out(monkeypatch) -
     found = ridge.fit(x, labels, people, classes=3)
     weight = (40 / np.bincount(labels) / 3)[labels]
 
-    truth = 11 / 12 * np.eye(3)[labels] + 1 / 36  # five people leave a doubt of 1 in 12
+    truth = np.eye(3)[labels]  # so many errors that they leave no doubt beside
 
     def likelihood(scores: np.ndarray) -> float:
         return float((weight[:, None] * truth * log_softmax(scores, axis=1)).sum() / weight.sum())

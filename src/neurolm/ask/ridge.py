@@ -13,6 +13,7 @@ turn say.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,9 +78,10 @@ def fit(
     targets = np.eye(classes)[labels]
     wanted = np.sqrt(weight)[:, None] * (targets - weight @ targets / weight.sum())
     every = space.left_out(wanted, groups, STRENGTHS)
+    truth = doubted([predicted[judged] for predicted in every], labels[judged], weight[judged], groups[judged])
 
     def scored(predicted: np.ndarray, freedoms: tuple[float, ...]) -> _Scaling:
-        return _scaling(predicted[judged], labels[judged], weight[judged], groups[judged], freedoms)
+        return scale(predicted[judged], truth, weight[judged], groups[judged], freedoms)
 
     plain = int(np.argmax([scored(predicted, ()).likelihood for predicted in every]))
     near = range(max(0, plain - NEAR), min(len(every), plain + NEAR + 1))
@@ -202,18 +204,17 @@ class _Scaling:
         return predicted @ matrix + bias
 
 
-def _scaling(
-    predicted: np.ndarray, labels: np.ndarray, weight: np.ndarray, groups: np.ndarray, freedoms: tuple[float, ...]
+def scale(
+    predicted: np.ndarray, truth: np.ndarray, weight: np.ndarray, groups: np.ndarray, freedoms: tuple[float, ...]
 ) -> _Scaling:
     """Fit what makes log-odds of predictions for groups left out; several freedoms are judged by groups left out."""
     classes, numbers = predicted.shape[1], np.unique(groups).tolist()
-    truth = _doubted(labels, classes, len(numbers))
     slope, likelihood = _slope(predicted, truth, weight)
     best = _Scaling(
         slope=slope, freedom=0.0, matrix=slope * np.eye(classes), bias=np.zeros(classes), by_group={},
         likelihood=likelihood,
     )  # fmt: skip
-    if len(np.unique(labels)) < 3:
+    if len(np.unique(truth.argmax(axis=1))) < 3:
         return best
     for freedom in freedoms:
         every = _matrix(predicted, truth, weight, slope, freedom)
@@ -293,8 +294,13 @@ def _slope(predicted: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> tupl
     return float(np.exp(found.x)), -float(found.fun)
 
 
-def _doubted(labels: np.ndarray, classes: int, groups: int) -> np.ndarray:
-    """Labels with the doubt that so many people, or other groups, leave about the next one (Laplace's rule of
-    succession): few of them, all told apart, do not make anybody certain. float64 (rows, classes)."""
-    doubt = 1 / (2 * (groups + 1))
+def doubted(every: Sequence[np.ndarray], labels: np.ndarray, weight: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Labels with what doubt people, or other groups, leave about the next one: float64 (rows, classes).
+
+    Few of them, all told apart, do not make anybody certain (Laplace's rule of succession). Errors that are made anyway
+    say it by themselves: the doubt is less by the share that the best of the predictions gets wrong.
+    """
+    classes = every[0].shape[1]
+    missed = min(float(weight @ (predicted.argmax(axis=1) != labels)) for predicted in every) / weight.sum()
+    doubt = max(0.0, 1 / (2 * (len(np.unique(groups)) + 1)) - missed)
     return (1 - doubt) * np.eye(classes)[labels] + doubt / classes
