@@ -267,25 +267,45 @@ def out_of_fold(folds: Sequence[Answers], task: str, arm: str) -> dict[str, Any]
 
 
 def in_other_words(runs: Sequence[Answers], tasks: Sequence[str]) -> Iterator[str]:
+    """Means over runs; below, how tokens change the AUROC of questions with options of their own."""
     yield f"| task | question | options | {' | '.join(ARMS)} |"
     yield f"|{'---|' * (len(ARMS) + 3)}"
+    gained: dict[str, list[float]] = {OWN: [], ALL: []}
     for task in tasks:
-        found: dict[tuple[str, str], dict[str, list[tuple[float, float | None]]]] = {}
+        found: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
         for answers in runs:
             for one in answers.others:
-                if one["task"] != task:
-                    continue
-                cells = found.setdefault((one["question"], ", ".join(one.get("options", ["the task's"]))), {})
-                scores = {arm: np.array(values) for arm, values in one["scores"].items()}
-                labels = np.array(one["labels"])
-                for arm in ARMS if EVIDENCE in scores else scores:
-                    if arm in (*scores, PRODUCT, BOTH):
-                        given = softmax(combined(scores, arm, answers.known(task)), axis=1)
-                        figures = score(labels, given, options=given.shape[1])
-                        cells.setdefault(arm, []).append((figures.balanced_accuracy, figures.auroc))
+                if one["task"] == task:
+                    cells = found.setdefault((one["question"], ", ".join(one.get("options", ["the task's"]))), {})
+                    for arm, figures in asked_otherwise(one, answers.known(task)).items():
+                        cells.setdefault(arm, []).append(figures)
         for (question, options), cells in found.items():
-            shown = ("{:.3f} / {:.3f}".format(*np.mean(cells[arm], axis=0)) if arm in cells else "" for arm in ARMS)
+            means = {arm: np.mean(figures, axis=0) for arm, figures in cells.items()}
+            if EVIDENCE not in means:
+                for arm in gained.keys() & means:
+                    gained[arm].append(means[arm][1] - means[LANGUAGE][1])
+            shown = ("{:.3f} / {:.3f}".format(*means[arm]) if arm in means else "" for arm in ARMS)
             yield f"| {task} | {question} | {options} | {' | '.join(shown)} |"
+    yield ""
+    for arm, gains in gained.items():
+        if gains:
+            better = sum(gain > 0 for gain in gains)
+            yield (
+                f"Options of one's own, {arm}: AUROC {np.mean(gains):+.3f} beside the language model alone, higher in "
+                f"{better} of {len(gains)} questions."
+            )
+
+
+def asked_otherwise(one: dict[str, Any], known: Part) -> dict[str, tuple[float, float]]:
+    """Balanced accuracy and AUROC of a question in other words, by every way of answering that can speak to it."""
+    scores = {arm: np.array(values) for arm, values in one["scores"].items()}
+    labels, figures = np.array(one["labels"]), {}
+    for arm in (*scores, *((PRODUCT, BOTH) if EVIDENCE in scores else ())):
+        given = softmax(combined(scores, arm, known), axis=1)
+        found = score(labels, given, options=given.shape[1])
+        assert found.auroc is not None, "test windows of all options"
+        figures[arm] = found.balanced_accuracy, found.auroc
+    return figures
 
 
 def report(out: Path) -> None:

@@ -174,3 +174,16 @@ def test_a_seed_with_folds_missing_is_left_out_of_the_test_table(script, answers
     ]
     observed = [float(row.split(" | ")[4]) for row in rows]
     assert float(rows[0].split(" | ")[7].split()[0]) == pytest.approx(observed[0] - observed[2], abs=2e-3)
+
+
+def test_the_product_speaks_to_other_words_and_not_to_options_of_ones_own(script, answers):
+    part = answers.test[0]
+    words = {"task": "workload", "question": "?", "labels": part.labels.tolist(), "scores": part.scores}
+    found = script.asked_otherwise(words, answers.known("workload"))
+    assert found["product"] == pytest.approx(found["evidence"], abs=0.1) and found["product"] > found["language model"]
+    free = words | {"options": ["yes", "no"], "scores": {k: v for k, v in part.scores.items() if k != "evidence"}}
+    assert set(script.asked_otherwise(free, answers.known("workload"))) == {"language model", "token"}
+    runs = [script.Answers(seed=0, validation=answers.validation, test=answers.test, others=[words, free])]
+    gain = script.asked_otherwise(free, answers.known("workload"))
+    said = f"AUROC {gain['token'][1] - gain['language model'][1]:+.3f} beside"
+    assert said in list(script.in_other_words(runs, ["workload"]))[-1]
