@@ -5,6 +5,7 @@
     python benchmarks/readout.py swapped --store STORE --task eegmat --draws 6      # labels swapped: guessing?
     python benchmarks/readout.py halves --store STORE --task eegmat     # learned from one half of each recording
     python benchmarks/readout.py amplitudes --store STORE --task eegmat             # amplitudes matched
+    python benchmarks/readout.py montages --store STORE --task eegmat   # other electrodes for people, or for labels
     python benchmarks/readout.py people --store STORE --task eegmat --sizes 5,10,15,20,24,30
     python benchmarks/readout.py classes --store STORE --task sleep     # probabilities class by class
 
@@ -25,7 +26,7 @@ from joblib import parallel_config
 sys.path.insert(0, str(Path(__file__).parent))
 from neurolm.store.store import Store
 from neurolm.tasks.card import load_task
-from readout_studies import classes, controls, nested, people, robust
+from readout_studies import classes, controls, montages, nested, people, robust
 from readout_studies.windows import Described
 
 STUDIES: dict[str, Callable[[Described, int], Iterator[str]]] = {
@@ -35,6 +36,7 @@ STUDIES: dict[str, Callable[[Described, int], Iterator[str]]] = {
     "halves": controls.halves,
     "amplitudes": controls.amplitudes,
     "classes": classes.report,
+    "montages": montages.report,
 }
 
 
