@@ -1,4 +1,4 @@
-"""What fitting the evidence costs, by the number of electrodes: time, memory, size of the files, time of an answer
+"""What fitting the evidence costs by the number of electrodes: time, memory, files, time of an answer
 
     python benchmarks/evidence_cost.py
 
