@@ -33,14 +33,18 @@ def report(windows: Described, draws: int) -> Iterator[str]:
             likelihood = np.mean([log_likelihood(asked.labels, one) for one in given])
             accuracy, error = (np.mean([getattr(one, n) for one in scores]) for n in ("balanced_accuracy", "ece"))
             honest = np.mean([honest_error(one) for one in given])
-            overall.append([name, part, str(len(np.unique(asked.subjects))), accuracy, error, honest, likelihood])
+            right = np.mean([one.argmax(axis=1) == asked.labels for one in given])
+            sure = np.mean([one.max(axis=1) for one in given])
+            people = str(len(np.unique(asked.subjects)))
+            overall.append([name, part, people, accuracy, right, sure, error, honest, likelihood])
             by_class += _by_class(name, part, asked, np.stack(given))
     heads = (
         columns("log-odds by", "people", "how many"),
-        columns("balanced accuracy", "calibration error", "were they honest", "log-likelihood", form=".3f"),
+        columns("balanced accuracy", "right", "mean top probability", form=".3f"),
+        columns("calibration error", "were they honest", "log-likelihood", form=".3f"),
     )
     yield f"Task {windows.task.name}:"
-    yield Table(columns=[*heads[0], *heads[1]], groups=[overall]).markdown()
+    yield Table(columns=[column for part in heads for column in part], groups=[overall]).markdown()
     figures = columns("share", "mean probability", "found", "calibration error", form=".3f")
     yield Table(columns=[*columns("log-odds by", "people", "class"), *figures], groups=[by_class]).markdown()
 
