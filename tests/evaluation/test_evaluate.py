@@ -107,7 +107,11 @@ def test_all_baselines_are_shown(micro_run):
     assert tuple(b.name for b in result.baselines) == BASELINES
     assert all(b.scores is not None and not b.missing for b in result.baselines)
     (shown,) = ([row[1] for row in group] for group in results_table(found).texts())
-    assert shown == ["neurolm", "per stretch", *BASELINES, "guessing"]
+    assert sorted(shown) == sorted(["neurolm", "per stretch", *BASELINES, "guessing"])
+    scores = {"neurolm": result.scores} | {b.name: b.scores for b in result.baselines}
+    accuracies = [scores[name].balanced_accuracy for name in shown if name in scores]
+    assert accuracies == sorted(accuracies, reverse=True) and len(set(accuracies)) > 1
+    assert shown[-1] == "guessing" and shown[shown.index("neurolm") + 1] == "per stretch"
     with pytest.raises(ConfigError, match="was not tuned on the task 'sleep': its tasks are"):
         evaluate(micro_run.folder / "instruct", micro_run.store, tasks=["sleep"])
 
@@ -126,6 +130,7 @@ def test_a_baseline_that_cannot_be_fitted_is_said_to_be_missing(tmp_path, micro_
     out = io.StringIO()
     Console(file=out, width=80).print(results_table(found))
     assert "not fitted" in out.getvalue()
+    assert "workload: band power was not fitted: all training windows" in " ".join(out.getvalue().split())
 
 
 def relabelled(row):

@@ -276,7 +276,7 @@ def test_table_shows_ours_beside_baseline_and_guessing():
         "0.61–0.87",
         *(f"{v:.3f}" for v in (scores.auroc, scores.kappa, scores.weighted_f1, scores.ece)),
     ]
-    assert baseline[:5] == ["60", "windows", "band", "power", "0.500"]
+    assert baseline[:5] == ["60", "windows", "band", "power", "0.500"]  # the worse of the two
     assert guess == ["2", "subjects", "guessing", "0.500", "0.500", "0.000", "–", "–"]
     assert max(len(line.rstrip()) for line in captured.get().splitlines()) <= 80
     assert "…" not in captured.get()
@@ -292,7 +292,7 @@ def test_of_several_options_auroc_is_the_mean_over_classes():
 
 def test_html_tables_escape_and_mark_numbers():
     shown = Table(
-        columns=columns("<task>") + columns("n", form="d"), groups=[[("<a>", 1), ("b", 2)]], notes=["<n>"], lead=True
+        columns=columns("<task>") + columns("n", form="d"), groups=[[("<a>", 1), ("b", 2)]], notes=["<n>"], lead="<a>"
     )
     joined = Joined(split="test", recipe="tiny", wording="own", runs=("<run>",), tasks=())
     tasks = [{"answers": replace(shown, title="<title>"), "differences": None, "folds": None}]

@@ -60,8 +60,8 @@ class Table:
     title: str = ""
     notes: Sequence[str] = ()
     """Said below the table."""
-    lead: bool = False
-    """Whether the first row of a group is what the others are compared with; pages show it in bold."""
+    lead: str = ""
+    """A cell by which rows are known that the others are compared with; pages show them in bold."""
 
     def texts(self) -> list[list[tuple[str, ...]]]:
         """Return every cell as it is shown, in rows and groups."""

@@ -35,7 +35,9 @@ from neurolm.evaluation.official_protocol import WRITTEN_TOKENS, answer_words, p
 from neurolm.evaluation.pooling import pooled
 from neurolm.evaluation.results import (
     BAND_POWER,
+    EVIDENCE_ALONE,
     HELD_OUT,
+    LANGUAGE_ALONE,
     LIKELIHOOD,
     OFFICIAL,
     OWN,
@@ -57,8 +59,6 @@ from neurolm.tasks.task import Task
 
 BATCH = 32
 """Windows that are answered at a time."""
-LANGUAGE_ALONE, EVIDENCE_ALONE = "language model", "evidence"
-"""The two that speak for an answer, each by itself."""
 
 
 def evaluate(

@@ -19,6 +19,8 @@ MAJORITY, BAND_POWER, TANGENT, FILTER_BANK, CLASSICAL, FOREST, CONVNET, PROBE = 
     "linear probe",
 )  # fmt: skip
 """Names of the baselines, in the order in which they are fitted."""
+LANGUAGE_ALONE, EVIDENCE_ALONE = PARTS = ("language model", "evidence")
+"""The two that speak for an answer, each by itself; in tables beside the baselines."""
 LIKELIHOOD, OFFICIAL = PROTOCOLS = ("likelihood", "official")
 """How answers are read: the likelihood of every permitted one; and, besides, as the authors do it."""
 OWN, HELD_OUT = WORDINGS = ("own", "held-out")

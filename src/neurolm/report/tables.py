@@ -33,27 +33,46 @@ WIDTH = len("0.000±0.000")
 
 
 def results_table(evaluation: Evaluation) -> Table:
-    """Return the figures of every task: the model, pooled where several windows share a label, baselines, guessing."""
+    """Return the figures of every task, the best first: the model and baselines, pooled where several windows share a
+    label, guessing; and below, how far the model is from the best baseline."""
+    from neurolm.evaluation.joined import MODEL
+    from neurolm.evaluation.standing import standing
+
+    notes = []
+    for result in evaluation.results:
+        notes += [f"{result.task}: {found}"] if (found := standing(result)) else []
+        notes += [f"{result.task}: {b.name} was not fitted: {b.missing}" for b in result.baselines if b.missing]
     return Table(
         title=f"{evaluation.split} subjects, recipe {evaluation.recipe}, seed {evaluation.seed}",
         columns=(*columns("task"), NAME, SCORES["balanced_accuracy"], INTERVAL, *(SCORES[name] for name in BESIDE)),
         groups=[_results(result) for result in evaluation.results],
-        lead=True,
+        notes=notes,
+        lead=MODEL,
     )
 
 
 def _results(result: TaskResult) -> list[tuple[Cell, ...]]:
-    shown = [("neurolm", result.scores, result.interval)]
+    from neurolm.evaluation.joined import MODEL
+
+    ours = [(MODEL, *_scored(result.scores, _span(result.interval)))]
     if (pooled := result.pooled) is not None and pooled.scores.n < result.scores.n:
-        shown.append((f"per {pooled.unit}", pooled.scores, pooled.intervals.balanced_accuracy))
-    rows = [(name, *_scored(scores, _span(interval))) for name, scores, interval in shown]
+        span = _span(pooled.intervals.balanced_accuracy)
+        ours.append((f"per {pooled.unit}", *_scored(pooled.scores, span)))
+    methods: list[tuple[float, list[tuple[Cell, ...]]]] = [(result.scores.balanced_accuracy, ours)]
     for found in result.baselines:
         span = "not fitted" if found.scores is None else _span(found.intervals.balanced_accuracy)
-        rows.append((found.name, *_scored(found.scores, span)))
+        accuracy = -1.0 if found.scores is None else found.scores.balanced_accuracy
+        methods.append((accuracy, [(found.name, *_scored(found.scores, span))]))
+    rows = best_first(methods)
     rows.append(("guessing", result.chance, "", 0.5, 0.0, None, None))
     subjects = f"{result.subjects} subject{'s' if result.subjects != 1 else ''}"
     firsts = [result.task, f"{result.scores.n} windows", *[""] * len(rows)][: len(rows) - 1]
     return [(first, *row) for first, row in zip([*firsts, subjects], rows, strict=True)]
+
+
+def best_first(methods: Sequence[tuple[float, list[tuple[Cell, ...]]]]) -> list[tuple[Cell, ...]]:
+    """Return the rows of methods by their scores; of equals, and of those that have none (−1), the order stays."""
+    return [row for _, rows in sorted(methods, key=lambda method: -method[0]) for row in rows]
 
 
 def _scored(scores: Scores | None, span: str | None) -> tuple[Cell, ...]:
@@ -94,7 +113,11 @@ def protocol_table(evaluation: Evaluation) -> Table | None:
     groups = [_by_protocol(result) for result in evaluation.results if result.official is not None]
     heads = ("likelihood", "its hard label", "written", "as the script")
     shown = (*columns("task"), NAME, *columns(*heads, form=".3f"), *columns("difference", form="+.3f"))
-    return Table(title="how answers are read", columns=shown, groups=groups, lead=True) if groups else None
+    return (
+        Table(title="how answers are read", columns=shown, groups=groups, lead=SCORES["balanced_accuracy"].head)
+        if groups
+        else None
+    )
 
 
 def _by_protocol(result: TaskResult) -> list[tuple[Cell, ...]]:
@@ -175,17 +198,32 @@ def joined_tables(joined: Joined) -> list[Table]:
 
 
 def answers_table(joined: Joined, task: JoinedTask) -> Table:
-    """Return the model, pooled where it was, the baselines and guessing: mean ± standard deviation over seeds, the
-    interval, and over folds."""
+    """Return the model and the baselines, pooled where they were, the best first, and guessing: mean ± standard
+    deviation over seeds, the interval, and over folds; below, how far the model is from the best baseline."""
+    from neurolm.evaluation.joined import MODEL
+    from neurolm.evaluation.standing import joined_standing
+
     heads = (SCORES["balanced_accuracy"], INTERVAL, *columns(*["over folds"] * (task.folds > 1), form=""))
     heads += tuple(SCORES[name] for name in JOINED[1:])
     guessing = ("guessing", _spread(None, f"{task.chance:.3f}"), *[""] * (len(heads) - 1))
+    methods: list[tuple[float, list[tuple[Cell, ...]]]] = []
+    for answers in task.answers:
+        row = _answers(task, answers, len(heads))
+        if answers.unit != "window":  # pooled answers stay below those of windows
+            methods[-1][1].append(row)
+            continue
+        accuracy = answers.score("balanced_accuracy")
+        methods.append((-1.0 if accuracy is None else accuracy.seeds.mean, [row]))
+    standing = joined_standing(task)
     return Table(
         title=heading(joined, task),
         columns=(NAME, *heads),
-        groups=[[*(_answers(task, answers, len(heads)) for answers in task.answers), guessing]],
-        notes=[f"{answers.name}: {answers.missing}" for answers in task.answers if answers.missing],
-        lead=True,
+        groups=[[*best_first(methods), guessing]],
+        notes=[
+            *([str(standing)] if standing else []),
+            *(f"{answers.name}: {answers.missing}" for answers in task.answers if answers.missing),
+        ],
+        lead=MODEL,
     )
 
 
