@@ -1,4 +1,4 @@
-"""Where the model stands: how far it is from the best baseline, and whether that may be chance
+"""Where the model stands beside the best baseline, and whether that may be chance
 
 The interval is over resampled people, the same for both, so that what makes a person hard for everybody cancels out.
 """
