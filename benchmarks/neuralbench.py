@@ -1,4 +1,4 @@
-"""EEGMAT as NeuralBench divides it: our baselines, and a run, beside the figures that are published there.
+"""EEGMAT as NeuralBench divides it: our baselines, and a run, beside the figures published there.
 
     python benchmarks/neuralbench.py write EEGMAT FOLDER       # links to its files, labels.csv and a card
     neurolm prepare FOLDER --out STORE
