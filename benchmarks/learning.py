@@ -6,9 +6,9 @@ Trains the recipe `tiny` whole, and without one part at a time: without pretrain
 GPT-2 and the tokenizer), without text alignment (the encoder never feels the domain classifier), and without the text
 loss in pretraining and instruction tuning. `--variants settings` compares whole with other settings of the recipe, and
 `--variants whole` trains nothing beside it.
-Prints the codebook's use over the tokenizer stage and the perplexity of
-the next code over pretraining, both on people who are held out, and the balanced accuracy of the answers on the test
-people: mean ± SD over seeds. Begun again, it goes on; ``--report`` prints what is there.
+Prints the codebook's use over the tokenizer stage and the perplexity of the next code over pretraining, both on people
+who are held out, and the balanced accuracy of the language model's answers, without evidence, on the test people:
+mean ± SD over seeds. Begun again, it goes on; ``--report`` prints what is there.
 
 The default steps are about a third of the recipe's.
 """
