@@ -66,3 +66,12 @@ def test_in_markdown_every_character_means_itself():
     assert escape_markdown("a|b") == r"a\|b" and escape_markdown("x\n# y") == r"x \# y"
     assert escape_markdown("<script>&[a](b)`*_") == r"&lt;script&gt;&amp;\[a\](b)\`\*\_"
     assert Table(columns=columns("a|b"), groups=[[("c\nd|e",)]]).markdown().splitlines()[2] == r"| c d\|e |"
+
+
+def test_a_row_of_many_numbers_is_as_wide_as_they_are():
+    heads = ("accuracy", "interval", "over folds", "AUROC", "error")
+    many = Table(columns=(Column(head="", whole=True), *columns(*heads, form="")),
+                 groups=[[("classical features", *["0.790±0.004"] * 5)]])  # fmt: skip
+    assert 80 < many.narrowest < 90
+    (row,) = (line for line in shown(many, width=many.narrowest) if "0.790" in line)
+    assert row.split() == ["classical", "features", *["0.790±0.004"] * 5]

@@ -175,8 +175,9 @@ def terminal(**how: Any) -> Console:
 
 
 def print_table(table: Table) -> None:
-    """Print a table as wide as the terminal, or as its longest row where there is none."""
-    terminal(width=None if terminal().is_terminal else WIDE).print(table)
+    """Print a table as wide as the terminal, or as its longest row where there is none; numbers are never cut."""
+    shown = terminal()
+    terminal(width=max(shown.width, table.narrowest) if shown.is_terminal else WIDE).print(table)
 
 
 def below_common(folders: Sequence[Path]) -> tuple[Path, list[str]]:

@@ -70,6 +70,18 @@ class Table:
             for group in self.groups
         ]
 
+    @property
+    def narrowest(self) -> int:
+        """Characters of a row in a terminal, of which text is broken at most between words and numbers are not cut."""
+        rows = [row for group in self.texts() for row in group]
+        width = 2 * len(self.columns)  # gaps, and the edges
+        for number, column in enumerate(self.columns):
+            heads = column.heading([row[number] for row in rows]).split("\n")
+            cells = [line for row in rows for line in row[number].split("\n")]
+            parts = cells if column.number or column.whole else [word for cell in cells for word in cell.split()]
+            width += max(len(printable(part)) for part in [*heads, *parts, ""])
+        return width
+
     def markdown(self) -> str:
         """Return the rows as a table of Markdown, in which every character means itself."""
         rows = [[column.head for column in self.columns], *(row for group in self.texts() for row in group)]
