@@ -378,6 +378,12 @@ def test_answer_is_shown_with_probability_timeline_and_notes():
     assert lines[-1] == "note: mains taken as 50 Hz"
 
 
+def test_a_probability_for_eeg_unlike_the_training_is_not_shown_without_saying_so():
+    assert answer_lines(replace(an_answer(5), outside=0.15))[1] == "Yes, probability 0.62"
+    unlike = answer_lines(replace(an_answer(5), outside=1.0))[1]
+    assert unlike == "Yes, probability 0.62; 100% of the windows are unlike the training data"
+
+
 def test_what_is_not_calibrated_is_not_shown_as_certain():
     """A likelihood of 1 is no probability; and no probability is quite 1."""
     certain = replace(an_answer(1), probability=0.9999, probabilities=(0.9999, 0.0001))

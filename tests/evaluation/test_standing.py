@@ -104,3 +104,11 @@ def test_of_joined_seeds_it_is_the_difference_of_their_means() -> None:
     shown = answers_table(joined, joined.tasks[0])
     assert [row[0] for row in shown.groups[0]] == ["strong", "neurolm", "weak", "guessing"]
     assert shown.notes == [str(found)]
+
+
+def test_a_table_says_where_the_people_tested_had_trained() -> None:
+    strangers = result(answers(0.8), strong=answers(0.6, 1))
+    said = "says nothing about other people"
+    for found, says in ((strangers, False), (replace(strangers, by_trial=True), True)):
+        table = results_table(Evaluation(split="test", recipe="tiny", seed=0, results=(found,)))
+        assert any(said in note for note in table.notes) == says

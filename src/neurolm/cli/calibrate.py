@@ -37,6 +37,7 @@ def calibrate(
     from neurolm.ask.novelty import Ranges
     from neurolm.checkpoint import load_card
     from neurolm.core.device import choose_device
+    from neurolm.evaluation.results import RESULTS
     from neurolm.hub.model_card import FILE
     from neurolm.train.calibrate import calibrate
 
@@ -50,5 +51,9 @@ def calibrate(
     for task in load_card(folder).tasks if wanted or known else ():
         if task.name not in known:
             say(f"note: no evidence for {task.name}: its training windows have too few labels, people or electrodes")
+    if beside is None and evidence == "none":
+        say("without evidence: the language model answers alone")
+    if (evaluated := folder.parent / RESULTS).is_file():
+        say(f"note: {evaluated} is of the answers before: neurolm evaluate {folder.parent} --store {store} renews it")
     if (folder / FILE).is_file():
         say(f"note: {folder / FILE} says how answers were read before: model.save_pretrained writes it anew")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from neurolm.cli.show import below_common, terminal
+from neurolm.cli.show import below_common, print_table, terminal
 from neurolm.cli.values import Machine, instruct_folder, missing, names
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import require_writable
@@ -114,13 +114,13 @@ def _show(evaluation: Evaluation, how: dict[str, Any]) -> None:
     from neurolm.evaluation.results import OFFICIAL
     from neurolm.report import protocol_table, published_table, results_table, robustness_table
 
-    terminal().print(results_table(evaluation))
+    print_table(results_table(evaluation))
     if (beside := published_table([result.task for result in evaluation.results])) is not None:
-        terminal().print(beside)
-    if how["protocol"] == OFFICIAL:
-        terminal().print(protocol_table(evaluation))
-    if how["robustness"]:
-        terminal().print(robustness_table(evaluation))
+        print_table(beside)
+    if how["protocol"] == OFFICIAL and (protocol := protocol_table(evaluation)) is not None:
+        print_table(protocol)
+    if how["robustness"] and (disturbed := robustness_table(evaluation)) is not None:
+        print_table(disturbed)
 
 
 def _several(
@@ -150,8 +150,8 @@ def _several(
     joined = join(list(zip(names, found, strict=True)))
     save_joined(out, joined)
     for table in joined_tables(joined):
-        terminal().print(table)
+        print_table(table)
     if (beside := published_table([task.task for task in joined.tasks])) is not None:
-        terminal().print(beside)
+        print_table(beside)
     say(out)
     say(write_joined_report(joined, found, out.with_suffix(".html")))

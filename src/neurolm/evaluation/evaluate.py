@@ -318,6 +318,7 @@ def _result(
         pooled=pooled(windows, predictions, probability, correlation=correlation),
         baselines=baselines,
         fold=task.split_fold,
+        by_trial=task.split_by_trial and task.split_fold is None,
     )
 
 

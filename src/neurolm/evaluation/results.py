@@ -128,6 +128,8 @@ class TaskResult:
     robustness: tuple[RobustnessCurve, ...] = ()
     fold: tuple[int, int] | None = None
     """Which fold of how many of a cross-validation the split is."""
+    by_trial: bool = False
+    """Whether the windows are of people who trained the model, too, and only the trials are others."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,7 @@ JOINED = ("balanced_accuracy", "auroc", "ece")
 NAME = Column(head="", whole=True)
 INTERVAL = Column(head="95 % interval", form="")
 WIDTH = len("0.000±0.000")
+OWN_TRIALS = "held-out trials of people who trained, too: this says nothing about other people"
 
 
 def results_table(evaluation: Evaluation) -> Table:
@@ -40,6 +41,7 @@ def results_table(evaluation: Evaluation) -> Table:
 
     notes = []
     for result in evaluation.results:
+        notes += [f"{result.task}: {OWN_TRIALS}"] if result.by_trial else []
         notes += [f"{result.task}: {found}"] if (found := standing(result)) else []
         notes += [f"{result.task}: {b.name} was not fitted: {b.missing}" for b in result.baselines if b.missing]
     return Table(

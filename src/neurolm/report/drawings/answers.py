@@ -128,14 +128,15 @@ def risk_coverage(results: Sequence[TaskResult]) -> Figure:
         for number, other in enumerate(others):  # a missing one keeps its colour
             if other.scores is not None:
                 colour, name = (ORANGE, GREEN, PURPLE, RED)[number % 4], other.name
-                (handles[name],) = axes.plot(COVERAGES, other.scores.selective_risk, color=colour, linewidth=1)
+                (handles[name],) = axes.plot(COVERAGES, other.scores.selective_risk, color=colour, linewidth=1,
+                                             linestyle=("-", "--", ":")[number // 4 % 3])  # fmt: skip
         (handles["neurolm"],) = axes.plot(COVERAGES, result.scores.selective_risk, color=BLUE, linewidth=2)
         axes.set(xlabel="share of windows answered", xlim=(0, 1))
         axes.set_ylim(bottom=0)
         if place % SIDE_BY_SIDE == 0:
             axes.set_ylabel("share that was wrong")
     names = sorted(handles, key=lambda name: name != "neurolm")
-    figure.legend([handles[n] for n in names], names, loc="outside lower center", ncols=len(names))
+    figure.legend([handles[n] for n in names], names, loc="outside lower center", ncols=min(4, len(names)))
     return figure
 
 

@@ -85,6 +85,7 @@ def reconstruction(decoded: Decoded, electrodes: Sequence[str]) -> Figure:
     right.plot(hertz, np.maximum(decoded.decoded_spectrum[1:], 1e-3), color=RED, label="from codes")
     right.set_yscale("log")
     right.yaxis.set_major_formatter("{x:g}")
+    right.yaxis.set_minor_formatter("")
     right.set_ylim(0.5 * decoded.spectrum[1:75].min(), 2 * decoded.spectrum[1:].max())
     right.set(title="spectrum", xlabel="Hz", ylabel="amplitude (µV)", xlim=(1, 75))
     right.legend()
