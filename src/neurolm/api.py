@@ -60,7 +60,7 @@ class Model:
         self.folder = folder
         self.calibration: Calibration | None = None if folder is None else Calibration.load(folder)
         self.ranges: Ranges | None = None if folder is None else Ranges.load(folder)
-        self.evidence: Evidence | None = None if folder is None else Evidence.load(folder, card.tasks)
+        self.evidence: Evidence | None = None if folder is None else Evidence.load(folder, card)
 
     @property
     def questions(self) -> tuple[str, ...]:

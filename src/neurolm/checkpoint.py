@@ -141,6 +141,12 @@ def trained_on(card: Card, ids: Iterable[str], keys: Iterable[str]) -> frozenset
     return frozenset(one for one in ids if hashed([one], key)[0] in known)
 
 
+def hashed_as(card: Card, ids: Iterable[str], keys: Iterable[str]) -> tuple[str, ...]:
+    """Hash ids as those of a checkpoint are; none where no key is that of its hashes."""
+    key = next((key for key in keys if key_mark(key) == card.people), None)
+    return () if key is None else hashed(ids, key)
+
+
 def without_ids(card: Card, keys: Sequence[str]) -> Card:
     """Return the card of an older checkpoint with hashes in place of ids; without a key, by one that nobody keeps."""
     if card.people or not card.subjects:

@@ -1,6 +1,5 @@
 """Evidence beside the language model: what is added, by class, kept, checked when it is read, and left out."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -13,13 +12,13 @@ from safetensors.numpy import load, save
 
 import neurolm
 from neurolm.ask.calibration import Calibration
-from neurolm.ask.evidence import ARRAYS, Evidence, EvidenceFile
+from neurolm.ask.evidence import ARRAYS, Evidence, EvidenceFile, TaskEvidence, digest_of
 from neurolm.ask.explanation import without_electrode
 from neurolm.ask.novelty import Ranges
 from neurolm.ask.prompt import Prompt, contributions, likelihoods
 from neurolm.batches.loader import read_sample
 from neurolm.batches.windows import labelled_windows
-from neurolm.checkpoint import load_neurolm
+from neurolm.checkpoint import load_card, load_neurolm
 from neurolm.cli import main
 from neurolm.cli.command import parse
 from neurolm.cli.settings import read_settings
@@ -103,6 +102,16 @@ def test_answers_rest_on_it_and_it_travels(micro_run, fitted, tmp_path):
         assert (folder / "instruct" / name).read_bytes() == (fitted / "instruct" / name).read_bytes()
 
 
+def vouch(folder, stated=None):
+    """Write the JSON files as if they were those of the arrays that are there."""
+    stated = json.loads((folder / EvidenceFile.FILE).read_text()) if stated is None else dict(stated)
+    known = [TaskEvidence(**{k: tuple(v) if isinstance(v, list) else v for k, v in t.items()}) for t in stated["tasks"]]
+    stated["digest"] = digest_of((folder / ARRAYS).read_bytes(), known)
+    (folder / EvidenceFile.FILE).write_text(json.dumps(stated))
+    calibration = json.loads((folder / Calibration.FILE).read_text())
+    (folder / Calibration.FILE).write_text(json.dumps(calibration | {"evidence": stated["digest"]}))
+
+
 @pytest.mark.parametrize(
     ("spoil", "error", "said"),
     [
@@ -121,9 +130,7 @@ def test_damaged_arrays_are_refused(fitted, tmp_path, spoil, error, said):
     spoil(arrays)
     (folder / ARRAYS).write_bytes(save(arrays))
     if "not that" not in said:  # as if the JSON file vouched for them
-        stated = json.loads((folder / EvidenceFile.FILE).read_text())
-        stated["digest"] = hashlib.sha256((folder / ARRAYS).read_bytes()).hexdigest()
-        (folder / EvidenceFile.FILE).write_text(json.dumps(stated))
+        vouch(folder)
     with pytest.raises(error, match=said):
         Evidence.load(folder)
     (folder / ARRAYS).unlink()
@@ -135,7 +142,7 @@ def test_a_file_that_does_not_say_what_was_left_out_means_people(fitted, tmp_pat
     folder = shutil.copytree(fitted / "instruct", tmp_path / "instruct")
     stated = json.loads((folder / EvidenceFile.FILE).read_text())
     assert all(task.pop("left_out") == "people" and task.pop("groups") == task["subjects"] for task in stated["tasks"])
-    (folder / EvidenceFile.FILE).write_text(json.dumps(stated))
+    vouch(folder, stated)
     known = next(iter(Evidence.load(folder).tasks.values()))[0]
     assert (known.left_out, known.who) == ("people", f"{known.subjects} people")
     one = replace(known, subjects=1, left_out="recordings", groups=3)
@@ -171,8 +178,7 @@ def test_files_that_only_look_right_are_refused(fitted, tmp_path):
     stated = json.loads((folder / EvidenceFile.FILE).read_text())
     for content in (b"", b"\xff" * 100, (10**9).to_bytes(8, "little") + b"{}"):
         (folder / ARRAYS).write_bytes(content)
-        digest = hashlib.sha256(content).hexdigest()
-        (folder / EvidenceFile.FILE).write_text(json.dumps(stated | {"digest": digest}))
+        vouch(folder, stated)
         with pytest.raises(CheckpointError, match=r"evidence\.safetensors: cannot be read .*; make both files anew"):
             Evidence.load(folder)
     (folder / EvidenceFile.FILE).write_text(json.dumps(stated | {"tasks": stated["tasks"][:1] * 2}))
@@ -204,12 +210,11 @@ def test_evidence_of_another_model_is_refused(micro_run, fitted, tmp_path, capsy
     if name == "task":
         content = save({key.replace("events.", f"{value}."): array for key, array in load(content).items()})
         (folder / "instruct" / ARRAYS).write_bytes(content)
-        stated["digest"] = hashlib.sha256(content).hexdigest()
     path.write_text(json.dumps(stated))
     with pytest.raises(CheckpointError, match=re.escape(said)):
         neurolm.load(folder)
     assert main(["evaluate", str(folder), "--store", str(micro_run.store)]) == 2
-    assert said in (error := capsys.readouterr().err) and "or delete evidence.json" in error
+    assert said in (error := capsys.readouterr().err) and "--evidence fit`, or `none`" in error
     assert main(["calibrate", str(folder), "--store", str(micro_run.store)]) == 0  # as the message says
     assert neurolm.load(folder).evidence is not None
 
@@ -326,3 +331,59 @@ def test_what_could_not_be_fitted_is_said(micro_run, tmp_path, monkeypatch, caps
     for given, said in (("fit", True), ("auto", False)):
         assert main(["calibrate", str(folder), "--store", str(micro_run.store), "--evidence", given]) == 0
         assert ("note: no evidence for workload: its training windows" in capsys.readouterr().out) == said
+
+
+@pytest.mark.parametrize("name", ["labels", "electrodes", "weight", "people"])
+def test_what_is_said_of_the_arrays_cannot_be_changed_alone(fitted, tmp_path, name):
+    folder = shutil.copytree(fitted / "instruct", tmp_path / "instruct")
+    stated = json.loads((folder / EvidenceFile.FILE).read_text())
+    task = stated["tasks"][0]
+    if name == "people":
+        stated["people"][0] = "0" * 24  # of whom the model knows nothing
+        said = "learned from 1 people whom the model was not trained on"
+    else:
+        task[name] = 0.9 if name == "weight" else task[name][::-1]
+        said = "not that of the evidence"
+    (folder / EvidenceFile.FILE).write_text(json.dumps(stated))
+    with pytest.raises(CheckpointError, match=said):
+        neurolm.load(folder)
+
+
+def test_a_calibration_is_of_the_evidence_beside_it(fitted, tmp_path):
+    folder = shutil.copytree(fitted / "instruct", tmp_path / "instruct")
+    (folder / EvidenceFile.FILE).unlink()
+    with pytest.raises(CheckpointError, match="rest on other evidence, and there is none; make both"):
+        neurolm.load(folder)
+    folder = shutil.copytree(fitted / "instruct", tmp_path / "again")
+    calibration = json.loads((folder / Calibration.FILE).read_text())
+    (folder / Calibration.FILE).write_text(json.dumps(calibration | {"evidence": ""}))
+    with pytest.raises(CheckpointError, match="rest on no evidence, and another is there"):
+        neurolm.load(folder)
+
+
+def test_windows_shorter_than_those_of_the_training_are_heard_less(micro_run, fitted):
+    card = load_card(fitted / "instruct", stage="instruct")
+    evidence = Evidence.load(fitted / "instruct", card)
+    task = card.tasks[0]
+    beside = evidence.of(task.name, task.labels)
+    assert beside.seconds == task.seconds > 1
+    short = [replace_seconds(sample, 1) for sample in windows_of(micro_run, task)[1][:3]]
+    scores, _ = beside.scores(short)
+    np.testing.assert_allclose(scores, replace(beside, seconds=0.0).scores(short)[0] / task.seconds**0.5)
+
+
+def replace_seconds(sample, seconds):
+    """The first seconds of a window."""
+    kept = sample.second < seconds
+    return replace(sample, patches=sample.patches[kept], channel=sample.channel[kept], second=sample.second[kept])
+
+
+def test_people_whom_the_model_was_not_trained_on_are_not_learned_from(micro_run, fitted, tmp_path, capsys):
+    folder = shutil.copytree(fitted, tmp_path / "run")
+    path = folder / "instruct" / "config.json"
+    card = json.loads(path.read_text())
+    path.write_text(json.dumps(card | {"subjects": []}))
+    before = (folder / "instruct" / EvidenceFile.FILE).read_bytes()
+    assert main(["calibrate", str(folder), "--store", str(micro_run.store), "--evidence", "fit"]) == 2
+    assert "was not trained on" in capsys.readouterr().err
+    assert (folder / "instruct" / EvidenceFile.FILE).read_bytes() == before

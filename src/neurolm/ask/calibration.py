@@ -135,6 +135,8 @@ class Calibration(SideFile):
     FILE = "calibration.json"
 
     tasks: tuple[TaskCalibration, ...] = ()
+    evidence: str = ""
+    """Digest of the evidence that the answers rest on; empty where they rest on none."""
 
     def of(self, task: str) -> TaskCalibration | None:
         """Return the calibration of a task, if there is one."""

@@ -20,19 +20,19 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from neurolm.ask import spectra
+from neurolm.ask.calibration import Calibration
 from neurolm.batches.loader import Sample
-from neurolm.checkpoint import SideFile
+from neurolm.checkpoint import Card, SideFile
 from neurolm.core.config import require_within
 from neurolm.core.errors import CheckpointError, ConfigError
-from neurolm.core.files import atomic_file
+from neurolm.core.files import atomic_file, dump_json
 from neurolm.core.montage import channel_id, resolve
 from neurolm.core.small_files import LARGE, read_small
-from neurolm.tasks.task import Task
 
 ARRAYS = "evidence.safetensors"
 HALF = 0.5
 """Weight of the language model's log-likelihood where nothing was fitted: chosen by validation over four tasks."""
-REMEDY = "make both files anew with `neurolm calibrate RUN --store STORE --evidence fit`, or delete evidence.json"
+REMEDY = "make both files anew with `neurolm calibrate RUN --store STORE --evidence fit`, or `none` to do without"
 """What is to be done about files that cannot be used."""
 NAMED = 4
 """Electrodes that a line names; more are counted."""
@@ -83,10 +83,13 @@ class TaskEvidence:
     """What strength and slope were chosen by; recordings or stretches of time where there was one person."""
     groups: int = 0
     """How many of these there were; 0 in files that do not say it: as many as subjects."""
+    seconds: float = 0.0
+    """Length of its windows; 0 in files that do not say it. Shorter ones, whose power is less sure, are heard less."""
 
     def __post_init__(self) -> None:
         require_within(self, strength=(0, 1e6), slope=(0, 1e6), freedom=(0, 1e6), likelihood=(-1e6, 0),
-                       windows=(0, 1e12), subjects=(0, 1e12), weight=(1e-3, 10), groups=(0, 1e12))  # fmt: skip
+                       windows=(0, 1e12), subjects=(0, 1e12), weight=(1e-3, 10), groups=(0, 1e12),
+                       seconds=(0, 1e6))  # fmt: skip
         unknown = [name for name in self.electrodes if resolve(name) != name]
         if unknown or len(set(self.electrodes)) < len(self.electrodes):
             raise ConfigError(f"electrodes must be known ones, each once; not {', '.join(unknown or self.electrodes)}")
@@ -115,7 +118,9 @@ class EvidenceFile(SideFile):
 
     tasks: tuple[TaskEvidence, ...]
     digest: str
-    """SHA-256 of the arrays, so that those of another fit are not taken for these."""
+    """SHA-256 of the arrays and of what is said of them here (`digest_of`): neither is taken for another fit's."""
+    people: tuple[str, ...] = ()
+    """Hashes of those it was learned from, as the checkpoint's; none where their key is not known."""
 
     def __post_init__(self) -> None:
         twice = [name for name, count in Counter(task.task for task in self.tasks).items() if count > 1]
@@ -138,6 +143,8 @@ class Evidence:
 
     tasks: Mapping[str, tuple[TaskEvidence, Readout]]
     """By their names."""
+    people: tuple[str, ...] = ()
+    """Hashes of those it was learned from (`checkpoint.hashed`), where their key is known."""
 
     def of(self, task: str, labels: Sequence[str]) -> Beside | None:
         """Return what is said beside the language model for a task's options, in their order; None where nothing is."""
@@ -146,10 +153,17 @@ class Evidence:
             return None
         order = [known.labels.index(label) for label in labels]
         turned = replace(readout, weights=readout.weights[:, order], offset=readout.offset[order])
-        return Beside(weight=known.weight, electrodes=tuple(map(channel_id, known.electrodes)), readout=turned)
+        return Beside(weight=known.weight, electrodes=tuple(map(channel_id, known.electrodes)), readout=turned,
+                      seconds=known.seconds)  # fmt: skip
 
-    def save(self, folder: Path) -> None:
-        """Write both files into a checkpoint's folder: the arrays first, which the JSON file then vouches for."""
+    def save(self, folder: Path) -> str:
+        """Write both files into a checkpoint's folder: the arrays first, which the JSON file then vouches for.
+
+        Returns
+        -------
+        str
+            The digest, which the calibration of the same answers keeps.
+        """
         content = save(
             {
                 f"{task}.{name}": np.ascontiguousarray(getattr(readout, name), np.float32)
@@ -160,21 +174,24 @@ class Evidence:
         with atomic_file(folder / ARRAYS) as temporary:
             temporary.write_bytes(content)
         known = tuple(known for known, _ in self.tasks.values())
-        EvidenceFile(tasks=known, digest=hashlib.sha256(content).hexdigest()).save(folder)
+        digest = digest_of(content, known)
+        EvidenceFile(tasks=known, digest=digest, people=self.people).save(folder)
+        return digest
 
     @classmethod
-    def load(cls, folder: Path, tasks: Sequence[Task] | None = None) -> Evidence | None:
+    def load(cls, folder: Path, card: Card | None = None) -> Evidence | None:
         """Read the files of a checkpoint; None where it has none.
 
         Parameters
         ----------
-        tasks
-            Those that the checkpoint was tuned on: evidence of others is another model's.
+        card
+            The checkpoint's: evidence of other tasks, or learned from other people, is another model's.
 
         Raises
         ------
         CheckpointError
-            If the arrays are missing, damaged or of another fit, or the evidence is of another model.
+            If the arrays are missing, damaged or of another fit, the evidence is of another model, or the calibration
+            beside it is of answers that rest on other evidence, or on none.
         ConfigError
             If the JSON file is damaged.
         """
@@ -183,15 +200,16 @@ class Evidence:
         except ConfigError as error:
             raise ConfigError(f"{error}; {REMEDY}") from error
         if stated is None:
+            _require_calibrated(folder, None)
             return None
-        if tasks is not None:
-            _require_own(folder / stated.FILE, stated, tasks)
+        if card is not None:
+            _require_own(folder / stated.FILE, stated, card)
         path = folder / ARRAYS
         try:
             content = read_small(path, most=LARGE)
         except OSError as error:
             raise CheckpointError(f"{path}: {error.strerror}, which {stated.FILE} needs; {REMEDY}") from error
-        if (found := hashlib.sha256(content).hexdigest()) != stated.digest:
+        if (found := digest_of(content, stated.tasks)) != stated.digest:
             raise CheckpointError(
                 f"{path}: not that of the {stated.FILE} beside it (its SHA-256 begins with {found[:8]}, stated is "
                 f"{stated.digest[:8]}); {REMEDY}"
@@ -205,7 +223,24 @@ class Evidence:
             raise CheckpointError(
                 f"{path}: has {', '.join(sorted(arrays)[:3])}, which {stated.FILE} does not; {REMEDY}"
             )
-        return cls(tasks=readouts)
+        _require_calibrated(folder, stated)
+        return cls(tasks=readouts, people=stated.people)
+
+
+def digest_of(content: bytes, tasks: Sequence[TaskEvidence]) -> str:
+    """SHA-256 of the file of arrays, and of what is said of each task."""
+    return hashlib.sha256(content + dump_json(list(tasks), sort_keys=True).encode()).hexdigest()
+
+
+def _require_calibrated(folder: Path, stated: EvidenceFile | None) -> None:
+    """Refuse a calibration of other answers than those that rest on this evidence, or on none."""
+    known = Calibration.load(folder)
+    if known is not None and known.evidence != ("" if stated is None else stated.digest):
+        beside = "there is none" if stated is None else "another is there"
+        raise CheckpointError(
+            f"{folder / known.FILE}: of answers that rest on {'other' if known.evidence else 'no'} evidence, and "
+            f"{beside}; {REMEDY}"
+        )
 
 
 def _named(electrodes: Sequence[str]) -> str:
@@ -218,9 +253,13 @@ def remove_evidence(folder: Path) -> None:
     (folder / ARRAYS).unlink(missing_ok=True)
 
 
-def _require_own(path: Path, stated: EvidenceFile, tasks: Sequence[Task]) -> None:
+def _require_own(path: Path, stated: EvidenceFile, card: Card) -> None:
     """Refuse evidence that cannot be this model's."""
-    labels = {task.name: task.labels for task in tasks}
+    labels = {task.name: task.labels for task in card.tasks}
+    if strangers := set(stated.people) - set(card.subjects):
+        raise CheckpointError(
+            f"{path}: learned from {len(strangers)} people whom the model was not trained on: another model's; {REMEDY}"
+        )
     for found in stated.tasks:
         if found.task not in labels:
             raise CheckpointError(
@@ -260,14 +299,27 @@ class Beside:
     """Of the language model's log-likelihood."""
     electrodes: tuple[int, ...]
     readout: Readout
+    seconds: float = 0.0
+    """Length of the windows it was learned from; 0 where it is not known."""
 
     def knows(self, electrodes: Iterable[int]) -> bool:
         """Whether it says anything of windows that show these electrodes."""
         return not frozenset(self.electrodes).isdisjoint(electrodes)
 
     def scores(self, samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
-        """Evidence of windows, float64 (windows, options), and whether each shows an electrode that is known."""
+        """Evidence of windows, float64 (windows, options), and whether each shows an electrode that is known.
+
+        The spread of a power density falls with the root of the time it is of: windows of recordings that are shorter
+        than those of the training are heard that much less.
+        """
         features = spectra.features(samples, self.electrodes)
         known = np.isfinite(features).any(axis=1)
         scores = self.readout.standardise(features) @ self.readout.weights.astype(float) + self.readout.offset
-        return np.where(known[:, None], scores, 0.0), known
+        heard = np.array([_heard(sample, self.seconds) for sample in samples])
+        return np.where(known[:, None], heard[:, None] * scores, 0.0), known
+
+
+def _heard(sample: Sample, seconds: float) -> float:
+    """How much a window counts of one that has all seconds."""
+    length = int(sample.second.max()) + 1  # one that is left out on purpose makes it no shorter, but the last
+    return min(1.0, length / seconds) ** 0.5 if seconds else 1.0

@@ -200,7 +200,7 @@ class _Model:
         module, card, text = load_neurolm(model, stage="instruct", decoders=False)
         return cls(
             module=module.to(device), card=card, text=text, calibration=Calibration.load(model),
-            evidence=Evidence.load(model, card.tasks), store=Store(store),
+            evidence=Evidence.load(model, card), store=Store(store),
             device=device, keys=tuple(keys_of(model)),
         )  # fmt: skip
 

@@ -24,7 +24,7 @@ from neurolm.ask.prompt import Prompt, voices, weighed
 from neurolm.batches.loader import Sample, read_sample
 from neurolm.batches.text import TextTokenizer
 from neurolm.batches.windows import Window, spread
-from neurolm.checkpoint import keys_of, load_card, load_neurolm, trained_on
+from neurolm.checkpoint import hashed_as, keys_of, load_card, load_neurolm, trained_on
 from neurolm.core.errors import CheckpointError
 from neurolm.core.files import require_writable
 from neurolm.model.neurolm import NeuroLM
@@ -58,15 +58,15 @@ def calibrate(
     Raises
     ------
     CheckpointError
-        If it is not instruction-tuned, or was trained on a validation subject of this store.
+        If it is not instruction-tuned, or who trains or validates in this store is not who did for the checkpoint.
     """
     card = load_card(folder, stage="instruct")
     require_writable(folder / Calibration.FILE)
     opened = Store(store)
     splits = {task.name: task.split(opened) for task in card.tasks}
     for task in card.tasks:
-        split = splits[task.name]
-        known = trained_on(card, split.validation, [opened.fingerprint, *keys_of(folder)]) or ()
+        split, keys = splits[task.name], [opened.fingerprint, *keys_of(folder)]
+        known = trained_on(card, split.validation, keys) or ()
         seen = [] if split.by_trial else sorted(known)
         if seen:
             raise CheckpointError(
@@ -75,7 +75,20 @@ def calibrate(
             )
     run = Run(folder=folder.parent, config=card.run, store=opened, tasks=card.tasks, splits=splits,
               device=device or torch.device("cpu"))  # fmt: skip
+    people = _learned_from(run)
+    trained = trained_on(card, people, [opened.fingerprint, *keys_of(folder)]) if card.people else None
+    strangers = [] if trained is None else sorted(people - trained)
+    if strangers:
+        raise CheckpointError(
+            f"{store}: the model was not trained on {', '.join(strangers[:3])}{' …' if strangers[3:] else ''}, of whom "
+            "evidence and range would be learned from this store: give the store that the run was trained on"
+        )
     return calibrate_run(folder, run, evidence=evidence)
+
+
+def _learned_from(run: Run) -> frozenset[str]:
+    """People of the training windows of all tasks."""
+    return frozenset(window.subject for task in run.tasks for window in run.labelled_windows(task, "train"))
 
 
 def is_calibrated(folder: Path) -> bool:
@@ -102,9 +115,11 @@ def calibrate_run(folder: Path, run: Run, *, evidence: bool | None = None) -> Ca
     if beside is None:
         remove_evidence(folder)
     else:
-        beside.save(folder)
+        keys = [run.store.fingerprint, *keys_of(folder)]
+        beside = replace(beside, people=hashed_as(card, _learned_from(run), keys))
+    digest = "" if beside is None else beside.save(folder)
     Ranges(tasks=ranges).save(folder)
-    done = Calibration(tasks=fitted)
+    done = Calibration(tasks=fitted, evidence=digest)
     done.save(folder)
     return done
 

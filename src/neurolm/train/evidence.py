@@ -91,6 +91,7 @@ def fit_evidence(
         task=task.name, labels=task.labels, electrodes=tuple(NAMES[electrode] for electrode in electrodes),
         strength=found.strength, slope=found.slope, freedom=found.freedom, likelihood=min(0.0, found.likelihood),
         windows=len(kept), subjects=len(names) if kind == "people" else 1, left_out=kind, groups=len(names),
+        seconds=float(task.seconds),
     )  # fmt: skip
     return evidence, readout
 
