@@ -20,7 +20,7 @@ from scipy.special import softmax
 from neurolm.ask.calibration import Calibration, TaskCalibration
 from neurolm.ask.engine import generate
 from neurolm.ask.evidence import Evidence
-from neurolm.ask.prompt import Prompt, contributions
+from neurolm.ask.prompt import Prompt, voices, weighed
 from neurolm.batches.loader import build_batch, read_sample
 from neurolm.batches.splits import Split
 from neurolm.batches.text import TextTokenizer
@@ -252,15 +252,13 @@ class _Model:
     ) -> tuple[Predictions, tuple[BaselineAnswers, ...]]:
         """Answers by the likelihood of every option; and where evidence speaks, what it and the model say alone."""
         samples = (read_sample(self.store, window) for window in windows)
-        said, shown = contributions(self.module, prompt, samples, device=self.device)
+        said, shown, known = voices(self.module, prompt, samples, device=self.device)
         calibration = fitted or TaskCalibration(task=task.name)
-        probability = calibration.probabilities(said + shown)
+        both = said if prompt.beside is None else weighed(said, known, prompt.beside.weight) + shown
+        probability = calibration.probabilities(both)
         apart: tuple[BaselineAnswers, ...] = ()
         if prompt.beside is not None:
-            spoke = shown.any(axis=1, keepdims=True)  # elsewhere the language model is not weighed
-            language = _alone(
-                LANGUAGE_ALONE, np.where(spoke, said / prompt.beside.weight, said), "the stages of the run"
-            )
+            language = _alone(LANGUAGE_ALONE, said, "the stages of the run")
             apart = (language, _alone(EVIDENCE_ALONE, shown, "training windows"))
         predictions = Predictions(
             labels=tuple(task.index(str(w.label)) for w in windows),
