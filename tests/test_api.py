@@ -218,6 +218,21 @@ def test_a_unit_can_be_stated(tmp_path, model, rhythm):
     )
 
 
+def test_several_questions_are_answered_as_each_alone(model, file, monkeypatch):
+    """Of one reading; a question of no task, or none at all, is an error before the recording is read."""
+    alone = tuple(model.ask(file, question) for question in model.questions)
+    assert len(alone) > 1 and model.ask_all(file, [QUESTION]) == (model.ask(file, QUESTION),)
+    opened = []
+    real = neurolm.api.read_recording
+    monkeypatch.setattr("neurolm.api.read_recording", lambda *a, **k: opened.append(a) or real(*a, **k))
+    assert model.ask_all(file) == model.ask_all(file, model.questions) == alone
+    assert model.ask_all(file, QUESTION) == (model.ask(file, QUESTION),)
+    assert len(opened) == 4
+    with pytest.raises(QuestionError, match=r"'Who\?'"):
+        model.ask_all(file, [QUESTION, "Who?"])
+    assert len(opened) == 4
+
+
 def test_unknown_questions_list_the_known_ones(model, file):
     with pytest.raises(QuestionError, match=r"'Who\?'.*Which type does this.*high workload\?.*options"):
         model.ask(file, "Who?")

@@ -26,7 +26,7 @@ from neurolm.ask.explanation import Explanation, by_second, effect, occlude
 from neurolm.ask.novelty import Ranges, describe
 from neurolm.ask.prompt import Prompt, contributions, likelihoods, require_finite
 from neurolm.ask.question import Question, find_question
-from neurolm.ask.recording import Windows, read_recording
+from neurolm.ask.recording import ModelInput, Windows, read_recording
 from neurolm.batches.loader import Document, build_batch, build_patches
 from neurolm.batches.text import END_OF_TEXT, TextTokenizer
 from neurolm.checkpoint import Card, load_neurolm
@@ -104,10 +104,57 @@ class Model:
         RecordingError
             If the recording cannot be read, is implausible, or has no electrode the model knows.
         """
+        asked = self._question(question, options)
+        (answer,) = self._answer_all(source, [asked], reading=reading, unseen=unseen, risk=risk)
+        return answer
+
+    def ask_all(
+        self,
+        source: str | Path | mne.io.BaseRaw,
+        questions: Sequence[str] | None = None,
+        *,
+        reading: ReadingOptions = BELIEVED,
+        unseen: Unseen = "nearest",
+        risk: float | None = None,
+    ) -> tuple[Answer, ...]:
+        """Answer several questions about a recording, which is read and filtered once for all of them.
+
+        Parameters
+        ----------
+        source, reading, unseen, risk
+            As for :meth:`ask`.
+        questions
+            That the model was tuned on; by default all of them.
+
+        Returns
+        -------
+        tuple of Answer
+            One for each question, in their order.
+
+        Raises
+        ------
+        QuestionError, RecordingError
+            As for :meth:`ask`.
+        """
+        given = self.questions if questions is None else [questions] if isinstance(questions, str) else questions
+        asked = [self._question(question, None) for question in given]
+        return self._answer_all(source, asked, reading=reading, unseen=unseen, risk=risk)
+
+    def _answer_all(
+        self,
+        source: str | Path | mne.io.BaseRaw,
+        asked: Sequence[Question],
+        *,
+        reading: ReadingOptions,
+        unseen: Unseen,
+        risk: float | None,
+    ) -> tuple[Answer, ...]:
         if risk is not None and not 0 < risk < 1:
             raise QuestionError(f"{argument(risk=risk)}: give a share of wrong answers between 0 and 1, such as 0.1")
-        asked = self._question(question, options)
         recording = read_recording(source, self.card, reading=reading, unseen=unseen)
+        return tuple(self._answer(recording, one, risk) for one in asked)
+
+    def _answer(self, recording: ModelInput, asked: Question, risk: float | None) -> Answer:
         windows = Windows.of(recording, seconds=asked.task.seconds, stride=asked.task.stride)
         said, shown, features = self._answer_windows(asked, windows)
         silence = self._no_evidence(asked, recording.channels)
