@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from neurolm.ask import ALLOWED
 from neurolm.ask.calibration import TaskCalibration
 
 GAP = 0.01
@@ -96,6 +97,11 @@ class Answer:
     """Share of windows that are unlike the training data; None where its range is not known."""
     contributions: Contributions | None = None
     """How much the language model and the evidence spoke for the likeliest option; None in older answers."""
+
+    @property
+    def unlike(self) -> bool | None:
+        """Whether so many windows are unlike the training data that the probability must not stand without it."""
+        return None if self.outside is None else self.outside > ALLOWED
 
     @property
     def runs(self) -> list[tuple[WindowAnswer, ...]]:

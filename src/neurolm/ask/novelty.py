@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from neurolm.ask import ALLOWED
 from neurolm.batches.loader import Sample
 from neurolm.checkpoint import SideFile
 from neurolm.core.config import require_within
@@ -25,8 +26,6 @@ STATISTICS = ("typical electrode", "strongest electrode")
 FEATURES = tuple(f"{what}, {where}" for where in STATISTICS for what in ("amplitude", *BANDS))
 QUANTILES = (0.005, 0.995)
 """Quantiles of the training windows between which EEG is inside the range."""
-ALLOWED = 0.2
-"""Share of windows outside the range and its margin that needs no warning: movements and electrode artefacts happen."""
 WRONG_WARNINGS = 0.05
 """Share of people like those of the training that may be warned about, as far as so many people can tell."""
 SMALLEST = 1e-3

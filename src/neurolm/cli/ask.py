@@ -208,15 +208,8 @@ def _verdict(answer: Answer) -> str:
         return f"{answer.answer}{leaning}, not calibrated: how probable it is cannot be said"
     interval = f" ({shown(low)} to {shown(high)})" if answer.interval else ""
     needed = "" if answer.threshold is None else f"; {answer.threshold:.2f} needed for a risk of {answer.risk:g}"
-    unlike = f"; {answer.outside:.0%} of the windows are unlike the training data" if _unlike(answer) else ""
+    unlike = f"; {answer.outside:.0%} of the windows are unlike the training data" if answer.unlike else ""
     return f"{answer.answer}{leaning}, probability {shown(answer.probability)}{interval}{needed}{unlike}"
-
-
-def _unlike(answer: Answer) -> bool:
-    """Whether so many windows are unlike the training data that the probability must not stand without it."""
-    from neurolm.ask.novelty import ALLOWED
-
-    return answer.outside is not None and answer.outside > ALLOWED
 
 
 def shown(probability: float) -> str:
