@@ -1,4 +1,4 @@
-"""Answers as rows of tables: one a recording and question, one a window and question, one a recording that failed.
+"""Answers as rows of tables: a row a recording and question, a window and question, a failure
 
 Questions have different options, and rows of all questions stand in one table. So the options are no columns, of which
 each question would leave most empty: ``options`` and ``probabilities`` are two lists of equal length and order. A table
