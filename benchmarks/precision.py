@@ -1,11 +1,11 @@
-"""Where matrix products in bfloat16 pay on a processor, by the width of a model and the places in a batch:
+"""Where products in bfloat16 pay on a processor, by the width of a model and the places in a batch:
 
     OMP_NUM_THREADS=1 python benchmarks/precision.py --out precision.json
 
 A stack of blocks runs in float32 and under autocast to bfloat16, in turn, on the same input: forwards alone, with the
 weights of the linear layers in bfloat16, as in answering; and forwards and backwards from float32 weights, as in
-training. Seconds are those that the process computed; a ratio is the median over the rounds, above one where bfloat16 is
-the faster. ``neurolm.model.precision`` decides by these figures; its own choice is marked with a star.
+training. Seconds are those that the process computed; a ratio is the median over the rounds, above one where bfloat16
+is the faster. ``neurolm.model.precision`` decides by these figures; what it chooses is marked with a star.
 """
 
 from __future__ import annotations
