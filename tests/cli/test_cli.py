@@ -25,7 +25,7 @@ from neurolm.cli.ask import MODEL_VARIABLE, answer_lines, bar_characters, conden
 from neurolm.cli.command import parse
 from neurolm.cli.prepare import following
 from neurolm.cli.settings import read_settings
-from neurolm.cli.show import Display, duration, in_words, losses, many
+from neurolm.cli.show import Display, losses
 from neurolm.cli.values import names_or_pairs
 from neurolm.core.config import to_json
 from neurolm.core.errors import CheckpointError, ConfigError, argument, flags_in_messages
@@ -441,16 +441,6 @@ def test_a_preparation_names_flags_that_it_has(capsys, tmp_path):
     assert status == 0 and "could not be read" not in out
 
 
-@pytest.mark.parametrize(("count", "text"), [(0, "0 files"), (1, "1 file"), (1024, "1,024 files")])
-def test_one_is_not_many(count, text):
-    assert many(count, "file") == text
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3661, "1:01:01")])
-def test_duration(seconds, text):
-    assert duration(seconds) == text
-
-
 def test_progress_without_a_terminal_is_a_few_plain_lines(capsys, monkeypatch):
     clock = iter(np.arange(0, 1000, 0.5))
     monkeypatch.setattr("neurolm.cli.show.time.monotonic", lambda: float(next(clock)))
@@ -579,14 +569,6 @@ def test_flags_in_messages_are_as_the_help_has_them_and_underscores_are_taken_to
 def test_a_settings_file_that_is_not_there_is_called_so(capsys, tmp_path):
     message = error_of(capsys, "train", "language", "--config", tmp_path / "missing.yaml")
     assert "missing.yaml: no such file" in message and "YAML (" not in message
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (28, "28 s"), (388, "6 min 28 s"), (3600, "1 h"), (90600, "25 h 10 min"), (6480000, "1,800 h")],
-)
-def test_times_by_themselves_have_units(seconds, text):
-    assert in_words(seconds) == text
 
 
 def test_public_names_are_listed():

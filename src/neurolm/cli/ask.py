@@ -10,8 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurolm.cli.show import duration, print_json
+from neurolm.cli.show import print_json
 from neurolm.cli.values import Machine
+from neurolm.core.amounts import duration, likely
 from neurolm.core.errors import CheckpointError, QuestionError, RecordingError
 from neurolm.core.terminal import say
 from neurolm.recording.links import require_content
@@ -151,7 +152,7 @@ def answer_lines(answer: Answer, *, characters: str = "█░", lines: int = TIM
             return label
         filled = round(BAR * probability)
         bar = characters[0] * filled + characters[1] * (BAR - filled)
-        return f"{label:<{width}}  {bar}  {said}{shown(probability)}"
+        return f"{label:<{width}}  {bar}  {said}{likely(probability)}"
 
     windows = len(answer.timeline)
     out = [
@@ -206,15 +207,10 @@ def _verdict(answer: Answer) -> str:
         return f"{answer.answer}{leaning}; a guess: the model was not tuned on this question"
     if not answer.calibrated:
         return f"{answer.answer}{leaning}, not calibrated: how probable it is cannot be said"
-    interval = f" ({shown(low)} to {shown(high)})" if answer.interval else ""
+    interval = f" ({likely(low)} to {likely(high)})" if answer.interval else ""
     needed = "" if answer.threshold is None else f"; {answer.threshold:.2f} needed for a risk of {answer.risk:g}"
     unlike = f"; {answer.outside:.0%} of the windows are unlike the training data" if answer.unlike else ""
-    return f"{answer.answer}{leaning}, probability {shown(answer.probability)}{interval}{needed}{unlike}"
-
-
-def shown(probability: float) -> str:
-    """Write a probability, which is never quite 0 or 1."""
-    return "<0.01" if probability < 0.005 else ">0.99" if probability >= 0.995 else f"{probability:.2f}"
+    return f"{answer.answer}{leaning}, probability {likely(answer.probability)}{interval}{needed}{unlike}"
 
 
 def condense(answer: Answer, lines: int) -> list[tuple[float, float, list[float]]]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from neurolm.ask import EXPLAINED
 from neurolm.cli.ask import NEAREST, asked, open_model
-from neurolm.cli.show import duration, print_json
+from neurolm.cli.show import print_json
 from neurolm.cli.values import Machine
+from neurolm.core.amounts import duration
 from neurolm.core.terminal import say
 from neurolm.recording.options import ReadingOptions, Unseen
 

@@ -8,7 +8,8 @@ from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurolm.cli.show import duration, print_json
+from neurolm.cli.show import print_json
+from neurolm.core.amounts import duration
 from neurolm.core.errors import ConfigError, RecordingError
 from neurolm.core.terminal import say
 from neurolm.recording.options import ReadingOptions

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurolm.cli.show import Display, duration
+from neurolm.cli.show import Display
 from neurolm.cli.values import with_arguments_of
+from neurolm.core.amounts import duration
 from neurolm.core.files import require_writable
 from neurolm.core.terminal import say
 

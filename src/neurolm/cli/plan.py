@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from neurolm.cli.show import in_words, many
 from neurolm.cli.values import with_arguments_of
+from neurolm.core.amounts import in_words, many
 from neurolm.core.terminal import say
 
 if TYPE_CHECKING:

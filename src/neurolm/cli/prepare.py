@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from neurolm.cli.show import Display, many
+from neurolm.cli.show import Display
 from neurolm.cli.values import with_arguments_of
+from neurolm.core.amounts import many
 from neurolm.core.terminal import say
 
 

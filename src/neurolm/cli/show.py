@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neurolm.core.amounts import duration
 from neurolm.core.files import dump_json
 from neurolm.core.terminal import printable
 
@@ -123,26 +124,6 @@ def losses(parts: Mapping[str, float]) -> str:
     if total is not None and len(shown) != 1:
         shown = {"loss": total} | shown
     return "  ".join(f"{name} {value:.3g}" for name, value in shown.items())
-
-
-def many(count: int, noun: str) -> str:
-    """Count things: ``1 file``, ``1,024 files``."""
-    return f"{count:,} {noun}" + "s" * (count != 1)
-
-
-def duration(seconds: float) -> str:
-    """Write a time as ``m:ss`` or ``h:mm:ss``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def in_words(seconds: float) -> str:
-    """Write a time with its units, where nothing beside it tells them: ``28 s``, ``6 min 28 s``, ``25 h 10 min``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, left = divmod(minutes, 60)
-    parts = ((hours, "h"), (left, "min")) if hours else ((minutes, "min"), (rest, "s"))
-    return " ".join(f"{number:,} {unit}" for number, unit in parts if number or unit == "s")
 
 
 def as_json(value: Any) -> str:

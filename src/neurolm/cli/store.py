@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurolm.cli.show import Display, many, print_json, print_table, terminal
+from neurolm.cli.show import Display, print_json, print_table, terminal
+from neurolm.core.amounts import many
 from neurolm.core.errors import StoreError
 from neurolm.core.table import Table, columns
 from neurolm.core.terminal import printable, say
