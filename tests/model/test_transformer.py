@@ -59,7 +59,7 @@ def test_cached_equals_uncached(transformer: Transformer) -> None:
             torch.testing.assert_close(found, whole[:, span])
             at += size
     assert cache.document is not None and cache.document.shape == (2, 5)
-    assert cache.keys[0].shape[2] == 5
+    assert cache.layers[0].keys.shape[2] == 5
 
 
 def test_dropout_in_training_only(transformer: Transformer) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,13 @@ from neurolm.core.config import TransformerConfig
 from neurolm.model.attention import Masking, Visibility, attend
 
 
+class KeysValues(NamedTuple):
+    """What a block keeps of the places that it saw, each (rows, heads, places, head width)."""
+
+    keys: Tensor
+    values: Tensor
+
+
 @dataclass
 class Cache:
     """Keys and values of the places seen so far, so that more can follow without computing these again.
@@ -27,14 +35,13 @@ class Cache:
     ----------
     document, step
         int64 (rows, places).
-    keys, values
-        Per block, (rows, heads, places, head width).
+    layers
+        Of each block.
     """
 
     document: Tensor | None = None
     step: Tensor | None = None
-    keys: list[Tensor] = field(default_factory=list)
-    values: list[Tensor] = field(default_factory=list)
+    layers: list[KeysValues] = field(default_factory=list)
 
     def extend(self, document: Tensor, step: Tensor) -> Visibility:
         """Announce the places of the next forward pass and return what they see: the cached ones and themselves."""
@@ -45,19 +52,9 @@ class Cache:
             self.step = torch.cat((self.step, step), 1)
         return Visibility(document, step, self.document, self.step)
 
-    def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the new places' keys and values of a block and return those of all places."""
-        if layer == len(self.keys):
-            self.keys.append(key)
-            self.values.append(value)
-        else:
-            self.keys[layer] = torch.cat((self.keys[layer], key), 2)
-            self.values[layer] = torch.cat((self.values[layer], value), 2)
-        return self.keys[layer], self.values[layer]
-
     def fork(self) -> Cache:
         """Return a cache that goes on from here; this one stays as it is. Nothing is copied."""
-        return Cache(self.document, self.step, list(self.keys), list(self.values))
+        return Cache(self.document, self.step, list(self.layers))
 
 
 class LayerNorm(nn.Module):
@@ -83,17 +80,17 @@ class Attention(nn.Module):
         self.c_attn = nn.Linear(config.width, 3 * config.width, bias=config.bias)
         self.c_proj = nn.Linear(config.width, config.width, bias=config.bias)
 
-    def forward(self, x: Tensor, seen: Visibility | Masking, cache: Cache | None, layer: int) -> Tensor:
-        """Mix places: (rows, places, width) to the same shape."""
+    def forward(self, x: Tensor, seen: Visibility | Masking, past: KeysValues | None) -> tuple[Tensor, KeysValues]:
+        """Mix places: (rows, places, width) to the same shape, and the keys and values of all places."""
         rows, places, width = x.shape
         qkv = self.c_attn(x).view(rows, places, 3, self.heads, width // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        if cache is not None:
-            key, value = cache.append(layer, key, value)
+        if past is not None:
+            key, value = torch.cat((past.keys, key), 2), torch.cat((past.values, value), 2)
         dropout = self.dropout if self.training else 0.0
         mixed = attend(query, key, value, seen, dropout=dropout)
         out = self.c_proj(mixed.transpose(1, 2).reshape(rows, places, width))
-        return F.dropout(out, dropout, self.training)
+        return F.dropout(out, dropout, self.training), KeysValues(key, value)
 
 
 class MLP(nn.Module):
@@ -120,10 +117,17 @@ class Block(nn.Module):
         self.ln_2 = LayerNorm(config.width, bias=config.bias)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, seen: Visibility | Masking, cache: Cache | None = None, layer: int = 0) -> Tensor:
-        """(rows, places, width) to the same shape."""
-        x = x + self.attn(self.ln_1(x), seen, cache, layer)
-        return x + self.mlp(self.ln_2(x))
+    def forward(
+        self, x: Tensor, seen: Visibility | Masking, past: KeysValues | None = None
+    ) -> tuple[Tensor, KeysValues | None]:
+        """(rows, places, width) to the same shape.
+
+        What it saw before goes in, and what it has seen comes out where something went in: nothing of a cache is
+        looked at or changed here, so that the compiled code is the same for every block and every pass.
+        """
+        mixed, held = self.attn(self.ln_1(x), seen, past)
+        x = x + mixed
+        return x + self.mlp(self.ln_2(x)), None if past is None else held
 
 
 class Transformer(nn.Module):
@@ -143,7 +147,7 @@ class Transformer(nn.Module):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.dropout, self.checkpointing = config.dropout, False
+        self.heads, self.dropout, self.checkpointing = config.heads, config.dropout, False
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
 
     def forward(self, x: Tensor, seen: Visibility, cache: Cache | None = None) -> Tensor:
@@ -161,13 +165,21 @@ class Transformer(nn.Module):
         x = F.dropout(x, self.dropout, self.training)
         how = seen.masking(dropout=self.dropout if self.training else 0.0)
         if cache is not None:
-            for layer, block in enumerate(self.blocks):
-                x = block(x, how, cache, layer)
+            past = cache.layers or [self._nothing(x)] * len(self.blocks)
+            cache.layers = []
+            for block, before in zip(self.blocks, past, strict=True):
+                x, held = block(x, how, before)
+                cache.layers.append(held)
             return x
         again = self.checkpointing and self.training and torch.is_grad_enabled()
         for block in self.blocks:
-            x = checkpoint(block, x, how, use_reentrant=False) if again else block(x, how)
+            x, _ = checkpoint(block, x, how, use_reentrant=False) if again else block(x, how)
         return x
+
+    def _nothing(self, x: Tensor) -> KeysValues:
+        """Keys and values of no places."""
+        empty = x.new_zeros(len(x), self.heads, 0, x.shape[2] // self.heads)
+        return KeysValues(empty, empty)
 
     @torch.no_grad()
     def scale_residuals(self, *, by_depth: bool) -> None:
