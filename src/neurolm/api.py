@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import mne
 
 CHUNK = 64
-"""Windows answered at once."""
+"""Windows read at once."""
 
 __all__ = ["CHUNK", "EXPLAINED", "FREE_SECONDS", "REACH", "UNDECIDED", "Answer", "Contributions", "Embedding",
            "Explanation", "Model", "WindowAnswer", "from_pretrained", "load"]  # fmt: skip
@@ -187,7 +187,7 @@ class Model:
         said, shown, features, prompt = [], [], [], self._prompt(asked)
         for first in range(0, len(windows.starts), CHUNK):
             samples = windows.samples(windows.starts[first : first + CHUNK])
-            found = contributions(self.module, prompt, samples, device=self.device, batch=CHUNK)
+            found = contributions(self.module, prompt, samples, device=self.device)
             said.append(found[0])
             shown.append(found[1])
             features.append(describe(samples))

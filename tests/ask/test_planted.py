@@ -206,9 +206,9 @@ def test_order_company_and_cache_change_no_probability(model, windows):
     np.testing.assert_allclose(
         option_probabilities(model.module, turned, samples, device=DEVICE)[:, ::-1], together, atol=1e-5
     )
-    for batch in (1, 3, 7):
+    for places in (1, 150, 400):
         np.testing.assert_allclose(
-            option_probabilities(model.module, prompt, samples, device=DEVICE, batch=batch), together, atol=1e-5
+            option_probabilities(model.module, prompt, samples, device=DEVICE, places=places), together, atol=1e-5
         )
     backwards = option_probabilities(model.module, prompt, samples[::-1], device=DEVICE)[::-1]
     np.testing.assert_allclose(backwards, together, atol=1e-5)

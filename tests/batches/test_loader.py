@@ -1,5 +1,6 @@
 """The loader against what it promises: order of patches, targets, packing, and steps that are pure functions."""
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,6 +13,7 @@ from neurolm.batches.loader import (
     WindowSampler,
     build_batch,
     build_tokens,
+    in_batches,
     pack,
     read_sample,
     sample_from,
@@ -179,3 +181,20 @@ def test_too_little_is_refused():
         WindowSampler([[[]]], batch=4, seed=0)
     with pytest.raises(ConfigError, match="text_length 10"):
         TextSampler(np.arange(10), batch=3, length=10, seed=0)
+
+
+@pytest.mark.parametrize("text", [0, 7])
+def test_batches_hold_so_many_places(text):
+    rng = np.random.default_rng(0)
+    lengths = [int(n) for n in rng.integers(1, 30, 60)] + [200, 3]
+    samples = [sample_from(np.zeros((n * 200, 2), np.float32), [0, 1]) for n in lengths]
+    batches = list(in_batches(iter(samples), places=120, text=text))
+    assert all(one is other for one, other in zip(itertools.chain(*batches), samples, strict=True))
+
+    def places(batch):
+        return len(batch) * (max(len(one.second) for one in batch) + text)
+
+    assert all(places(batch) <= 120 or len(batch) == 1 for batch in batches)
+    for batch, following in itertools.pairwise(batches):  # each as full as the order allows
+        assert places([*batch, following[0]]) > 120
+    assert list(in_batches(iter(()), places=120)) == []

@@ -19,9 +19,6 @@ from neurolm.ask.prompt import Prompt, likelihoods
 from neurolm.batches.loader import Sample
 from neurolm.model.neurolm import NeuroLM
 
-BATCH = 32
-"""Windows, with something left out, that go through the model together."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
@@ -132,7 +129,7 @@ def occlude(
             *(without_second(sample, second) for second in range(moments)),
         )
     ]
-    found = likelihoods(model, prompt, variants, device=device, batch=BATCH)
+    found = likelihoods(model, prompt, variants, device=device)
     temperature = 1.0 if calibration is None else calibration.temperature
     odds = log_odds(found / temperature, option).reshape(len(samples), 1 + electrodes + moments)
     falls = odds[:, :1] - odds[:, 1:]

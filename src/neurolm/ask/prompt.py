@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import numpy as np
 import torch
@@ -17,11 +16,15 @@ from scipy.special import softmax
 from neurolm.ask.calibration import TaskCalibration
 from neurolm.ask.engine import score_options
 from neurolm.ask.evidence import Beside, Evidence
-from neurolm.batches.loader import Document, Sample, build_batch
+from neurolm.batches.loader import Document, Sample, build_batch, in_batches
 from neurolm.batches.text import TextTokenizer
 from neurolm.core.errors import CheckpointError
 from neurolm.model.neurolm import NeuroLM
 from neurolm.tasks.task import Task
+
+PLACES = 3000
+"""Places of a batch of questions: patches, text and padding. More is no faster on a CPU, and takes more memory: the
+keys and values of a place are 72 KiB at base and 600 KiB at XL (`benchmarks/answering.py`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,11 @@ class Prompt:
         """The same for the language model alone."""
         return replace(self, beside=None)
 
+    @property
+    def places(self) -> int:
+        """Places that question and all answers take."""
+        return len(self.question) + sum(map(len, self.answers))
+
     def document(self, sample: int, answer: int | None = None) -> Document:
         """EEG sample, question and, for training, an answer to predict."""
         ids = self.question if answer is None else self.question + self.answers[answer]
@@ -56,7 +64,7 @@ class Prompt:
 
 
 def likelihoods(
-    model: NeuroLM, prompt: Prompt, samples: Iterable[Sample], *, device: torch.device, batch: int = 32
+    model: NeuroLM, prompt: Prompt, samples: Iterable[Sample], *, device: torch.device, places: int = PLACES
 ) -> np.ndarray:
     """Log-likelihood of each permitted answer for each sample: the language model's, and the evidence beside it.
 
@@ -70,15 +78,15 @@ def likelihoods(
     CheckpointError
         If one is NaN or infinite.
     """
-    said, shown = contributions(model, prompt, samples, device=device, batch=batch)
+    said, shown = contributions(model, prompt, samples, device=device, places=places)
     return said + shown
 
 
 def contributions(
-    model: NeuroLM, prompt: Prompt, samples: Iterable[Sample], *, device: torch.device, batch: int = 32
+    model: NeuroLM, prompt: Prompt, samples: Iterable[Sample], *, device: torch.device, places: int = PLACES
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the language model and the evidence add to `likelihoods`, each float64 (samples, options)."""
-    said, shown, known = voices(model, prompt, samples, device=device, batch=batch)
+    said, shown, known = voices(model, prompt, samples, device=device, places=places)
     return (said if prompt.beside is None else weighed(said, known, prompt.beside.weight)), shown
 
 
@@ -88,9 +96,16 @@ def weighed(said: np.ndarray, known: np.ndarray, weight: float) -> np.ndarray:
 
 
 def voices(
-    model: NeuroLM, prompt: Prompt, samples: Iterable[Sample], *, device: torch.device, batch: int = 32
+    model: NeuroLM, prompt: Prompt, samples: Iterable[Sample], *, device: torch.device, places: int = PLACES
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What the language model and the evidence say, each as it would alone.
+
+    Parameters
+    ----------
+    samples
+        Windows; they are taken as they are needed.
+    places
+        Most places of a batch (see `loader.in_batches`).
 
     Returns
     -------
@@ -101,10 +116,10 @@ def voices(
     known
         Where there is evidence, bool (samples,).
     """
-    options, source = [list(ids) for ids in prompt.answers], iter(samples)
+    options = [list(ids) for ids in prompt.answers]
     said, shown = [np.zeros((0, len(options)))], [np.zeros((0, len(options)))]
     known = [np.zeros(0, bool)]
-    while part := list(islice(source, batch)):
+    for part in in_batches(samples, places=places, text=prompt.places):
         built = build_batch(part, [prompt.document(i) for i in range(len(part))], packed=False).to(device)
         said.append(score_options(model, built, options).double().cpu().numpy())
         require_finite(said[-1], "log-likelihoods")
@@ -139,7 +154,7 @@ def option_probabilities(
     samples: Iterable[Sample],
     *,
     device: torch.device,
-    batch: int = 32,
+    places: int = PLACES,
     calibration: TaskCalibration | None = None,
 ) -> np.ndarray:
     """Probability of each permitted answer for each sample: its share of the likelihood of all of them.
@@ -154,5 +169,5 @@ def option_probabilities(
     np.ndarray
         float64 (samples, options); rows sum to 1.
     """
-    found = likelihoods(model, prompt, samples, device=device, batch=batch)
+    found = likelihoods(model, prompt, samples, device=device, places=places)
     return softmax(found, axis=1) if calibration is None else calibration.probabilities(found)

@@ -7,7 +7,7 @@ can be made again without replaying those before it: that is what makes resuming
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,6 +150,29 @@ def pack(lengths: Sequence[int], width: int) -> list[list[int]]:
             rows.append([item])
             room.append(width - lengths[item])
     return rows
+
+
+def in_batches(samples: Iterable[Sample], *, places: int, text: int = 0) -> Iterator[list[Sample]]:
+    """Group samples, in their order, so that a batch of one a row has at most so many places, padding included.
+
+    What a forward pass holds grows with the places, and not with the samples: of these one may have 8 patches, another
+    2,000. A sample that has more alone is a batch alone.
+
+    Parameters
+    ----------
+    text
+        Places that follow each sample.
+    """
+    batch, longest = list[Sample](), 0
+    for sample in samples:
+        together = max(longest, len(sample.second))
+        if batch and (len(batch) + 1) * (together + text) > places:
+            yield batch
+            batch, together = [], len(sample.second)
+        batch.append(sample)
+        longest = together
+    if batch:
+        yield batch
 
 
 @dataclass(frozen=True)

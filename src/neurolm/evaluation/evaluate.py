@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,8 @@ from scipy.special import softmax
 from neurolm.ask.calibration import Calibration, TaskCalibration
 from neurolm.ask.engine import generate
 from neurolm.ask.evidence import Evidence
-from neurolm.ask.prompt import Prompt, voices, weighed
-from neurolm.batches.loader import build_batch, read_sample
+from neurolm.ask.prompt import PLACES, Prompt, voices, weighed
+from neurolm.batches.loader import build_batch, in_batches, read_sample
 from neurolm.batches.splits import Split
 from neurolm.batches.text import TextTokenizer
 from neurolm.batches.windows import Window, second_of
@@ -56,9 +55,6 @@ from neurolm.evaluation.robustness import robustness_curves
 from neurolm.model.neurolm import NeuroLM
 from neurolm.store.store import Store
 from neurolm.tasks.task import Task
-
-BATCH = 32
-"""Windows that are answered at a time."""
 
 
 def evaluate(
@@ -272,9 +268,8 @@ class _Model:
     def written(self, prompt: Prompt, task: Task, windows: Sequence[Window]) -> list[int]:
         """Answers by the authors' protocol, in the order of ``predict``."""
         answers = []
-        waiting = iter(windows)
-        while part := list(islice(waiting, BATCH)):
-            samples = [read_sample(self.store, window) for window in part]
+        waiting = (read_sample(self.store, window) for window in windows)
+        for samples in in_batches(waiting, places=PLACES, text=len(prompt.question) + WRITTEN_TOKENS):
             documents = [prompt.document(i) for i in range(len(samples))]
             batch = build_batch(samples, documents, packed=False).to(self.device)
             for ids in generate(self.module, batch, max_tokens=WRITTEN_TOKENS):

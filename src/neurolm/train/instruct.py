@@ -129,9 +129,7 @@ class InstructStage(LanguageModelStage):
         for task, prompt, (samples, labels) in zip(self.run.tasks, self.prompts, self.validation, strict=True):
             if not samples:
                 continue
-            own = option_probabilities(
-                self.module, prompt, own_part(samples), device=self.device, batch=self.config.eeg_batch
-            )
+            own = option_probabilities(self.module, prompt, own_part(samples), device=self.device)
             probability = np.zeros((len(samples), own.shape[1]))
             probability[distributed.rank() :: distributed.world()] = own
             distributed.total(torch.from_numpy(probability))
