@@ -26,7 +26,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from neurolm.recording.filters import Design, Grid, kernels, output_grid
+from neurolm.recording.filters import Design, Grid, convolve, kernels, output_grid
 
 Read = Callable[[int, int], np.ndarray]
 """First and last sample (exclusive) → numbers of shape (channels, samples)."""
@@ -270,8 +270,6 @@ def _jump_functionals(design: Design, width: int) -> tuple[np.ndarray, np.ndarra
     Each of shape (6, samples). A taper keeps what lies close to the jump. Moments of the filtered recording are taken
     from the recording itself, by filtering what they are multiplied with.
     """
-    from scipy.signal import fftconvolve
-
     total = kernels(design).total
     cutoff = np.pi * min(1.0, design.target / design.rate)
     found = []
@@ -279,7 +277,7 @@ def _jump_functionals(design: Design, width: int) -> tuple[np.ndarray, np.ndarra
         taper = np.cos(np.pi / 2 * distance / (width + 1)) ** 2
         waves = (taper * np.cos(cutoff * distance), taper * np.sin(cutoff * distance))
         six = np.stack([wave * distance**power for power in (0, 1, 2) for wave in waves])
-        filtered = fftconvolve(six, total[None], axes=1)
+        filtered = convolve(six, total)
         # Places run against distance: the padding is a reflection.
         ordered = filtered[:, ::-1] if distance[-1] > 0 else filtered
         found.append(np.ascontiguousarray(ordered, dtype=np.float32))
