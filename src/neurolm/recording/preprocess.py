@@ -25,6 +25,7 @@ from neurolm.recording.filters import Design, output_grid
 from neurolm.recording.missing import find_stretches
 from neurolm.recording.readers import listening
 from neurolm.recording.recording import Recording
+from neurolm.recording.welch import welch
 
 MAINS = (50.0, 60.0)
 """Mains frequencies in Hz; the first is assumed where the signal does not tell."""
@@ -247,8 +248,6 @@ def detect_mains(recording: Recording) -> tuple[float, str]:
     mains, note
         50 or 60 Hz, and how it was found; 50 Hz where there is no line or it cannot be seen.
     """
-    from scipy.signal import welch
-
     if recording.rate < 2 * (MAINS[0] + 1):
         return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: {recording.rate:g} samples per second do not reach it"
     if recording.seconds < _SECONDS_FOR_MAINS:
@@ -256,7 +255,7 @@ def detect_mains(recording: Recording) -> tuple[float, str]:
     parts = [recording.read_samples(*block).astype(np.float32) for block in recording.blocks()]
     parts = [np.where(checks.is_number(part), part, np.float32(0)) for part in parts]
     segment = round(_WELCH_SECONDS * recording.rate)
-    spectra = [welch(part, recording.rate, nperseg=min(segment, part.shape[1])) for part in parts]
+    spectra = [welch(part, recording.rate, segment=segment) for part in parts]
     frequencies = max((found for found, _ in spectra), key=len)
     power = np.mean([power for found, power in spectra if len(found) == len(frequencies)], axis=0)
     ratios = [float(np.median(_line_ratio(frequencies, power, line))) for line in MAINS]
