@@ -289,7 +289,7 @@ def _built(folder: Path, build: Callable[[], Module], *, passing_over: Sequence[
         As ``load_weights``; before memory of those sizes is taken.
     """
     path = Path(folder) / WEIGHTS
-    with _opened(path) as file, torch.device("meta"):
+    with _opened(path) as file, torch.device("meta"), _NoRandomNumbers():  # whose functions would load the compiler
         _require_same(_shapes(file), build().state_dict(), passing_over, path)
     with _NoRandomNumbers():
         return build()
