@@ -20,9 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_softmax, logit, softmax
-from scipy.stats import t as student
+from scipy.special import expit, log_softmax, logit, softmax, stdtrit
 
 from neurolm.ask.risk import NO_POINTS, OperatingPoints, design_effect, operating_points
 from neurolm.checkpoint import SideFile
@@ -123,7 +121,7 @@ class TaskCalibration:
         odds = self.weight(windows) * (logs[:, top] - np.delete(logs, top, axis=1) @ others)
         length = windows // BLOCKS
         means = odds[windows - BLOCKS * length :].reshape(BLOCKS, length).mean(axis=1)
-        half = student.ppf((1 + LEVEL) / 2, BLOCKS - 1) * means.std(ddof=1) / np.sqrt(BLOCKS)
+        half = stdtrit(BLOCKS - 1, (1 + LEVEL) / 2) * means.std(ddof=1) / np.sqrt(BLOCKS)
         centre = logit(pooled[top])
         return float(expit(centre - half)), float(expit(centre + half))
 
@@ -232,6 +230,8 @@ def fit(
 
 
 def _temperature(likelihoods: np.ndarray, labels: np.ndarray, independent: float) -> float:
+    from scipy.optimize import minimize_scalar  # slow to import, and answers fit nothing
+
     def loss(log_temperature: float) -> float:
         given = log_softmax(likelihoods * np.exp(-log_temperature), axis=1)[np.arange(len(labels)), labels]
         return float(-independent * given.mean() + (log_temperature / TEMPERATURE_SPREAD) ** 2 / 2)
@@ -241,6 +241,8 @@ def _temperature(likelihoods: np.ndarray, labels: np.ndarray, independent: float
 
 
 def _correlation(fitted: TaskCalibration, likelihoods: np.ndarray, labels: np.ndarray, stretch: np.ndarray) -> float:
+    from scipy.optimize import minimize_scalar
+
     count = np.bincount(stretch)
     several = count > 1
     if several.sum() < LEAST_STRETCHES:

@@ -17,8 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 STRENGTHS = tuple(float(10.0 ** (half / 2)) for half in range(-6, 9))
@@ -149,6 +147,8 @@ class _Space:
 
         A group is taken out of its rows' equations, or of the axes', whichever are fewer: both say the same.
         """
+        from scipy.linalg import cho_factor, cho_solve  # slow to import, and answers fit nothing
+
         inner = self.basis.T @ wanted
         found = [np.empty_like(wanted) for _ in strengths]
         for group in np.unique(groups):
@@ -245,6 +245,8 @@ def _matrix(
 
     Newton's method, with steps halved where they lead up: float64 (classes + 1, classes), the last row the bias.
     """
+    from scipy.linalg import cho_factor, cho_solve
+
     classes = predicted.shape[1]
     centre = np.vstack([slope * np.eye(classes), np.zeros(classes)])
     rows = np.hstack([predicted, np.ones((len(predicted), 1))])
@@ -285,6 +287,7 @@ def _curvature(rows: np.ndarray, share: np.ndarray, weight: np.ndarray) -> np.nd
 
 def _slope(predicted: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
     """The factor that makes log-odds of predictions, and the mean log-likelihood with it."""
+    from scipy.optimize import minimize_scalar
 
     def loss(logarithm: float) -> float:
         logs = log_softmax(np.exp(logarithm) * predicted, axis=1)

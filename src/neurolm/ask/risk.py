@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from neurolm.core.config import require_within
 from neurolm.core.errors import ConfigError
@@ -90,7 +90,7 @@ def upper_bound(error: float, observations: float) -> float:
     wrong = error * observations
     if observations - wrong <= 0:
         return 1.0
-    return float(beta.ppf(CONFIDENCE, wrong + 1, observations - wrong))
+    return float(betaincinv(wrong + 1, observations - wrong, CONFIDENCE))
 
 
 def operating_points(

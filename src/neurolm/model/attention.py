@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 BLOCK = 128
 """FlexAttention skips blocks of this many queries by this many keys; shorter queries gain nothing from it."""
@@ -73,6 +72,8 @@ class Visibility:
     @functools.cached_property
     def block_mask(self) -> Any:
         """The same rule for FlexAttention, which computes no block of the score matrix that nobody sees."""
+        from torch.nn.attention.flex_attention import create_block_mask  # slow to import, and used on GPUs alone
+
         document, step, key_document, key_step = self.document, self.step, self.key_document, self.key_step
 
         def sees(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
@@ -153,6 +154,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, seen: Visibility | Masking
     """
     mask, causal, blocks = seen.masking(dropout=dropout) if isinstance(seen, Visibility) else seen
     if blocks is not None:
+        from torch.nn.attention.flex_attention import flex_attention
+
         if torch.compiler.is_compiling():
             return flex_attention(query, key, value, block_mask=blocks)
         return _compiled_flex_attention()(query, key, value, block_mask=blocks)
@@ -168,4 +171,6 @@ def has_triton() -> bool:
 @functools.cache
 def _compiled_flex_attention() -> Any:
     # Uncompiled it would build the whole score matrix; on CPU it has no backward pass at all.
+    from torch.nn.attention.flex_attention import flex_attention
+
     return torch.compile(flex_attention, dynamic=True)
