@@ -1,4 +1,4 @@
-"""Power at each frequency by Welch's method, as scipy.signal has it, whose import takes as long as that of torch"""
+"""Power at each frequency by Welch's method: scipy.signal's numbers without its import"""
 
 from __future__ import annotations
 
