@@ -10,9 +10,11 @@ is missing before it.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,17 @@ def without(stretches: Stretches, spans: Spans) -> tuple[Stretch, ...]:
     return tuple(found)
 
 
+def united(spans: Spans) -> list[tuple[int, int]]:
+    """Return spans that do not overlap."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if found and first <= found[-1][1]:
+            found[-1] = (found[-1][0], max(last, found[-1][1]))
+        else:
+            found.append((first, last))
+    return found
+
+
 def overlapping(stretches: Stretches, start: int, stop: int) -> tuple[Stretch, ...]:
     """Return the parts of stretches between two moments."""
     return tuple(
@@ -93,8 +106,8 @@ def overlapping(stretches: Stretches, start: int, stop: int) -> tuple[Stretch, .
 
 def holding(stretches: Stretches, start: int, stop: int) -> Stretch | None:
     """Return the part between two moments of the stretch that has all of it, None where there is none."""
-    found = overlapping(stretches, start, stop)
-    return found[0] if len(found) == 1 and found[0].samples == stop - start else None
+    at = bisect_right(stretches, start, key=attrgetter("start")) - 1
+    return stretches[at].part(start, stop) if at >= 0 and stop <= stretches[at].stop else None
 
 
 def moment(stretches: Stretches, sample: int) -> int:

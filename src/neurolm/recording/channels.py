@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,16 @@ class Signal:
     def stretches(self) -> Stretches:
         """Where the samples lie in time."""
         return self.interrupted or whole(self.samples)
+
+    def only(self, picks: Sequence[int]) -> Signal:
+        """Return some of these channels, in this order."""
+        chosen, read = list(picks), self.read
+        return replace(
+            self,
+            volts=tuple(self.volts[pick] for pick in chosen),
+            read=lambda first, last: read(first, last)[chosen],
+            direct=None if self.direct is None else self.direct.only(chosen),
+        )
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ put together; whatever else begins with ``BAD`` is signal that somebody does not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from neurolm.core.stretches import Stretches, split, without
+from neurolm.core.stretches import Stretches, split, united, without
 
 SKIP = "bad_acq_skip"
 _SEAMS = ("new segment", "boundary", "edge ", "edge_", "bad boundary")
@@ -62,13 +62,13 @@ def interpret(marks: Iterable[Mark], stretches: Stretches, rate: float, *, rejec
     notes = describe(found, rate)
     if texts:
         named = ", ".join(f"{text} × {texts.count(text):,}" for text in list(dict.fromkeys(texts))[:_NAMED])
-        seconds = sum(last - first for first, last in _united(bad)) / rate
+        seconds = sum(last - first for first, last in united(bad)) / rate
         notes += [
             f"annotated as bad and left out: {seconds:,.4g} s ({named})"
             if reject
             else f"annotated as bad, and used all the same: {named}"
         ]
-    return Interrupted(found, tuple(_united(bad)), tuple(notes))
+    return Interrupted(found, tuple(united(bad)), tuple(notes))
 
 
 def describe(stretches: Stretches, rate: float) -> list[str]:
@@ -84,14 +84,3 @@ def describe(stretches: Stretches, rate: float) -> list[str]:
     total = sum(missing for _, missing in gaps) / rate
     times = "once" if len(gaps) == 1 else f"{len(gaps):,} times, {total:,.4g} s missing in all"
     return [f"interrupted {times}: {', '.join(places)}{more}; each part is filtered by itself, and no window spans two"]
-
-
-def _united(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return spans that do not overlap."""
-    found: list[tuple[int, int]] = []
-    for first, last in sorted(spans):
-        if found and first <= found[-1][1]:
-            found[-1] = (found[-1][0], max(last, found[-1][1]))
-        else:
-            found.append((first, last))
-    return found

@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from operator import itemgetter
+from typing import TypeVar
 
 import numpy as np
 
 from neurolm.core.errors import RecordingError, argument
 from neurolm.core.physics import BAND, RATE
-from neurolm.core.stretches import Stretch, Stretches, one_after_another, without
+from neurolm.core.stretches import Spans, Stretch, Stretches, one_after_another, united, without
 from neurolm.recording import checks, spectral
 from neurolm.recording.faults import as_recording_error
 from neurolm.recording.filters import Design, output_grid
@@ -27,6 +31,7 @@ from neurolm.recording.readers import listening
 from neurolm.recording.recording import Recording
 from neurolm.recording.welch import welch
 
+T = TypeVar("T")
 MAINS = (50.0, 60.0)
 """Mains frequencies in Hz; the first is assumed where the signal does not tell."""
 LOWEST_RATE = 100.0
@@ -75,13 +80,33 @@ class PreprocessedBlocks:
     """Pass band in Hz; narrower than ``physics.BAND`` where the recording is slow."""
     notes: tuple[str, ...]
     """What was assumed or limited."""
-    blocks: Iterator[np.ndarray]
-    """float32 of shape (samples, channels), µV; one after the other they are the stretches. Only once."""
+    _made: Callable[[spectral.Wanted], Iterator[tuple[int, np.ndarray]]] = field(repr=False)
 
     @property
     def samples(self) -> int:
         """Length at 200 Hz of all that is kept."""
         return sum(stretch.samples for stretch in self.stretches)
+
+    @property
+    def blocks(self) -> Iterator[np.ndarray]:
+        """float32 of shape (samples, channels), µV; one after the other they are the stretches. Made anew each time."""
+        return (block for _, block in self._made(lambda first, last: True))
+
+    def holding(self, spans: Spans) -> Iterator[tuple[int, np.ndarray]]:
+        """Make only the blocks that hold some of the samples, which are counted over the stretches.
+
+        Yields
+        ------
+        int, numpy.ndarray
+            The place of a block's first sample, and the block: the same that it is among all.
+        """
+        parts = united(spans)
+
+        def wanted(first: int, last: int) -> bool:
+            at = bisect_right(parts, first, key=itemgetter(1))
+            return at < len(parts) and parts[at][0] < last
+
+        return self._made(wanted)
 
 
 def preprocess(recording: Recording, *, mains: float | None = None) -> Preprocessed:
@@ -101,18 +126,23 @@ def preprocess(recording: Recording, *, mains: float | None = None) -> Preproces
         annotated as bad.
     """
     found = preprocess_blocks(recording, mains=mains)
-    signal = next(found.blocks)
+    blocks = found.blocks
+    signal = next(blocks)
     if len(signal) < found.samples:
         first, signal = signal, np.empty((found.samples, found.channels), np.float32)
         start = 0
-        for block in itertools.chain([first], found.blocks):
+        for block in itertools.chain([first], blocks):
             signal[start : start + len(block)] = block
             start += len(block)
     return Preprocessed(signal=signal, stretches=found.stretches, mains=found.mains, band=found.band, notes=found.notes)
 
 
 def preprocess_blocks(
-    recording: Recording, *, mains: float | None = None, block_seconds: float | None = None
+    recording: Recording,
+    *,
+    electrodes: Sequence[int] | None = None,
+    mains: float | None = None,
+    block_seconds: float | None = None,
 ) -> PreprocessedBlocks:
     """Filter and resample a recording of any length in bounded memory.
 
@@ -120,6 +150,9 @@ def preprocess_blocks(
     ----------
     recording
         What ``open_recording`` returns. It is read while the blocks are taken.
+    electrodes
+        Places of the electrodes to filter; by default all. What is found about the recording is the same: its mains,
+        what is missing, and where blocks begin.
     mains
         Mains frequency in Hz; by default found in the spectrum.
     block_seconds
@@ -146,13 +179,15 @@ def preprocess_blocks(
     notch = mains if _notch_fits(mains, recording.rate) else None
     design = Design(recording.rate, RATE, (BAND[0], high), notch)
     plan = _plan(recording, stretches, design)
+    filtered = recording if electrodes is None else recording.only(electrodes)
+    seconds = block_seconds or _block_seconds(recording)
     return PreprocessedBlocks(
         stretches=one_after_another((part.start, part.stop) for _, parts in plan for part in parts),
-        channels=len(recording.channels),
+        channels=len(filtered.channels),
         mains=mains,
         band=design.band,
         notes=(*([band] if band else []), *_short_notes([s for s, _ in plan], recording.rate), *left_out, *hum),
-        blocks=_blocks(recording, design, block_seconds or _block_seconds(recording), plan),
+        _made=lambda wanted: _reported(filtered, _blocks(filtered, design, seconds, plan, wanted)),
     )
 
 
@@ -212,23 +247,59 @@ def _block_seconds(recording: Recording) -> float:
     return min(max(fitting, SHORTEST_BLOCK), LONGEST_BLOCK)
 
 
-def _blocks(recording: Recording, design: Design, seconds: float, plan: _Plan) -> Iterator[np.ndarray]:
-    # MNE's warnings about its readers were heard when the recording was opened.
-    with listening(), as_recording_error(recording.path, "its samples cannot be read or filtered"):
-        for stretch, kept in plan:
-            at = 0
-            for block in _filtered(recording, stretch, design, seconds):
-                for part in kept:
-                    first, last = max(part.first - at, 0), min(part.first + part.samples - at, len(block))
-                    if first < last:
-                        yield block[first:last]
-                at += len(block)
+def _reported(recording: Recording, blocks: Iterator[T]) -> Iterator[T]:
+    """What goes wrong while a block is made is an error of the recording; what is done with one between them is not."""
+    while True:
+        # MNE's warnings about its readers were heard when the recording was opened.
+        with listening(), as_recording_error(recording.path, "its samples cannot be read or filtered"):
+            block = next(blocks, None)
+        if block is None:
+            return
+        yield block
 
 
-def _filtered(recording: Recording, stretch: Stretch, design: Design, seconds: float) -> Iterator[np.ndarray]:
+def _blocks(
+    recording: Recording, design: Design, seconds: float, plan: _Plan, wanted: spectral.Wanted
+) -> Iterator[tuple[int, np.ndarray]]:
+    """What is kept of each stretch, with its place in all that is kept."""
+    end = 0
+    for stretch, kept in plan:
+        parts = _Parts([(part.first, part.first + part.samples) for part in kept], end)
+        end += sum(part.samples for part in kept)
+        for at, block in _filtered(recording, stretch, design, seconds, partial(parts.wanted, wanted)):
+            for first, last, place in parts.between(at, at + len(block)):
+                yield place, block[first - at : last - at]
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What is kept of a filtered stretch."""
+
+    spans: list[tuple[int, int]]
+    """First sample, and the one after the last, in the filtered stretch."""
+    before: int
+    """Samples that are kept of the stretches before it."""
+
+    def between(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
+        """What is kept between two samples of the filtered stretch, and its place in all that is kept."""
+        place = self.before
+        for begin, end in self.spans:
+            if max(first, begin) < min(last, end):
+                yield max(first, begin), min(last, end), place + max(first - begin, 0)
+            place += end - begin
+
+    def wanted(self, wanted: spectral.Wanted, first: int, last: int) -> bool:
+        """Whether some of what is kept between two samples is wanted, by its place in all that is kept."""
+        return any(wanted(place, place + stop - start) for start, stop, place in self.between(first, last))
+
+
+def _filtered(
+    recording: Recording, stretch: Stretch, design: Design, seconds: float, wanted: spectral.Wanted
+) -> Iterator[tuple[int, np.ndarray]]:
     direct = recording._signal.direct
     if not spectral.is_long(stretch.samples, design):
-        yield spectral.filter_short(recording.read_finite(stretch.start, stretch.stop), design=design)
+        if wanted(0, output_grid(stretch.samples, design).samples):
+            yield 0, spectral.filter_short(recording.read_finite(stretch.start, stretch.stop), design=design)
         return
     if direct is None:
         begin, read, gain = stretch.start, recording.read_finite, np.ones(len(recording.channels))
@@ -236,7 +307,7 @@ def _filtered(recording: Recording, stretch: Stretch, design: Design, seconds: f
         begin, read, gain = stretch.first, direct.digital, direct.gain * recording._microvolts
     yield from spectral.filter_blocks(
         lambda first, last: read(begin + first, begin + last),
-        stretch.samples, gain=gain, design=design, block=round(seconds * RATE),
+        stretch.samples, gain=gain, design=design, block=round(seconds * RATE), wanted=wanted,
     )  # fmt: skip
 
 

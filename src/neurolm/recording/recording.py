@@ -11,7 +11,7 @@ remedy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,6 +129,25 @@ class Recording:
         if not 0 <= first <= last <= self.samples:
             raise ValueError(f"start={start}, stop={stop}: not inside the recording's {self.seconds:g} s")
         return self.read_samples(first, last)
+
+    def only(self, places: Sequence[int]) -> Recording:
+        """Return some of the electrodes, by their places in ``channels``; what is said of the recording is of all."""
+        chosen = list(places)
+        if chosen == list(range(len(self.channels))):
+            return self
+        sources, weights = chosen, None
+        if self._weights is not None:
+            weights = self._weights[chosen]
+            sources = np.flatnonzero(weights.any(axis=0)).tolist()
+            weights = weights[:, sources]
+        return replace(
+            self,
+            channels=tuple(self.channels[place] for place in chosen),
+            _signal=self._signal.only(sources),
+            _microvolts=self._microvolts[sources],
+            _weights=weights,
+            _uncalibrated={i: self._uncalibrated[s] for i, s in enumerate(sources) if s in self._uncalibrated},
+        )
 
     def blocks(self) -> list[tuple[int, int]]:
         """Return up to a minute to look at, spread evenly over what was recorded: (first, last) sample of each part."""

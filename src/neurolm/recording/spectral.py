@@ -31,6 +31,9 @@ from neurolm.recording.filters import Design, Grid, convolve, kernels, output_gr
 Read = Callable[[int, int], np.ndarray]
 """First and last sample (exclusive) → numbers of shape (channels, samples)."""
 
+Wanted = Callable[[int, int], bool]
+"""First sample and the one after the last → whether they are needed."""
+
 _CHUNK = 4  # channels transformed at a time: pocketfft does so with single precision at once, and they fit the cache
 _MARGIN = 1.0  # seconds beyond half a kernel, in which the interpolation of what lies outside a block fades
 _FLOAT32_DEVIATION = 500.0  # µV beyond which single precision would cost 1e-4 µV
@@ -45,7 +48,9 @@ def is_long(samples: int, design: Design) -> bool:
     return samples > _reach(design) + 10
 
 
-def filter_blocks(read: Read, samples: int, *, gain: np.ndarray, design: Design, block: int) -> Iterator[np.ndarray]:
+def filter_blocks(
+    read: Read, samples: int, *, gain: np.ndarray, design: Design, block: int, wanted: Wanted
+) -> Iterator[tuple[int, np.ndarray]]:
     """Filter and resample a recording, block by block.
 
     Parameters
@@ -60,25 +65,30 @@ def filter_blocks(read: Read, samples: int, *, gain: np.ndarray, design: Design,
         What to do.
     block
         Largest number of samples of the result in a block; at least a minute's.
+    wanted
+        Asked for the first sample of a block and the one after its last: whether to make it. The others are the same.
 
     Yields
     ------
-    numpy.ndarray
-        float32 of shape (samples, channels), µV; one block after the other.
+    int, numpy.ndarray
+        The first sample of a block, and float32 of shape (samples, channels), µV; one block after the other.
     """
     grid = output_grid(samples, design)
     count = -(-grid.samples // block)
+    edges = [i * grid.samples // count for i in range(count + 1)]
+    parts = [part for part in itertools.pairwise(edges) if wanted(*part)]
+    if not parts:
+        return
     if count == 1:
         whole = read(0, samples)
         read = lambda first, last: whole[:, first:last]  # noqa: E731 - the recording is read once
     jump = None if design.rate == design.target else Jump.of(read, samples, grid, gain, design)
-    edges = [i * grid.samples // count for i in range(count + 1)]
-    for first, last in itertools.pairwise(edges):
+    for first, last in parts:
         one = _Block.of(first, last, grid, design)
         result = one.run(*_extended(read, samples, one.start, one.stop), gain)
         if jump is not None:
             jump.add(result, first)
-        yield result
+        yield first, result
 
 
 def filter_short(signal: np.ndarray, *, design: Design) -> np.ndarray:

@@ -15,7 +15,7 @@ times the file's size of memory, and refuses annotations that are not UTF-8.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 
@@ -84,6 +84,12 @@ class Samples:
                     one = records[:, signal.start - low : signal.start - low + each * width]
                     row.reshape(len(records), each)[:] = _integers(one, width)
         return whole[:, first - begin * each : last - begin * each]
+
+    def only(self, picks: Sequence[int]) -> Samples:
+        """Return some of these signals, in this order."""
+        chosen = list(picks)
+        signals = tuple(self._signals[pick] for pick in chosen)
+        return replace(self, gain=self.gain[chosen], offset=self.offset[chosen], _signals=signals)
 
     def _bytes(self) -> tuple[int, int]:
         """First and last byte (exclusive) of a data record to read: all, but for a few signals of many in long ones."""
