@@ -12,17 +12,18 @@ import torch
 from edfio import Edf, EdfSignal
 
 import neurolm
-from neurolm.api import CHUNK, REACH, UNDECIDED
+from neurolm.api import REACH, UNDECIDED
 from neurolm.ask.calibration import Calibration, TaskCalibration
 from neurolm.ask.novelty import Ranges, describe, measure_range
 from neurolm.ask.prompt import Prompt, option_probabilities
-from neurolm.ask.recording import read_recording
+from neurolm.ask.recording import AT_ONCE, read_recording
 from neurolm.ask.risk import operating_points
 from neurolm.batches.loader import read_sample
 from neurolm.batches.windows import labelled_windows
 from neurolm.checkpoint import load_neurolm, save_checkpoint
 from neurolm.core.errors import CheckpointError, ConfigError, QuestionError, RecordingError
 from neurolm.core.montage import ELECTRODES, template_positions
+from neurolm.core.physics import PATCH
 from neurolm.prepare.prepare import prepare
 from neurolm.recording.options import ReadingOptions
 from neurolm.store.store import Store
@@ -130,11 +131,11 @@ def test_an_mne_object_answers_as_its_file(model, file):
 def test_windows_do_not_depend_on_their_company(tmp_path, model, file, signal, monkeypatch):
     """Answered one at a time, in chunks, or as a recording of their own (unfiltered: the same samples)."""
     whole = table(model.ask(file, QUESTION))
-    monkeypatch.setattr("neurolm.api.CHUNK", 3)
-    np.testing.assert_allclose(table(model.ask(file, QUESTION)), whole, atol=1e-5)
-    monkeypatch.setattr("neurolm.api.CHUNK", 1)
-    np.testing.assert_allclose(table(model.ask(file, QUESTION)), whole, atol=1e-5)
-    assert CHUNK > 3
+    window = 4 * 2 * PATCH * 4  # bytes
+    for windows in (3, 1):
+        monkeypatch.setattr("neurolm.ask.recording.AT_ONCE", windows * window)
+        np.testing.assert_allclose(table(model.ask(file, QUESTION)), whole, atol=1e-5)
+    assert 8 * window < AT_ONCE
 
 
 def test_the_order_of_channels_changes_nothing(tmp_path, model, rhythm):

@@ -9,28 +9,26 @@ print(answer.answer, answer.probability)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from neurolm.ask import EXPLAINED, FREE_SECONDS
-from neurolm.ask.answer import UNDECIDED, Answer, Contributions, WindowAnswer, conclude
+from neurolm.ask.answer import UNDECIDED, Answer, Contributions, WindowAnswer
+from neurolm.ask.answering import Asked, answer_all
 from neurolm.ask.calibration import Calibration
-from neurolm.ask.embedding import Embedding, evidence_columns
+from neurolm.ask.embedding import Embedding, Embeddings, evidence_columns
 from neurolm.ask.engine import generate
 from neurolm.ask.evidence import Evidence
 from neurolm.ask.explanation import Explanation, by_second, effect, occlude
 from neurolm.ask.novelty import Ranges, describe
-from neurolm.ask.prompt import Prompt, contributions, likelihoods, require_finite
+from neurolm.ask.prompt import Prompt, likelihoods
 from neurolm.ask.question import Question, find_question
-from neurolm.ask.recording import ModelInput, Windows, read_recording
-from neurolm.batches.loader import Document, build_batch, build_patches
+from neurolm.ask.recording import Windows, read_recording
+from neurolm.batches.loader import Document, build_batch
 from neurolm.batches.text import END_OF_TEXT, TextTokenizer
 from neurolm.checkpoint import Card, load_neurolm
-from neurolm.core.batch import PADDING
 from neurolm.core.device import choose_device
 from neurolm.core.errors import QuestionError, argument
 from neurolm.core.montage import REACH
@@ -43,10 +41,7 @@ from neurolm.recording.options import BELIEVED, ReadingOptions, Unseen
 if TYPE_CHECKING:
     import mne
 
-CHUNK = 64
-"""Windows read at once."""
-
-__all__ = ["CHUNK", "EXPLAINED", "FREE_SECONDS", "REACH", "UNDECIDED", "Answer", "Contributions", "Embedding",
+__all__ = ["EXPLAINED", "FREE_SECONDS", "REACH", "UNDECIDED", "Answer", "Contributions", "Embedding", "Embeddings",
            "Explanation", "Model", "WindowAnswer", "from_pretrained", "load"]  # fmt: skip
 
 
@@ -152,55 +147,8 @@ class Model:
         if risk is not None and not 0 < risk < 1:
             raise QuestionError(f"{argument(risk=risk)}: give a share of wrong answers between 0 and 1, such as 0.1")
         recording = read_recording(source, self.card, reading=reading, unseen=unseen)
-        return tuple(self._answer(recording, one, risk) for one in asked)
-
-    def _answer(self, recording: ModelInput, asked: Question, risk: float | None) -> Answer:
-        windows = Windows.of(recording, seconds=asked.task.seconds, stride=asked.task.stride)
-        said, shown, features = self._answer_windows(asked, windows)
-        silence = self._no_evidence(asked, recording.channels)
-        answer = conclude(
-            said + shown,
-            asked.calibration,
-            options=asked.task.labels,
-            spans=windows.spans,
-            overlap=asked.overlap,
-            risk=risk,
-            evidence=shown if silence is None else None,
-            no_evidence=silence,
-        )
-        unlike = asked.novelty(features)
-        if not asked.trained:  # guesses decide nothing
-            answer = replace(answer, timeline=tuple(replace(window, decided=False) for window in answer.timeline))
-        return replace(
-            answer,
-            recording=recording.name,
-            question=asked.task.question,
-            electrodes=recording.electrodes,
-            trained=asked.trained,
-            calibrated=asked.fitted is not None,
-            outside=None if unlike is None else unlike.outside,
-            notes=answer.notes + asked.caveats(unlike) + windows.notes,
-        )
-
-    def _answer_windows(self, asked: Question, windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What language model and evidence say for the options, (windows, options), and what the windows are like."""
-        said, shown, features, prompt = [], [], [], self._prompt(asked)
-        for first in range(0, len(windows.starts), CHUNK):
-            samples = windows.samples(windows.starts[first : first + CHUNK])
-            found = contributions(self.module, prompt, samples, device=self.device)
-            said.append(found[0])
-            shown.append(found[1])
-            features.append(describe(samples))
-        return np.concatenate(said), np.concatenate(shown), np.concatenate(features)
-
-    def _no_evidence(self, asked: Question, electrodes: np.ndarray) -> str | None:
-        """Why no evidence speaks for an answer; None where some does."""
-        if not asked.trained:
-            return "there is none for questions that the model was not tuned on"
-        beside = self._prompt(asked).beside
-        if beside is None:
-            return "the model has none for this question"
-        return None if beside.knows(electrodes.tolist()) else "it knows none of these electrodes"
+        each = [Asked(question=one, prompt=self._prompt(one)) for one in asked]
+        return answer_all(self.module, recording, each, device=self.device, risk=risk)
 
     def explain(
         self,
@@ -245,7 +193,7 @@ class Model:
         whole = Windows.of(recording, seconds=asked.task.seconds, stride=asked.task.stride)
         prompt = self._prompt(asked)
         starts = whole.between(start, stop, most=windows)
-        samples = whole.samples(starts)
+        samples = list(recording.samples(starts, whole.seconds))
         if option is None:
             plain = likelihoods(self.module, prompt, samples, device=self.device)
             option = labels[int(asked.calibration.pool(plain).argmax())]
@@ -337,30 +285,42 @@ class Model:
         RecordingError
             As for :meth:`ask`.
         """
+        return self.embed_parts(
+            source, seconds=seconds, stride=stride, evidence=evidence, reading=reading, unseen=unseen
+        ).whole()
+
+    def embed_parts(
+        self,
+        source: str | Path | mne.io.BaseRaw,
+        *,
+        seconds: int = FREE_SECONDS,
+        stride: float = FREE_SECONDS,
+        evidence: bool = False,
+        reading: ReadingOptions = BELIEVED,
+        unseen: Unseen = "nearest",
+    ) -> Embeddings:
+        """The same part by part, for recordings whose features are larger than memory.
+
+        >>> found = model.embed_parts("night.edf")
+        >>> found.save("features.npz")  # or look at them one after the other:
+        >>> means = np.concatenate([part.features.mean(axis=(1, 2)) for part in found])
+
+        Parameters
+        ----------
+        source, seconds, stride, evidence, reading, unseen
+            As for :meth:`embed`.
+
+        Raises
+        ------
+        CheckpointError, RecordingError
+            As for :meth:`embed`.
+        """
         recording = read_recording(source, self.card, reading=reading, unseen=unseen)
         windows = Windows.of(recording, seconds=seconds, stride=stride)
-        samples = windows.samples(windows.starts)
-        beside = (
-            evidence_columns(self.evidence, self.card.tasks, samples, seconds=windows.seconds) if evidence else None
-        )
-        features, codes = [], []
-        for sample in samples:
-            patches = build_patches([sample])[0].to(self.device)
-            with torch.no_grad():
-                out = self.module.tokenizer.tokenize(patches)
-            real = patches.document != PADDING
-            features.append(out.features[real].cpu().numpy().reshape(windows.seconds, len(recording.electrodes), -1))
-            require_finite(features[-1], "features")
-            codes.append(out.codes[real].cpu().numpy().reshape(windows.seconds, -1))
-        return Embedding(
-            features=np.stack(features),
-            codes=np.stack(codes),
-            starts=np.array(windows.starts) / RATE,
-            electrodes=recording.electrodes,
-            notes=windows.notes if beside is None else windows.notes + beside.notes,
-            evidence=None if beside is None else beside.values,
-            evidence_columns=() if beside is None else beside.names,
-        )
+        columns = None
+        if evidence:
+            columns = evidence_columns(self.evidence, self.card.tasks, recording.channels, seconds=windows.seconds)
+        return Embeddings(model=self.module, windows=windows, columns=columns, device=self.device)
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write a folder that ``from_pretrained`` loads, with a model card; returns the folder."""

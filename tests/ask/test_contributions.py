@@ -143,4 +143,4 @@ def test_evidence_knows_what_it_can_score(evidence_run, rhythm):
         sample = sample_from(rhythm("Yes", 4, len(names), (1,)), channels)
         assert beside.scores([sample])[1].tolist() == [beside.knows(channels)] == [names[0] != "CZ"]
     with pytest.raises(CheckpointError, match="has no evidence"):
-        neurolm.ask.embedding.evidence_columns(None, (), [sample], seconds=4)
+        neurolm.ask.embedding.evidence_columns(None, (), sample.channel, seconds=4)

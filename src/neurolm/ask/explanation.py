@@ -120,7 +120,7 @@ def occlude(
     seconds = samples[0].seconds
     electrodes = len(channels) if len(channels) > 1 else 0
     moments = seconds if seconds > 1 else 0
-    variants = [
+    variants = (
         variant
         for sample in samples
         for variant in (
@@ -128,7 +128,7 @@ def occlude(
             *(without_electrode(sample, channel) for channel in channels[:electrodes]),
             *(without_second(sample, second) for second in range(moments)),
         )
-    ]
+    )
     found = likelihoods(model, prompt, variants, device=device)
     temperature = 1.0 if calibration is None else calibration.temperature
     odds = log_odds(found / temperature, option).reshape(len(samples), 1 + electrodes + moments)

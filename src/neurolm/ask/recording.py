@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -14,10 +14,10 @@ from neurolm.checkpoint import Card
 from neurolm.core.errors import QuestionError, RecordingError, argument
 from neurolm.core.montage import REACH, channel_id, template_positions
 from neurolm.core.physics import RATE
-from neurolm.core.stretches import Stretches, holding
+from neurolm.core.stretches import Spans, Stretches, holding
 from neurolm.recording.electrodes.positions import SAME_POSITION, nearest_free
 from neurolm.recording.options import ReadingOptions, Unseen, require_one_of
-from neurolm.recording.preprocess import band_note, preprocess
+from neurolm.recording.preprocess import band_note, preprocess_blocks
 from neurolm.recording.recording import Recording, open_recording
 
 if TYPE_CHECKING:
@@ -27,21 +27,28 @@ NAMED = 12
 """Dropped electrodes that a note names at most."""
 
 
+AT_ONCE = 16 << 20
+"""Bytes of windows that are read before something is made of them."""
+Blocks = Iterable[tuple[int, np.ndarray]]
+"""Filtered signal, float32 (samples, electrodes), µV, block by block in the order of time: where each begins among the
+samples that are there, and the block."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelInput:
-    """A recording as a model reads it."""
+    """A recording as a model reads it: filtered block by block when windows are read, and held no longer than that."""
 
     name: str
     """The file, or what stands for it."""
-    signal: np.ndarray
-    """float32 (samples at 200 Hz, electrodes), µV: its stretches one after another."""
     stretches: Stretches
-    """Where they lie in the recording's time, in samples at 200 Hz."""
+    """Where what is there lies in the recording's time, in samples at 200 Hz."""
     channels: np.ndarray
     """Electrode ids."""
     electrodes: tuple[str, ...]
     notes: tuple[str, ...]
     """What was done to the recording."""
+    holding: Callable[[Spans], Blocks] = field(repr=False)
+    """Spans of the samples that are there → the blocks that hold them."""
 
     @property
     def length(self) -> float:
@@ -56,6 +63,27 @@ class ModelInput:
         QuestionError
             If it is not all there.
         """
+        (sample,) = self.samples([start], seconds)
+        return sample
+
+    def samples(self, starts: Iterable[int], seconds: int) -> Iterator[Sample]:
+        """Windows of so many seconds from some moments on, in the order of time; only the blocks with them are read.
+
+        Raises
+        ------
+        QuestionError
+            If one is not all there.
+        """
+        return (sample for _, sample in self.cut([self.span(start, seconds) for start in starts]))
+
+    def span(self, start: int, seconds: int) -> tuple[int, int]:
+        """Where the window of so many seconds from a moment on lies among the samples that are there.
+
+        Raises
+        ------
+        QuestionError
+            If it is not all there.
+        """
         found = holding(self.stretches, start, start + seconds * RATE)
         if found is None:
             parts = ", ".join(f"{part.start / RATE:g} to {part.stop / RATE:g} s" for part in self.stretches[:NAMED])
@@ -63,7 +91,36 @@ class ModelInput:
                 f"{argument(start=start / RATE)} s with {argument(seconds=seconds)} is not all there: the recording "
                 f"has {parts}{' …' if self.stretches[NAMED:] else ''}; choose another start"
             )
-        return sample_from(self.signal[found.first : found.first + found.samples], self.channels)
+        return found.first, found.first + found.samples
+
+    def cut(self, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Sample]]:
+        """Cut windows out of one reading.
+
+        Parameters
+        ----------
+        spans
+            First sample, and the one after the last, of each window among the samples that are there.
+
+        Yields
+        ------
+        int, Sample
+            Place of a window among the spans, and the window: in the order in which the windows end.
+        """
+        order = sorted(range(len(spans)), key=lambda i: (spans[i][1], i))
+        longest = max((last - first for first, last in spans), default=0)
+        held: list[tuple[int, np.ndarray]] = []
+        blocks, there = iter(self.holding(spans)), 0
+        for place in order:
+            first, last = spans[place]
+            while there < last:
+                begin, block = next(blocks)
+                there = begin + len(block)
+                held.append((begin, block))
+            held = [(begin, block) for begin, block in held if begin + len(block) > last - longest]
+            parts = [block[max(first - begin, 0) : last - begin] for begin, block in held if begin < last]
+            parts = [part for part in parts if len(part)]
+            signal = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            yield place, sample_from(signal, self.channels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +170,6 @@ class Windows:
         """Start and end of each, in seconds."""
         return [(start / RATE, start / RATE + self.seconds) for start in self.starts]
 
-    def samples(self, starts: Iterable[int]) -> list[Sample]:
-        """Read the windows that start there."""
-        return [self.recording.sample(start, self.seconds) for start in starts]
-
     def between(self, start: float, stop: float | None, *, most: int) -> list[int]:
         """Starts of at most so many windows, spread evenly over those between two moments in seconds.
 
@@ -135,10 +188,36 @@ class Windows:
         return [within[i] for i in np.unique(np.linspace(0, len(within) - 1, min(most, len(within))).astype(int))]
 
 
+def read_windows(cuts: Sequence[Windows]) -> Iterator[tuple[int, list[Sample]]]:
+    """Read windows of several lengths or strides from one pass over a recording.
+
+    Parameters
+    ----------
+    cuts
+        Windows of the same recording.
+
+    Yields
+    ------
+    int, list of Sample
+        Which of the cuts, and its next windows: about ``AT_ONCE`` bytes, whatever blocks they are from; the last ones
+        are fewer.
+    """
+    each = [(cut, windows.recording.span(start, windows.seconds)) for cut, windows in enumerate(cuts)
+            for start in windows.starts]  # fmt: skip
+    waiting: list[list[Sample]] = [[] for _ in cuts]
+    for place, sample in cuts[0].recording.cut([span for _, span in each]) if cuts else ():
+        cut = each[place][0]
+        waiting[cut].append(sample)
+        if len(waiting[cut]) * sample.patches.nbytes >= AT_ONCE:
+            yield cut, waiting[cut]
+            waiting[cut] = []
+    yield from ((cut, samples) for cut, samples in enumerate(waiting) if samples)
+
+
 def read_recording(
     source: str | Path | mne.io.BaseRaw, card: Card, *, reading: ReadingOptions, unseen: Unseen
 ) -> ModelInput:
-    """Read a recording with the electrodes that a model knows, filtered and at 200 Hz.
+    """Open a recording with the electrodes that a model knows, to be filtered and at 200 Hz when windows are read.
 
     Parameters
     ----------
@@ -160,7 +239,7 @@ def read_recording(
     recording = open_recording(source, reading=replace(reading, unknown=reading.unknown or "nearest"))
     name = str(source) if isinstance(source, str | Path) else str(recording.path or "recording")
     kept, notes = _fit_electrodes(recording, card, name, unseen)
-    filtered = preprocess(recording, mains=reading.mains)
+    filtered = preprocess_blocks(recording, electrodes=[column for column, _ in kept], mains=reading.mains)
     electrodes = tuple(electrode for _, electrode in kept)
     low, high = card.band
     more = filtered.notes
@@ -171,11 +250,11 @@ def read_recording(
         )
     return ModelInput(
         name=name,
-        signal=filtered.signal[:, [column for column, _ in kept]],
         stretches=filtered.stretches,
         channels=np.array([channel_id(electrode) for electrode in electrodes]),
         electrodes=electrodes,
         notes=(*notes, *recording.notes, *more),
+        holding=filtered.holding,
     )
 
 

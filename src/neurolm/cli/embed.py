@@ -47,10 +47,10 @@ def embed(
     if out.suffix != ".npz":
         raise WriteError(f"{out}: choose another --out, ending in .npz: it holds several NumPy arrays")
     require_writable(out)
-    found = open_model(file, model, machine).embed(
+    found = open_model(file, model, machine).embed_parts(
         file, seconds=seconds, stride=stride, evidence=evidence, reading=reading, unseen=unseen
     )
-    windows, length, electrodes, width = found.features.shape
+    windows, length, electrodes, width = found.shape
     beside = f", evidence for {', '.join(found.evidence_columns) or 'nothing'}" if evidence else ""
     made = f"{windows} windows of {length} s, {electrodes} electrodes, {width} features each second"
     say(f"{found.save(out)}: {made}{beside}")
