@@ -10,7 +10,7 @@ import neurolm
 PACKAGE = Path(neurolm.__file__).parent
 ORDER = (
     "core", "recording", "store", "corpora", "prepare", "batches", "model", "tasks", "checkpoint", "ask", "train",
-    "evaluation", "hub", "official", "api", "report", "demo", "cli",
+    "evaluation", "hub", "official", "api", "report", "archive", "demo", "cli",
 )  # fmt: skip
 """The rooms from the ground up: each may import those before it."""
 APART = {
@@ -28,7 +28,7 @@ INNER = {
         "bids events bcic_iv_1 eegmat eegmmidb emobrain grasp_and_lift hmc inria seed siena sleep_edf spis tueg "
         "target_nontarget", "tuab tuev tusl",
     ],
-    "prepare": ["cluster journal report", "worker", "channel_names plan", "preparation", "prepare"],
+    "prepare": ["journal report", "worker", "channel_names plan", "preparation", "prepare"],
     "batches": ["splits text", "windows", "loader"],
     "train": [
         "left_out figures machine flops feed optim wording", "evidence stage", "loop", "run", "shared", "calibrate",

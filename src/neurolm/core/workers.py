@@ -254,10 +254,14 @@ class Workers(Pool):
     ----------
     jobs
         Number of processes, which start when they are first needed; 0: as many as there are cores.
+    apart
+        Whether a single one is a process of its own, too: what crashes it, or how many threads it takes, is no matter
+        to this one.
     """
 
-    def __init__(self, jobs: int = 0) -> None:
+    def __init__(self, jobs: int = 0, *, apart: bool = False) -> None:
         self.jobs = jobs or cores()
+        self._here = self.jobs == 1 and not apart
         self._threads = ThreadPoolExecutor(self.jobs)  # each waits for one process
         self._all: list[Worker] = []
         self._idle: list[Worker] = []
@@ -265,7 +269,7 @@ class Workers(Pool):
 
     def each(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[Item, Result | Crash]]:
         """Apply a function to items, see `Pool.each`."""
-        return ((item, function(item)) for item in items) if self.jobs == 1 else super().each(function, items)
+        return ((item, function(item)) for item in items) if self._here else super().each(function, items)
 
     def __exit__(self, *error: object) -> None:
         self._stopped = True

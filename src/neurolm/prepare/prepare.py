@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from neurolm.core.cluster import Cluster
 from neurolm.core.errors import ConfigError, NeuroLMError, StoreError, argument
 from neurolm.core.workers import Workers
 from neurolm.corpora import AUTO, layout_of
-from neurolm.prepare.cluster import Cluster
 from neurolm.prepare.journal import CorpusSettings, agree, locked
 from neurolm.prepare.preparation import Preparation, excluded_from
 from neurolm.prepare.report import PrepareProgress, PrepareReport

@@ -1,4 +1,4 @@
-"""Preparing on the workers of a Dask scheduler: many machines that share a file system.
+"""Work on the workers of a Dask scheduler: many machines that share a file system.
 
 Dask starts workers wherever there are machines (SSH, SLURM and its like by dask-jobqueue, Kubernetes), gives a dead
 worker's items to others, and takes workers that come and go. See docs/prepare.md.
@@ -84,7 +84,7 @@ class Cluster(Pool):
             if unseen:
                 raise StoreError(
                     f"worker {worker}: does not see {', '.join(unseen)}; all machines must share the folders of the "
-                    "recordings and of the store, under the same paths"
+                    "recordings, and of what becomes of them, under the same paths"
                 )
 
     def __exit__(self, *error: object) -> None:

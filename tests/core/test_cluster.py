@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from neurolm.core.cluster import Cluster, examine
 from neurolm.core.errors import ConfigError, StoreError
 from neurolm.core.workers import Crash
-from neurolm.prepare.cluster import Cluster, examine
 from neurolm.prepare.prepare import PrepareProgress, prepare
 from neurolm.store.store import Store
 
@@ -75,7 +75,7 @@ def test_an_item_that_kills_costs_itself_alone(scheduler):
 
 
 def test_wrong_schedulers_are_refused(recordings, tmp_path, monkeypatch):
-    monkeypatch.setattr("neurolm.prepare.cluster.PATIENCE", 1)
+    monkeypatch.setattr("neurolm.core.cluster.PATIENCE", 1)
     with pytest.raises(ConfigError, match=r"scheduler='tcp://127\.0\.0\.1:9': no Dask scheduler answers"):
         prepare(recordings, tmp_path / "s", scheduler="tcp://127.0.0.1:9")
     with pytest.raises(ConfigError, match=r"jobs=2 is for this machine.*scheduler='x'"):
