@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neurolm.api import Answer, Model, from_pretrained, load
+    from neurolm.archive.archive import ask_archive, ask_many
     from neurolm.recording.options import ReadingOptions
 
 try:
@@ -16,12 +17,14 @@ try:
 except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
-__all__ = ["Answer", "Model", "ReadingOptions", "__version__", "from_pretrained", "load"]
+__all__ = ["Answer", "Model", "ReadingOptions", "__version__", "ask_archive", "ask_many", "from_pretrained", "load"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "ReadingOptions":  # without torch
         return import_module("neurolm.recording.options").ReadingOptions
+    if name in ("ask_archive", "ask_many"):
+        return getattr(import_module("neurolm.archive.archive"), name)
     if name in __all__:
         return getattr(import_module("neurolm.api"), name)
     raise AttributeError(f"module 'neurolm' has no attribute {name!r}")

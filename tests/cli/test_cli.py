@@ -21,7 +21,8 @@ import neurolm
 from neurolm import __version__
 from neurolm.api import Answer, WindowAnswer
 from neurolm.cli import FAILED, INTERRUPTED, VERBS, command, main
-from neurolm.cli.ask import MODEL_VARIABLE, answer_lines, bar_characters, condense, find_model
+from neurolm.cli.answers import answer_lines, bar_characters, condense
+from neurolm.cli.ask import MODEL_VARIABLE, find_model
 from neurolm.cli.command import parse
 from neurolm.cli.prepare import following
 from neurolm.cli.settings import read_settings

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from neurolm.cli.show import print_json
-from neurolm.cli.values import Machine
-from neurolm.core.amounts import duration, likely
-from neurolm.core.errors import CheckpointError, QuestionError, RecordingError
+from neurolm.archive.inputs import is_input, is_one_file
+from neurolm.cli.answers import answer_lines, bar_characters, short_lines
+from neurolm.cli.show import Display, print_json
+from neurolm.cli.values import Machine, names
+from neurolm.core.amounts import many
+from neurolm.core.errors import CheckpointError, ConfigError, QuestionError, RecordingError
+from neurolm.core.files import dump_json
 from neurolm.core.terminal import say
 from neurolm.recording.links import require_content
 from neurolm.recording.options import ReadingOptions, Unseen
@@ -26,46 +28,148 @@ MODEL_VARIABLE = "NEUROLM_MODEL"
 """Environment variable that names the model to ask."""
 RUNS = Path("runs")
 """Where models are looked for."""
-TIMELINE_LINES = 40
-BAR = 24
-"""Characters of a bar of probability."""
 
 
 def ask(
-    file: Path,
-    question: str | None = None,
+    files: Sequence[str],
     *,
+    questions: str | None = None,
     model: Path | None = None,
     options: Sequence[str] | None = None,
     reading: ReadingOptions = NEAREST,
     unseen: Unseen = "nearest",
     risk: float | None = None,
     generate: str | None = None,
+    out: Path | None = None,
+    jobs: int = 0,
+    scheduler: str | None = None,
     json: bool = False,
     machine: Machine,
-) -> None:
-    """Ask a question about a recording.
+) -> bool:
+    """Ask a question about a recording, or about thousands.
+
+    Of one recording, the whole answer is printed; of several, a line each. With --out, the answers go into tables, and
+    the same command goes on after an interruption.
 
     Parameters
     ----------
+    files
+        A recording in any format that MNE reads, several, folders, patterns in quotes ('archive/**/*.edf'), or - for a
+        list from standard input; then the question, in English.
+    questions
+        Several, by the names of their tasks, as workload,sleep; or all that the model was tuned on.
     unseen
         What to do with electrodes that the model never saw.
     risk
         Largest share of wrong answers, such as 0.1; else the answer is undecided.
     generate
         Continue this text freely as well.
+    out
+        Table of the answers, ending in .parquet, .csv or .jsonl; others and a page lie beside it.
+    jobs
+        Worker processes for several recordings; 0: as many as there are cores.
+    scheduler
+        Address of a Dask scheduler, whose workers do the work instead; with --out.
     """
+    recordings, question = apart(files, question_follows=questions is None)
     if question is None and generate is None and options is not None:
         raise QuestionError("--options are answers to a question: give the question after the file")
-    opened = open_model(file, model, machine)
-    values, lines = {}, []
-    if question is not None or generate is None:
-        answer = opened.ask(file, asked(question, opened), options=options, risk=risk, reading=reading, unseen=unseen)
-        values, lines = asdict(answer), answer_lines(answer, characters=bar_characters(sys.stdout.encoding))
+    how: dict[str, Any] = {"options": options, "reading": reading, "unseen": unseen, "risk": risk}
+    if out is None and len(recordings) == 1 and is_one_file(recordings[0]):
+        _ask_one(Path(recordings[0]), question, questions, generate, model, machine, json=json, **how)
+        return True
     if generate is not None:
-        values["generated"] = opened.generate(file, generate, reading=reading, unseen=unseen)
-        lines += [*([""] if lines else []), f"{generate.strip()} {values['generated']}"]
-    print_json(values) if json else say(*lines)
+        raise QuestionError("--generate continues a text after one recording: give a single file, and no --out")
+    how |= {"model": find_model(model), "questions": _several(question, questions), "device": machine.device}
+    if out is not None:
+        if json:
+            raise ConfigError(f"--json is for answers that are printed; for a file, let --out {out} end in .jsonl")
+        return _into_tables(recordings, out, jobs=jobs, scheduler=scheduler, **how)
+    if scheduler is not None:
+        raise ConfigError("--scheduler is for answers that go into a table: give --out answers.parquet")
+    return _as_lines(recordings, jobs=jobs, json=json, **how)
+
+
+def apart(words: Sequence[str], *, question_follows: bool) -> tuple[list[str], str | None]:
+    """Tell the recordings of a command from the question behind them."""
+    if question_follows and len(words) > 1 and not is_input(words[-1]):
+        return list(words[:-1]), words[-1]
+    return list(words), None
+
+
+def _several(question: str | None, questions: str | None) -> str | list[str]:
+    """What several recordings are asked."""
+    if questions is not None:
+        return names(questions)
+    if question is None:
+        raise QuestionError("what is the question? Give it after the recordings, or --questions all")
+    return question
+
+
+def _ask_one(
+    file: Path,
+    question: str | None,
+    questions: str | None,
+    generate: str | None,
+    model: Path | None,
+    machine: Machine,
+    *,
+    json: bool,
+    options: Sequence[str] | None,
+    **how: Any,
+) -> None:
+    """Print the answers about one recording."""
+    opened = open_model(file, model, machine)
+    values: Any = {}
+    answers: list[Answer] = []
+    if questions is not None:
+        from neurolm.archive.request import meant
+
+        if options is not None or generate is not None:
+            raise QuestionError("--questions are the model's own: leave out --options and --generate")
+        answers += opened.ask_all(file, meant(names(questions), opened.card), **how)
+        values = [asdict(answer) for answer in answers]
+    elif question is not None or generate is None:
+        answers.append(opened.ask(file, asked(question, opened), options=options, **how))
+        values = asdict(answers[0])
+    characters = bar_characters(sys.stdout.encoding)
+    blocks = [answer_lines(answer, characters=characters) for answer in answers]
+    if generate is not None:
+        how.pop("risk")
+        values["generated"] = opened.generate(file, generate, **how)
+        blocks.append([f"{generate.strip()} {values['generated']}"])
+    print_json(values) if json else say(*(line for i, block in enumerate(blocks) for line in ([""] * (i > 0) + block)))
+
+
+def _as_lines(recordings: Sequence[str], *, jobs: int, json: bool, **how: Any) -> bool:
+    """Print a line for each recording; returns whether all were answered."""
+    from neurolm.archive.archive import ask_many
+
+    whole = True
+    for outcome in ask_many(recordings, jobs=jobs, **how):
+        whole = whole and outcome.failure is None
+        if outcome.failure is not None:
+            say(f"{outcome.recording}: {outcome.failure}", error=True)
+        elif json:
+            print(dump_json(outcome.answers[0] if len(outcome.answers) == 1 else outcome.answers), flush=True)
+        else:
+            say(*short_lines(outcome))
+    return whole
+
+
+def _into_tables(recordings: Sequence[str], out: Path, **how: Any) -> bool:
+    """Write the answers about many recordings into tables; returns whether all were answered."""
+    from neurolm.archive.archive import ask_archive
+
+    with Display() as display:
+        report = ask_archive(recordings, out=out, **how, progress=display.answering)
+    before = f", {report.skipped:,} of them before" if report.skipped else ""
+    say(f"{out}: {many(report.recordings, 'recording')} answered{before}; each window: {report.tables.windows}")
+    if report.quarantined:
+        say(f"{report.quarantined:,} could not be answered: the reasons are in {report.tables.quarantine}")
+    say(f"{report.parts}: from it the same command goes on when recordings were added or changed; else delete it")
+    say(*(f"note: {note}" for note in report.notes))
+    return not report.quarantined
 
 
 def open_model(file: Path, model: Path | None, machine: Machine) -> Model:
@@ -123,107 +227,3 @@ def find_model(given: Path | None, *, runs: Path = RUNS) -> Path:
     newest = max(finished, key=lambda file: (file.stat().st_mtime, str(file))).parent.parent
     say(f"model: {newest}, the newest finished run in {runs}/ (--model chooses another)", error=True)
     return newest
-
-
-def bar_characters(encoding: str | None) -> str:
-    """Characters of the full and the empty part of a bar that an encoding has."""
-    try:
-        "█░".encode(encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return "#."
-    return "█░"
-
-
-def answer_lines(answer: Answer, *, characters: str = "█░", lines: int = TIMELINE_LINES) -> list[str]:
-    """Write an answer for a terminal: the answer, every option, the timeline, the notes.
-
-    Parameters
-    ----------
-    characters
-        For the full and the empty part of a bar.
-    lines
-        Most lines of the timeline: neighbouring windows of a long recording share one.
-    """
-    width = max(len(option) for option in answer.options)
-    said = "" if answer.calibrated else "likelihood "  # which is no probability of being right
-
-    def row(label: str, probability: float) -> str:
-        if not answer.trained:  # a guess has no size
-            return label
-        filled = round(BAR * probability)
-        bar = characters[0] * filled + characters[1] * (BAR - filled)
-        return f"{label:<{width}}  {bar}  {said}{likely(probability)}"
-
-    windows = len(answer.timeline)
-    out = [
-        answer.question,
-        _verdict(answer),
-        f"{answer.recording}: {windows} window{'s' if windows > 1 else ''}, {len(answer.electrodes)} electrodes",
-        *_spoke(answer),
-        "",
-        *(f"  {row(o, p)}".rstrip() for o, p in _ordered(answer)),
-    ]
-    spans = condense(answer, lines)
-    share = math.ceil(windows / lines)
-    out += ["", "timeline" + (f", each line the mean of up to {share} windows" if share > 1 else "")]
-    for start, stop, probabilities in spans:
-        best = max(range(len(probabilities)), key=probabilities.__getitem__)
-        line = row(answer.options[best], probabilities[best])
-        out.append(f"  {duration(start):>7} – {duration(stop):<7}  {line}{_sure(answer, start, stop)}".rstrip())
-    return [*out, *([""] if answer.notes else []), *(f"note: {note}" for note in answer.notes)]
-
-
-def _spoke(answer: Answer) -> list[str]:
-    """How much language model and evidence spoke; of a guess, which has no size, that no evidence did."""
-    found = answer.contributions
-    if found is None:
-        return []
-    return [found.in_words if answer.trained else f"no evidence spoke, since {found.no_evidence}"]
-
-
-def _ordered(answer: Answer) -> list[tuple[str, float]]:
-    """The options with their probabilities; those of a guess by their likelihood, which is all that is said of it."""
-    every = list(zip(answer.options, answer.probabilities, strict=True))
-    return every if answer.trained else sorted(every, key=lambda one: -one[1])
-
-
-def _sure(answer: Answer, start: float, stop: float) -> str:
-    """What is said of a stretch of the timeline of which too little is decided; a guess never is."""
-    if not answer.trained:
-        return ""
-    part = [window.decided for window in answer.timeline if window.start >= start and window.stop <= stop]
-    return "" if sum(part) * 2 >= len(part) else "  undecided"
-
-
-def _verdict(answer: Answer) -> str:
-    """The answer with its probability, its interval and, where a risk was stated, what it takes to answer.
-
-    What is not calibrated has no probability: a likelihood of 1 can be a guess.
-    """
-    best = answer.options[answer.probabilities.index(max(answer.probabilities))]
-    leaning = "" if answer.answer in answer.options else f" (likeliest: {best})"
-    low, high = answer.interval or (0.0, 0.0)
-    if not answer.trained:
-        return f"{answer.answer}{leaning}; a guess: the model was not tuned on this question"
-    if not answer.calibrated:
-        return f"{answer.answer}{leaning}, not calibrated: how probable it is cannot be said"
-    interval = f" ({likely(low)} to {likely(high)})" if answer.interval else ""
-    needed = "" if answer.threshold is None else f"; {answer.threshold:.2f} needed for a risk of {answer.risk:g}"
-    unlike = f"; {answer.outside:.0%} of the windows are unlike the training data" if answer.unlike else ""
-    return f"{answer.answer}{leaning}, probability {likely(answer.probability)}{interval}{needed}{unlike}"
-
-
-def condense(answer: Answer, lines: int) -> list[tuple[float, float, list[float]]]:
-    """Return about so many parts of a timeline: start, stop (seconds) and mean probability of each option.
-
-    They bridge gaps of the recording only where there are more gaps than lines.
-    """
-    share = math.ceil(len(answer.timeline) / lines)
-    spans = []
-    runs = answer.runs
-    for run in runs if len(runs) <= lines else [answer.timeline]:
-        for first in range(0, len(run), share):
-            part = run[first : first + share]
-            mean = [sum(column) / len(part) for column in zip(*(w.probabilities for w in part), strict=True)]
-            spans.append((part[0].start, part[-1].stop, mean))
-    return spans

@@ -76,12 +76,19 @@ class Display:
 
     def preparing(self, progress: PrepareProgress) -> None:
         """Show how far a preparation is: recordings, hours of EEG per second, time left, failures."""
-        failures = f"  {progress.failures} could not be read" if progress.failures else ""
+        self._recordings("preparing recordings", progress, "could not be read")
+
+    def answering(self, progress: PrepareProgress) -> None:
+        """Show how far the answers about an archive are, as those of a preparation."""
+        self._recordings("asking about recordings", progress, "could not be answered")
+
+    def _recordings(self, what: str, progress: PrepareProgress, failed: str) -> None:
+        failures = f"  {progress.failures} {failed}" if progress.failures else ""
         figures = (
             f"{progress.done}/{progress.total}  {duration(progress.seconds_left)} left  "
             f"{progress.rate:.2g} h of EEG per second{failures}"
         )
-        self._show("preparing recordings", progress.done, progress.total, figures)
+        self._show(what, progress.done, progress.total, figures)
 
     def count(self, what: str) -> Callable[..., None]:
         """Return a callback for the number of things done and of all things."""

@@ -1,0 +1,253 @@
+"""Questions about thousands of recordings: ``neurolm ask 'archive/**/*.edf' QUESTION --out answers.parquet``.
+
+Each recording is answered on its own, and its answers are written down in a folder beside the output; the tables are
+made of them at the end, in the order of the recordings. All of it can be killed at any moment and goes on where it was.
+The bytes of the tables depend on the recordings, the model and the questions alone, not on the number of workers or on
+interruptions. A recording that cannot be answered is put down with its reason and never stops the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from neurolm.archive.inputs import Source, find_sources
+from neurolm.archive.request import ALL, PART, Request, Settings, held, request_for
+from neurolm.archive.worker import Done, Job, answer_recording, read_outcome
+from neurolm.ask.rows import Outcome
+from neurolm.ask.table_files import TablePaths, write_tables
+from neurolm.core.cluster import Cluster
+from neurolm.core.errors import ConfigError, RecordingError, argument
+from neurolm.core.files import dump_json, remove_partial, require_writable
+from neurolm.core.workers import Crash, Pool, Workers
+from neurolm.prepare.journal import FileState, FileStates
+from neurolm.prepare.report import SHOWN, Meter, PrepareProgress
+from neurolm.recording.options import BELIEVED, ReadingOptions, Unseen
+
+PARTS = ".parts"
+"""Suffix of the folder in which answers are kept, beside the output."""
+CRASHED = "answering it ended the process, twice: the file crashes its reader, or memory is short"
+
+
+class Archive:
+    """Recordings with their answers, as far as they are there.
+
+    Parameters
+    ----------
+    recordings
+        Sorted by name.
+    request
+        What is asked about each.
+    parts
+        Folder of the answers.
+    """
+
+    def __init__(self, recordings: Sequence[Source], request: Request, parts: Path) -> None:
+        self.recordings, self.request, self.parts = recordings, request, parts
+        settings = hashlib.sha256(dump_json(asdict(Settings.of(request)), sort_keys=True).encode()).hexdigest()
+        states, self.jobs = FileStates(), dict[str, Job]()
+        for source in recordings:
+            files: tuple[FileState, ...] = ()
+            with suppress(OSError):  # that it is missing is said when its turn comes
+                files = states.of(source.path)
+            told = dump_json([settings, source.name, [asdict(file) for file in files]])
+            name = hashlib.sha256(told.encode()).hexdigest()[:32] + PART
+            self.jobs[source.name] = Job(source, request, parts / name, sum(file.size for file in files))
+        there = {path.name for path in parts.iterdir()} if parts.is_dir() else set()
+        self.done = {name for name, job in self.jobs.items() if job.part.name in there}
+        self.skipped = len(self.done)
+        self.reasons: dict[str, str] = {}
+
+    def work(
+        self, make_pool: Callable[[], Pool], progress: Callable[[PrepareProgress], object] | None
+    ) -> Iterator[str]:
+        """Answer what is not answered yet; yields the names of recordings when they are answered, or cannot be."""
+        yield from sorted(self.done)
+        pending = [job for name, job in self.jobs.items() if name not in self.done]
+        if not pending:
+            return
+        meter = Meter(progress, total=len(self.jobs), before=self.skipped, size=sum(job.size for job in pending))
+        with make_pool() as pool:
+            for job, result in pool.each(answer_recording, pending):
+                name, hours = job.source.name, 0.0
+                if isinstance(result, Done):
+                    self.done.add(name)
+                    hours = result.seconds / 3600
+                else:
+                    self.reasons[name] = CRASHED if isinstance(result, Crash) else result.reason
+                meter.add(name, size=job.size, hours=hours, failures=len(self.reasons))
+                yield name
+
+    def outcome(self, source: Source) -> Outcome:
+        """Return what became of a recording."""
+        if source.name in self.done:
+            return read_outcome(self.jobs[source.name].part)
+        failure = self.reasons[source.name]
+        return Outcome(recording=source.name, subject=source.subject, session=source.session, failure=failure)
+
+    def require_some(self) -> None:
+        """Raise the RecordingError of an archive of which nothing was answered."""
+        if not self.done:
+            reasons = [f"\n  {name}: {reason}" for name, reason in sorted(self.reasons.items())]
+            more = f"\n  and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
+            raise RecordingError(f"none of the recordings could be answered:{''.join(reasons[:SHOWN])}{more}")
+
+    def tidy(self) -> None:
+        """Remove answers about recordings that are no longer meant or are not as they were, and left-overs."""
+        kept = {job.part.name for job in self.jobs.values()}
+        for path in self.parts.glob(f"*{PART}"):
+            if path.name not in kept:
+                path.unlink()
+        remove_partial(self.parts)
+
+
+@dataclass(frozen=True)
+class ArchiveReport:
+    """What became of an archive."""
+
+    recordings: int
+    """How many were answered."""
+    skipped: int
+    """Of these, those that were answered before."""
+    quarantined: int
+    """How many could not be answered; the table of the quarantine has the reasons."""
+    seconds: float
+    """Time taken."""
+    tables: TablePaths
+    parts: Path
+    """Where the answers are kept, so that the next run goes on from them."""
+    notes: tuple[str, ...]
+    """What was noticed."""
+
+
+def ask_archive(
+    recordings: str | Path | Sequence[str | Path],
+    questions: str | Sequence[str] = ALL,
+    *,
+    model: str | Path,
+    out: str | Path,
+    options: Sequence[str] | None = None,
+    reading: ReadingOptions = BELIEVED,
+    unseen: Unseen = "nearest",
+    risk: float | None = None,
+    jobs: int = 0,
+    scheduler: str | None = None,
+    device: str = "auto",
+    progress: Callable[[PrepareProgress], object] | None = None,
+) -> ArchiveReport:
+    """Ask questions about many recordings, and write the answers into tables; called again, go on.
+
+    Parameters
+    ----------
+    recordings
+        Files, folders and patterns such as ``archive/**/*.edf``, one or several.
+    questions
+        In English, or names of tasks; by default all that the model was tuned on.
+    model
+        Folder of a run or checkpoint, or the id of a model on the hub, as for ``neurolm.load``.
+    out
+        The table of the answers: ``.parquet``, ``.csv`` or ``.jsonl``. Those of the windows and of what could not be
+        answered lie beside it, and a folder with the answers so far.
+    options, reading, unseen, risk
+        As for ``Model.ask``.
+    jobs
+        Worker processes; 0: as many as there are cores.
+    scheduler
+        Address of a Dask scheduler, whose workers do the work instead (docs/prepare.md).
+    device
+        As for ``neurolm.load``.
+    progress
+        Called per finished recording.
+
+    Raises
+    ------
+    RecordingError
+        If there are no such recordings, or none of them can be answered.
+    QuestionError, CheckpointError
+        As for ``neurolm.load`` and ``Model.ask``.
+    StoreError
+        If the folder beside the output has answers to something else, or another process writes there.
+    WriteError
+        If something cannot be written.
+    ConfigError
+        If an argument is not valid, or the scheduler does not answer.
+    """
+    begun, out = time.monotonic(), Path(out)
+    given = [recordings] if isinstance(recordings, str | Path) else recordings
+    require_engine(jobs, scheduler)
+    TablePaths.of(out)
+    require_writable(out)
+    found = find_sources(given, arrays=reading.rate is not None)
+    request = request_for(model, questions, options=options, reading=reading, unseen=unseen, risk=risk, device=device)
+    parts = out.absolute().with_name(f"{out.stem}{PARTS}")
+    with held(parts, request):
+        archive = Archive(found.recordings, request, parts)
+        for _ in archive.work(lambda: pool_of(archive, jobs, scheduler), progress):
+            pass
+        archive.require_some()
+        tables = write_tables(out, map(archive.outcome, archive.recordings))
+        archive.tidy()
+    return ArchiveReport(
+        recordings=len(archive.done), skipped=archive.skipped, quarantined=len(archive.reasons),
+        seconds=time.monotonic() - begun, tables=tables, parts=out.with_name(parts.name), notes=tuple(found.notes),
+    )  # fmt: skip
+
+
+def ask_many(
+    recordings: str | Path | Sequence[str | Path],
+    questions: str | Sequence[str] = ALL,
+    *,
+    model: str | Path,
+    options: Sequence[str] | None = None,
+    reading: ReadingOptions = BELIEVED,
+    unseen: Unseen = "nearest",
+    risk: float | None = None,
+    jobs: int = 0,
+    device: str = "auto",
+) -> Iterator[Outcome]:
+    """Ask questions about several recordings by several processes, and yield what became of each, sorted by path.
+
+    Takes and raises what `ask_archive` does; nothing is kept.
+    """
+    given = [recordings] if isinstance(recordings, str | Path) else recordings
+    require_engine(jobs, None)
+    found = find_sources(given, arrays=reading.rate is not None)
+    request = request_for(model, questions, options=options, reading=reading, unseen=unseen, risk=risk, device=device)
+    with tempfile.TemporaryDirectory(prefix="neurolm-ask-") as folder:
+        archive = Archive(found.recordings, request, Path(folder))
+        waiting, ready = deque(archive.recordings), set[str]()
+        for name in archive.work(lambda: pool_of(archive, jobs, None), None):
+            ready.add(name)
+            while waiting and waiting[0].name in ready:
+                yield archive.outcome(source := waiting.popleft())
+                archive.jobs[source.name].part.unlink(missing_ok=True)
+
+
+def require_engine(jobs: int, scheduler: str | None) -> None:
+    """Refuse what says twice, or wrongly, who works.
+
+    Raises
+    ------
+    ConfigError
+        If it does.
+    """
+    if jobs < 0:
+        raise ConfigError(f"{argument(jobs=jobs)}: give 0 (all cores) or the number of worker processes")
+    if jobs and scheduler is not None:
+        raise ConfigError(
+            f"{argument(jobs=jobs)} is for this machine, and {argument(scheduler=scheduler)} for others; give one"
+        )
+
+
+def pool_of(archive: Archive, jobs: int, scheduler: str | None) -> Pool:
+    """Who works: processes of this machine, or a scheduler's, which must see all folders."""
+    if scheduler is None:
+        return Workers(jobs, apart=True)
+    folders = {source.path.parent for source in archive.recordings if source.path.parent.is_dir()}
+    return Cluster(scheduler, (Path(archive.request.model), archive.parts, *sorted(folders)))

@@ -1,0 +1,183 @@
+"""Which recordings are meant: files, folders, patterns, lists and BIDS data sets become one sorted list."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from neurolm.core.errors import RecordingError
+from neurolm.core.names import readable
+from neurolm.recording.suffixes import FOLDERS, PLAIN, main_file, suffix_of, walk
+from neurolm.recording.unread import contents
+
+STANDARD_INPUT = "-"
+"""Stands for a list of recordings from standard input."""
+_BIDS = "dataset_description.json"
+_NOT_RAW = ("derivatives", "sourcedata", "code")
+"""Folders in the root of a BIDS data set that hold other things than its recordings."""
+_ENTITY = r"(?:^|[/_])({}-[A-Za-z0-9+]+)(?=[/_.]|$)"
+_SUBJECT, _SESSION = re.compile(_ENTITY.format("sub")), re.compile(_ENTITY.format("ses"))
+
+
+@dataclass(frozen=True, order=True)
+class Source:
+    """A recording to be asked about."""
+
+    name: str
+    """Its path as it was given, and as it is shown."""
+    path: Path
+    """Absolute, for processes elsewhere."""
+
+    @property
+    def subject(self) -> str | None:
+        """Whose it is, as BIDS says it in the path: ``sub-01``; None where it does not."""
+        return self._entity(_SUBJECT)
+
+    @property
+    def session(self) -> str | None:
+        """Of which session, as BIDS says it: ``ses-2``."""
+        return self._entity(_SESSION)
+
+    def _entity(self, pattern: re.Pattern[str]) -> str | None:
+        found = pattern.findall(self.path.as_posix())  # the file's own name is the last to say it
+        return found[-1] if found else None
+
+
+@dataclass
+class Sources:
+    """The recordings that are meant, and what was noticed while they were looked for."""
+
+    recordings: list[Source]
+    """Sorted by name, each once."""
+    notes: list[str] = field(default_factory=list)
+
+
+def find_sources(given: Sequence[str | Path], *, arrays: bool = False) -> Sources:
+    """Find the recordings that are meant.
+
+    Parameters
+    ----------
+    given
+        Files; folders, which stand for all recordings in them and below (of a BIDS data set: its raw EEG); patterns
+        such as ``archive/**/*.edf``; or ``-``, a list from standard input. Of what a pattern finds, only what may be a
+        recording is taken; a file that is named is taken in any case.
+    arrays
+        Whether tables and arrays in folders count that do not say their rate: where somebody says it.
+
+    Raises
+    ------
+    RecordingError
+        If a file or folder is missing, a pattern or a folder finds nothing, or nothing is given.
+    """
+    found, notes, twice = dict[Path, Source](), list[str](), 0
+    real = cache(Path.resolve)
+    for one in map(str, given):
+        paths, more = _listed(arrays) if one == STANDARD_INPUT else _meant_by(one, arrays)
+        notes += more
+        for path in paths:
+            own = real(path.parent) / path.name
+            twice += own in found
+            found.setdefault(own, Source(readable(str(path)), path.absolute()))
+    if not found:
+        raise RecordingError("no recordings were named; give files, folders or patterns such as 'archive/**/*.edf'")
+    if twice:
+        notes.append(f"named more than once, and asked once: {twice:,} recording{'s' * (twice > 1)}")
+    return Sources(sorted(found.values()), notes)
+
+
+def is_input(word: str) -> bool:
+    """Whether a word of a command names recordings, and is no question."""
+    path = Path(word)
+    if word == STANDARD_INPUT or path.exists() or path.is_symlink():
+        return True
+    return (suffix_of(path) is not None and " " not in path.suffix) or bool(_matches(word))
+
+
+def is_one_file(word: str | Path) -> bool:
+    """Whether a word names a single recording."""
+    path = Path(word)
+    if word == STANDARD_INPUT or (path.is_dir() and not path.name.lower().endswith(FOLDERS)):
+        return False
+    return path.exists() or path.is_symlink() or not _is_pattern(str(word))
+
+
+def _is_pattern(word: str) -> bool:
+    return glob.has_magic(word)
+
+
+def _matches(word: str) -> list[str]:
+    pattern = str(Path(word).expanduser())
+    return sorted(glob.glob(pattern, recursive=True)) if _is_pattern(word) else []  # noqa: PTH207 (may be absolute)
+
+
+def _listed(arrays: bool) -> tuple[list[Path], list[str]]:
+    """The recordings of a list from standard input, and notes; what is missing in it shows when its turn comes.
+
+    It has one path a line, or sets them apart by NUL as ``find -print0`` does; nothing in it is a pattern.
+    """
+    content = sys.stdin.buffer.read()
+    lines = content.split(b"\0") if b"\0" in content else content.splitlines()
+    paths, notes = list[Path](), list[str]()
+    for path in (Path(os.fsdecode(line)) for line in lines if line.strip()):
+        below, more = _at(path, arrays, empty=True) if path.is_dir() else ([path], [])
+        paths += below
+        notes += more
+    if not paths:
+        raise RecordingError("standard input: no recordings in it; give one path a line, as find writes them")
+    return paths, notes
+
+
+def _meant_by(word: str, arrays: bool) -> tuple[list[Path], list[str]]:
+    """What a word stands for, and notes."""
+    path = Path(word)
+    if path.exists() or path.is_symlink():
+        return _at(path, arrays) if path.is_dir() else ([path], [])
+    if not _is_pattern(word):
+        raise RecordingError(f"{word}: no such file; give the path of a recording")
+    matches, paths, notes, others = _matches(word), list[Path](), list[str](), 0
+    for match in map(Path, matches):
+        if match.is_dir() and suffix_of(match) not in FOLDERS:
+            below, more = _at(match, arrays, empty=True)
+            paths += below
+            notes += more
+        elif suffix_of(match) is None or main_file(match)[0] != match or _only_beside(match, word):
+            others += 1
+        else:
+            paths.append(match)
+    if not paths:
+        what = f"matches {others:,} files, none of them a recording" if others else "matches no file"
+        raise RecordingError(f"{word}: {what}; give another pattern, in quotes: 'archive/**/*.edf'")
+    if others:
+        notes.append(f"{word}: {others:,} of the {len(matches):,} that match are no recordings by their names")
+    return list(dict.fromkeys(paths)), notes
+
+
+def _only_beside(path: Path, word: str) -> bool:
+    """Whether a table or an array was found by a pattern that asks for anything: what lies beside recordings."""
+    return suffix_of(path) in PLAIN and not word.lower().endswith(PLAIN)
+
+
+def _at(folder: Path, arrays: bool, *, empty: bool = False) -> tuple[list[Path], list[str]]:
+    """The recordings in a folder, and notes; the folder itself where it is one."""
+    if suffix_of(folder) in FOLDERS:
+        return [folder], []
+    found = walk(folder, arrays=arrays)
+    paths, notes = list(found.recordings), list(found.notes(folder))
+    if (folder / _BIDS).is_file():
+        own = [path for path in paths if path.relative_to(folder).parts[0] not in _NOT_RAW]
+        eeg = [path for path in own if path.with_suffix("").name.endswith("_eeg")]
+        if eeg and len(eeg) < len(paths):
+            notes.append(
+                f"{folder}: a BIDS data set, of which its raw EEG is taken; {len(paths) - len(eeg):,} others are not"
+            )
+        paths = eeg or own
+    if not paths and not empty:
+        said = f" ({'; '.join(notes)})" if notes else ""
+        raise RecordingError(f"{folder}: no EEG recordings in this folder{contents(folder)}{said}; give another")
+    return paths, notes

@@ -1,0 +1,166 @@
+"""What is asked about every recording of an archive, checked beforehand, and noted down where the answers are kept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import neurolm
+from neurolm.ask.question import find_question
+from neurolm.batches.text import TOKENIZER_FILE
+from neurolm.checkpoint import CONFIG, WEIGHTS, Card, load_card
+from neurolm.core.decode import decode
+from neurolm.core.errors import QuestionError, StoreError, WriteError, argument
+from neurolm.core.files import dump_json, hold, write_text
+from neurolm.core.small_files import read_text
+from neurolm.hub.publish import BESIDE, find_checkpoint
+from neurolm.recording.options import ReadingOptions, Unseen
+
+ALL = "all"
+"""Stands for all questions that a model was tuned on."""
+PART = ".json.gz"
+"""Suffix of a file with the answers about one recording."""
+SETTINGS, LOCK = "settings.json", ".lock"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked about every recording."""
+
+    model: str
+    """Folder of the checkpoint, absolute."""
+    content: str
+    """Digest of its files: a worker that has another one of this folder loads it again."""
+    questions: tuple[str, ...]
+    options: tuple[str, ...] | None = None
+    """Permitted answers of a question of the user's own."""
+    reading: ReadingOptions
+    unseen: Unseen = "nearest"
+    risk: float | None = None
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides about answers, besides the recordings."""
+
+    version: str
+    model: str
+    """Digest of its files."""
+    questions: tuple[str, ...]
+    options: tuple[str, ...] | None
+    reading: str
+    unseen: str
+    risk: float | None
+    device: str
+
+    @classmethod
+    def of(cls, request: Request) -> Settings:
+        """The settings of a request."""
+        return cls(
+            version=neurolm.__version__, model=request.content, questions=request.questions, options=request.options,
+            reading=dump_json(asdict(request.reading), sort_keys=True), unseen=request.unseen, risk=request.risk,
+            device=request.device,
+        )  # fmt: skip
+
+
+def request_for(
+    model: str | Path,
+    questions: str | Sequence[str],
+    *,
+    options: Sequence[str] | None,
+    reading: ReadingOptions,
+    unseen: Unseen,
+    risk: float | None,
+    device: str,
+) -> Request:
+    """Check what is to be asked before any recording is opened.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such model.
+    QuestionError
+        If it does not know a question, or the risk is not between 0 and 1.
+    """
+    if risk is not None and not 0 < risk < 1:
+        raise QuestionError(f"{argument(risk=risk)}: give a share of wrong answers between 0 and 1, such as 0.1")
+    folder = find_checkpoint(model)
+    card = load_card(folder, stage="instruct")
+    asked = meant(questions, card)
+    if options is not None and len(asked) != 1:
+        raise QuestionError(f"{argument(options=list(options))}: answers to one question; ask one, or leave them out")
+    for question in asked:
+        find_question(question, options, card.tasks, calibration=None, ranges=None)
+    return Request(
+        model=str(folder.absolute()), content=digest(folder), questions=asked,
+        options=None if options is None else tuple(options), reading=reading, unseen=unseen, risk=risk, device=device,
+    )  # fmt: skip
+
+
+def meant(given: str | Sequence[str], card: Card) -> tuple[str, ...]:
+    """The questions that are meant by their words, by the names of their tasks, or by `ALL`."""
+    by_name = {task.name: task.question for task in card.tasks}
+    words = [given] if isinstance(given, str) else list(given)
+    if words == [ALL]:
+        return tuple(dict.fromkeys(by_name.values()))
+    if not words:
+        raise QuestionError(f"no question: give one, or {ALL!r}")
+    return tuple(dict.fromkeys(by_name.get(word, word) for word in words))
+
+
+def digest(folder: Path) -> str:
+    """Digest of what a checkpoint answers with: of its files' contents."""
+    found = hashlib.sha256()
+    for path in (folder / name for name in (CONFIG, WEIGHTS, TOKENIZER_FILE, *BESIDE)):
+        if path.is_file():
+            with path.open("rb") as file:
+                found.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return found.hexdigest()
+
+
+@contextmanager
+def held(parts: Path, request: Request) -> Iterator[None]:
+    """Hold the folder in which answers are kept, all of them to this request.
+
+    Raises
+    ------
+    StoreError
+        If it has answers to another one, or another process writes there.
+    WriteError
+        If it cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            parts.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(hold(parts / LOCK, "another process is answering into this folder"))
+        except OSError as error:
+            raise WriteError(f"{parts}: cannot be written ({error.strerror}); choose another place") from error
+        _agree(parts, Settings.of(request))
+        yield
+
+
+def _agree(parts: Path, settings: Settings) -> None:
+    """Note down what is asked, or make sure that it is what was asked before; no mixture is ever written."""
+    file = parts / SETTINGS
+    if file.is_file() and next(parts.glob(f"*{PART}"), None) is not None:
+        before = decode(Settings, read_text(file), source=f"{file}: damaged; delete {parts}", error=StoreError)
+        changed = [name for name, value in asdict(settings).items() if asdict(before)[name] != value]
+        if changed:
+            raise StoreError(
+                f"{parts}: holds answers of {_difference(changed, before, settings)}; choose another place for the "
+                "answers, or delete that folder"
+            )
+    write_text(file, dump_json(asdict(settings)))
+
+
+def _difference(changed: Sequence[str], before: Settings, now: Settings) -> str:
+    """What is different from before."""
+    if "model" in changed:
+        return "another model, or of this one before it changed"
+    name = changed[0]
+    said = {"version": "neurolm", "reading": "how recordings are read"}.get(name, name)
+    return f"a run with {said} {getattr(before, name)}, not {getattr(now, name)}"

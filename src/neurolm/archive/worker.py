@@ -1,0 +1,127 @@
+"""What workers do: answer the questions about one recording, and write the answers down.
+
+They may be killed at any moment and do it again, by several workers at once too: a file of answers appears whole, and
+holds what depends on the recording, the model and the questions alone.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neurolm.archive.inputs import Source
+from neurolm.archive.request import Request
+from neurolm.ask.answer import Answer
+from neurolm.ask.rows import Outcome
+from neurolm.core.errors import CheckpointError, ConfigError, NeuroLMError, QuestionError, StoreError, WriteError
+from neurolm.core.files import atomic_file
+from neurolm.core.names import readable
+from neurolm.recording.readers import as_one_of_many
+
+if TYPE_CHECKING:
+    from neurolm.api import Model
+
+_USERS = (ConfigError, WriteError, QuestionError, CheckpointError)
+"""Errors that are not the recording's fault: the next one would end in the same."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recording to answer."""
+
+    source: Source
+    request: Request
+    part: Path
+    """Where the answers go."""
+    size: int
+    """Bytes of its files."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A recording that was answered."""
+
+    seconds: float
+    """Its length, as far as windows reach."""
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """Stands for a recording that could not be answered."""
+
+    reason: str
+
+
+def answer_recording(job: Job) -> Done | Unanswered:
+    """Answer the questions about one recording, and write the answers down; runs in a worker.
+
+    Raises
+    ------
+    NeuroLMError
+        If the model, a question or an argument is wrong, or nothing can be written: not the recording's fault.
+    """
+    source, request = job.source, job.request
+    try:
+        model = _model(request.model, request.content, request.device)
+        answers = _ask(model, source, request)
+    except _USERS:
+        raise
+    except NeuroLMError as error:
+        return Unanswered(_about(source, str(error)))
+    except Exception as error:  # a reader may fail in any way on a damaged file, and must not stop the others
+        return Unanswered(_about(source, f"{type(error).__name__}: {error}"))
+    outcome = Outcome(recording=source.name, subject=source.subject, session=source.session, answers=answers)
+    with atomic_file(job.part) as temporary:
+        temporary.write_bytes(gzip.compress(outcome.to_json().encode(), mtime=0))
+    return Done(max(window.stop for window in answers[0].timeline))
+
+
+def read_outcome(part: Path) -> Outcome:
+    """Read the answers about a recording.
+
+    Raises
+    ------
+    StoreError
+        If they cannot be read.
+    """
+    try:
+        return Outcome.from_json(gzip.decompress(part.read_bytes()), source=str(part))
+    except (OSError, EOFError, zlib.error, StoreError) as error:
+        raise StoreError(f"{part}: cannot be read ({error}); delete it, and give the same command again") from error
+
+
+@lru_cache(maxsize=1)
+def _model(folder: str, content: str, device: str) -> Model:
+    """The model, loaded once in a process, which computes with one thread: processes are the parallelism."""
+    import torch
+
+    from neurolm.api import load
+
+    torch.set_num_threads(1)  # a sum of parts, by as many threads as there are, has other last digits
+    return load(folder, device=device)
+
+
+def _ask(model: Model, source: Source, request: Request) -> tuple[Answer, ...]:
+    reading = as_one_of_many(source.path, request.reading)
+    if request.options is None:
+        answers = model.ask_all(
+            source.path, request.questions, reading=reading, unseen=request.unseen, risk=request.risk
+        )
+    else:
+        (question,) = request.questions
+        answer = model.ask(
+            source.path, question, options=request.options, reading=reading, unseen=request.unseen, risk=request.risk
+        )
+        answers = (answer,)
+    return tuple(replace(answer, recording=source.name) for answer in answers)
+
+
+def _about(source: Source, message: str) -> str:
+    """What a message says of a recording, whatever folder it was opened from, and without its name in front."""
+    here, given = f"{source.path.parent}{os.sep}", source.name.removesuffix(readable(source.path.name))
+    return readable(message.replace(here, given)).removeprefix(f"{source.name}: ")
