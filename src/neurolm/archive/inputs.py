@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from neurolm.core.amounts import many
 from neurolm.core.errors import RecordingError
 from neurolm.core.names import readable
 from neurolm.recording.suffixes import FOLDERS, PLAIN, main_file, suffix_of, walk
@@ -87,7 +88,7 @@ def find_sources(given: Sequence[str | Path], *, arrays: bool = False) -> Source
     if not found:
         raise RecordingError("no recordings were named; give files, folders or patterns such as 'archive/**/*.edf'")
     if twice:
-        notes.append(f"named more than once, and asked once: {twice:,} recording{'s' * (twice > 1)}")
+        notes.append(f"named more than once, and asked once: {many(twice, 'recording')}")
     return Sources(sorted(found.values()), notes)
 
 
@@ -151,7 +152,7 @@ def _meant_by(word: str, arrays: bool) -> tuple[list[Path], list[str]]:
         else:
             paths.append(match)
     if not paths:
-        what = f"matches {others:,} files, none of them a recording" if others else "matches no file"
+        what = f"matches {many(others, 'file')}, none a recording by its name" if others else "matches no file"
         raise RecordingError(f"{word}: {what}; give another pattern, in quotes: 'archive/**/*.edf'")
     if others:
         notes.append(f"{word}: {others:,} of the {len(matches):,} that match are no recordings by their names")

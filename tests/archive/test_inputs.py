@@ -1,0 +1,107 @@
+"""Files, folders, patterns, lists and BIDS data sets name recordings, each once and in one order."""
+
+import io
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from neurolm.archive.inputs import Source, find_sources, is_input, is_one_file
+from neurolm.core.errors import RecordingError
+
+
+@pytest.fixture
+def archive(tmp_path, monkeypatch) -> Path:
+    """Files that only have names: nothing here opens one."""
+    for name in ("a/1.edf", "a/b/2.edf", "a/b/3.bdf", "a/notes.txt", "a/x.vhdr", "a/x.eeg", "a/x.vmrk", "a/readme"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"0")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(*given, **how):
+    return [source.name for source in find_sources(given, **how).recordings]
+
+
+def test_a_pattern_finds_what_the_shell_would(archive):
+    assert names("a/**/*.edf") == ["a/1.edf", "a/b/2.edf"]
+    found = find_sources(["a/*"])  # a folder that it finds stands for what is in it
+    assert [source.name for source in found.recordings] == ["a/1.edf", "a/b/2.edf", "a/b/3.bdf", "a/x.vhdr"]
+    assert found.notes == ["a/*: 4 of the 7 that match are no recordings by their names"]
+    assert names(str(archive / "a" / "?.edf")) == [str(archive / "a" / "1.edf")]
+    (archive / "odd [1].edf").write_bytes(b"0")
+    assert names("odd [1].edf") == ["odd [1].edf"]  # a file of that name is no pattern
+
+
+def test_what_is_named_twice_is_asked_once(archive):
+    found = find_sources(["a", "a/1.edf", archive / "a" / "1.edf", Path("a/b/../1.edf")])
+    assert [source.name for source in found.recordings] == ["a/1.edf", "a/b/2.edf", "a/b/3.bdf", "a/x.vhdr"]
+    assert found.notes == ["named more than once, and asked once: 3 recordings"]
+    assert found.recordings[0] == Source("a/1.edf", archive / "a" / "1.edf")
+
+
+@pytest.mark.parametrize("between", [b"\n", b"\r\n", b"\0"])
+def test_a_list_names_files_that_may_be_missing_and_odd(archive, monkeypatch, between):
+    odd = b"a/se\xf1or [x]*.edf"
+    Path(os.fsdecode(odd)).write_bytes(b"0")
+    given = between.join([b"a/1.edf", odd, b"", b"gone.edf", b"a/b", b""])
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(given)))
+    assert names("-") == ["a/1.edf", "a/b/2.edf", "a/b/3.bdf", "a/se\\xf1or [x]*.edf", "gone.edf"]
+
+
+def test_what_finds_nothing_says_what_to_do(archive, monkeypatch):
+    (archive / "empty").mkdir()
+    (archive / "tables").mkdir()
+    (archive / "tables" / "a.xlsx").write_bytes(b"0")
+    for given, message in (
+        ("gone.edf", "gone.edf: no such file"),
+        ("a/*.fif", r"a/\*.fif: matches no file"),
+        ("a/*e", r"a/\*e: matches 1 file, none a recording by its name"),
+        ("empty", "empty: no EEG recordings in this folder; give another"),
+        ("tables", "it holds 1 .xlsx .*save the sheet as CSV"),
+    ):
+        with pytest.raises(RecordingError, match=message):
+            find_sources([given])
+    with pytest.raises(RecordingError, match="no recordings were named"):
+        find_sources([])
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"\n")))
+    with pytest.raises(RecordingError, match="standard input: no recordings in it"):
+        find_sources(["-"])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read any folder")
+def test_a_folder_that_may_not_be_read_is_named(archive):
+    (archive / "a" / "b").chmod(0)
+    found = find_sources(["a"])
+    assert found.notes == ["folders that may not be read, passed over: b"]
+
+
+def test_bids_says_subject_and_session(tmp_path):
+    root = tmp_path / "sub-archive" / "study"
+    for name in (
+        "sub-01/ses-1/eeg/sub-01_ses-1_task-rest_eeg.edf", "sub-01/ses-2/eeg/sub-01_ses-2_task-rest_eeg.edf",
+        "sub-02/eeg/sub-02_task-rest_eeg.edf", "sub-02/ieeg/sub-02_task-rest_ieeg.edf",
+        "derivatives/clean/sub-02/eeg/sub-02_task-rest_desc-clean_eeg.edf",
+    ):  # fmt: skip
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"0")
+    (root / "dataset_description.json").write_text("{}")
+    found = find_sources([root])
+    assert [(one.subject, one.session) for one in found.recordings] == [
+        ("sub-01", "ses-1"), ("sub-01", "ses-2"), ("sub-02", None)
+    ]  # fmt: skip
+    assert found.notes == [f"{root}: a BIDS data set, of which its raw EEG is taken; 2 others are not"]
+    plain = Source("S1/x_sub-.edf", Path("/data/S1/x_sub-.edf"))
+    assert (plain.subject, plain.session) == (None, None)
+
+
+def test_words_of_a_command_are_recordings_or_a_question(archive):
+    for word in ("a/1.edf", "a", "-", "a/**/*.edf", "gone.edf", "old gone.EDF"):
+        assert is_input(word)
+    for word in ("Is this EEG segment of high workload?", "Is this [normal] EEG?", "What is in 1.edf?", "workload"):
+        assert not is_input(word)
+    assert is_one_file("a/1.edf") and is_one_file("gone.edf")
+    assert not any(map(is_one_file, ("a", "-", "a/*.edf")))
