@@ -1,4 +1,4 @@
-"""Which recordings are meant: files, folders, patterns, lists and BIDS data sets become one sorted list."""
+"""Which recordings are meant: by files, folders, patterns, lists and BIDS data sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked about every recording of an archive, checked beforehand, and noted down where the answers are kept."""
+"""What is asked about every recording: checked beforehand, and kept beside the answers."""
 
 from __future__ import annotations
 
