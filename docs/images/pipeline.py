@@ -41,12 +41,13 @@ BOXES = {
     "ask/": (1, "answers", ANSWERS, ("options scored, an", "honest probability")),
     "evaluation/": (2, "answers", ANSWERS, ("held-out people,", "beside baselines")),
     "report/": (3, "answers", ANSWERS, ("tables, pictures,", "one HTML page")),
+    "archive/": (4, "answers", ANSWERS, ("thousands of", "recordings at once")),
 }
 ARROWS = (
     ("corpora/", "recording/"), ("recording/", "prepare/"), ("prepare/", "store/"), ("store/", "batches/"),
     ("batches/", "train/"), ("official/", "model/"), ("model/", "train/"), ("train/", "checkpoint.py"),
     ("checkpoint.py", "hub/"), ("checkpoint.py", "ask/"), ("tasks/", "ask/"), ("ask/", "evaluation/"),
-    ("evaluation/", "report/"),
+    ("evaluation/", "report/"), ("report/", "archive/"),
 )  # fmt: skip
 
 
