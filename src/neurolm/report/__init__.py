@@ -4,6 +4,7 @@ Read `run_page.py` first, what the page holds; `templates/` says it, `tables.py`
 """
 
 from neurolm.report.joined_page import write_joined_report
+from neurolm.report.overview_page import write_overview
 from neurolm.report.run_page import write_report
 from neurolm.report.tables import joined_tables, protocol_table, published_table, results_table, robustness_table
 
@@ -14,5 +15,6 @@ __all__ = [
     "results_table",
     "robustness_table",
     "write_joined_report",
+    "write_overview",
     "write_report",
 ]

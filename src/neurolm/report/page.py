@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurolm.core.files import write_text
+from neurolm.core.terminal import printable
 from neurolm.report.drawings.style import png
 
 if TYPE_CHECKING:
@@ -42,10 +43,15 @@ def render(template: str, **facts: Any) -> str:
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     environment.filters["png"] = _png
     return environment.get_template(template).render(facts)
+
+
+def _shown(value: Any) -> Any:
+    """A value as it may stand on a page: names turn no direction there, and steer no terminal that prints it."""
+    return value if not isinstance(value, str) or hasattr(value, "__html__") else printable(value)
 
 
 def _png(figure: Figure) -> str:
