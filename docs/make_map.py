@@ -29,6 +29,7 @@ DATA = {
     "tasks/cards/*.toml": "The task cards that ship: the paper's six, others on open data, and the simulated ones",
     "batches/texts/*.txt": "The English text about EEG on which small language models are trained",
     "report/templates/*.html": "What pages say and how they look, filled in by `page.py`",
+    "report/templates/*.js": "How the overview of an archive is searched and sorted; it does without, too",
     "hub/model_card.md.jinja": "What a model card says, filled in by `model_card.py`",
     "evaluation/published.toml": "Figures that others published, each with the address at which it was read",
 }
@@ -47,6 +48,8 @@ WHERE = (
     ("how options are scored", "ask/engine.py"),
     ("what an answer says", "ask/answer.py"),
     ("what a report says", "report/templates/run.html"),
+    ("a column of the tables of answers", "ask/rows.py"),
+    ("what the overview of an archive shows, and in which order", "report/overview.py"),
     ("a reliability diagram, or another picture of answers", "report/drawings/answers.py"),
     ("a baseline", "evaluation/baselines/fit.py"),
     ("a flag of `neurolm ask`; of another verb, the file of its name", "cli/ask.py"),
