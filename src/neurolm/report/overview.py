@@ -1,4 +1,4 @@
-"""What became of an archive's recordings, gathered one by one for a page that says which deserve a look.
+"""What became of an archive, gathered for a page that says which recordings deserve a look.
 
 Memory does not grow with the length of recordings, and but for a number a recording not with how many there are: only
 the `MOST` lines that the page will show are kept, with a timeline of `BINS` steps each.
