@@ -9,6 +9,7 @@ print(answer.answer, answer.probability)
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,12 +24,14 @@ from neurolm.ask.engine import generate
 from neurolm.ask.evidence import Evidence
 from neurolm.ask.explanation import Explanation, by_second, effect, occlude
 from neurolm.ask.novelty import Ranges, describe
+from neurolm.ask.precision import choose_precision, other_precision
 from neurolm.ask.prompt import Prompt, likelihoods
 from neurolm.ask.question import Question, find_question
 from neurolm.ask.recording import Windows, read_recording
 from neurolm.batches.loader import Document, build_batch
 from neurolm.batches.text import END_OF_TEXT, TextTokenizer
 from neurolm.checkpoint import Card, load_neurolm
+from neurolm.core.config import Precision
 from neurolm.core.device import choose_device
 from neurolm.core.errors import QuestionError, argument
 from neurolm.core.montage import REACH
@@ -36,6 +39,8 @@ from neurolm.core.names import choose
 from neurolm.core.physics import RATE
 from neurolm.hub.publish import find_checkpoint, find_evaluation, push, save
 from neurolm.model.neurolm import NeuroLM
+from neurolm.model.precision import keep_in_bfloat16
+from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.recording.options import BELIEVED, ReadingOptions, Unseen
 
 if TYPE_CHECKING:
@@ -49,13 +54,24 @@ class Model:
     """A trained model that answers questions about recordings. Make one with ``neurolm.load``."""
 
     def __init__(
-        self, module: NeuroLM, card: Card, text: TextTokenizer, device: torch.device, *, folder: Path | None = None
+        self,
+        module: NeuroLM,
+        card: Card,
+        text: TextTokenizer,
+        device: torch.device,
+        *,
+        folder: Path | None = None,
+        precision: Precision = "float32",
     ) -> None:
         self.module, self.card, self.text, self.device = module.to(device).eval(), card, text, device
         self.folder = folder
         self.calibration: Calibration | None = None if folder is None else Calibration.load(folder)
         self.ranges: Ranges | None = None if folder is None else Ranges.load(folder)
         self.evidence: Evidence | None = None if folder is None else Evidence.load(folder, card)
+        self.precision = choose_precision(precision, card.run.model, device, calibration=self.calibration)
+        if self.precision == "bfloat16":
+            keep_in_bfloat16(self.module)
+        self._tokenizer = self.module.tokenizer if self.precision in ("float32", precision) else None
 
     @property
     def questions(self) -> tuple[str, ...]:
@@ -320,7 +336,7 @@ class Model:
         columns = None
         if evidence:
             columns = evidence_columns(self.evidence, self.card.tasks, recording.channels, seconds=windows.seconds)
-        return Embeddings(model=self.module, windows=windows, columns=columns, device=self.device)
+        return Embeddings(tokenizer=self._encoder(), windows=windows, columns=columns, device=self.device)
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write a folder that ``from_pretrained`` loads, with a model card; returns the folder."""
@@ -348,24 +364,41 @@ class Model:
         evaluation = find_evaluation(self.folder, self.card)
         return push(repository, self._whole(), self.card, self.text, evaluation, private=private, beside=self.folder)
 
+    def _encoder(self) -> NeuralTokenizer:
+        """What makes features and codes; in float32 even where answers are not, unless that was asked for."""
+        if self._tokenizer is None:
+            assert self.folder is not None, "only a checkpoint's model has its precision chosen"
+            self._tokenizer = load_neurolm(self.folder, decoders=False)[0].tokenizer.to(self.device)
+        return self._tokenizer
+
     def _whole(self) -> NeuroLM:
-        """The module with its decoders: as the checkpoint has them, where they were not loaded."""
-        if self.module.tokenizer.decodes:
+        """The module with its decoders and in float32: as the checkpoint has them, where they were not loaded."""
+        if self.module.tokenizer.decodes and self.precision == "float32":
             return self.module
         assert self.folder is not None, "only a checkpoint's model comes without decoders"
         whole, _, _ = load_neurolm(self.folder)
-        whole.load_state_dict(self.module.state_dict(), strict=False)
+        rounded = torch.bfloat16  # weights that answer faster, which are not written
+        own = {name: tensor for name, tensor in self.module.state_dict().items() if tensor.dtype != rounded}
+        whole.load_state_dict(own, strict=False)
         return whole
 
     def _question(self, question: str, options: Sequence[str] | None) -> Question:
-        return find_question(question, options, self.card.tasks, calibration=self.calibration, ranges=self.ranges)
+        found = find_question(question, options, self.card.tasks, calibration=self.calibration, ranges=self.ranges)
+        return replace(found, precision=other_precision(self.calibration, self.precision))
 
     def _prompt(self, asked: Question) -> Prompt:
         separator = self.card.run.model.vocabulary.separator
         return Prompt.of(asked.task, self.text, separator, self.evidence if asked.trained else None)
 
 
-def load(folder: str | Path, *, revision: str | None = None, device: str = "auto", decoders: bool = False) -> Model:
+def load(
+    folder: str | Path,
+    *,
+    revision: str | None = None,
+    device: str = "auto",
+    precision: Precision = "auto",
+    decoders: bool = False,
+) -> Model:
     """Load a trained model.
 
     Parameters
@@ -378,6 +411,10 @@ def load(folder: str | Path, *, revision: str | None = None, device: str = "auto
         same files.
     device
         ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+    precision
+        Of matrix products: ``float32``, ``bfloat16``, or ``auto``, bfloat16 where it is faster on this machine and the
+        model's probabilities were calibrated so (``model.precision`` says which). Embeddings and codes are bfloat16's
+        only if it is asked for by name.
     decoders
         Whether to load what reconstructs EEG from codes (``model.module.tokenizer.decode``) and nothing else needs.
 
@@ -388,7 +425,7 @@ def load(folder: str | Path, *, revision: str | None = None, device: str = "auto
     """
     path = find_checkpoint(folder, revision=revision)
     module, card, text = load_neurolm(path, stage="instruct", decoders=decoders)
-    return Model(module, card, text, choose_device(device), folder=path)
+    return Model(module, card, text, choose_device(device), folder=path, precision=precision)
 
 
 from_pretrained = load

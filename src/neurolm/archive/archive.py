@@ -23,6 +23,7 @@ from neurolm.archive.worker import Done, Job, answer_recording, read_outcome
 from neurolm.ask.rows import Outcome
 from neurolm.ask.table_files import TablePaths, write_tables
 from neurolm.core.cluster import Cluster
+from neurolm.core.config import Precision
 from neurolm.core.errors import ConfigError, RecordingError, argument
 from neurolm.core.files import dump_json, remove_partial, require_writable
 from neurolm.core.workers import Crash, Pool, Workers
@@ -139,6 +140,7 @@ def ask_archive(
     jobs: int = 0,
     scheduler: str | None = None,
     device: str = "auto",
+    precision: Precision = "auto",
     progress: Callable[[PrepareProgress], object] | None = None,
 ) -> ArchiveReport:
     """Ask questions about many recordings, and write the answers into tables; called again, go on.
@@ -160,8 +162,8 @@ def ask_archive(
         Worker processes; 0: as many as there are cores.
     scheduler
         Address of a Dask scheduler, whose workers do the work instead (docs/prepare.md).
-    device
-        As for ``neurolm.load``.
+    device, precision
+        As for ``neurolm.load``; all workers compute in the precision that this process would.
     progress
         Called per finished recording.
 
@@ -184,7 +186,9 @@ def ask_archive(
     TablePaths.of(out)
     require_writable(out)
     found = find_sources(given, arrays=reading.rate is not None)
-    request = request_for(model, questions, options=options, reading=reading, unseen=unseen, risk=risk, device=device)
+    request = request_for(
+        model, questions, options=options, reading=reading, unseen=unseen, risk=risk, device=device, precision=precision
+    )
     parts = out.absolute().with_name(f"{out.stem}{PARTS}")
     with held(parts, request):
         archive = Archive(found.recordings, request, parts)
@@ -210,6 +214,7 @@ def ask_many(
     risk: float | None = None,
     jobs: int = 0,
     device: str = "auto",
+    precision: Precision = "auto",
 ) -> Iterator[Outcome]:
     """Ask questions about several recordings by several processes, and yield what became of each, sorted by path.
 
@@ -218,7 +223,9 @@ def ask_many(
     given = [recordings] if isinstance(recordings, str | Path) else recordings
     require_engine(jobs, None)
     found = find_sources(given, arrays=reading.rate is not None)
-    request = request_for(model, questions, options=options, reading=reading, unseen=unseen, risk=risk, device=device)
+    request = request_for(
+        model, questions, options=options, reading=reading, unseen=unseen, risk=risk, device=device, precision=precision
+    )
     with tempfile.TemporaryDirectory(prefix="neurolm-ask-") as folder:
         archive = Archive(found.recordings, request, Path(folder))
         waiting, ready = deque(archive.recordings), set[str]()

@@ -9,10 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import neurolm
+from neurolm.ask.calibration import Calibration
+from neurolm.ask.precision import choose_precision
 from neurolm.ask.question import find_question
 from neurolm.batches.text import TOKENIZER_FILE
 from neurolm.checkpoint import CONFIG, WEIGHTS, Card, load_card
+from neurolm.core.config import Precision
 from neurolm.core.decode import decode
+from neurolm.core.device import choose_device
 from neurolm.core.errors import QuestionError, StoreError, WriteError, argument
 from neurolm.core.files import dump_json, hold, write_text
 from neurolm.core.small_files import read_text
@@ -41,6 +45,8 @@ class Request:
     unseen: Unseen = "nearest"
     risk: float | None = None
     device: str = "auto"
+    precision: Precision = "float32"
+    """The same for all workers, whatever their processors would choose."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ class Settings:
     unseen: str
     risk: float | None
     device: str
+    precision: str
 
     @classmethod
     def of(cls, request: Request) -> Settings:
@@ -63,7 +70,7 @@ class Settings:
         return cls(
             version=neurolm.__version__, model=request.content, questions=request.questions, options=request.options,
             reading=dump_json(asdict(request.reading), sort_keys=True), unseen=request.unseen, risk=request.risk,
-            device=request.device,
+            device=request.device, precision=request.precision,
         )  # fmt: skip
 
 
@@ -76,6 +83,7 @@ def request_for(
     unseen: Unseen,
     risk: float | None,
     device: str,
+    precision: Precision,
 ) -> Request:
     """Check what is to be asked before any recording is opened.
 
@@ -91,6 +99,7 @@ def request_for(
     folder = find_checkpoint(model)
     card = load_card(folder, stage="instruct")
     asked = meant(questions, card)
+    chosen = choose_precision(precision, card.run.model, choose_device(device), calibration=Calibration.load(folder))
     if options is not None and len(asked) != 1:
         raise QuestionError(f"{argument(options=list(options))}: answers to one question; ask one, or leave them out")
     for question in asked:
@@ -98,6 +107,7 @@ def request_for(
     return Request(
         model=str(folder.absolute()), content=digest(folder), questions=asked,
         options=None if options is None else tuple(options), reading=reading, unseen=unseen, risk=risk, device=device,
+        precision=chosen,
     )  # fmt: skip
 
 

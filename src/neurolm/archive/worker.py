@@ -18,6 +18,7 @@ from neurolm.archive.inputs import Source
 from neurolm.archive.request import Request
 from neurolm.ask.answer import Answer
 from neurolm.ask.rows import Outcome
+from neurolm.core.config import Precision
 from neurolm.core.errors import CheckpointError, ConfigError, NeuroLMError, QuestionError, StoreError, WriteError
 from neurolm.core.files import atomic_file
 from neurolm.core.names import readable
@@ -67,7 +68,7 @@ def answer_recording(job: Job) -> Done | Unanswered:
     """
     source, request = job.source, job.request
     try:
-        model = _model(request.model, request.content, request.device)
+        model = _model(request.model, request.content, request.device, request.precision)
         answers = _ask(model, source, request)
     except _USERS:
         raise
@@ -96,14 +97,14 @@ def read_outcome(part: Path) -> Outcome:
 
 
 @lru_cache(maxsize=1)
-def _model(folder: str, content: str, device: str) -> Model:
+def _model(folder: str, content: str, device: str, precision: Precision) -> Model:
     """The model, loaded once in a process, which computes with one thread: processes are the parallelism."""
     import torch
 
     from neurolm.api import load
 
     torch.set_num_threads(1)  # a sum of parts, by as many threads as there are, has other last digits
-    return load(folder, device=device)
+    return load(folder, device=device, precision=precision)
 
 
 def _ask(model: Model, source: Source, request: Request) -> tuple[Answer, ...]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from scipy.special import expit, log_softmax, logit, softmax, stdtrit
@@ -135,6 +136,8 @@ class Calibration(SideFile):
     tasks: tuple[TaskCalibration, ...] = ()
     evidence: str = ""
     """Digest of the evidence that the answers rest on; empty where they rest on none."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the language model's products, when it gave the answers."""
 
     def of(self, task: str) -> TaskCalibration | None:
         """Return the calibration of a task, if there is one."""
@@ -146,6 +149,7 @@ class Calibration(SideFile):
         return tuple(
             f"{task.task}: temperature {task.temperature:.2f}, windows of a stretch correlated {task.correlation:.2f}; "
             f"from {task.windows} windows, {task.stretches} stretches, {task.subjects} people"
+            f"{', answered in bfloat16' if self.precision == 'bfloat16' else ''}"
             for task in self.tasks
         )
 

@@ -21,7 +21,7 @@ from neurolm.batches.loader import Sample, build_patches, in_batches
 from neurolm.core.errors import CheckpointError
 from neurolm.core.files import atomic_file
 from neurolm.core.physics import RATE
-from neurolm.model.neurolm import NeuroLM
+from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.tasks.task import Task
 
 
@@ -63,7 +63,7 @@ class Embedding:
 class Embeddings:
     """Features of a recording part by part: they are made when a part is asked for, anew each time."""
 
-    model: NeuroLM
+    tokenizer: NeuralTokenizer
     windows: Windows
     columns: EvidenceColumns | None
     """What the evidence says beside them, where it was asked for."""
@@ -72,7 +72,7 @@ class Embeddings:
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """Of all features: windows, seconds, electrodes, width."""
-        width = self.model.config.tokenizer.encoder.width
+        width = self.tokenizer.config.encoder.width
         return len(self.windows.starts), self.windows.seconds, len(self.electrodes), width
 
     @property
@@ -102,7 +102,7 @@ class Embeddings:
         """
         at = 0
         for _, samples in read_windows([self.windows]):
-            features, codes = _encode(self.model, samples, self.device)
+            features, codes = _encode(self.tokenizer, samples, self.device)
             starts = np.array(self.windows.starts[at : at + len(samples)]) / RATE
             at += len(samples)
             yield Embedding(
@@ -138,18 +138,20 @@ class Embeddings:
         return _save(Path(path), self, self.shape[0])
 
 
-def _encode(model: NeuroLM, samples: Sequence[Sample], device: torch.device) -> tuple[np.ndarray, np.ndarray]:
+def _encode(
+    tokenizer: NeuralTokenizer, samples: Sequence[Sample], device: torch.device
+) -> tuple[np.ndarray, np.ndarray]:
     """Features and codes of windows of the same electrodes and length."""
     seconds, electrodes = samples[0].seconds, samples[0].channels
     shape = (len(samples), seconds, electrodes)
-    features = np.empty((*shape, model.config.tokenizer.encoder.width), np.float32)
+    features = np.empty((*shape, tokenizer.config.encoder.width), np.float32)
     codes = np.empty(shape, np.int64)
     at = 0
     for batch in in_batches(samples, places=PLACES):
         part, at = slice(at, at + len(batch)), at + len(batch)
         patches, _ = build_patches(batch, packed=False)  # of one size: none is padding
         with torch.no_grad():
-            found = model.tokenizer.tokenize(patches.to(device))
+            found = tokenizer.tokenize(patches.to(device))
         features[part] = found.features.cpu().numpy().reshape(features[part].shape)
         codes[part] = found.codes.cpu().numpy().reshape(codes[part].shape)
         require_finite(features[part], "features")

@@ -31,6 +31,8 @@ class Question:
     fitted: TaskCalibration | None
     ranges: tuple[TrainingRange, ...]
     """Ranges of the training windows of its task, or of all tasks where it belongs to none."""
+    precision: str | None = None
+    """What is said where answers are in another precision than the calibration's."""
 
     @property
     def calibration(self) -> TaskCalibration:
@@ -50,8 +52,8 @@ class Question:
 
     def caveats(self, novelty: Novelty | None) -> tuple[str, ...]:
         """What limits an answer, the worst first."""
-        limits = (NOT_TUNED,) if not self.trained else (NOT_CALIBRATED,) if self.fitted is None else ()
-        return limits + ((novelty.warning,) if novelty is not None and novelty.warning else ())
+        limit = NOT_TUNED if not self.trained else NOT_CALIBRATED if self.fitted is None else self.precision
+        return ((limit,) if limit else ()) + ((novelty.warning,) if novelty is not None and novelty.warning else ())
 
 
 def find_question(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from neurolm.archive.inputs import is_input, is_one_file
 from neurolm.cli.answers import answer_lines, bar_characters, short_lines
 from neurolm.cli.show import Display, print_json
-from neurolm.cli.values import Machine, names
+from neurolm.cli.values import Answering, names
 from neurolm.core.amounts import many
 from neurolm.core.errors import CheckpointError, ConfigError, QuestionError, RecordingError
 from neurolm.core.files import dump_json
@@ -44,7 +44,7 @@ def ask(
     jobs: int = 0,
     scheduler: str | None = None,
     json: bool = False,
-    machine: Machine,
+    machine: Answering,
 ) -> bool:
     """Ask a question about a recording, or about thousands.
 
@@ -81,6 +81,7 @@ def ask(
     if generate is not None:
         raise QuestionError("--generate continues a text after one recording: give a single file, and no --out")
     how |= {"model": find_model(model), "questions": _several(question, questions), "device": machine.device}
+    how["precision"] = machine.precision
     if out is not None:
         if json:
             raise ConfigError(f"--json is for answers that are printed; for a file, let --out {out} end in .jsonl")
@@ -112,7 +113,7 @@ def _ask_one(
     questions: str | None,
     generate: str | None,
     model: Path | None,
-    machine: Machine,
+    machine: Answering,
     *,
     json: bool,
     options: Sequence[str] | None,
@@ -172,7 +173,7 @@ def _into_tables(recordings: Sequence[str], out: Path, **how: Any) -> bool:
     return not report.quarantined
 
 
-def open_model(file: Path, model: Path | None, machine: Machine) -> Model:
+def open_model(file: Path, model: Path | None, machine: Answering) -> Model:
     """Load the model that is to be asked about a recording, after looking whether there is one.
 
     Raises
@@ -190,7 +191,7 @@ def open_model(file: Path, model: Path | None, machine: Machine) -> Model:
 
     from neurolm.api import load
 
-    return load(folder, device=machine.device)
+    return load(folder, device=machine.device, precision=machine.precision)
 
 
 def asked(question: str | None, model: Model) -> str:

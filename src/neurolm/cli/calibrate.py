@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from neurolm.cli.values import Machine, instruct_folder, one_run
+from neurolm.cli.values import Answering, instruct_folder, one_run
 from neurolm.core.terminal import say
 
 
@@ -13,7 +13,7 @@ def calibrate(
     model: Path | None = None,
     store: Path | str,
     evidence: Literal["auto", "fit", "none"] = "auto",
-    machine: Machine,
+    machine: Answering,
 ) -> None:
     """Fit temperature and thresholds of a tuned model on the validation people, as training does last.
 
@@ -42,7 +42,7 @@ def calibrate(
     from neurolm.train.calibrate import calibrate
 
     wanted = None if evidence == "auto" else evidence == "fit"
-    done = calibrate(folder, store, evidence=wanted, device=choose_device(machine.device))
+    done = calibrate(folder, store, evidence=wanted, precision=machine.precision, device=choose_device(machine.device))
     beside = EvidenceFile.load(folder)
     if beside is not None:
         say(*beside.described, folder / EvidenceFile.FILE)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from neurolm.cli.show import below_common, print_table, terminal
-from neurolm.cli.values import Machine, instruct_folder, missing, names
+from neurolm.cli.values import Answering, instruct_folder, missing, names
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import require_writable
 from neurolm.core.terminal import say
@@ -43,7 +43,7 @@ def evaluate(
     pretrained_on: Sequence[Path | str] = (),
     protocol: Annotated[str, "neurolm.evaluation.results:PROTOCOLS"] = "likelihood",
     out: Path | None = None,
-    machine: Machine,
+    machine: Answering,
 ) -> None:
     """Answer all tasks on held-out subjects, beside baselines.
 
@@ -78,7 +78,7 @@ def evaluate(
     part = [split] * (split != "test") + [wording] * (wording != "own") + list(tasks or ())
     how = {
         "split": split, "tasks": tasks, "baselines": baselines, "robustness": robustness, "wording": wording,
-        "pretrained_on": pretrained_on, "protocol": protocol, "device": machine.device,
+        "pretrained_on": pretrained_on, "protocol": protocol, "device": machine.device, "precision": machine.precision,
     }  # fmt: skip
     if len(folders) > 1:
         _several(folders, store, out, part=part, how=how)

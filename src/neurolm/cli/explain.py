@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from neurolm.ask import EXPLAINED
 from neurolm.cli.ask import NEAREST, asked, open_model
 from neurolm.cli.show import print_json
-from neurolm.cli.values import Machine
+from neurolm.cli.values import Answering
 from neurolm.core.amounts import duration
 from neurolm.core.terminal import say
 from neurolm.recording.options import ReadingOptions, Unseen
@@ -32,7 +32,7 @@ def explain(
     unseen: Unseen = "nearest",
     out: Path | None = None,
     json: bool = False,
-    machine: Machine,
+    machine: Answering,
 ) -> None:
     """Say which electrodes and seconds carried an answer, and draw them.
 

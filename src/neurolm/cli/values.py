@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from neurolm.core.config import Precision
 from neurolm.core.errors import ConfigError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -167,3 +168,21 @@ class Machine:
             import torch
 
             torch.set_num_threads(self.threads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answering(Machine):
+    """What answers questions.
+
+    Parameters
+    ----------
+    device
+        cpu, cuda or cuda:N; auto takes a GPU where there is one.
+    threads
+        CPU threads; 0: one per core.
+    precision
+        Of matrix products; auto: bfloat16 where this machine is faster with it and the model's probabilities were
+        calibrated so, else float32.
+    """
+
+    precision: Precision = "auto"

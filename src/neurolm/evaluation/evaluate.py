@@ -7,6 +7,7 @@ The test split is read through ``held_out.held_out_windows`` and nowhere else.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,12 +20,14 @@ from scipy.special import softmax
 from neurolm.ask.calibration import Calibration, TaskCalibration
 from neurolm.ask.engine import generate
 from neurolm.ask.evidence import Evidence
+from neurolm.ask.precision import Chosen, choose_precision
 from neurolm.ask.prompt import PLACES, Prompt, voices, weighed
 from neurolm.batches.loader import build_batch, in_batches, read_sample
 from neurolm.batches.splits import Split
 from neurolm.batches.text import TextTokenizer
 from neurolm.batches.windows import Window, second_of
 from neurolm.checkpoint import Card, keys_of, load_neurolm, trained_on
+from neurolm.core.config import Precision
 from neurolm.core.errors import CheckpointError, ConfigError, NeuroLMError
 from neurolm.core.files import require_writable
 from neurolm.core.names import choose, did_you_mean
@@ -53,6 +56,8 @@ from neurolm.evaluation.results import (
 )
 from neurolm.evaluation.robustness import robustness_curves
 from neurolm.model.neurolm import NeuroLM
+from neurolm.model.precision import keep_in_bfloat16
+from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.store.store import Store
 from neurolm.tasks.task import Task
 
@@ -69,6 +74,7 @@ def evaluate(
     robustness: bool = False,
     pretrained_on: Sequence[Path | str] = (),
     device: torch.device | None = None,
+    precision: Precision = "auto",
     cache: Path | None = None,
     out: Path | None = None,
     progress: Callable[[str], None] | None = None,
@@ -92,6 +98,8 @@ def evaluate(
         Whether to disturb the input of some windows, too (see ``robustness``).
     pretrained_on
         Further stores that the model has seen: test recordings and people are looked for in them by content.
+    precision
+        Of the answers (see ``ask.precision``). What baselines learn from is in float32 in any case.
     cache
         Folder of fitted baselines.
     out
@@ -112,7 +120,7 @@ def evaluate(
     """
     _require_known(protocol, wording)
     names = choose_baselines(baselines)
-    evaluated = _Model.load(model, store, device or torch.device("cpu"))
+    evaluated = _Model.load(model, store, device or torch.device("cpu"), precision)
     if out is not None:
         require_writable(out)
     card = evaluated.card
@@ -125,7 +133,7 @@ def evaluate(
         if progress:
             progress(task.name)
         beside = fit_baselines(
-            names, evaluated.store, task, parts, windows, tokenizer=evaluated.module.tokenizer,
+            names, evaluated.store, task, parts, windows, tokenizer=evaluated.tokenizer,
             device=evaluated.device, cache=cache, progress=progress,
         )  # fmt: skip
         results.append(
@@ -138,7 +146,7 @@ def evaluate(
     checks = (*made_sure, *(f"nothing of it is in {path}, by content or by person" for path in pretrained_on))
     evaluation = Evaluation(
         split=split, recipe=card.run.recipe, seed=card.run.instruct.seed, results=tuple(results), wording=wording,
-        checks=checks,
+        checks=checks, precision=evaluated.precision,
     )  # fmt: skip
     if out is not None:
         with suppress(NeuroLMError):  # what is there may be damaged, or something else
@@ -183,6 +191,9 @@ class _Model:
     evidence: Evidence | None
     store: Store
     device: torch.device
+    tokenizer: NeuralTokenizer
+    """Its own in float32."""
+    precision: Chosen
     keys: tuple[str, ...]
     """Keys that the hashes of the people in the card may have, besides the store's."""
 
@@ -192,10 +203,15 @@ class _Model:
         return trained_on(self.card, (), [self.store.fingerprint, *self.keys]) is not None
 
     @classmethod
-    def load(cls, model: Path, store: Path | str, device: torch.device) -> _Model:
+    def load(cls, model: Path, store: Path | str, device: torch.device, precision: Precision) -> _Model:
         module, card, text = load_neurolm(model, stage="instruct", decoders=False)
+        tokenizer, calibration = module.to(device).tokenizer, Calibration.load(model)
+        chosen = choose_precision(precision, card.run.model, device, calibration=calibration)
+        if chosen == "bfloat16":
+            tokenizer = copy.deepcopy(tokenizer)
+            keep_in_bfloat16(module)
         return cls(
-            module=module.to(device), card=card, text=text, calibration=Calibration.load(model),
+            module=module, tokenizer=tokenizer, precision=chosen, card=card, text=text, calibration=calibration,
             evidence=Evidence.load(model, card), store=Store(store),
             device=device, keys=tuple(keys_of(model)),
         )  # fmt: skip

@@ -144,6 +144,8 @@ class Evaluation:
     """Whether questions were asked in the cards' own words or in held-out ones."""
     checks: tuple[str, ...] = ()
     """What was made sure of before anything was answered."""
+    precision: str = "float32"
+    """Of the products of the model that answered."""
 
 
 def without_people(evaluation: Evaluation) -> Evaluation:
@@ -167,7 +169,7 @@ def with_earlier(found: Evaluation, earlier: Evaluation) -> Evaluation:
     That is other baselines, disturbances and the authors' protocol, where model and windows are the same.
     """
     before = {result.task: result for result in earlier.results}
-    same = (found.split, found.wording) == (earlier.split, earlier.wording)
+    same = (found.split, found.wording, found.precision) == (earlier.split, earlier.wording, earlier.precision)
     kept = [r.task for r in found.results if same and r.task in before and _same_answers(r, before[r.task])]
     results = tuple(_with(r, before[r.task]) if r.task in kept else r for r in found.results)
     checks = (*found.checks, *earlier.checks) if len(kept) == len(results) else found.checks

@@ -1,10 +1,13 @@
-"""Where matrix products in bfloat16 pay: one rule for training and for answering."""
+"""Products in bfloat16: where they pay, and weights that are kept in it"""
 
 from __future__ import annotations
 
 import functools
 
 import torch
+from torch import nn
+
+from neurolm.model.transformer import Block
 
 LEAST_WIDTH = 256
 """Width of a model's narrowest blocks from which bfloat16 is chosen on a CPU. Narrower ones gain little, and their
@@ -31,10 +34,29 @@ def bfloat16_pays(device: torch.device, *, width: int, places: int, training: bo
         Whether gradients are wanted, from weights in float32; otherwise the weights are in bfloat16 already.
     """
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return multiplies_bfloat16(device)
     if device.type != "cpu" or not _has_tiles():
         return False
     return width >= LEAST_WIDTH and places >= LEAST_PLACES["training" if training else "answering"]
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies matrices of bfloat16 at all, however slowly."""
+    return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def keep_in_bfloat16(module: nn.Module) -> None:
+    """Keep the weights of the transformer blocks' linear layers in bfloat16, in which these multiply from then on.
+
+    Half of the weights' memory, and no casting at every use as in ``torch.autocast``. Everything else stays in float32:
+    embeddings, residual stream, normalisations, the convolution, the projection to codes, the codebook and the output
+    layer. Such a module cannot be trained or saved.
+    """
+    for block in module.modules():
+        if isinstance(block, Block):
+            for part in block.modules():
+                if isinstance(part, nn.Linear):
+                    part.to(torch.bfloat16)
 
 
 @functools.cache

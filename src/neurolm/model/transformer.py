@@ -71,6 +71,11 @@ class LayerNorm(nn.Module):
         return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
+def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    """Apply a layer in the precision of its weights: float32, or bfloat16 (``precision.keep_in_bfloat16``)."""
+    return layer(x.to(layer.weight.dtype))
+
+
 class Attention(nn.Module):
     """Multi-head self-attention."""
 
@@ -83,9 +88,9 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, seen: Visibility | Masking, past: KeysValues | None) -> tuple[Tensor, KeysValues]:
         """Mix places: (rows, places, width) to the same shape, and the keys and values of all places."""
         rows, places, width = x.shape
-        qkv = self.c_attn(x).view(rows, places, 3, self.heads, width // self.heads)
+        qkv = _linear(self.c_attn, x).view(rows, places, 3, self.heads, width // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        if past is not None:
+        if past is not None and past.keys.shape[2]:
             key, value = torch.cat((past.keys, key), 2), torch.cat((past.values, value), 2)
         dropout = self.dropout if self.training else 0.0
         mixed = attend(query, key, value, seen, dropout=dropout)
@@ -104,7 +109,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform each place by itself."""
-        return F.dropout(self.c_proj(F.gelu(self.c_fc(x))), self.dropout, self.training)
+        return F.dropout(self.c_proj(F.gelu(_linear(self.c_fc, x))), self.dropout, self.training)
 
 
 class Block(nn.Module):

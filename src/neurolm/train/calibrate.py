@@ -20,14 +20,17 @@ from neurolm.ask import calibration, novelty
 from neurolm.ask.calibration import Calibration, TaskCalibration
 from neurolm.ask.evidence import HALF, Evidence, EvidenceFile, remove_evidence
 from neurolm.ask.novelty import Ranges, TrainingRange
+from neurolm.ask.precision import choose_precision
 from neurolm.ask.prompt import Prompt, voices, weighed
 from neurolm.batches.loader import Sample, read_sample
 from neurolm.batches.text import TextTokenizer
 from neurolm.batches.windows import Window, spread
 from neurolm.checkpoint import hashed_as, keys_of, load_card, load_neurolm, trained_on
+from neurolm.core.config import Precision
 from neurolm.core.errors import CheckpointError
 from neurolm.core.files import require_writable
 from neurolm.model.neurolm import NeuroLM
+from neurolm.model.precision import keep_in_bfloat16
 from neurolm.store.store import Store
 from neurolm.tasks.task import Task
 from neurolm.train.evidence import fit_evidence, fit_weight
@@ -41,7 +44,12 @@ AT_ONCE = 256
 
 
 def calibrate(
-    folder: Path, store: Path | str, *, evidence: bool | None = None, device: torch.device | None = None
+    folder: Path,
+    store: Path | str,
+    *,
+    evidence: bool | None = None,
+    precision: Precision = "auto",
+    device: torch.device | None = None,
 ) -> Calibration:
     """Calibrate an instruction-tuned checkpoint, or calibrate it anew.
 
@@ -54,6 +62,8 @@ def calibrate(
     evidence
         Whether to fit evidence beside the language model first (`neurolm.ask.evidence`), or to leave it out; by default
         it is fitted where the run's settings say so or the checkpoint has some.
+    precision
+        Of the answers that it is fitted on, and so of those to come: ``auto`` takes bfloat16 where it is faster here.
 
     Raises
     ------
@@ -83,7 +93,7 @@ def calibrate(
             f"{store}: the model was not trained on {', '.join(strangers[:3])}{' …' if strangers[3:] else ''}, of whom "
             "evidence and range would be learned from this store: give the store that the run was trained on"
         )
-    return calibrate_run(folder, run, evidence=evidence)
+    return calibrate_run(folder, run, evidence=evidence, precision=precision)
 
 
 def _learned_from(run: Run) -> frozenset[str]:
@@ -96,7 +106,9 @@ def is_calibrated(folder: Path) -> bool:
     return (folder / Calibration.FILE).is_file() and (folder / Ranges.FILE).is_file()
 
 
-def calibrate_run(folder: Path, run: Run, *, evidence: bool | None = None) -> Calibration:
+def calibrate_run(
+    folder: Path, run: Run, *, evidence: bool | None = None, precision: Precision = "auto"
+) -> Calibration:
     """Calibrate the checkpoint of a run's last stage.
 
     Parameters
@@ -104,11 +116,16 @@ def calibrate_run(folder: Path, run: Run, *, evidence: bool | None = None) -> Ca
     evidence
         Whether to fit evidence beside the language model first; by default where the run's settings say so or the
         checkpoint has some.
+    precision
+        As for `calibrate`.
     """
     has = (folder / EvidenceFile.FILE).is_file()
     wanted = run.config.instruct.evidence or has if evidence is None else evidence
     module, card, text = load_neurolm(folder, stage="instruct", decoders=False)
     module.to(run.device)
+    chosen = choose_precision(precision, card.run.model, run.device)
+    if chosen == "bfloat16":
+        keep_in_bfloat16(module)
     beside, heard = run_evidence(module, text, run, card.tasks, wanted=wanted)
     ranges = tuple(found for task in card.tasks if (found := training_range(run, task)) is not None)
     fitted = tuple(calibrate_task(one) for one in heard)
@@ -119,7 +136,7 @@ def calibrate_run(folder: Path, run: Run, *, evidence: bool | None = None) -> Ca
         beside = replace(beside, people=hashed_as(card, _learned_from(run), keys))
     digest = "" if beside is None else beside.save(folder)
     Ranges(tasks=ranges).save(folder)
-    done = Calibration(tasks=fitted, evidence=digest)
+    done = Calibration(tasks=fitted, evidence=digest, precision=chosen)
     done.save(folder)
     return done
 
