@@ -235,7 +235,14 @@ def test_a_list_of_recordings_is_answered_in_order(at_once, here, micro_run):
 
 def test_messages_name_the_file_as_it_was_given(at_once, here, micro_run, tmp_path):
     request = request_for(
-        micro_run.folder, "all", options=None, reading=ReadingOptions(), unseen="error", risk=None, device="cpu"
+        micro_run.folder,
+        "all",
+        options=None,
+        reading=ReadingOptions(),
+        unseen="error",
+        risk=None,
+        device="cpu",
+        precision="float32",
     )
     (source,) = find_sources(["study/sub-0/../sub-0/ses-0/eeg/broken.edf"]).recordings
     found = answer_recording(engine.Job(source, request, tmp_path / "part", 1))
