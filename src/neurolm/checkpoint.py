@@ -274,6 +274,10 @@ class _NoRandomNumbers(TorchFunctionMode):
             return args[0] if args else kwargs["tensor"]
         if func in (torch.Tensor.normal_, torch.Tensor.uniform_):  # within functions that look at what they drew
             return args[0].zero_()
+        if func in (torch.Tensor.div_, torch.nn.functional.normalize):  # of what was drawn
+            return args[0]
+        if func is torch.randn:
+            func = torch.zeros
         return func(*args, **kwargs)
 
 

@@ -272,7 +272,7 @@ def _fit_electrodes(
         )
     notes: list[str] = []
     matches: dict[str, tuple[str, float]] = {}
-    if unseen == "nearest":
+    if others and unseen == "nearest":
         positions = template_positions()
         unmatched = {e: positions[e] for e in sorted(e for _, e in others) if e in positions}
         matches = nearest_free(unmatched, [channel for _, channel in kept], among=sorted(seen))
