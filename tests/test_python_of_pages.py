@@ -47,6 +47,11 @@ def test_the_blocks_of_a_page_run(page, place, capsys):
         assert (place / "picture.png").read_bytes().startswith(b"\x89PNG")
         assert names["answer"].electrodes == ("C3", "O1") and "C3" in names["explanation"].leading
         assert names["found"].evidence_columns == ("workload: Yes", "workload: No")
+    if page.name == "archive.md":
+        tables = [(place / name).read_text(encoding="utf-8") for name in ("answers.csv", "answers.windows.csv")]
+        windows = len(names["outcomes"][0].answers[0].timeline)
+        assert [table.count("recording.edf") for table in tables] == [1, windows] and windows > 1
+        assert "recording.edf" in (place / "answers.html").read_text(encoding="utf-8")
     if page.name == "prepare.md":
         store = names["store"]
         first = store.read(0, 0, store.rows[0].samples)

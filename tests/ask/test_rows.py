@@ -2,7 +2,9 @@
 
 import csv
 import json
+import re
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -217,3 +219,13 @@ def test_what_fails_half_way_leaves_nothing(tmp_path):
     (tmp_path / "f").write_text("")
     with pytest.raises(WriteError, match="cannot be written"):
         write_tables(tmp_path / "f" / "a.csv", [])
+
+
+def test_every_column_is_in_the_page():
+    page = (Path(__file__).parents[2] / "docs" / "archive.md").read_text(encoding="utf-8")
+    parts = re.split(r"^### ", page, flags=re.MULTILINE)[1:]
+    for part, kind in zip(parts, (RecordingRow, WindowRow, FailureRow), strict=True):
+        part = part.split("\n## ")[0]
+        rows = [line.split("|")[1] for line in part.splitlines() if line.startswith("| `")]
+        named = re.findall(r"`(\w+)`", " ".join(rows) if rows else part)
+        assert named == [field.name for field in fields(kind)]
