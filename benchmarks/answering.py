@@ -47,8 +47,10 @@ def main() -> None:
         context.Process(target=_serve, args=(theirs, *variant, arguments), daemon=True).start()
         pipes[variant].recv()
     print(f"{arguments.size}, {torch.__version__}, {arguments.threads} thread(s), peak above the loaded model\n")
-    print("| windows | precision | places | ms a window | times float32 | GiB | of the floor | logs differ by |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "| windows | precision | places | ms a window | times the first | GiB | of the floor | convolution | logs differ by |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for name in MONTAGES:
         _compare(name, pipes, arguments)
     for pipe in pipes.values():
@@ -71,6 +73,7 @@ def _compare(name: str, pipes: dict[Any, Any], arguments: argparse.Namespace) ->
         print(
             f"| {name} | {precision} | {places} | {median(r['seconds'] for r in timed) / windows * 1e3:.1f} | "
             f"{faster:.2f} | {max(one['peak'] for one in rounds) / 2**30:.2f} | {share:.0%} | "
+            f"{median(one['convolved'] / one['seconds'] for one in timed):.0%} | "
             f"{apart.max():.3f} (mean {apart.mean():.4f}) |",
             flush=True,
         )
@@ -84,14 +87,19 @@ def _serve(pipe: Any, precision: str, places: int, arguments: argparse.Namespace
     model.tokenizer.quantizer.initialised.fill_(True)
     if precision == "bfloat16":
         keep_in_bfloat16(model)
+    convolved: list[float] = []
+    convolution = model.tokenizer.encoder.convolution
+    convolution.register_forward_pre_hook(lambda *_: convolved.append(-time.process_time()))
+    convolution.register_forward_hook(lambda *_: convolved.append(time.process_time()))
     pipe.send("ready")
     while (name := pipe.recv()) is not None:
         samples = _samples(name)
         loaded = _reset_peak()
+        convolved.clear()
         began = time.process_time()
         said = _answer(model, samples, places)
         seconds = time.process_time() - began
-        answer = {"said": said, "seconds": seconds, "peak": _status("VmHWM") - loaded}
+        answer = {"said": said, "seconds": seconds, "peak": _status("VmHWM") - loaded, "convolved": sum(convolved)}
         pipe.send(answer | {"floor": _floor(config, samples, precision)})
 
 
@@ -156,7 +164,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--size", default="base", help="a recipe")
     parser.add_argument("--layers", type=int, default=0, help="cut every stack of blocks to so many, for a quick look")
     parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"])
-    parser.add_argument("--places", type=int, nargs="+", default=[PLACES])
+    parser.add_argument("--places", type=int, nargs="+", default=[PLACES["cpu"]])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()

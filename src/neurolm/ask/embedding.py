@@ -147,7 +147,7 @@ def _encode(
     features = np.empty((*shape, tokenizer.config.encoder.width), np.float32)
     codes = np.empty(shape, np.int64)
     at = 0
-    for batch in in_batches(samples, places=PLACES):
+    for batch in in_batches(samples, places=PLACES[device.type]):
         part, at = slice(at, at + len(batch)), at + len(batch)
         patches, _ = build_patches(batch, packed=False)  # of one size: none is padding
         with torch.no_grad():

@@ -43,7 +43,7 @@ def choose_precision(
     if wanted == "auto":
         fitted = calibration is None or not calibration.tasks or calibration.precision == "bfloat16"
         width = min(config.tokenizer.encoder.width, config.language.transformer.width)
-        pays = fitted and bfloat16_pays(device, width=width, places=PLACES, training=False)
+        pays = fitted and bfloat16_pays(device, width=width, places=PLACES[device.type], training=False)
         return "bfloat16" if pays else "float32"
     if wanted == "bfloat16" and not multiplies_bfloat16(device):
         raise ConfigError(

@@ -22,9 +22,9 @@ from neurolm.core.errors import CheckpointError
 from neurolm.model.neurolm import NeuroLM
 from neurolm.tasks.task import Task
 
-PLACES = 3000
-"""Places of a batch of questions: patches, text and padding. More is no faster on a CPU, and takes more memory: the
-keys and values of a place are 72 KiB at base and 600 KiB at XL (`benchmarks/answering.py`)."""
+PLACES = {"cpu": 3000, "cuda": 16_000}
+"""Places of a batch of questions on a kind of device: patches, text and padding. More is no faster on a CPU, and takes
+more memory: the keys and values of a place are 72 KiB at base and 600 KiB at XL (`benchmarks/answering.py`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Prompt:
 
 
 def likelihoods(
-    model: NeuroLM, prompt: Prompt, samples: Iterable[Sample], *, device: torch.device, places: int = PLACES
+    model: NeuroLM, prompt: Prompt, samples: Iterable[Sample], *, device: torch.device, places: int | None = None
 ) -> np.ndarray:
     """Log-likelihood of each permitted answer for each sample: the language model's, and the evidence beside it.
 
@@ -83,7 +83,7 @@ def likelihoods(
 
 
 def contributions(
-    model: NeuroLM, prompt: Prompt, samples: Iterable[Sample], *, device: torch.device, places: int = PLACES
+    model: NeuroLM, prompt: Prompt, samples: Iterable[Sample], *, device: torch.device, places: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the language model and the evidence add to `likelihoods`, each float64 (samples, options)."""
     said, shown, known = voices(model, prompt, samples, device=device, places=places)
@@ -96,7 +96,7 @@ def weighed(said: np.ndarray, known: np.ndarray, weight: float) -> np.ndarray:
 
 
 def voices(
-    model: NeuroLM, prompt: Prompt, samples: Iterable[Sample], *, device: torch.device, places: int = PLACES
+    model: NeuroLM, prompt: Prompt, samples: Iterable[Sample], *, device: torch.device, places: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What the language model and the evidence say, each as it would alone.
 
@@ -105,7 +105,7 @@ def voices(
     samples
         Windows; they are taken as they are needed.
     places
-        Most places of a batch (see `loader.in_batches`).
+        Most places of a batch (see `loader.in_batches`); by default `PLACES` of the device.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def voices(
     options = [list(ids) for ids in prompt.answers]
     said, shown = [np.zeros((0, len(options)))], [np.zeros((0, len(options)))]
     known = [np.zeros(0, bool)]
-    for part in in_batches(samples, places=places, text=prompt.places):
+    for part in in_batches(samples, places=places or PLACES[device.type], text=prompt.places):
         built = build_batch(part, [prompt.document(i) for i in range(len(part))], packed=False).to(device)
         said.append(score_options(model, built, options).double().cpu().numpy())
         require_finite(said[-1], "log-likelihoods")
@@ -154,7 +154,7 @@ def option_probabilities(
     samples: Iterable[Sample],
     *,
     device: torch.device,
-    places: int = PLACES,
+    places: int | None = None,
     calibration: TaskCalibration | None = None,
 ) -> np.ndarray:
     """Probability of each permitted answer for each sample: its share of the likelihood of all of them.

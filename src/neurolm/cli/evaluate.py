@@ -115,6 +115,8 @@ def _show(evaluation: Evaluation, how: dict[str, Any]) -> None:
     from neurolm.report import protocol_table, published_table, results_table, robustness_table
 
     print_table(results_table(evaluation))
+    if evaluation.precision != "float32":
+        say(f"note: answered in {evaluation.precision}")
     if (beside := published_table([result.task for result in evaluation.results])) is not None:
         print_table(beside)
     if how["protocol"] == OFFICIAL and (protocol := protocol_table(evaluation)) is not None:

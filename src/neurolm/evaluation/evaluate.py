@@ -285,7 +285,7 @@ class _Model:
         """Answers by the authors' protocol, in the order of ``predict``."""
         answers = []
         waiting = (read_sample(self.store, window) for window in windows)
-        for samples in in_batches(waiting, places=PLACES, text=len(prompt.question) + WRITTEN_TOKENS):
+        for samples in in_batches(waiting, places=PLACES[self.device.type], text=len(prompt.question) + WRITTEN_TOKENS):
             documents = [prompt.document(i) for i in range(len(samples))]
             batch = build_batch(samples, documents, packed=False).to(self.device)
             for ids in generate(self.module, batch, max_tokens=WRITTEN_TOKENS):
