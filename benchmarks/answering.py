@@ -47,9 +47,7 @@ def main() -> None:
         context.Process(target=_serve, args=(theirs, *variant, arguments), daemon=True).start()
         pipes[variant].recv()
     print(f"{arguments.size}, {torch.__version__}, {arguments.threads} thread(s), peak above the loaded model\n")
-    print(
-        "| windows | precision | places | ms a window | times the first | GiB | of the floor | convolution | logs differ by |"
-    )
+    print("| windows | precision | places | ms a window | faster | GiB | of the floor | convolution | logs differ |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name in MONTAGES:
         _compare(name, pipes, arguments)

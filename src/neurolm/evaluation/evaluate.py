@@ -203,7 +203,7 @@ class _Model:
         return trained_on(self.card, (), [self.store.fingerprint, *self.keys]) is not None
 
     @classmethod
-    def load(cls, model: Path, store: Path | str, device: torch.device, precision: Precision) -> _Model:
+    def load(cls, model: Path, store: Path | str, device: torch.device, precision: Precision = "auto") -> _Model:
         module, card, text = load_neurolm(model, stage="instruct", decoders=False)
         tokenizer, calibration = module.to(device).tokenizer, Calibration.load(model)
         chosen = choose_precision(precision, card.run.model, device, calibration=calibration)
