@@ -83,7 +83,8 @@ def _question(asked: Question, folder: str, most: int) -> dict[str, Any]:
 def _line(line: Line, folder: str, common: set[str]) -> dict[str, Any]:
     row = line.row
     name, below = file_and_folder(row.recording, folder)
-    who = [f"{what} {id}" for what, id in (("subject", row.subject), ("session", row.session)) if id is not None]
+    known = {"subject": row.subject, "session": row.session}
+    who = [f"{what} {id}" for what, id in known.items() if id is not None and id not in row.recording]
     # That an answer is undecided has a column, and what it takes is said above the table.
     notes = [note for note in line.notes if note not in common and not note.startswith("undecided: ")]
     return {
