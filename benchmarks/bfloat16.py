@@ -11,23 +11,35 @@ option is another. Figures are means over the runs, of a task each.
 from __future__ import annotations
 
 import argparse
+import copy
 import shutil
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from neurolm.ask.prompt import PLACES
+from neurolm.batches.loader import build_patches, in_batches, read_sample
+from neurolm.batches.windows import labelled_windows, spread
+from neurolm.checkpoint import load_neurolm
+from neurolm.core.batch import PADDING
 from neurolm.evaluation.evaluate import evaluate
 from neurolm.evaluation.results import Evaluation, Predictions, load_evaluation
+from neurolm.model.precision import keep_in_bfloat16
+from neurolm.store.store import Store
 from neurolm.train.calibrate import calibrate
 
 PRECISIONS = ("float32", "bfloat16")
+WINDOWS = 400
+"""Windows whose codes are compared."""
 
 
 def main() -> None:
     arguments = _arguments()
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
     for run in arguments.runs:
+        codes = _codes_changed(run / "instruct", arguments.store)
         exact, rounded = (_evaluated(run, arguments.store, precision, arguments.out) for precision in PRECISIONS)
         for one, other in zip(exact.results, rounded.results, strict=True):
             pooled = [result.pooled and result.pooled.predictions for result in (one, other)]
@@ -37,6 +49,7 @@ def main() -> None:
                     "bfloat16": other.scores.balanced_accuracy,
                     "ECE float32": one.scores.ece,
                     "ECE bfloat16": other.scores.ece,
+                    "codes changed": codes,
                     "windows": len(one.predictions.labels),
                     **_apart(one.predictions, other.predictions, ""),
                     **(_apart(pooled[0], pooled[1], "stretches' ") if pooled[0] and pooled[1] else {}),
@@ -61,6 +74,23 @@ def _apart(exact: Predictions, rounded: Predictions, whose: str) -> dict[str, fl
         f"{whose}probabilities apart (mean)": float(np.abs(one - other).max(1).mean()),
         f"{whose}(most)": float(np.abs(one - other).max()),
     }
+
+
+@torch.no_grad()
+def _codes_changed(folder: Path, store: Path) -> float:
+    """Share of patches, of windows spread over a store, whose code is another in bfloat16."""
+    (module, card, _), opened = load_neurolm(folder, decoders=False), Store(store)
+    tokenizer = module.tokenizer
+    rounded = copy.deepcopy(tokenizer)
+    keep_in_bfloat16(rounded)
+    each = (labelled_windows(opened, task=t.name, seconds=t.seconds, stride=t.stride) for t in card.tasks)
+    windows = spread([window for some in each for window in some], WINDOWS)
+    changed = []
+    for samples in in_batches((read_sample(opened, window) for window in windows), places=PLACES["cpu"]):
+        patches, _ = build_patches(samples, packed=False)
+        one, other = (model.tokenize(patches).codes for model in (tokenizer, rounded))
+        changed.append((one != other)[patches.document != PADDING].float())
+    return float(torch.cat(changed).mean())
 
 
 def _evaluated(run: Path, store: Path, precision: str, scratch: Path) -> Evaluation:
