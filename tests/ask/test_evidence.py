@@ -340,7 +340,7 @@ def test_what_is_said_of_the_arrays_cannot_be_changed_alone(fitted, tmp_path, na
     task = stated["tasks"][0]
     if name == "people":
         stated["people"][0] = "0" * 24  # of whom the model knows nothing
-        said = "learned from 1 people whom the model was not trained on"
+        said = "learned from 1 person whom the model was not trained on"
     else:
         task[name] = 0.9 if name == "weight" else task[name][::-1]
         said = "not that of the evidence"

@@ -134,7 +134,7 @@ def test_quick_events_go_all_the_way_to_windows(capsys, trials_folder: Path) -> 
     given = ["--events", "1=standard,2=target", "--from", "0", "--to", "0.5", "--task", "oddball", "--out", str(table)]
     assert main(["tasks", "table", str(trials_folder), *given]) == 0
     said = capsys.readouterr().out
-    assert f"{table}: 62 stretches in 1 recordings" in said
+    assert f"{table}: 62 stretches in 1 recording" in said
     assert "note: none of these events in 2 of 3 files: EO.edf, EC.edf" in said
     assert "note: 62 stretches shorter than 1 s, the shortest window, were extended to it" in said
     assert "note: 61 stretches begin before the last one has ended" in said

@@ -10,6 +10,7 @@ import numpy as np
 
 from neurolm.ask import ALLOWED
 from neurolm.ask.calibration import TaskCalibration
+from neurolm.core.amounts import many
 
 GAP = 0.01
 """Seconds between two windows from which on time is missing between them."""
@@ -211,8 +212,8 @@ def _dissent(windows: np.ndarray, best: int, options: Sequence[str]) -> str | No
     if 2 * same >= len(windows):
         return None
     return (
-        f"{options[best]} is the likeliest answer of {same} of the {len(windows)} windows only: where states change, "
-        "read the timeline"
+        f"{options[best]} is the likeliest answer of {same} of the {many(len(windows), 'window')} only: where states "
+        "change, read the timeline"
     )
 
 
@@ -228,7 +229,7 @@ def _doubt(calibration: TaskCalibration, risk: float, threshold: float | None, p
     else:
         least, wrong = points.attained_risk, round(points.errors[-1] * calibration.stretches)
         why = (
-            f"the {calibration.stretches} validation answers of {calibration.subjects} people, {wrong} of them wrong, "
-            f"promise {'none at all' if least is None else f'no less than {least:g}'}"
+            f"the {calibration.stretches} validation answers of {many(calibration.subjects, 'person')}, {wrong} of "
+            f"them wrong, promise {'none at all' if least is None else f'no less than {least:g}'}"
         )
     return f"undecided, since a risk of {risk:g} cannot be kept: {why}"

@@ -25,6 +25,7 @@ from scipy.special import expit, log_softmax, logit, softmax, stdtrit
 
 from neurolm.ask.risk import NO_POINTS, OperatingPoints, design_effect, operating_points
 from neurolm.checkpoint import SideFile
+from neurolm.core.amounts import many
 from neurolm.core.config import require_within
 
 TEMPERATURE_SPREAD = 0.2
@@ -148,7 +149,7 @@ class Calibration(SideFile):
         """A line for each task: what was fitted, and on whom."""
         return tuple(
             f"{task.task}: temperature {task.temperature:.2f}, windows of a stretch correlated {task.correlation:.2f}; "
-            f"from {task.windows} windows, {task.stretches} stretches, {task.subjects} people"
+            f"from {many(task.windows, 'window')}, {task.stretches} stretches, {many(task.subjects, 'person')}"
             f"{', answered in bfloat16' if self.precision == 'bfloat16' else ''}"
             for task in self.tasks
         )

@@ -23,6 +23,7 @@ from neurolm.ask import spectra
 from neurolm.ask.calibration import Calibration
 from neurolm.batches.loader import Sample
 from neurolm.checkpoint import Card, SideFile
+from neurolm.core.amounts import many
 from neurolm.core.config import require_within
 from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.core.files import atomic_file, dump_json
@@ -100,7 +101,7 @@ class TaskEvidence:
     def who(self) -> str:
         """Whom it was fitted on, in words."""
         if self.left_out == "people":
-            return f"{self.subjects} people"
+            return many(self.subjects, "person")
         what = "whose recordings" if self.left_out == "recordings" else "parts of whose time"
         return f"one person, {what} ({self.groups}) were left out in turn"
 
@@ -132,7 +133,7 @@ class EvidenceFile(SideFile):
         """A line for each task: what speaks, and who it was learned from."""
         return tuple(
             f"{task.task}: evidence of {_named(task.electrodes)}, beside {task.weight:.2f} × the language model; from "
-            f"{task.windows} windows, {task.who}"
+            f"{many(task.windows, 'window')}, {task.who}"
             for task in self.tasks
         )
 
@@ -258,7 +259,8 @@ def _require_own(path: Path, stated: EvidenceFile, card: Card) -> None:
     labels = {task.name: task.labels for task in card.tasks}
     if strangers := set(stated.people) - set(card.subjects):
         raise CheckpointError(
-            f"{path}: learned from {len(strangers)} people whom the model was not trained on: another model's; {REMEDY}"
+            f"{path}: learned from {many(len(strangers), 'person')} whom the model was not trained on: another "
+            f"model's; {REMEDY}"
         )
     for found in stated.tasks:
         if found.task not in labels:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from neurolm.core.amounts import duration, likely
+from neurolm.core.amounts import duration, likely, many
 
 if TYPE_CHECKING:
     from neurolm.api import Answer
@@ -50,7 +50,7 @@ def answer_lines(answer: Answer, *, characters: str = "█░", lines: int = TIM
     out = [
         answer.question,
         verdict(answer),
-        f"{answer.recording}: {windows} window{'s' if windows > 1 else ''}, {len(answer.electrodes)} electrodes",
+        f"{answer.recording}: {many(windows, 'window')}, {many(len(answer.electrodes), 'electrode')}",
         *_spoke(answer),
         "",
         *(f"  {row(o, p)}".rstrip() for o, p in _ordered(answer)),

@@ -8,6 +8,7 @@ from typing import Literal
 from neurolm.ask import FREE_SECONDS
 from neurolm.cli.ask import NEAREST, open_model
 from neurolm.cli.values import Answering, Machine
+from neurolm.core.amounts import many
 from neurolm.core.errors import WriteError
 from neurolm.core.files import require_writable
 from neurolm.core.terminal import say
@@ -57,6 +58,6 @@ def embed(
     )
     windows, length, electrodes, width = found.shape
     beside = f", evidence for {', '.join(found.evidence_columns) or 'nothing'}" if evidence else ""
-    made = f"{windows} windows of {length} s, {electrodes} electrodes, {width} features each second"
+    made = f"{many(windows, 'window')} of {length} s, {many(electrodes, 'electrode')}, {width} features each second"
     say(f"{found.save(out)}: {made}{beside}")
     say(*(f"note: {note}" for note in found.notes))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurolm.cli.show import print_json
-from neurolm.core.amounts import duration
+from neurolm.core.amounts import duration, many
 from neurolm.core.errors import ConfigError, RecordingError
 from neurolm.core.terminal import say
 from neurolm.recording.options import ReadingOptions
@@ -71,7 +71,7 @@ def inspect(
         what = (
             f"{refused[0].file} cannot be used as it is"
             if len(every) == 1
-            else (f"{len(refused)} of {len(every)} recordings cannot be used as they are")
+            else (f"{len(refused)} of {many(len(every), 'recording')} cannot be used as they are")
         )
         raise RecordingError(f"{what}: the problems above say why, and what to do")
 
@@ -182,7 +182,7 @@ def coverage(rows: Sequence[Covered]) -> Iterator[str]:
     electrodes = sum(row.electrode is not None and row.how != "source" for row in rows)
     counts = Counter(row.how for row in rows)
     ways = ", ".join(f"{counts[how]} {how}" for how in HOW if counts[how])
-    yield f"{electrodes} electrodes from {sum(bool(row.channel) for row in rows)} channels: {ways}"
+    yield f"{many(electrodes, 'electrode')} from {many(sum(bool(row.channel) for row in rows), 'channel')}: {ways}"
 
 
 def _aligned(table: Sequence[Sequence[str]], left: Container[int]) -> Iterator[str]:
@@ -242,7 +242,7 @@ def verdict(found: Inspection) -> str:
     planned = found.planned
     windows = f"{planned.windows} window{'s' if planned.windows != 1 else ''}" if planned.windows else "no window"
     return (
-        f"usable: neurolm prepare would store {planned.seconds:,.6g} s × {len(found.electrodes)} electrodes "
+        f"usable: neurolm prepare would store {planned.seconds:,.6g} s × {many(len(found.electrodes), 'electrode')} "
         f"({_bytes(planned.bytes)}): {planned.patches:,} patches of 1 s, {windows} of up to {planned.window_seconds} s "
         f"for pretraining"
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurolm.cli.show import Display
 from neurolm.cli.values import with_arguments_of
-from neurolm.core.amounts import duration
+from neurolm.core.amounts import duration, many
 from neurolm.core.files import require_writable
 from neurolm.core.terminal import say
 
@@ -48,7 +48,7 @@ def overlap(
         say(f"nothing of {', '.join(map(str, against))} is in {store}" if against else twice)
     else:
         say(
-            f"{out}: {len(found.exclusions)} recordings to leave out",
+            f"{out}: {many(len(found.exclusions), 'recording')} to leave out",
             f"next: neurolm prepare RECORDINGS --out STORE --exclude {out}",
         )
     return found.none
@@ -72,7 +72,7 @@ def lines(found: Overlap, *, against: bool = True) -> Iterator[str]:
     if against:
         yield f"people with the same id: {len(found.people)}"
     for person in found.people[:SHOWN]:
-        yield f"  {person.subject} is {person.other} of {person.store}: {person.recordings} recordings"
+        yield f"  {person.subject} is {person.other} of {person.store}: {many(person.recordings, 'recording')}"
     yield from _more(found.people)
     for note in found.notes:
         yield f"note: {note}"

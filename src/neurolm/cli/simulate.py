@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from neurolm.cli.show import Display
+from neurolm.core.amounts import many
 from neurolm.core.terminal import say
 
 
@@ -22,5 +23,5 @@ def simulate(out: Path, *, subjects: int = 30, seed: int = 0, jobs: int = 0) -> 
 
     with Display() as display:
         simulate(out, subjects=subjects, seed=seed, jobs=jobs, progress=display.count("simulating recordings"))
-    say(f"{out}: {len(list(out.glob('*.edf')))} recordings of {subjects} people")
+    say(f"{out}: {many(len(list(out.glob('*.edf'))), 'recording')} of {many(subjects, 'person')}")
     say(f"next: neurolm prepare {out} --out STORE")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from neurolm.cli.inspect import as_said, recordings
 from neurolm.cli.show import print_json, print_table
 from neurolm.cli.values import entries, missing, names, with_arguments_of
+from neurolm.core.amounts import many
 from neurolm.core.errors import ConfigError, NeuroLMError
 from neurolm.core.files import write_text
 from neurolm.core.names import readable
@@ -117,7 +118,7 @@ def _status(fit: Fit) -> str:
     for part in fit.parts:
         labels.update(part.windows)
     counts = "".join(f", {label} {count:,}" for label, count in labels.items())
-    told = f"{fit.store}: {fit.subjects:,} subjects, {fit.recordings:,} recordings{counts}"
+    told = f"{fit.store}: {many(fit.subjects, 'subject')}, {many(fit.recordings, 'recording')}{counts}"
     return told if fit.fits else f"{told}; does not fit (neurolm tasks check says why)"
 
 
@@ -187,7 +188,8 @@ def tasks_check(task: str, *, store: Sequence[Path | str], json: bool = False) -
 
 
 def _print_fit(fit: Fit) -> None:
-    say(f"{fit.store}: task {fit.task}, {fit.recordings:,} recordings of {fit.subjects:,} people with labels")
+    whose = f"{many(fit.recordings, 'recording')} of {many(fit.subjects, 'person')}"
+    say(f"{fit.store}: task {fit.task}, {whose} with labels")
     if fit.parts:
         labels: list[tuple[Cell, ...]] = [
             (label, *(part.windows[label] for part in fit.parts)) for label in fit.parts[0].windows
@@ -306,7 +308,7 @@ def tasks_table(
         found = find_trials(found_files, events, start=from_ or 0.0, stop=to, reading=reading)
     trials = found.trials if split is None else divide(found.trials, split)
     write_table(out, trials, task=task, subject=subject)
-    say(f"{out}: {len(trials)} stretches in {len({trial.file for trial in trials})} recordings")
+    say(f"{out}: {len(trials)} stretches in {many(len({trial.file for trial in trials}), 'recording')}")
     for note in (*empty, *_notes(found, divided=len(found.trials) - len(trials))):
         say(f"note: {note}")
     say(f"next: neurolm prepare {out.parent} --out STORE")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 
 def many(count: int, noun: str) -> str:
-    """Count things: ``1 file``, ``1,024 files``."""
-    return f"{count:,} {noun}" + "s" * (count != 1)
+    """Count things: ``1 file``, ``1,024 files``, ``2 people``."""
+    plural = "people" if noun == "person" else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
 
 
 def duration(seconds: float) -> str:

@@ -96,7 +96,10 @@ class Trials(Found):
         if self.left_out:
             yield f"{self.left_out} events are too near to an end of their recording and were left out"
         if self.instants:
-            yield f"{self.instants} events do not say how long they last and were left out; say where they end (to)"
+            yield (
+                f"{self.instants} events do not say how long they last and were left out; say where they end "
+                f"({argument('to')})"
+            )
         if self.extended:
             yield f"{self.extended} stretches shorter than {SHORTEST:g} s, the shortest window, were extended to it"
         if self.overlapping:
@@ -313,7 +316,8 @@ def _stretches(
             found.instants += 1
             found.instant = found.instant or (
                 f"{events.file}: the event {mark.text!r} at {mark.onset:g} s lasts {mark.duration:g} s, so its stretch "
-                f"of {last - first:g} s holds no window; say where it ends, in seconds after the event (to)"
+                f"of {last - first:g} s holds no window; say where it ends, in seconds after the event "
+                f"({argument('to')})"
             )
             continue
         longer = end_of_window(first, last)

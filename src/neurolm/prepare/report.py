@@ -7,6 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from neurolm.core.amounts import many
+
 SHOWN = 3
 """Examples in a message."""
 KINDS = 8
@@ -103,7 +105,7 @@ def summary(notes: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:
         kinds[note.partition(":")[0].lstrip("0123456789.,")][note] += 1
     ordered = sorted(kinds.items(), key=lambda kind: (-kind[1].total(), kind[0]))
     for _, texts in ordered[:KINDS]:
-        count = "1 recording" if texts.total() == 1 else f"{texts.total()} recordings"
+        count = many(texts.total(), "recording")
         shown = min(texts, key=lambda text: (-texts[text], text))
         yield f"{shown} ({count}{f', alike; this one {first[shown]}' if len(texts) > 1 else ''})"
     if len(ordered) > KINDS:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurolm.ask.answer import Answer
+from neurolm.core.amounts import many
 from neurolm.core.config import STAGES
 from neurolm.core.decode import load_json
 from neurolm.core.errors import CheckpointError
@@ -130,7 +131,8 @@ def corpora(store: Store) -> list[str]:
         hours = sum(row.seconds for row in rows) / 3600
         licences = ", ".join(sorted({row.licence for row in rows}))
         subjects = len({row.subject for row in rows})
-        lines.append(f"{corpus}: {len(rows)} recordings of {subjects} subjects, {hours:.1f} h; licence: {licences}")
+        whose = f"{many(len(rows), 'recording')} of {many(subjects, 'subject')}"
+        lines.append(f"{corpus}: {whose}, {hours:.1f} h; licence: {licences}")
     return lines
 
 
