@@ -3,9 +3,9 @@
     python benchmarks/long.py --run runs/demo [--hours 1 4 8 24] [--what ask embed]
 
 Recordings are EDF files of 64 electrodes at 256 Hz, noise with a rhythm that comes and goes; the model is that of the
-run, taken for one that knows all 64 (it reads all of them then; what it says is of no interest). Every case has a
-process of its own, on one thread. Memory is the largest resident set above what the process had when the model was
-loaded; libraries that are loaded afterwards count.
+run, taken for one that knows all 64 (it reads all of them then; what it says is of no interest). Windows have 4 s, one
+after the other. Every case has a process of its own, on one thread. Memory is the largest resident set above what the
+process had when the model was loaded; libraries that are loaded afterwards count.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ RATE, LARGEST = 256, 500
 """Samples per second, and µV at the ends of the file's range."""
 RECORDS = slice(236, 244)
 """Where an EDF header has the number of its records."""
-QUESTION = "Is this EEG segment of high workload?"
+QUESTION, OPTIONS = "Is the person asleep?", ("yes", "no")
+"""Of no task, so that windows are those of features: 4 s, one after the other."""
 
 
 def electrodes(count: int = 64) -> list[str]:
@@ -83,7 +84,7 @@ def measure(what: str, model_folder: Path, file: Path) -> None:
     Path("/proc/self/clear_refs").write_text("5")  # the peak is that of what follows
     before, began = resident("VmRSS"), time.process_time()
     if what == "ask":
-        windows = len(model.ask(file, QUESTION).timeline)
+        windows = len(model.ask(file, QUESTION, options=OPTIONS).timeline)
     else:
         found = model.embed_parts(file)
         found.save(file.with_suffix(".npz"))
