@@ -234,6 +234,30 @@ def test_several_questions_are_answered_as_each_alone(model, file, monkeypatch):
     assert len(opened) == 4
 
 
+def test_questions_about_the_same_windows_read_the_eeg_once(model, file, monkeypatch):
+    """Each is answered as alone; questions of other windows are in the same reading of the file."""
+    events, workload = model.card.tasks
+    other = replace(workload, name="other", question="Is it a longer question, of more words, about this EEG?")
+    card = replace(model.card, tasks=(workload, events, other, replace(events, seconds=4, stride=2.0, question="Hm?")))
+    monkeypatch.setattr(model, "card", card)
+    alone = [model.ask(file, question) for question in model.questions]
+    passes, real = [], model.module.features
+    monkeypatch.setattr(model.module, "features", lambda patches: passes.append(1) or real(patches))
+    together = model.ask_all(file)
+    assert len(passes) == 2 and len(together) == 4
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_allclose(table(one), table(other), atol=1e-5)
+        assert len(one.timeline) == 1 or np.ptp(table(one)[:, 0]) > 0.01
+        assert (one.question, one.options, one.answer, one.notes) == (
+            other.question, other.options, other.answer, other.notes,
+        )  # fmt: skip
+    with pytest.raises(QuestionError, match="this model reads 160"):
+        monkeypatch.setattr(
+            model, "card", replace(card, tasks=(workload, replace(workload, name="x", question="Is it? " * 60)))
+        )
+        model.ask_all(file)
+
+
 def test_unknown_questions_list_the_known_ones(model, file):
     with pytest.raises(QuestionError, match=r"'Who\?'.*Which type does this.*high workload\?.*options"):
         model.ask(file, "Who?")

@@ -10,7 +10,7 @@ import torch
 
 from neurolm.ask.answer import Answer, conclude
 from neurolm.ask.novelty import describe
-from neurolm.ask.prompt import Prompt, contributions
+from neurolm.ask.prompt import Prompt, all_contributions
 from neurolm.ask.question import Question
 from neurolm.ask.recording import ModelInput, Windows, read_windows
 from neurolm.model.neurolm import NeuroLM
@@ -67,9 +67,9 @@ def answer_all(
     said: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in asked]
     for group, samples in read_windows([windows[numbers[0]] for numbers in groups]):
         features = describe(samples)
-        for number in groups[group]:
-            language, evidence = contributions(model, asked[number].prompt, samples, device=device)
-            said[number].append((language, evidence, features))
+        prompts = [asked[number].prompt for number in groups[group]]
+        for number, found in zip(groups[group], all_contributions(model, prompts, samples, device=device), strict=True):
+            said[number].append((*found, features))
     return tuple(
         _answer(one, of, *(np.concatenate(parts) for parts in zip(*found, strict=True)), risk=risk)
         for one, of, found in zip(asked, windows, said, strict=True)

@@ -71,6 +71,38 @@ def score_options(model: NeuroLM, batch: Batch, options: Sequence[Sequence[int]]
         return score_after(model, read_prefix(model, batch, room=max(map(len, options)) - 1), options)
 
 
+def score_questions(
+    model: NeuroLM, batch: Batch, questions: Sequence[tuple[Sequence[int], Sequence[Sequence[int]]]]
+) -> list[Tensor]:
+    """Log-likelihoods of the options of several questions about the same EEG, which goes through the model once.
+
+    Parameters
+    ----------
+    model
+        Any mode; it is evaluated without dropout and left as it was.
+    batch
+        EEG alone, one window in each row, whose last second is there.
+    questions
+        Token ids of a question, with those of each of its options.
+
+    Returns
+    -------
+    list of Tensor
+        What ``score_options`` returns for each question, but for the rounding of another order of sums.
+
+    Raises
+    ------
+    QuestionError
+        As ``score_options``.
+    """
+    with _evaluating(model):
+        eeg, scores = read_prefix(model, batch), []
+        for question, options in questions:
+            prefix = read_on(model, eeg, question, room=max(map(len, options)) - 1)
+            scores.append(score_after(model, prefix, options))
+        return scores
+
+
 def generate(
     model: NeuroLM,
     batch: Batch,
@@ -146,12 +178,7 @@ def read_prefix(model: NeuroLM, batch: Batch, *, room: int = 0) -> Prefix:
     last = real.sum(1, keepdim=True) - 1
     assert bool((last >= 0).all()) and bool((real.long().diff(dim=1) <= 0).all()), "documents start at the left"
     position = tokens.position.gather(1, last)
-    longest, limit = int(position.max()) + 1 + room, model.config.language.positions
-    if longest > limit:
-        raise QuestionError(
-            f"EEG, question and answer take {longest} positions, and this model reads {limit}: "
-            "use a shorter window or a shorter question"
-        )
+    _require_positions(model, position, room)
     cache = Cache()
     hidden = model(batch, cache=cache)
     return Prefix(
@@ -161,6 +188,28 @@ def read_prefix(model: NeuroLM, batch: Batch, *, room: int = 0) -> Prefix:
         step=tokens.step.gather(1, last),
         position=position,
     )
+
+
+def read_on(model: NeuroLM, prefix: Prefix, text: Sequence[int], *, room: int = 0) -> Prefix:
+    """Read a text after each document, the same for all; the prefix stays as it is.
+
+    Parameters and errors are those of ``read_prefix``.
+    """
+    cache, count = prefix.cache.fork(), len(text)
+    step, position = prefix.step + count, prefix.position + count
+    _require_positions(model, position, room)
+    tokens = torch.tensor(text, device=position.device).expand(len(position), -1)
+    hidden = _read_text(model, prefix, cache, tokens, offset=1)[:, -1]
+    return Prefix(cache=cache, hidden=hidden, document=prefix.document, step=step, position=position)
+
+
+def _require_positions(model: NeuroLM, position: Tensor, room: int) -> None:
+    longest, limit = int(position.max()) + 1 + room, model.config.language.positions
+    if longest > limit:
+        raise QuestionError(
+            f"EEG, question and answer take {longest} positions, and this model reads {limit}: "
+            "use a shorter window or a shorter question"
+        )
 
 
 def score_after(model: NeuroLM, prefix: Prefix, options: Sequence[Sequence[int]]) -> Tensor:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from scipy.special import softmax
 
 from neurolm.ask.calibration import TaskCalibration
-from neurolm.ask.engine import score_options
+from neurolm.ask.engine import score_options, score_questions
 from neurolm.ask.evidence import Beside, Evidence
 from neurolm.batches.loader import Document, Sample, build_batch, in_batches
 from neurolm.batches.text import TextTokenizer
@@ -86,8 +86,25 @@ def contributions(
     model: NeuroLM, prompt: Prompt, samples: Iterable[Sample], *, device: torch.device, places: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the language model and the evidence add to `likelihoods`, each float64 (samples, options)."""
-    said, shown, known = voices(model, prompt, samples, device=device, places=places)
-    return (said if prompt.beside is None else weighed(said, known, prompt.beside.weight)), shown
+    (found,) = all_contributions(model, [prompt], samples, device=device, places=places)
+    return found
+
+
+def all_contributions(
+    model: NeuroLM,
+    prompts: Sequence[Prompt],
+    samples: Iterable[Sample],
+    *,
+    device: torch.device,
+    places: int | None = None,
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The same for several questions about the same windows, which are read once; their last second must be there."""
+    return [
+        (said if prompt.beside is None else weighed(said, known, prompt.beside.weight), shown)
+        for prompt, (said, shown, known) in zip(
+            prompts, _voices(model, prompts, samples, device=device, places=places), strict=True
+        )
+    ]
 
 
 def weighed(said: np.ndarray, known: np.ndarray, weight: float) -> np.ndarray:
@@ -116,21 +133,48 @@ def voices(
     known
         Where there is evidence, bool (samples,).
     """
-    options = [list(ids) for ids in prompt.answers]
-    said, shown = [np.zeros((0, len(options)))], [np.zeros((0, len(options)))]
-    known = [np.zeros(0, bool)]
-    for part in in_batches(samples, places=places or PLACES[device.type], text=prompt.places):
-        built = build_batch(part, [prompt.document(i) for i in range(len(part))], packed=False).to(device)
-        said.append(score_options(model, built, options).double().cpu().numpy())
-        require_finite(said[-1], "log-likelihoods")
-        if prompt.beside is None:
-            scores, there = np.zeros_like(said[-1]), np.zeros(len(part), bool)
-        else:
-            scores, there = prompt.beside.scores(part)
-            require_finite(scores, "evidence")
-        shown.append(scores)
-        known.append(there)
-    return np.concatenate(said), np.concatenate(shown), np.concatenate(known)
+    (found,) = _voices(model, [prompt], samples, device=device, places=places)
+    return found
+
+
+def _voices(
+    model: NeuroLM, prompts: Sequence[Prompt], samples: Iterable[Sample], *, device: torch.device, places: int | None
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """What is said for each prompt."""
+    found: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in prompts]
+    for part in in_batches(samples, places=places or PLACES[device.type], text=max(p.places for p in prompts)):
+        for said, prompt, own in zip(_language(model, prompts, part, device), prompts, found, strict=True):
+            require_finite(said, "log-likelihoods")
+            if prompt.beside is None:
+                scores, there = np.zeros_like(said), np.zeros(len(part), bool)
+            else:
+                scores, there = prompt.beside.scores(part)
+                require_finite(scores, "evidence")
+            own.append((said, scores, there))
+    return [_joined(own, len(prompt.answers)) for own, prompt in zip(found, prompts, strict=True)]
+
+
+def _language(
+    model: NeuroLM, prompts: Sequence[Prompt], samples: Sequence[Sample], device: torch.device
+) -> list[np.ndarray]:
+    """Log-likelihoods of a batch for each prompt, float64 (samples, options); several read the EEG once."""
+    if len(prompts) == 1:
+        documents = [prompts[0].document(i) for i in range(len(samples))]
+        batch = build_batch(samples, documents, packed=False).to(device)
+        scores = [score_options(model, batch, prompts[0].answers)]
+    else:
+        batch = build_batch(samples, [Document(sample=i) for i in range(len(samples))], packed=False).to(device)
+        scores = score_questions(model, batch, [(prompt.question, prompt.answers) for prompt in prompts])
+    return [each.double().cpu().numpy() for each in scores]
+
+
+def _joined(
+    parts: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], options: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One after the other, also where there are none."""
+    nothing = np.zeros((0, options)), np.zeros((0, options)), np.zeros(0, bool)
+    said, shown, known = (np.concatenate(each) for each in zip(nothing, *parts, strict=True))
+    return said, shown, known
 
 
 def require_finite(found: np.ndarray, what: str) -> None:
