@@ -77,7 +77,8 @@ class Meter:
     def __init__(
         self, progress: Callable[[PrepareProgress], object] | None, *, total: int, before: int, size: int
     ) -> None:
-        self.progress, self.total, self.done = progress, total, before
+        self.progress, self.total, self.before = progress, total, before
+        self.done = before
         self.size, self.size_done = size, 0
         self.hours, self.begun = 0.0, time.monotonic()
 
@@ -89,7 +90,10 @@ class Meter:
         if self.progress is None:
             return
         seconds = time.monotonic() - self.begun
-        left = seconds * (self.size - self.size_done) / max(1, self.size_done)
+        if self.size_done:
+            left = seconds * (self.size - self.size_done) / self.size_done
+        else:  # only empty files so far
+            left = seconds * (self.total - self.done) / (self.done - self.before)
         self.progress(PrepareProgress(self.done, self.total, source, failures, self.hours, seconds, left))
 
 
