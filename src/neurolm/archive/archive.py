@@ -30,9 +30,12 @@ from neurolm.core.workers import Crash, Pool, Workers
 from neurolm.prepare.journal import FileState, FileStates
 from neurolm.prepare.report import SHOWN, Meter, PrepareProgress
 from neurolm.recording.options import BELIEVED, ReadingOptions, Unseen
+from neurolm.report.overview_page import write_overview
 
 PARTS = ".parts"
 """Suffix of the folder in which answers are kept, beside the output."""
+PAGE = ".html"
+"""Suffix of the page beside the tables."""
 CRASHED = "answering it ended the process, twice: the file crashes its reader, or memory is short"
 
 
@@ -121,6 +124,8 @@ class ArchiveReport:
     seconds: float
     """Time taken."""
     tables: TablePaths
+    page: Path
+    """What deserves a look comes first."""
     parts: Path
     """Where the answers are kept, so that the next run goes on from them."""
     notes: tuple[str, ...]
@@ -155,7 +160,7 @@ def ask_archive(
         Folder of a run or checkpoint, or the id of a model on the hub, as for ``neurolm.load``.
     out
         The table of the answers: ``.parquet``, ``.csv`` or ``.jsonl``. Those of the windows and of what could not be
-        answered lie beside it, and a folder with the answers so far.
+        answered lie beside it, with a page of both, and a folder with the answers so far.
     options, reading, unseen, risk
         As for ``Model.ask``.
     jobs
@@ -196,10 +201,17 @@ def ask_archive(
             pass
         archive.require_some()
         tables = write_tables(out, map(archive.outcome, archive.recordings))
+        page = write_overview(
+            out.with_suffix(PAGE),
+            map(archive.outcome, archive.recordings),
+            model=str(model),
+            tables=(tables.recordings, tables.windows, tables.quarantine),
+        )
         archive.tidy()
     return ArchiveReport(
         recordings=len(archive.done), skipped=archive.skipped, quarantined=len(archive.reasons),
-        seconds=time.monotonic() - begun, tables=tables, parts=out.with_name(parts.name), notes=tuple(found.notes),
+        seconds=time.monotonic() - begun, tables=tables, page=page, parts=out.with_name(parts.name),
+        notes=tuple(found.notes),
     )  # fmt: skip
 
 

@@ -166,6 +166,7 @@ def _into_tables(recordings: Sequence[str], out: Path, **how: Any) -> bool:
         report = ask_archive(recordings, out=out, **how, progress=display.answering)
     before = f", {report.skipped:,} of them before" if report.skipped else ""
     say(f"{out}: {many(report.recordings, 'recording')} answered{before}; each window: {report.tables.windows}")
+    say(f"{report.page}: all of it as a page, what deserves a look first")
     if report.quarantined:
         say(f"{report.quarantined:,} could not be answered: the reasons are in {report.tables.quarantine}")
     say(f"{report.parts}: from it the same command goes on when recordings were added or changed; else delete it")
