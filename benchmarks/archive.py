@@ -31,7 +31,6 @@ from edfio import Edf, EdfSignal
 from torch.utils.flop_counter import FlopCounterMode
 
 from neurolm.api import Model, load
-from neurolm.archive.archive import ask_archive
 from neurolm.ask.answering import Asked, answer_all
 from neurolm.ask.prompt import contributions
 from neurolm.ask.recording import Windows, read_recording, read_windows
@@ -98,7 +97,7 @@ def runs(given: argparse.Namespace, archive: Path) -> bool:
     for jobs in (1, 2, 4):
         out = given.folder / f"jobs{jobs}" / "answers.parquet"
         before, began = cpu(), time.monotonic()
-        command(given, archive, out, jobs).wait()
+        command(given, archive, out, "--jobs", str(jobs)).wait()
         wall, spent = time.monotonic() - began, cpu() - before
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
         rate = given.recordings / (spent / 3600)
@@ -114,12 +113,12 @@ def runs(given: argparse.Namespace, archive: Path) -> bool:
     return same
 
 
-def command(given: argparse.Namespace, archive: Path, out: Path, jobs: int) -> subprocess.Popen:
+def command(given: argparse.Namespace, archive: Path, out: Path, *engine: str) -> subprocess.Popen:
     """Begin to ask in a process of its own."""
     out.parent.mkdir(parents=True, exist_ok=True)
     words = ["ask", f"{archive}/**/*.edf", "--questions", TASK, "--model", str(given.model), "--out", str(out)]
     return subprocess.Popen(
-        [sys.executable, "-m", "neurolm", *words, "--jobs", str(jobs), "--device", "cpu"],
+        [sys.executable, "-m", "neurolm", *words, *engine, "--device", "cpu"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -128,7 +127,7 @@ def killed(given: argparse.Namespace, archive: Path, out: Path, wall: float) -> 
     """Kill three times, each at a random moment of a quarter of the work, then let it end."""
     draw = random.Random(0)
     for number in range(3):
-        process = command(given, archive, out, 2)
+        process = command(given, archive, out, "--jobs", "2")
         wait_for = draw.uniform(0.15, 0.25) * wall
         try:
             process.wait(wait_for)
@@ -136,9 +135,8 @@ def killed(given: argparse.Namespace, archive: Path, out: Path, wall: float) -> 
             process.kill()
             process.wait()
         time.sleep(1)  # its workers end by themselves
-        done = len(list(out.with_suffix(".parts").glob("*.json.gz")))
-        print(f"kill {number + 1} after {wait_for:.0f} s: {done} recordings answered", flush=True)
-    command(given, archive, out, 2).wait()
+        print(f"kill {number + 1} after {wait_for:.0f} s: {answered(out)} recordings answered", flush=True)
+    command(given, archive, out, "--jobs", "2").wait()
     return out
 
 
@@ -148,17 +146,18 @@ def on_cluster(given: argparse.Namespace, archive: Path, out: Path) -> Path:
 
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
         victim = next(iter(cluster.workers.values())).pid
-
-        def kill(progress) -> None:
-            if progress.done == given.recordings // 3:
-                os.kill(victim, signal.SIGKILL)
-                print(f"cluster: worker {victim} killed after {progress.done} recordings", flush=True)
-
-        ask_archive(
-            f"{archive}/**/*.edf", [TASK], model=given.model, out=out, scheduler=cluster.scheduler_address,
-            reading=READING, device="cpu", progress=kill,
-        )  # fmt: skip
+        process = command(given, archive, out, "--scheduler", cluster.scheduler_address)
+        while answered(out) < given.recordings // 3 and process.poll() is None:
+            time.sleep(0.05)
+        os.kill(victim, signal.SIGKILL)
+        print(f"cluster: a worker killed after {answered(out)} recordings", flush=True)
+        process.wait()
     return out
+
+
+def answered(out: Path) -> int:
+    """Recordings that are answered so far."""
+    return len(list(out.with_suffix(".parts").glob("*.json.gz")))
 
 
 def costs(name: str, folder: Path, paths: Sequence[Path], clinical: Simulated, given: argparse.Namespace) -> None:
