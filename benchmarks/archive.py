@@ -1,4 +1,4 @@
-"""A simulated archive asked by workers, by killed ones and on a cluster: the same bytes, and what it costs.
+"""A simulated archive, asked, killed and on a cluster: the same bytes, and what they cost.
 
     python benchmarks/archive.py --model runs/demo --folder SCRATCH --gpt2 GPT2
 
