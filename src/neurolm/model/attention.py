@@ -16,8 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from neurolm.core.batch import PADDING
+
 BLOCK = 128
 """FlexAttention skips blocks of this many queries by this many keys; shorter queries gain nothing from it."""
+COPY, CALL = 80, 1_500_000
+"""What it costs on a CPU to take documents apart, in pairs of places: for a place, which is copied; and, over the width
+of the model, for a group of documents, whose attention is a call of its own."""
 
 
 class Masking(NamedTuple):
@@ -30,6 +35,35 @@ class Masking(NamedTuple):
     """Whether every query sees itself and what stands before it."""
     blocks: Any = None
     """A ``BlockMask`` where FlexAttention is to be used."""
+    groups: tuple[Alike, ...] = ()
+    """Where documents stand one after the other in a single row: each sees itself alone."""
+
+
+class Alike(NamedTuple):
+    """Documents of one length that stand one after the other."""
+
+    documents: int
+    length: int
+    mask: Tensor | None
+    """bool (documents or 1, 1, length, length); None: all see all, or ``causal`` says it."""
+    causal: bool
+
+
+class Apart(NamedTuple):
+    """A packed layout with its documents taken apart: in a single row, by their lengths, and without padding."""
+
+    places: Tensor
+    """int64 (real places,): where each of the row comes from, in the flattened (rows · width) places."""
+    masking: Masking
+
+    def take(self, packed: Tensor) -> Tensor:
+        """(rows, width, …) to (1, real places, …)."""
+        return packed.flatten(0, 1).index_select(0, self.places)[None]
+
+    def put(self, row: Tensor, like: Tensor) -> Tensor:
+        """(1, real places, …) back to the shape of ``like``, (rows, width, …); padding is 0."""
+        packed = row.new_zeros(like.flatten(0, 1).shape)
+        return packed.index_copy(0, self.places, row[0]).view(like.shape)
 
 
 class Visibility:
@@ -99,6 +133,58 @@ class Visibility:
             return Masking(None, blocks=self.block_mask)
         return Masking(self.mask)  # looking whether a shortcut will do would make the host wait for the device
 
+    def apart(self, width: int) -> Apart | None:
+        """Return the layout with its documents taken apart, where that pays for blocks of a width.
+
+        On a CPU attention scores all pairs of places of a row, whoever sees whom, and padding is computed like all
+        else. Other devices leave out what nobody sees in other ways.
+        """
+        if self.document.device.type != "cpu" or self.key_document is not self.document:
+            return None
+        rows, places = self.document.shape
+        lengths, real = self._lengths, int(self._lengths.sum())
+        if not real:
+            return None
+        spared = rows * places**2 - int((lengths**2).sum()) + 2 * width * (rows * places - real)
+        groups = len(lengths.unique())
+        return self._apart if spared > COPY * real + CALL // width * groups else None
+
+    @functools.cached_property
+    def _documents(self) -> Tensor:
+        """Which document each real place belongs to, counted over all rows, and where it is: int64 (2, places)."""
+        rows = torch.arange(len(self.document))[:, None] * (self.document.amax() + 1)
+        places = (self.document.flatten() != PADDING).nonzero()[:, 0]
+        _, document = (rows + self.document).flatten()[places].unique(return_inverse=True)
+        return torch.stack((document, places))
+
+    @functools.cached_property
+    def _lengths(self) -> Tensor:
+        """Places of each document, int64 (documents,)."""
+        return self._documents[0].bincount()
+
+    @functools.cached_property
+    def _apart(self) -> Apart:
+        (document, places), lengths = self._documents, self._lengths
+        span = len(lengths)
+        places = places[(lengths[document] * span + document).argsort(stable=True)]
+        sizes, counts = lengths.unique(return_counts=True)
+        groups, steps = [], self.step.flatten()[places]
+        for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+            own, steps = steps[: count * size].view(count, size), steps[count * size :]
+            groups.append(_alike(own))
+        return Apart(places, Masking(None, groups=tuple(groups)))
+
+
+def _alike(step: Tensor) -> Alike:
+    """Documents of these steps, int64 (documents, length)."""
+    if bool((step == step[0]).all()):
+        mask = step[:1, None, None] <= step[:1, None, :, None]
+    else:
+        mask = step[:, None, None] <= step[:, None, :, None]
+    everything = bool(mask.all())
+    causal = not everything and bool((mask == torch.ones_like(mask).tril()).all())
+    return Alike(len(step), step.shape[1], None if everything or causal else mask, causal)
+
 
 class Branches(Visibility):
     """Alternative continuations of what is cached, side by side in a row: each sees the cache and itself only.
@@ -152,7 +238,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor, seen: Visibility | Masking
     Tensor
         (rows, heads, queries, head width).
     """
-    mask, causal, blocks = seen.masking(dropout=dropout) if isinstance(seen, Visibility) else seen
+    mask, causal, blocks, groups = seen.masking(dropout=dropout) if isinstance(seen, Visibility) else seen
+    if groups:
+        return _attend_apart(query, key, value, groups, dropout)
     if blocks is not None:
         from torch.nn.attention.flex_attention import flex_attention
 
@@ -160,6 +248,17 @@ def attend(query: Tensor, key: Tensor, value: Tensor, seen: Visibility | Masking
             return flex_attention(query, key, value, block_mask=blocks)
         return _compiled_flex_attention()(query, key, value, block_mask=blocks)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=causal)
+
+
+def _attend_apart(query: Tensor, key: Tensor, value: Tensor, groups: tuple[Alike, ...], dropout: float) -> Tensor:
+    """Attention of documents that stand one after the other in a single row, to themselves."""
+    sizes = [group.documents * group.length for group in groups]
+    parts = []
+    for group, *taken in zip(groups, *(x[0].split(sizes, 1) for x in (query, key, value)), strict=True):
+        q, k, v = (x.unflatten(1, (group.documents, group.length)).transpose(0, 1) for x in taken)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=group.mask, dropout_p=dropout, is_causal=group.causal)
+        parts.append(mixed.transpose(1, 2).flatten(0, 1))
+    return torch.cat(parts)[None].transpose(1, 2)
 
 
 @functools.cache

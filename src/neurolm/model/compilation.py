@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from neurolm.model.gpt2 import GPT2
-from neurolm.model.transformer import Block
+from neurolm.model.transformer import Block, Transformer
 
 VARIANTS = 32
 """Most variants of the compiled blocks: for every width of a stack, with and without gradient, precision, kind of mask,
@@ -31,5 +31,5 @@ def compile_model(module: nn.Module, *, backend: str = "inductor") -> None:
     for part in module.modules():
         if isinstance(part, Block):
             part.compile(dynamic=True, backend=backend)
-        elif isinstance(part, GPT2):
+        elif isinstance(part, GPT2 | Transformer):
             part.compiled = True

@@ -148,11 +148,14 @@ class Transformer(nn.Module):
     checkpointing
         Whether training keeps a block's input alone and runs the block again for its gradients (see
         ``set_checkpointing``).
+    compiled
+        Whether the blocks are compiled (see ``compile_model``), for layouts of any sizes.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.heads, self.dropout, self.checkpointing = config.heads, config.dropout, False
+        self.heads, self.dropout = config.heads, config.dropout
+        self.checkpointing, self.compiled = False, False
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
 
     def forward(self, x: Tensor, seen: Visibility, cache: Cache | None = None) -> Tensor:
@@ -168,6 +171,8 @@ class Transformer(nn.Module):
             Takes part in the attention and grows by these places.
         """
         x = F.dropout(x, self.dropout, self.training)
+        if cache is None and not self.compiled and (apart := seen.apart(x.shape[-1])) is not None:
+            return apart.put(self._run(apart.take(x), apart.masking), x)
         how = seen.masking(dropout=self.dropout if self.training else 0.0)
         if cache is not None:
             past = cache.layers or [self._nothing(x)] * len(self.blocks)
@@ -176,6 +181,9 @@ class Transformer(nn.Module):
                 x, held = block(x, how, before)
                 cache.layers.append(held)
             return x
+        return self._run(x, how)
+
+    def _run(self, x: Tensor, how: Masking) -> Tensor:
         again = self.checkpointing and self.training and torch.is_grad_enabled()
         for block in self.blocks:
             x, _ = checkpoint(block, x, how, use_reentrant=False) if again else block(x, how)
