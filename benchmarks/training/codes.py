@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from neurolm.core.batch import NO_PATCH
-from neurolm.train.machine.execution import precision
+from neurolm.train.machine.execution import precision, width_of
 from training.machine import best
 from training.measuring import Steps, in_process
 from training.stages import Settings
@@ -27,7 +27,7 @@ def _measure(settings: Settings) -> dict[str, Any]:
     steps = Steps(settings)
     made, device, module = steps.batch(0), steps.device, steps.module
     parts = [part for part in made["eeg"] if part.patches is not None]
-    with torch.no_grad(), precision(steps.config, device):
+    with torch.no_grad(), precision(steps.config, device, width=width_of(module)):
         features = [module.features(part.patches.to(device)) for part in parts]
         wanted = [part.tokens.target_patch[part.tokens.target_patch != NO_PATCH].to(device) for part in parts]
 

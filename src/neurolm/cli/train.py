@@ -156,7 +156,9 @@ def _trained(run: Run, stage: str, command: Command) -> Path | None:
             "--tasks gives the cards to learn",
             markup=False, soft_wrap=True,
         )  # fmt: skip
-    dtype = str(product_dtype(run.config.stage(stage), run.device)).removeprefix("torch.")
+    dtype = str(product_dtype(run.config.stage(stage), run.device, width=run.config.width(stage))).removeprefix(
+        "torch."
+    )
     console.print(
         f"recipe {run.config.recipe}, tasks {', '.join(t.name for t in run.tasks)}, device {run.device}, {dtype}"
         + (f", {distributed.world()} processes" if distributed.world() > 1 else ""),

@@ -192,7 +192,8 @@ class StageConfig:
     average: float = 0.0
     """Decay of the moving average of the weights that is validated and kept; 0 keeps the last weights themselves."""
     precision: Precision = "auto"
-    """Precision of matrix products; ``auto``: bfloat16 on GPUs that have it, else float32. Weights, losses,
+    """Precision of matrix products; ``auto``: bfloat16 on GPUs that have it, and on CPUs with AMX where all blocks are
+    at least 256 wide and a pass may hold 256 places (see ``model.precision``); else float32. Weights, losses,
     normalisations and codebook are float32 in any case."""
     compile: Compilation = "auto"
     """Whether the model is compiled for its device; ``auto``: on GPUs."""
@@ -247,6 +248,12 @@ class RunConfig:
         """The configuration of one of ``STAGES``."""
         _require(name in STAGES, f"unknown stage {name!r}{choose(name, STAGES)}")
         return getattr(self, name)
+
+    def width(self, stage: str) -> int:
+        """Width of the narrowest transformer blocks of the model that a stage trains."""
+        tokenizer = self.model.tokenizer.encoder.width, self.model.tokenizer.decoder.width
+        language = (self.model.language.transformer.width,)
+        return min({"language": language, "tokenizer": tokenizer}.get(stage, tokenizer + language))
 
 
 def require_within(config: Any, **bounds: tuple[float, float]) -> None:

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from neurolm.train.figures.logs import Logs
 from neurolm.train.figures.sinks import Origin, Sinks
 from neurolm.train.figures.speed import Speedometer
 from neurolm.train.figures.watch import Watch
-from neurolm.train.machine.execution import precision, product_dtype, set_execution
+from neurolm.train.machine.execution import precision, product_dtype, set_execution, width_of
 from neurolm.train.machine.replicas import Replicas
 from neurolm.train.machine.sharding import as_number, is_sharded, load_whole, shard, whole, whole_state
 from neurolm.train.machine.state import forget_states, load_state, load_tensors, save_state, save_tensors
@@ -131,7 +130,8 @@ def _run_alone(
     shard(module, config, loss=stage.loss, device=device)
     optimizer = make_optimizer(module, config, device)
     average, first, best = _resume(module, optimizer, config, folder, device)
-    speed = Speedometer(folder / SPEED, device=device, first=first, steps=steps, dtype=product_dtype(config, device),
+    dtype = product_dtype(config, device, width=width_of(module))
+    speed = Speedometer(folder / SPEED, device=device, first=first, steps=steps, dtype=dtype,
                         devices=distributed.world())  # fmt: skip
     logs = _logs(stage, folder, first=first, speed=speed, log_to=log_to)
     feed = Feed(stage.batch, first=first, steps=steps, workers=_workers(workers, device), pin=device.type == "cuda")
@@ -201,18 +201,19 @@ def train_step(
     spoilt: tuple[str, ...] = ()
     sums: dict[str, float] = {}
     passes, running = stage.passes(batch), stage.losses(step, batch, replicas.loss)
-    in_precision = partial(precision, config, next(module.parameters()).device)
-    for number in range(passes):  # a pass's activations go before the next pass makes its own
-        with replicas.passing(last=number == passes - 1):
-            with in_precision():
+    device = next(module.parameters()).device
+    with precision(config, device, width=width_of(module)):  # around all passes: the weights are cast once
+        for number in range(passes):  # a pass's activations go before the next pass makes its own
+            with replicas.passing(last=number == passes - 1):
                 losses = next(running)
-            replicas.backward(losses.total)
-        loss = float(losses.total.detach())
-        sources += losses.sources
-        spoilt += () if math.isfinite(loss) else losses.sources
-        counted = {"loss": loss, "tokens": losses.tokens, "flops": losses.flops}
-        for name, value in {**losses.parts, **counted}.items():
-            sums[name] = sums.get(name, 0.0) + float(value)
+                with torch.autocast(device.type, enabled=False):
+                    replicas.backward(losses.total)
+            loss = float(losses.total.detach())
+            sources += losses.sources
+            spoilt += () if math.isfinite(loss) else losses.sources
+            counted = {"loss": loss, "tokens": losses.tokens, "flops": losses.flops}
+            for name, value in {**losses.parts, **counted}.items():
+                sums[name] = sums.get(name, 0.0) + float(value)
     assert next(running, None) is None, f"{stage.name}: more passes than were announced"
     figures = distributed.totals(sums)
     _require_finite(figures["loss"], "loss", stage, step, spoilt)
@@ -274,7 +275,7 @@ def _trainable(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
 
 def _evaluate(stage: Stage[Any], module: nn.Module, config: StageConfig, device: torch.device) -> dict[str, float]:
     module.eval()
-    with torch.no_grad(), whole(module), precision(config, device):
+    with torch.no_grad(), whole(module), precision(config, device, width=width_of(module)):
         figures = stage.validate()
     module.train()
     return figures

@@ -9,11 +9,16 @@ import torch
 
 from neurolm.core.config import STAGES, RunConfig, StageConfig
 from neurolm.core.errors import ConfigError
+from neurolm.core.recipes import recipe
+from neurolm.model import precision as model_precision
+from neurolm.model.gpt2 import GPT2
+from neurolm.model.neurolm import NeuroLM
+from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.train.figures.history import read_log
 from neurolm.train.instruct import train_instruct
 from neurolm.train.language import train_language
 from neurolm.train.loop import TrainingProgress
-from neurolm.train.machine.execution import precision, product_dtype, set_execution
+from neurolm.train.machine.execution import precision, product_dtype, set_execution, width_of
 from neurolm.train.pretrain import train_pretrain
 from neurolm.train.run import open_run
 from neurolm.train.tokenizer import train_tokenizer
@@ -97,19 +102,47 @@ def test_checkpointing_trains_the_very_same(tmp_path, micro_run, stage):
     assert train(micro_run, tmp_path / "run", stage, checkpointing=True) == read_log(micro_run.folder / stage)
 
 
+@pytest.mark.parametrize("tiles", [True, False])
+def test_a_cpu_with_tiles_multiplies_wide_models_in_bfloat16(monkeypatch, micro_config, tiles):
+    monkeypatch.setattr(model_precision, "_has_tiles", lambda: tiles)
+    chosen = {}
+    for name in ("tiny", "base", "large", "xl"):
+        run = recipe(name)
+        chosen[name] = {product_dtype(run.stage(s), CPU, width=run.width(s)) for s in STAGES}
+    wide = {torch.bfloat16 if tiles else torch.float32}
+    assert chosen == {"tiny": {torch.float32}, "base": wide, "large": wide, "xl": wide}
+    assert {product_dtype(micro_config.stage(s), CPU, width=micro_config.width(s)) for s in STAGES} == {torch.float32}
+    short = replace(recipe("base").pretrain, eeg_batch=8, samples_at_once=1, max_patches=100)
+    assert product_dtype(short, CPU, width=768) == torch.float32
+    assert product_dtype(replace(short, samples_at_once=0), CPU, width=768) in wide
+
+
+def test_the_width_of_a_recipe_is_that_of_its_model():
+    for name in ("tiny", "base", "large", "xl"):
+        run = recipe(name)
+        with torch.device("meta"):
+            modules = {
+                "language": GPT2(run.model.language),
+                "tokenizer": NeuralTokenizer(run.model.tokenizer),
+                "pretrain": NeuroLM(run.model),
+            }
+        assert {s: width_of(m) for s, m in modules.items()} == {s: run.width(s) for s in modules}
+    assert run.width("instruct") == run.width("pretrain") == 768  # of the encoder that all sizes share
+
+
 def test_what_is_chosen_by_itself_and_what_is_refused(micro_config, monkeypatch):
     stage = micro_config.pretrain
-    assert product_dtype(stage, CPU) == torch.float32
-    assert product_dtype(replace(stage, precision="bfloat16"), CPU) == torch.bfloat16
+    assert product_dtype(stage, CPU, width=8) == torch.float32
+    assert product_dtype(replace(stage, precision="bfloat16"), CPU, width=8) == torch.bfloat16
     gpu = torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
-    assert product_dtype(stage, gpu) == torch.bfloat16
-    assert product_dtype(replace(stage, precision="float32"), gpu) == torch.float32
+    assert product_dtype(stage, gpu, width=8) == torch.bfloat16
+    assert product_dtype(replace(stage, precision="float32"), gpu, width=8) == torch.float32
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Tesla")
-    assert product_dtype(stage, gpu) == torch.float32
+    assert product_dtype(stage, gpu, width=8) == torch.float32
     with pytest.raises(ConfigError, match="bfloat16: Tesla cannot multiply in it; use precision float32"):
-        product_dtype(replace(stage, precision="bfloat16"), gpu)
+        product_dtype(replace(stage, precision="bfloat16"), gpu, width=8)
     for setting in ({"precision": "float16"}, {"compile": "yes"}):
         with pytest.raises(ConfigError, match=r"must be one of auto, "):
             replace(stage, **setting)
@@ -117,17 +150,16 @@ def test_what_is_chosen_by_itself_and_what_is_refused(micro_config, monkeypatch)
 
 def test_only_products_are_in_bfloat16(micro_config):
     config: StageConfig = replace(micro_config.pretrain, precision="bfloat16")
-    with precision(config, CPU):
+    with precision(config, CPU, width=8):
         assert torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype == torch.bfloat16
         assert torch.nn.functional.layer_norm(torch.ones(2, 2), (2,)).dtype == torch.float32
-    with precision(micro_config.pretrain, CPU):
+    with precision(micro_config.pretrain, CPU, width=8):
         assert torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype == torch.float32
 
 
 @pytest.mark.filterwarnings("ignore")  # the compiler warns of its own code
 @pytest.mark.parametrize(("choice", "compiled"), [("always", True), ("auto", False), ("never", False)])
 def test_a_cpu_compiles_on_demand_only(micro_config, choice, compiled):
-    from neurolm.model.gpt2 import GPT2
 
     module = GPT2(micro_config.model.language)
     set_execution(module, replace(micro_config.language, compile=choice, checkpointing=True), CPU)
