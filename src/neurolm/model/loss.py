@@ -63,7 +63,7 @@ class _InParts(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weight: Tensor, target: Tensor, at_once: int, differentiable: bool, compiled: bool
     ) -> tuple[Tensor, Tensor]:
         with torch.autocast(hidden.device.type, enabled=False):
-            rows = weight.to(hidden.dtype)
+            rows = weight.to(hidden.dtype) if len(hidden) else weight  # as large as the output layer
             wants_hidden, wants_weight = (differentiable and needed for needed in ctx.needs_input_grad[:2])
             of_hidden = torch.empty_like(hidden) if wants_hidden else None
             of_weight: Tensor | None = None  # and stays so without targets: no zeros as large as the weight
