@@ -17,6 +17,7 @@ from neurolm.core.config import ModelConfig, StageConfig
 from neurolm.core.montage import channel_id, resolve
 from neurolm.core.recipes import recipe
 from neurolm.model.neurolm import NeuroLM
+from neurolm.model.precision import keep_in_bfloat16
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.tasks.card import load_task
 from neurolm.train.loop import train_step
@@ -27,7 +28,7 @@ from neurolm.train.stage import Losses, Stage
 from official_comparison import inputs
 from official_comparison.inputs import Downstream, Window
 from official_comparison.settings import Settings
-from official_comparison.worker import Variant, precision
+from official_comparison.worker import Variant
 
 OFFICIAL_PADDING = {"pretrain": 1024, "instruct": 276}
 Passes = Callable[[], Iterable[Losses]]
@@ -73,6 +74,12 @@ class _Own:
     def rest(self) -> None:
         self.module.zero_grad(set_to_none=True)
 
+    def rounded(self, module: torch.nn.Module) -> torch.nn.Module:
+        """A model that answers, in the wanted precision."""
+        if self.settings.precision == "bfloat16":
+            keep_in_bfloat16(module)
+        return module
+
     def trained(self, module: torch.nn.Module, config: StageConfig) -> Any:
         self.module = module.to(self.device).train()
         self.optimizer = make_optimizer(module, config, self.device)
@@ -80,6 +87,7 @@ class _Own:
 
     def step(self, config: StageConfig, count: int, losses: Passes, after: Callable[[], None]) -> Callable[[], object]:
         """One step of the training loop, in so many passes."""
+        config = replace(config, precision=self.settings.precision)
         stage = _Measured(self.module, config, self.settings, losses, after)
         replicas = Replicas(self.module, stage.loss, self.device)
         return lambda: train_step(stage, self.optimizer, 0, batch=count, replicas=replicas)  # type: ignore[arg-type]
@@ -116,13 +124,7 @@ class _Measured(Stage[int]):
         return {}
 
     def losses(self, step: int, batch: int, loss: Callable[..., Any]) -> Iterator[Losses]:
-        passes = iter(self._losses())
-        while True:
-            with precision(self.settings):
-                losses = next(passes, None)
-            if losses is None:
-                return
-            yield losses  # its backward pass is outside autocast, as PyTorch advises
+        yield from self._losses()
 
     def validate(self) -> dict[str, float]:
         return {}
@@ -203,15 +205,15 @@ class Tokenise(_Own):
 
     def __init__(self, settings: Settings, variant: str) -> None:
         super().__init__(settings, variant)
-        self.tokenizer = _with_codebook(NeuralTokenizer(self.model.tokenizer)).to(self.device).eval()
-        self.module = self.tokenizer
+        self.tokenizer = _with_codebook(NeuralTokenizer(self.model.tokenizer, decoders=False)).to(self.device).eval()
+        self.module = self.rounded(self.tokenizer)
         self.batches = inputs.hour(settings.hours, settings.eeg_batch)
 
     def prepare(self, round_: int) -> Callable[[], object]:
         batches = [build_patches(samples(windows))[0].to(self.device) for windows in self.batches]
 
         def step() -> None:
-            with torch.no_grad(), precision(self.settings):
+            with torch.no_grad():
                 for patches in batches:
                     self.tokenizer.tokenize(patches)
 
@@ -223,8 +225,8 @@ class Answer(_Own):
 
     def __init__(self, settings: Settings, variant: str) -> None:
         super().__init__(settings, variant)
-        self.neurolm = _neurolm(self.model).to(self.device).eval()
-        self.module, self.prompts = self.neurolm, prompts(settings, self.model)
+        self.neurolm = _neurolm(self.model, decoders=False).to(self.device).eval()
+        self.module, self.prompts = self.rounded(self.neurolm), prompts(settings, self.model)
 
     def prepare(self, round_: int) -> Callable[[], object]:
         batches = []
@@ -235,7 +237,7 @@ class Answer(_Own):
             batches.append((batch.to(self.device), [list(answer) for answer in prompt.answers]))
 
         def step() -> None:
-            with torch.no_grad(), precision(self.settings):
+            with torch.no_grad():
                 for batch, options in batches:
                     if self.variant == "five tokens":
                         generate(self.neurolm, batch, max_tokens=5)
@@ -286,8 +288,8 @@ def _cut(model: ModelConfig, layers: int) -> ModelConfig:
     )
 
 
-def _neurolm(model: ModelConfig) -> NeuroLM:
-    module = NeuroLM(model)
+def _neurolm(model: ModelConfig, *, decoders: bool = True) -> NeuroLM:
+    module = NeuroLM(model, decoders=decoders)
     _with_codebook(module.tokenizer)
     return module
 

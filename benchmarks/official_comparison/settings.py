@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 STAGES = ("tokenizer", "pretrain", "instruct", "tokenise", "answer")
 THEIRS = "official"
+PRECISIONS = ("float32", "bfloat16")
+"""``bfloat16``: theirs under autocast, as their scripts have it on GPUs; ours as its training does it, and answers and
+codes with the weights of the blocks' linear layers kept in it, as ``neurolm ask`` has them."""
 OWN = {
     "tokenizer": ("neurolm", "in passes"),
     "pretrain": ("faithful", "neurolm", "in passes"),
@@ -18,6 +21,9 @@ group normalisation, so that the numbers are theirs; ``neurolm``: softmax over a
 target's own kind of output, no padding; ``in passes``: that, with one sample at a
 time through the model (``samples_at_once 1``), whose gradients add up; ``five tokens``: text is written as theirs does,
 instead of scoring the permitted answers."""
+
+FIXED = ("tokenise", "answer")
+"""Measurements of models whose weights depend on the precision."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,8 @@ class Settings:
     hours: float
     """Hours of EEG to tokenise."""
     device: str
-    bf16: bool
+    precision: str
+    """Of matrix products: one of ``PRECISIONS``."""
     compile: bool
     """Compile the official model, as its scripts do."""
     threads: int

@@ -9,17 +9,20 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
-from official_comparison.settings import THEIRS, Settings
+from official_comparison.settings import PRECISIONS, THEIRS, Settings
 
 
 class Variant(Protocol):
     """What is measured."""
+
+    settings: Settings
 
     def prepare(self, round_: int) -> Callable[[], object]:
         """Build the batch of a round, on the device; returns the step, which is what is timed."""
@@ -32,8 +35,8 @@ class Variant(Protocol):
 
 
 def work(connection: Connection, variant: str, settings: Settings) -> None:
-    """Serve commands: a round number gives its seconds, on a CPU those that the process computed; "memory" gives the
-    bytes held.
+    """Serve commands, each with the precision that it is about: a round number gives its seconds, on a CPU those that
+    the process computed; "memory" gives the bytes held.
     """
     try:
         torch.set_num_threads(settings.threads)
@@ -43,22 +46,24 @@ def work(connection: Connection, variant: str, settings: Settings) -> None:
         else:
             from official_comparison.ours import build
         idle = _resident()
-        subject = build(variant, settings)
-        _reset_peak(settings)
+        subject, peaks = build(variant, settings), dict.fromkeys(PRECISIONS, 0)
         connection.send("ready")
-        while (command := connection.recv()) != "stop":
+        while (received := connection.recv()) != "stop":
+            precision, command = received
             if command == "memory":
                 held = {t.data_ptr(): t.numel() * t.element_size() for t in subject.state()}
-                connection.send({"peak": _peak(settings, idle), "state": sum(held.values())})
+                connection.send({"peak": peaks[precision], "state": sum(held.values())})
                 continue
+            subject.settings = replace(settings, precision=precision)
             step = subject.prepare(command)
-            gc.collect()
+            _reset_peak(settings)
             _synchronise(settings)
             clock = time.perf_counter if settings.device == "cuda" else time.process_time
             began = clock()
             step()
             _synchronise(settings)
-            connection.send(clock() - began)
+            seconds, peaks[precision] = clock() - began, max(peaks[precision], _peak(settings, idle))
+            connection.send(seconds)
             subject.rest()
             _give_back(settings)
     except Exception:
@@ -66,8 +71,8 @@ def work(connection: Connection, variant: str, settings: Settings) -> None:
 
 
 def precision(settings: Settings) -> AbstractContextManager:
-    """The precision that both sides compute in."""
-    return torch.autocast(settings.device, torch.bfloat16) if settings.bf16 else nullcontext()
+    """The context of their forward passes."""
+    return torch.autocast(settings.device, torch.bfloat16) if settings.precision == "bfloat16" else nullcontext()
 
 
 def _synchronise(settings: Settings) -> None:
