@@ -128,6 +128,23 @@ def test_only_blocks_with_wanted_windows_are_filtered(model, tmp_path):
             np.testing.assert_array_equal(block, every[at])
 
 
+def test_electrodes_made_from_others_are_the_same_without_the_rest(tmp_path):
+    """Differences need two channels each, splines all of them."""
+    names = ("FP1", "F7", "T3", "T5", "O1", "F3", "C3", "P3", "FP2", "F8", "T4", "T6", "O2", "F4", "C4", "P4")
+    source = edf_of(tmp_path / "a.edf", noise(130, 256, names), 256, names)
+    wanted = ReadingOptions(unknown="interpolate", channels=["FP1", "FZ", "PZ", "T4"])
+    for recording in (open_recording(source, montage="tcp"), open_recording(source, reading=wanted)):
+        whole = preprocess(recording)
+        chosen = [3, 0, 2]
+        found = preprocess_blocks(recording, electrodes=chosen)
+        assert (found.stretches, found.notes, found.channels) == (whole.stretches, whole.notes, 3)
+        np.testing.assert_allclose(np.concatenate(list(found.blocks)), whole.signal[:, chosen], atol=1e-4)
+    bipolar = open_recording(source, montage="tcp")
+    few = bipolar.only([3, 0])
+    assert few.channels == (bipolar.channels[3], bipolar.channels[0]) and len(few._microvolts) <= 4
+    np.testing.assert_array_equal(few.read(5, 9), bipolar.read(5, 9)[[3, 0]])
+
+
 def test_features_are_written_part_by_part(model, tmp_path):
     source = sources(tmp_path)["gaps"]
     parts = model.embed_parts(source, seconds=5, stride=2)
