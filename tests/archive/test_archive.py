@@ -167,7 +167,7 @@ def test_answers_to_something_else_are_never_mixed(at_once, here, micro_run, tmp
     for change, message in (
         ({"risk": 0.2}, r"a run with risk None, not 0\.2; choose another place for the answers, or delete"),
         ({"unseen": "drop"}, "unseen nearest, not drop"),
-        ({"questions": "all"}, "questions "),
+        ({"questions": "all"}, f"questions {QUESTION[:-1]}., not .*; choose"),
         ({"reading": ReadingOptions(mains=50.0)}, "how recordings are read"),
     ):
         with pytest.raises(StoreError, match=f"answers.parts: holds answers of .*{message}"):
@@ -196,6 +196,15 @@ def test_what_cannot_be_asked_is_told_before_any_work(here, micro_run, tmp_path)
         with pytest.raises(error, match=message):
             ask_archive(given, **ask | change)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.windows.csv", "a.quarantine.csv"])
+def test_no_recording_is_written_over(micro_run, tmp_path, name):
+    (tmp_path / name).write_text("C3,O1\n1,2\n")
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(ConfigError, match=f"{name} is one of the recordings, and would be written over; choose"):
+        ask_archive(tmp_path / "link" / name, QUESTION, model=micro_run.folder, out=tmp_path / "a.csv")
+    assert (tmp_path / name).read_text() == "C3,O1\n1,2\n"
 
 
 def test_where_nothing_can_be_answered_the_reasons_are_told_and_old_answers_stay(at_once, here, micro_run, tmp_path):

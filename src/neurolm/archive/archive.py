@@ -21,7 +21,7 @@ from neurolm.archive.inputs import Source, find_sources
 from neurolm.archive.request import ALL, PART, Request, Settings, held, request_for
 from neurolm.archive.worker import Done, Job, answer_recording, read_outcome
 from neurolm.ask.rows import Outcome
-from neurolm.ask.table_files import TablePaths, write_tables
+from neurolm.ask.table_files import SUFFIXES, TablePaths, write_tables
 from neurolm.core.cluster import Cluster
 from neurolm.core.config import Precision
 from neurolm.core.errors import ConfigError, RecordingError, argument
@@ -188,9 +188,10 @@ def ask_archive(
     begun, out = time.monotonic(), Path(out)
     given = [recordings] if isinstance(recordings, str | Path) else recordings
     require_engine(jobs, scheduler)
-    TablePaths.of(out)
+    paths = TablePaths.of(out)
     require_writable(out)
     found = find_sources(given, arrays=reading.rate is not None)
+    _require_apart(found.recordings, (paths.recordings, paths.windows, paths.quarantine))
     request = request_for(
         model, questions, options=options, reading=reading, unseen=unseen, risk=risk, device=device, precision=precision
     )
@@ -261,6 +262,16 @@ def require_engine(jobs: int, scheduler: str | None) -> None:
     if jobs and scheduler is not None:
         raise ConfigError(
             f"{argument(jobs=jobs)} is for this machine, and {argument(scheduler=scheduler)} for others; give one"
+        )
+
+
+def _require_apart(recordings: Sequence[Source], tables: Sequence[Path]) -> None:
+    """Refuse to write over a recording: tables of samples have the suffixes of tables of answers."""
+    asked = {source.path.resolve(): source.name for source in recordings if source.path.suffix.lower() in SUFFIXES}
+    if written := next((path for path in tables if path.resolve() in asked), None):
+        raise ConfigError(
+            f"{argument(out=str(tables[0]))}: {asked[written.resolve()]} is one of the recordings, and would be "
+            "written over; choose another name or folder for the answers"
         )
 
 

@@ -173,4 +173,6 @@ def _difference(changed: Sequence[str], before: Settings, now: Settings) -> str:
         return "another model, or of this one before it changed"
     name = changed[0]
     said = {"version": "neurolm", "reading": "how recordings are read"}.get(name, name)
-    return f"a run with {said} {getattr(before, name)}, not {getattr(now, name)}"
+    values = (getattr(one, name) for one in (before, now))
+    first, second = ("; ".join(value) if isinstance(value, tuple) else value for value in values)
+    return f"a run with {said} {first}, not {second}"

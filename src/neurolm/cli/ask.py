@@ -170,7 +170,8 @@ def _into_tables(recordings: Sequence[str], out: Path, **how: Any) -> bool:
     if report.quarantined:
         say(f"{report.quarantined:,} could not be answered: the reasons are in {report.tables.quarantine}")
     say(f"{report.parts}: from it the same command goes on when recordings were added or changed; else delete it")
-    say(*(f"note: {note}" for note in report.notes))
+    for note in report.notes:
+        say(f"note: {note}")
     return not report.quarantined
 
 
