@@ -47,7 +47,7 @@ def embed(
     unseen
         What to do with electrodes that the model never saw.
     precision
-        Of the encoder's matrix products; in bfloat16 a few codes in a thousand are others.
+        Of the encoder's matrix products; in bfloat16 some two codes in a hundred are others.
     """
     if out.suffix != ".npz":
         raise WriteError(f"{out}: choose another --out, ending in .npz: it holds several NumPy arrays")
