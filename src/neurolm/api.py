@@ -27,7 +27,7 @@ from neurolm.ask.novelty import Ranges, describe
 from neurolm.ask.precision import choose_precision, other_precision
 from neurolm.ask.prompt import Prompt, likelihoods
 from neurolm.ask.question import Question, find_question
-from neurolm.ask.recording import Windows, read_recording
+from neurolm.ask.recording import ModelInput, Windows, read_recording
 from neurolm.batches.loader import Document, build_batch
 from neurolm.batches.text import END_OF_TEXT, TextTokenizer
 from neurolm.checkpoint import Card, load_neurolm
@@ -80,7 +80,7 @@ class Model:
 
     def ask(
         self,
-        source: str | Path | mne.io.BaseRaw,
+        source: str | Path | mne.io.BaseRaw | ModelInput,
         question: str,
         *,
         options: Sequence[str] | None = None,
@@ -121,7 +121,7 @@ class Model:
 
     def ask_all(
         self,
-        source: str | Path | mne.io.BaseRaw,
+        source: str | Path | mne.io.BaseRaw | ModelInput,
         questions: Sequence[str] | None = None,
         *,
         reading: ReadingOptions = BELIEVED,
@@ -133,7 +133,7 @@ class Model:
         Parameters
         ----------
         source, reading, unseen, risk
-            As for :meth:`ask`.
+            As for :meth:`ask`; or what ``ask.recording.read_stored`` takes from a store, which is read already.
         questions
             That the model was tuned on; by default all of them.
 
@@ -153,7 +153,7 @@ class Model:
 
     def _answer_all(
         self,
-        source: str | Path | mne.io.BaseRaw,
+        source: str | Path | mne.io.BaseRaw | ModelInput,
         asked: Sequence[Question],
         *,
         reading: ReadingOptions,
@@ -162,7 +162,11 @@ class Model:
     ) -> tuple[Answer, ...]:
         if risk is not None and not 0 < risk < 1:
             raise QuestionError(f"{argument(risk=risk)}: give a share of wrong answers between 0 and 1, such as 0.1")
-        recording = read_recording(source, self.card, reading=reading, unseen=unseen)
+        recording = (
+            source
+            if isinstance(source, ModelInput)
+            else read_recording(source, self.card, reading=reading, unseen=unseen)
+        )
         each = [Asked(question=one, prompt=self._prompt(one)) for one in asked]
         return answer_all(self.module, recording, each, device=self.device, risk=risk)
 

@@ -1,5 +1,6 @@
 """Answers about an archive are the same bytes whoever worked, how often it was killed, and in whatever order."""
 
+import json
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from neurolm.archive.request import PART, request_for
 from neurolm.archive.worker import answer_recording
 from neurolm.core.errors import CheckpointError, ConfigError, QuestionError, RecordingError, StoreError
 from neurolm.core.workers import Crash, Pool, Workers
+from neurolm.prepare.prepare import prepare
 from neurolm.recording.options import ReadingOptions
 
 QUESTION = "Is this EEG segment of high workload?"
@@ -256,3 +258,18 @@ def test_messages_name_the_file_as_it_was_given(at_once, here, micro_run, tmp_pa
     (source,) = find_sources(["study/sub-0/../sub-0/ses-0/eeg/broken.edf"]).recordings
     found = answer_recording(engine.Job(source, request, tmp_path / "part", 1))
     assert str(here) not in found.reason and "broken.edf" not in found.reason.split(":")[0]
+
+
+def test_a_store_is_answered_as_the_recordings_that_it_was_made_of(at_once, here, micro_run, tmp_path):
+    store = tmp_path / "store"
+    prepare("study", store, jobs=1)
+    ask = {"model": micro_run.folder}
+    report = ask_archive(store, "all", out=tmp_path / "answers.jsonl", **ask)
+    assert (report.recordings, report.quarantined) == (GOOD, 0)
+    raw = {one.recording.rpartition("/")[2]: one for one in ask_many("study", "all", **ask) if one.answers}
+    for one in map(json.loads, (tmp_path / "answers.jsonl").read_text().splitlines()):
+        own = raw[one["recording"].rpartition("/")[2]]
+        (answer,) = (each for each in own.answers if each.question == one["question"])
+        assert one["probabilities"] == pytest.approx(answer.probabilities, abs=0.02)  # the store's are whole counts
+        assert one["windows"] == len(answer.timeline) and one["subject"].rpartition("/")[2]
+    assert ask_archive([store, store], "all", out=tmp_path / "answers.jsonl", **ask).skipped == GOOD

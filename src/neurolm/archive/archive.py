@@ -58,11 +58,13 @@ class Archive:
         states, self.jobs = FileStates(), dict[str, Job]()
         for source in recordings:
             files: tuple[FileState, ...] = ()
+            stored = source.stored
             with suppress(OSError):  # that it is missing is said when its turn comes
-                files = states.of(source.path)
-            told = dump_json([settings, source.name, [asdict(file) for file in files]])
+                files = () if stored else states.of(source.path)
+            told = dump_json([settings, source.name, stored.content if stored else [asdict(file) for file in files]])
             name = hashlib.sha256(told.encode()).hexdigest()[:32] + PART
-            self.jobs[source.name] = Job(source, request, parts / name, sum(file.size for file in files))
+            size = stored.size if stored else sum(file.size for file in files)
+            self.jobs[source.name] = Job(source, request, parts / name, size)
         there = {path.name for path in parts.iterdir()} if parts.is_dir() else set()
         self.done = {name for name, job in self.jobs.items() if job.part.name in there}
         self.skipped = len(self.done)
@@ -279,5 +281,6 @@ def pool_of(archive: Archive, jobs: int, scheduler: str | None) -> Pool:
     """Who works: processes of this machine, or a scheduler's, which must see all folders."""
     if scheduler is None:
         return Workers(jobs, apart=True)
-    folders = {source.path.parent for source in archive.recordings if source.path.parent.is_dir()}
+    folders = {source.path if source.stored else source.path.parent for source in archive.recordings}
+    folders = {folder for folder in folders if folder.is_dir()}
     return Cluster(scheduler, (Path(archive.request.model), archive.parts, *sorted(folders)))

@@ -19,6 +19,8 @@ from neurolm.recording.unread import contents
 
 STANDARD_INPUT = "-"
 """Stands for a list of recordings from standard input."""
+MANIFEST = "manifest.jsonl"
+"""File of a prepared store."""
 _BIDS = "dataset_description.json"
 _NOT_RAW = ("derivatives", "sourcedata", "code")
 """Folders in the root of a BIDS data set that hold other things than its recordings."""
@@ -27,18 +29,34 @@ _SUBJECT, _SESSION = re.compile(_ENTITY.format("sub")), re.compile(_ENTITY.forma
 
 
 @dataclass(frozen=True, order=True)
+class Stored:
+    """Which recording of a store is meant."""
+
+    store: str
+    """The store's fingerprint."""
+    index: int
+    content: str
+    """SHA-256 of its signal."""
+    size: int
+    """Bytes of its signal."""
+    subject: str
+
+
+@dataclass(frozen=True, order=True)
 class Source:
     """A recording to be asked about."""
 
     name: str
-    """Its path as it was given, and as it is shown."""
+    """Its path as it was given, and as it is shown; of a store, its id there behind the store's path."""
     path: Path
-    """Absolute, for processes elsewhere."""
+    """Absolute, for processes elsewhere; the store's."""
+    stored: Stored | None = None
+    """Where it is a prepared store's."""
 
     @property
     def subject(self) -> str | None:
-        """Whose it is, as BIDS says it in the path: ``sub-01``; None where it does not."""
-        return self._entity(_SUBJECT)
+        """Whose it is, as a store or BIDS, in the path, says it: ``sub-01``; None where they do not."""
+        return self._entity(_SUBJECT) if self.stored is None else self.stored.subject
 
     @property
     def session(self) -> str | None:
@@ -65,9 +83,9 @@ def find_sources(given: Sequence[str | Path], *, arrays: bool = False) -> Source
     Parameters
     ----------
     given
-        Files; folders, which stand for all recordings in them and below (of a BIDS data set: its raw EEG); patterns
-        such as ``archive/**/*.edf``; or ``-``, a list from standard input. Of what a pattern finds, only what may be a
-        recording is taken; a file that is named is taken in any case.
+        Files; folders, which stand for all recordings in them and below (of a BIDS data set: its raw EEG); prepared
+        stores; patterns such as ``archive/**/*.edf``; or ``-``, a list from standard input. Of what a pattern finds,
+        only what may be a recording is taken; a file that is named is taken in any case.
     arrays
         Whether tables and arrays in folders count that do not say their rate: where somebody says it.
 
@@ -79,6 +97,9 @@ def find_sources(given: Sequence[str | Path], *, arrays: bool = False) -> Source
     found, notes, twice = dict[Path, Source](), list[str](), 0
     real = cache(Path.resolve)
     for one in map(str, given):
+        if (Path(one) / MANIFEST).is_file():
+            found |= {real(Path(one)) / source.name: source for source in _of_store(Path(one))}
+            continue
         paths, more = _listed(arrays) if one == STANDARD_INPUT else _meant_by(one, arrays)
         notes += more
         for path in paths:
@@ -115,6 +136,21 @@ def _is_pattern(word: str) -> bool:
 def _matches(word: str) -> list[str]:
     pattern = str(Path(word).expanduser())
     return sorted(glob.glob(pattern, recursive=True)) if _is_pattern(word) else []  # noqa: PTH207 (may be absolute)
+
+
+def _of_store(folder: Path) -> list[Source]:
+    """The recordings of a prepared store."""
+    from neurolm.store.store import Store
+
+    store = Store(folder)
+    return [
+        Source(
+            f"{readable(str(folder))}/{row.recording}",
+            folder.absolute(),
+            Stored(store.fingerprint, index, row.sha256, row.size, row.subject),
+        )
+        for index, row in enumerate(store.rows)
+    ]
 
 
 def _listed(arrays: bool) -> tuple[list[Path], list[str]]:

@@ -17,17 +17,26 @@ from typing import TYPE_CHECKING
 from neurolm.archive.inputs import Source
 from neurolm.archive.request import Request
 from neurolm.ask.answer import Answer
+from neurolm.ask.recording import ModelInput, read_stored
 from neurolm.ask.rows import Outcome
 from neurolm.core.config import Precision
-from neurolm.core.errors import CheckpointError, ConfigError, NeuroLMError, QuestionError, StoreError, WriteError
+from neurolm.core.errors import (
+    CheckpointError,
+    ConfigError,
+    NeuroLMError,
+    QuestionError,
+    StoreError,
+    WriteError,
+)
 from neurolm.core.files import atomic_file
 from neurolm.core.names import readable
 from neurolm.recording.readers import as_one_of_many
+from neurolm.store.store import Store
 
 if TYPE_CHECKING:
     from neurolm.api import Model
 
-_USERS = (ConfigError, WriteError, QuestionError, CheckpointError)
+_USERS = (ConfigError, WriteError, QuestionError, CheckpointError, StoreError)
 """Errors that are not the recording's fault: the next one would end in the same."""
 
 
@@ -109,17 +118,27 @@ def _model(folder: str, content: str, device: str, precision: Precision) -> Mode
 
 def _ask(model: Model, source: Source, request: Request) -> tuple[Answer, ...]:
     reading = as_one_of_many(source.path, request.reading)
+    opened: Path | ModelInput = source.path
+    if source.stored is not None:
+        store = _store(str(source.path), source.stored.store)
+        opened = read_stored(store, source.stored.index, model.card, name=source.name, unseen=request.unseen)
     if request.options is None:
-        answers = model.ask_all(
-            source.path, request.questions, reading=reading, unseen=request.unseen, risk=request.risk
-        )
+        answers = model.ask_all(opened, request.questions, reading=reading, unseen=request.unseen, risk=request.risk)
     else:
         (question,) = request.questions
         answer = model.ask(
-            source.path, question, options=request.options, reading=reading, unseen=request.unseen, risk=request.risk
+            opened, question, options=request.options, reading=reading, unseen=request.unseen, risk=request.risk
         )
         answers = (answer,)
     return tuple(replace(answer, recording=source.name) for answer in answers)
+
+
+@lru_cache(maxsize=1)
+def _store(path: str, fingerprint: str) -> Store:
+    store = Store(path)
+    if store.fingerprint != fingerprint:
+        raise StoreError(f"{path}: the store was prepared anew meanwhile; give the same command again")
+    return store
 
 
 def _about(source: Source, message: str) -> str:

@@ -14,11 +14,12 @@ from neurolm.checkpoint import Card
 from neurolm.core.errors import QuestionError, RecordingError, argument
 from neurolm.core.montage import REACH, channel_id, template_positions
 from neurolm.core.physics import RATE
-from neurolm.core.stretches import Spans, Stretches, holding
+from neurolm.core.stretches import Spans, Stretches, holding, united
 from neurolm.recording.electrodes.positions import SAME_POSITION, nearest_free
 from neurolm.recording.options import ReadingOptions, Unseen, require_one_of
 from neurolm.recording.preprocess import band_note, preprocess_blocks
-from neurolm.recording.recording import Recording, open_recording
+from neurolm.recording.recording import open_recording
+from neurolm.store.store import Store
 
 if TYPE_CHECKING:
     import mne
@@ -27,6 +28,8 @@ NAMED = 12
 """Dropped electrodes that a note names at most."""
 
 
+STORED = 1 << 16
+"""Samples of a store that are read at once."""
 AT_ONCE = 16 << 20
 """Bytes of windows that are read before something is made of them."""
 Blocks = Iterable[tuple[int, np.ndarray]]
@@ -238,7 +241,7 @@ def read_recording(
     require_one_of("unseen", unseen, get_args(Unseen))
     recording = open_recording(source, reading=replace(reading, unknown=reading.unknown or "nearest"))
     name = str(source) if isinstance(source, str | Path) else str(recording.path or "recording")
-    kept, notes = _fit_electrodes(recording, card, name, unseen)
+    kept, notes = _fit_electrodes(recording.channels, card, name, unseen)
     filtered = preprocess_blocks(recording, electrodes=[column for column, _ in kept], mains=reading.mains)
     electrodes = tuple(electrode for _, electrode in kept)
     low, high = card.band
@@ -258,13 +261,49 @@ def read_recording(
     )
 
 
+def read_stored(store: Store, index: int, card: Card, *, name: str, unseen: Unseen) -> ModelInput:
+    """Take a recording of a prepared store, filtered and at 200 Hz already, with the electrodes that a model knows.
+
+    Parameters
+    ----------
+    index
+        Of the recording in ``store.rows``.
+    card, unseen
+        As for `read_recording`.
+    name
+        What it is called.
+
+    Raises
+    ------
+    RecordingError
+        If it has no electrode the model knows.
+    """
+    row = store.rows[index]
+    kept, notes = _fit_electrodes(row.channels, card, name, unseen)
+    columns, electrodes = [column for column, _ in kept], tuple(electrode for _, electrode in kept)
+
+    def holding(spans: Spans) -> Iterator[tuple[int, np.ndarray]]:
+        for first, last in united(spans):
+            for begin in range(first, last, STORED):
+                yield begin, store.microvolts(index, begin, min(STORED, last - begin))[:, columns]
+
+    return ModelInput(
+        name=name,
+        stretches=row.stretches,
+        channels=np.array([channel_id(electrode) for electrode in electrodes]),
+        electrodes=electrodes,
+        notes=(*notes, *row.notes),
+        holding=holding,
+    )
+
+
 def _fit_electrodes(
-    recording: Recording, card: Card, name: str, unseen: Unseen
+    channels: Sequence[str], card: Card, name: str, unseen: Unseen
 ) -> tuple[list[tuple[int, str]], tuple[str, ...]]:
     """Columns of the recording to use, what the model knows them as, and notes."""
     seen = set(card.electrodes)
-    kept = [(column, channel) for column, channel in enumerate(recording.channels) if channel in seen]
-    others = [(column, channel) for column, channel in enumerate(recording.channels) if channel not in seen]
+    kept = [(column, channel) for column, channel in enumerate(channels) if channel in seen]
+    others = [(column, channel) for column, channel in enumerate(channels) if channel not in seen]
     if others and unseen == "error":
         raise RecordingError(
             f"{name}: electrodes {', '.join(c for _, c in others)} were not in the model's training data "
@@ -293,7 +332,7 @@ def _fit_electrodes(
         notes.append(f"never seen in training and dropped: {', '.join(dropped[:NAMED] if more else dropped)}{more}")
     if not kept:
         raise RecordingError(
-            f"{name}: none of its electrodes ({', '.join(recording.channels)}) is, or lies within {REACH:g} mm of, "
+            f"{name}: none of its electrodes ({', '.join(channels)}) is, or lies within {REACH:g} mm of, "
             f"one the model was trained on ({', '.join(sorted(seen))}); use a model trained on such a montage"
         )
     if len(kept) < len(seen):
