@@ -12,6 +12,7 @@ import pytest
 
 from neurolm.ask.answer import UNDECIDED, Answer, conclude
 from neurolm.ask.calibration import TaskCalibration
+from neurolm.ask.risk import OperatingPoints
 from neurolm.ask.rows import Outcome
 from neurolm.report import overview
 from neurolm.report.overview import Overview, file_and_folder, timeline
@@ -188,6 +189,22 @@ def test_what_is_noted_of_all_is_said_once(tmp_path):
     assert text.count(all_) == 1 and text.count(one) == 1 and "Noted for every recording" in text
     alone = page_of(tmp_path, outcomes[:1])
     assert alone.count(all_) == 1 and "Noted for every recording" not in alone
+
+
+def test_what_a_decision_takes_is_said_for_the_question(tmp_path):
+    """By the words of an answer itself, for a risk with and without a threshold."""
+    points = OperatingPoints(thresholds=(0.95, 0.8), coverages=(0.5, 1.0), errors=(0.0, 0.0), observations=100.0)
+    spans, said = [(0.0, 2.0), (2.0, 4.0)], np.log([[0.6, 0.4]] * 2)
+    for calibration, wanted, notes in (
+        (TaskCalibration(task="t", pooled=points), "Answers below a probability of 0.80 are undecided.", 0),
+        (TaskCalibration(task="t"), "The validation answers cannot promise that for any probability", 1),
+    ):
+        answer = conclude(said, calibration, options=("Yes", "No"), spans=spans, risk=0.1)
+        assert answer.answer == UNDECIDED and len(answer.notes) == 1
+        answer = replace(answer, question=QUESTION, calibrated=True)
+        text = page_of(tmp_path, [outcome("a", answer), outcome("b", answer)])
+        assert wanted in text and text.count("undecided, since") == notes and "undecided: " not in text
+        assert "A risk of 0.1 was allowed" in text and ("--t:80" in text) == (notes == 0)
 
 
 def test_without_an_answer_there_is_the_quarantine(tmp_path):

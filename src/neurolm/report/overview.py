@@ -196,7 +196,9 @@ class Overview:
                 Question(question=row.question, options=row.options, trained=row.trained, calibrated=row.calibrated,
                          risk=row.risk, threshold=row.threshold),
             )  # fmt: skip
-            asked.add(row, timeline(answer), row.notes)
+            # That an answer is undecided has a column, and what it takes is said once for the question.
+            notes = tuple(note for note in row.notes if not note.startswith(f"{UNDECIDED}: "))
+            asked.add(row, timeline(answer), notes)
         self.seconds += longest
 
 

@@ -58,7 +58,7 @@ def _facts(found: Overview, model: str, tables: Sequence[Path]) -> list[tuple[st
         ("recordings", f"{answered:,} answered" + (f", {found.failed:,} in quarantine" if found.failed else "")),
         ("EEG", in_words(found.seconds) + (f" of {many(len(found.subjects), 'subject')}" if found.subjects else "")),
     ]
-    facts += [("in", found.folder)] if found.folder else []
+    facts += [("folder", found.folder)] if found.folder else []
     facts += [("tables", ", ".join(path.name for path in tables))] if tables else []
     return facts
 
@@ -85,8 +85,6 @@ def _line(line: Line, folder: str, common: set[str]) -> dict[str, Any]:
     name, below = file_and_folder(row.recording, folder)
     known = {"subject": row.subject, "session": row.session}
     who = [f"{what} {id}" for what, id in known.items() if id is not None and id not in row.recording]
-    # That an answer is undecided has a column, and what it takes is said above the table.
-    notes = [note for note in line.notes if note not in common and not note.startswith("undecided: ")]
     return {
         "row": row,
         "name": name,
@@ -99,7 +97,7 @@ def _line(line: Line, folder: str, common: set[str]) -> dict[str, Any]:
         "dissents": line.dissents,
         "eeg": duration(row.seconds),
         "strip": line.strip,
-        "notes": notes,
+        "notes": [note for note in line.notes if note not in common],
     }
 
 
