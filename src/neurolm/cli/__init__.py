@@ -6,7 +6,9 @@ A verb imports what it needs when it runs: ``neurolm --help`` and ``neurolm --ve
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import os
 import re
 import signal
@@ -60,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     _quiet()
+    # Else Python looks for garbage once more before it ends, in all that torch is made of, for half a second.
+    atexit.register(gc.freeze)
     # GNU OpenMP's threads spin for long while they wait, which halts training where another process runs too; with no
     # spinning at all, a second thread gains nothing. A short spin does well in both.
     if "OMP_WAIT_POLICY" not in os.environ:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -191,9 +193,22 @@ def open_model(file: Path, model: Path | None, machine: Answering) -> Model:
     folder = find_model(model)
     machine.set_threads()
 
-    from neurolm.api import load
+    with _without_collecting():
+        from neurolm.api import load
 
-    return load(folder, device=machine.device, precision=machine.precision)
+        return load(folder, device=machine.device, precision=machine.precision)
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """What imports make stays: looking through it for garbage over and over takes a tenth of their time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def asked(question: str | None, model: Model) -> str:
