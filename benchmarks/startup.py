@@ -1,4 +1,4 @@
-"""What a short command costs besides its work: CPU time of whole processes, and of the parts of an answer
+"""CPU time of short commands as whole processes, and of the parts of an answer
 
     python benchmarks/startup.py --model runs/demo FILE [--question "…"] [--rounds 7]
 
