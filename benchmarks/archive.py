@@ -107,7 +107,7 @@ def runs(given: argparse.Namespace, archive: Path) -> bool:
     found["cluster"] = hashes(on_cluster(given, archive, given.folder / "cluster" / "answers.parquet"))
     first, *others = found.values()
     same = all(other == first for other in others)
-    print(f"\n{len(first)} tables of {len(found)} runs: {'the same bytes' if same else 'NOT the same bytes'}")
+    print(f"\ntables and page of {len(found)} runs: {'the same bytes' if same else 'NOT the same bytes'}")
     for run, digests in found.items() if not same else ():
         print(f"  {run}: {digests}")
     return same
@@ -278,8 +278,8 @@ def damage(paths: Sequence[Path], count: int) -> int:
 
 
 def hashes(out: Path) -> dict[str, str]:
-    """Hash of every table."""
-    tables = [out, *sorted(out.parent.glob(f"{out.stem}.*{out.suffix}"))]
+    """Hash of every table, and of the page."""
+    tables = [out, *sorted(out.parent.glob(f"{out.stem}.*{out.suffix}")), out.with_suffix(".html")]
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in tables}
 
 
