@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import tracemalloc
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -229,3 +230,20 @@ def test_every_column_is_in_the_page():
         rows = [line.split("|")[1] for line in part.splitlines() if line.startswith("| `")]
         named = re.findall(r"`(\w+)`", " ".join(rows) if rows else part)
         assert named == [field.name for field in fields(kind)]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+def test_memory_does_not_grow_with_the_number_of_recordings(tmp_path, suffix, monkeypatch):
+    monkeypatch.setattr(table_files, "ROWS", 50)
+    answer, peaks = an_answer(windows=20), []
+
+    def many(count: int):
+        return (Outcome(recording=f"{i:09}.edf", answers=(answer,)) for i in range(count))
+
+    write_tables(tmp_path / f"first{suffix}", many(1))  # what is loaded once
+    for count in (30, 200):
+        tracemalloc.start()
+        write_tables(tmp_path / f"{count}{suffix}", many(count))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]
