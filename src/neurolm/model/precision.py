@@ -20,7 +20,7 @@ def bfloat16_pays(device: torch.device, *, width: int, places: int, training: bo
     """Return whether products in bfloat16 are faster than in float32 on a device, for models and batches of a size.
 
     On GPUs that multiply in it they always are. Of CPUs only those with AMX tiles gain: with AVX512-BF16 alone, PyTorch
-    2.13 takes half as long again as in float32.
+    2.13 takes longer than in float32 (``docs/benchmarks/train.md``).
 
     Parameters
     ----------
