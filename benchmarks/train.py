@@ -4,6 +4,8 @@
     python benchmarks/train.py --recipes base --stages pretrain --eeg-batch 2
     python benchmarks/train.py --profile --recipes tiny        # one step of each stage, part by part
     python benchmarks/train.py --packing --recipes tiny        # packed batches against padded ones
+    python benchmarks/train.py --apart --recipes tiny          # documents one by one against packed rows
+    python benchmarks/train.py --beyond --recipes base --layers 2 --eeg-batch 4     # memory beyond weights and moments
     python benchmarks/train.py --codes --recipes tiny          # what codes computed beforehand could save
     python benchmarks/train.py --loader                        # what one core feeds
     python benchmarks/train.py --start                         # what a store of 100,000 recordings takes to begin with
@@ -29,7 +31,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from neurolm.core.config import STAGES
 from neurolm.core.recipes import RECIPES
-from training import codes, cost, loading, measuring, packing, profiling
+from training import apart, beyond, codes, cost, loading, measuring, packing, profiling
 from training.stages import Settings
 
 ON_CPU = {"tiny": {}, "base": {"eeg_batch": 2, "text_batch": 1, "text_length": 128}}
@@ -42,6 +44,8 @@ def main() -> None:
     if arguments.cost:
         print(cost.report(arguments.tflops, arguments.memory))
         return
+    if arguments.beyond:
+        print(beyond.at_the_papers_batches())
     with tempfile.TemporaryDirectory() as folder:
         if arguments.loader:
             print(loading.report(folder))
@@ -56,21 +60,29 @@ def main() -> None:
             elif arguments.packing:
                 print(packing.report(settings, header=not rows), flush=True)
                 rows.append(settings)
+            elif arguments.apart:
+                print(apart.report(settings, header=not rows), flush=True)
+                rows.append(settings)
+            elif arguments.beyond:
+                print(beyond.against_measured(settings, header=not rows), flush=True)
+                rows.append(settings)
             elif arguments.codes:
                 print(codes.report(settings), flush=True)
             else:
                 rows.append(measuring.measure(settings))
                 print(measuring.table(rows[-1:], header=len(rows) == 1), flush=True)
-    if arguments.out and not (arguments.profile or arguments.packing or arguments.codes):
+    if arguments.out and not (
+        arguments.profile or arguments.packing or arguments.apart or arguments.beyond or arguments.codes
+    ):
         arguments.out.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
 
 
 def _settings(arguments: argparse.Namespace, folder: str) -> Iterator[Settings]:
     cuda = arguments.device == "cuda"
     stages = arguments.stages
-    if arguments.packing:
+    if arguments.packing or arguments.apart:
         stages = [stage for stage in stages if stage in packing.STAGES]
-    if arguments.codes:
+    if arguments.codes or arguments.beyond:
         stages = ["pretrain"]
     for recipe in arguments.recipes or (tuple(RECIPES) if cuda else tuple(ON_CPU)):
         for stage in stages:
@@ -86,6 +98,7 @@ def _settings(arguments: argparse.Namespace, folder: str) -> Iterator[Settings]:
                 warm=arguments.warm or (5 if cuda else 1),
                 workers=4 if cuda else 0,
                 folder=folder,
+                store=str(arguments.store or ""),
                 **({} if cuda else ON_CPU.get(recipe, {})),
             )
             given = {n: getattr(arguments, n) for n in ("eeg_batch", "text_batch", "text_length", "layers", "at_once")}
@@ -95,7 +108,7 @@ def _settings(arguments: argparse.Namespace, folder: str) -> Iterator[Settings]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group()
-    for name in ("profile", "packing", "codes", "loader", "start", "cost"):
+    for name in ("profile", "packing", "apart", "beyond", "codes", "loader", "start", "cost"):
         what.add_argument(f"--{name}", action="store_true")
     parser.add_argument("--recipes", nargs="+", choices=tuple(RECIPES))
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
@@ -114,6 +127,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tflops", type=float, default=600.0, help="of the GPU's matrix products, for --cost")
     parser.add_argument("--memory", type=float, default=139.0, help="GiB of the GPU, for --cost")
     parser.add_argument("--recordings", type=int, default=100_000, help="for --start")
+    parser.add_argument("--store", type=Path, help="prepared store to learn from, instead of random EEG")
     parser.add_argument("--out", type=Path, help="JSON file of the speeds")
     return parser.parse_args()
 

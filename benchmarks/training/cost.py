@@ -101,8 +101,8 @@ def _text(run: RunConfig, count: int, length: int, softmax: str) -> int:
     return language_pass(run.model, None, seen, codes=0, text=count * (length - 1), softmax=softmax)
 
 
-def kept_bytes(config: TransformerConfig, places: int = 192) -> float:
-    """Bytes for a place that a block keeps for its backward pass, in bfloat16 with weights in float32."""
+def kept_bytes(config: TransformerConfig, places: int = 192, *, precision: str = "bfloat16") -> float:
+    """Bytes for a place that a block keeps for its backward pass, with weights in float32."""
     block = Block(config)
     weights = {p.untyped_storage().data_ptr() for p in block.parameters()}
     shapes = {p.shape for p in block.parameters()} | {p.shape[::-1] for p in block.parameters()}
@@ -118,7 +118,7 @@ def kept_bytes(config: TransformerConfig, places: int = 192) -> float:
     document = torch.zeros(1, places, dtype=torch.long)
     how = visibility(document, document + torch.arange(places)).masking()
     hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
-    with torch.autocast("cpu", torch.bfloat16), hooks:
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"), hooks:
         block(x, how)
     return sum(kept.values()) / places
 

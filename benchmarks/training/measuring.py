@@ -143,7 +143,7 @@ def _measure(settings: Settings) -> Measured:
             waits.append(feed.waited / (wall_ended - wall))
             tokens.append(counted.tokens)
             operations.append(counted.flops)
-            places.append(_padding(made))
+            places.append(stages.padding(made))
         began, wall = clock(device), time.perf_counter()
     per_step = sum(seconds) / len(seconds) if device.type == "cuda" else min(seconds)
     again = Machine.measure(device, DTYPES[settings.precision])
@@ -160,16 +160,6 @@ def _measure(settings: Settings) -> Measured:
         state_gib=steps.state_bytes() / 2**30,
         peak_gib=(peak(device) - idle) / 2**30,
     )
-
-
-def _padding(made: Any) -> float:
-    documents = []
-    if isinstance(made, dict):
-        documents = [part.tokens.document for part in stages.parts_of(made)]
-    elif hasattr(made, "patches"):
-        documents = [part.document for part in made.patches]
-    places = sum(d.numel() for d in documents)
-    return sum(int((d == -1).sum()) for d in documents) / places if places else 0.0
 
 
 def table(rows: list[Measured], *, header: bool) -> str:

@@ -23,7 +23,7 @@ from neurolm.train.flops import language_flops, text_flops, tokenizer_flops
 from neurolm.train.instruct import InstructStage
 from neurolm.train.language import LanguageStage
 from neurolm.train.pretrain import PretrainStage
-from neurolm.train.run import Run
+from neurolm.train.run import Run, open_run
 from neurolm.train.shared import with_dropout
 from neurolm.train.stage import Stage
 from neurolm.train.tokenizer import TokenizerBatch, TokenizerStage
@@ -66,6 +66,8 @@ class Settings:
     workers: int = 0
     folder: str = ""
     """Of the corpus."""
+    store: str = ""
+    """That is learned from, instead of random EEG."""
 
 
 def config(settings: Settings) -> RunConfig:
@@ -95,8 +97,11 @@ def build(settings: Settings) -> Stage[Any]:
     torch.manual_seed(0)
     if settings.stage == "language":
         return LanguageStage(chosen.language, chosen.model.language, stream, device)
-    run = Run(folder=Path(settings.folder), config=chosen, store=corpus.corpus(Path(settings.folder)),
-              tasks=corpus.tasks(), splits=corpus.splits(), device=device)  # fmt: skip
+    if settings.store:
+        run = open_run(Path(settings.folder), config=chosen, store=settings.store, device=settings.device)
+    else:
+        run = Run(folder=Path(settings.folder), config=chosen, store=corpus.corpus(Path(settings.folder)),
+                  tasks=corpus.tasks(), splits=corpus.splits(), device=device)  # fmt: skip
     stage: Stage[Any]
     if settings.stage == "tokenizer":
         words = torch.randn(TEXT_VOCABULARY, chosen.model.tokenizer.encoder.width) * 0.02
@@ -132,6 +137,17 @@ def flops(stage: Stage[Any], made: Any) -> int:
         model = stage.module.config
         return sum(tokenizer_flops(model, part, len(made.words), quantise=True) for part in made.patches)
     return sum(language_flops(stage.module.config, part, softmax=stage.config.softmax) for part in parts_of(made))
+
+
+def padding(made: Any) -> float:
+    """Share of the places of a batch that are padding."""
+    documents = []
+    if isinstance(made, dict):
+        documents = [part.tokens.document for part in parts_of(made)]
+    elif hasattr(made, "patches"):
+        documents = [part.document for part in made.patches]
+    places = sum(d.numel() for d in documents)
+    return sum(int((d == -1).sum()) for d in documents) / places if places else 0.0
 
 
 def parts_of(made: dict[str, list[Batch]]) -> Iterator[Batch]:
