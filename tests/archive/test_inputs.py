@@ -47,9 +47,9 @@ def test_what_is_named_twice_is_asked_once(archive):
 def test_a_list_names_files_that_may_be_missing_and_odd(archive, monkeypatch, between):
     odd = b"a/se\xf1or [x]*.edf"
     Path(os.fsdecode(odd)).write_bytes(b"0")
-    given = between.join([b"a/1.edf", odd, b"", b"gone.edf", b"a/b", b""])
+    given = between.join([b"a/1.edf", odd, b"", b"gone.edf", b"a/b", b"x" * 300, b""])
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(given)))
-    assert names("-") == ["a/1.edf", "a/b/2.edf", "a/b/3.bdf", "a/se\\xf1or [x]*.edf", "gone.edf"]
+    assert names("-") == ["a/1.edf", "a/b/2.edf", "a/b/3.bdf", "a/se\\xf1or [x]*.edf", "gone.edf", "x" * 300]
 
 
 def test_what_finds_nothing_says_what_to_do(archive, monkeypatch):
@@ -101,6 +101,7 @@ def test_bids_says_subject_and_session(tmp_path):
 def test_words_of_a_command_are_recordings_or_a_question(archive):
     for word in ("a/1.edf", "a", "-", "a/**/*.edf", "gone.edf", "old gone.EDF"):
         assert is_input(word)
+    assert not is_input(f"Is this {'very ' * 100}long question one [that] names no file?")  # no name can be so long
     for word in ("Is this EEG segment of high workload?", "Is this [normal] EEG?", "What is in 1.edf?", "workload"):
         assert not is_input(word)
     assert is_one_file("a/1.edf") and is_one_file("gone.edf")

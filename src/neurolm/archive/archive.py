@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from neurolm.archive.inputs import Source, find_sources
+from neurolm.archive.inputs import Source, find_sources, is_folder
 from neurolm.archive.request import ALL, PART, Request, Settings, held, request_for
 from neurolm.archive.worker import Done, Job, answer_recording, read_outcome
 from neurolm.ask.rows import Outcome
@@ -282,5 +282,5 @@ def pool_of(archive: Archive, jobs: int, scheduler: str | None) -> Pool:
     if scheduler is None:
         return Workers(jobs, apart=True)
     folders = {source.path if source.stored else source.path.parent for source in archive.recordings}
-    folders = {folder for folder in folders if folder.is_dir()}
+    folders = {folder for folder in folders if is_folder(folder)}
     return Cluster(scheduler, (Path(archive.request.model), archive.parts, *sorted(folders)))

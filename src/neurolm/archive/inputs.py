@@ -95,9 +95,9 @@ def find_sources(given: Sequence[str | Path], *, arrays: bool = False) -> Source
         If a file or folder is missing, a pattern or a folder finds nothing, or nothing is given.
     """
     found, notes, twice = dict[Path, Source](), list[str](), 0
-    real = cache(Path.resolve)
+    real = cache(_without_links)
     for one in map(str, given):
-        if (Path(one) / MANIFEST).is_file():
+        if is_folder(Path(one)) and _is_there(Path(one) / MANIFEST):
             found |= {real(Path(one)) / source.name: source for source in _of_store(Path(one))}
             continue
         paths, more = _listed(arrays) if one == STANDARD_INPUT else _meant_by(one, arrays)
@@ -110,13 +110,13 @@ def find_sources(given: Sequence[str | Path], *, arrays: bool = False) -> Source
         raise RecordingError("no recordings were named; give files, folders or patterns such as 'archive/**/*.edf'")
     if twice:
         notes.append(f"named more than once, and asked once: {many(twice, 'recording')}")
-    return Sources(sorted(found.values()), notes)
+    return Sources(sorted(found.values()), list(dict.fromkeys(notes)))
 
 
 def is_input(word: str) -> bool:
     """Whether a word of a command names recordings, and is no question."""
     path = Path(word)
-    if word == STANDARD_INPUT or path.exists() or path.is_symlink():
+    if word == STANDARD_INPUT or _is_there(path):
         return True
     return (suffix_of(path) is not None and " " not in path.suffix) or bool(_matches(word))
 
@@ -124,9 +124,34 @@ def is_input(word: str) -> bool:
 def is_one_file(word: str | Path) -> bool:
     """Whether a word names a single recording."""
     path = Path(word)
-    if word == STANDARD_INPUT or (path.is_dir() and not path.name.lower().endswith(FOLDERS)):
+    if word == STANDARD_INPUT or (is_folder(path) and not path.name.lower().endswith(FOLDERS)):
         return False
-    return path.exists() or path.is_symlink() or not _is_pattern(str(word))
+    return _is_there(path) or not _is_pattern(str(word))
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder, which may be looked at."""
+    try:
+        return path.is_dir()
+    except OSError:  # in a folder that may not be read, or too long for a name
+        return False
+
+
+def _without_links(folder: Path) -> Path:
+    """A folder by the path that no links are in, where it may be looked at."""
+    try:
+        return folder.resolve()
+    except (OSError, RuntimeError):
+        return folder.absolute()
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is something, if only a link to what is gone."""
+    try:
+        path.lstat()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _is_pattern(word: str) -> bool:
@@ -134,8 +159,9 @@ def _is_pattern(word: str) -> bool:
 
 
 def _matches(word: str) -> list[str]:
-    pattern = str(Path(word).expanduser())
-    return sorted(glob.glob(pattern, recursive=True)) if _is_pattern(word) else []  # noqa: PTH207 (may be absolute)
+    if not _is_pattern(word):
+        return []
+    return sorted(glob.glob(str(Path(word).expanduser()), recursive=True))  # noqa: PTH207 (it may be absolute)
 
 
 def _of_store(folder: Path) -> list[Source]:
@@ -162,7 +188,7 @@ def _listed(arrays: bool) -> tuple[list[Path], list[str]]:
     lines = content.split(b"\0") if b"\0" in content else content.splitlines()
     paths, notes = list[Path](), list[str]()
     for path in (Path(os.fsdecode(line)) for line in lines if line.strip()):
-        below, more = _at(path, arrays, empty=True) if path.is_dir() else ([path], [])
+        below, more = _at(path, arrays, empty=True) if is_folder(path) else ([path], [])
         paths += below
         notes += more
     if not paths:
@@ -173,13 +199,13 @@ def _listed(arrays: bool) -> tuple[list[Path], list[str]]:
 def _meant_by(word: str, arrays: bool) -> tuple[list[Path], list[str]]:
     """What a word stands for, and notes."""
     path = Path(word)
-    if path.exists() or path.is_symlink():
-        return _at(path, arrays) if path.is_dir() else ([path], [])
+    if _is_there(path):
+        return _at(path, arrays) if is_folder(path) else ([path], [])
     if not _is_pattern(word):
         raise RecordingError(f"{word}: no such file; give the path of a recording")
     matches, paths, notes, others = _matches(word), list[Path](), list[str](), 0
     for match in map(Path, matches):
-        if match.is_dir() and suffix_of(match) not in FOLDERS:
+        if is_folder(match) and suffix_of(match) not in FOLDERS:
             below, more = _at(match, arrays, empty=True)
             paths += below
             notes += more

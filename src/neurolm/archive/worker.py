@@ -36,7 +36,7 @@ from neurolm.store.store import Store
 if TYPE_CHECKING:
     from neurolm.api import Model
 
-_USERS = (ConfigError, WriteError, QuestionError, CheckpointError, StoreError)
+_USERS = (ConfigError, WriteError, QuestionError, CheckpointError)
 """Errors that are not the recording's fault: the next one would end in the same."""
 
 
