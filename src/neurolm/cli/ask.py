@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from neurolm.archive.inputs import is_input, is_one_file
 from neurolm.cli.answers import answer_lines, bar_characters, short_lines
-from neurolm.cli.show import Display, print_json
+from neurolm.cli.show import Display, as_json, print_json
 from neurolm.cli.values import Answering, names
 from neurolm.core.amounts import many
 from neurolm.core.errors import CheckpointError, ConfigError, QuestionError, RecordingError
-from neurolm.core.files import dump_json
 from neurolm.core.terminal import say
 from neurolm.recording.links import require_content
 from neurolm.recording.options import ReadingOptions, Unseen
@@ -154,7 +153,7 @@ def _as_lines(recordings: Sequence[str], *, jobs: int, json: bool, **how: Any) -
         if outcome.failure is not None:
             say(f"{outcome.recording}: {outcome.failure}", error=True)
         elif json:
-            print(dump_json(outcome.answers[0] if len(outcome.answers) == 1 else outcome.answers), flush=True)
+            say(as_json(outcome.answers[0] if len(outcome.answers) == 1 else outcome.answers, indent=None))
         else:
             say(*short_lines(outcome))
     return whole

@@ -133,9 +133,15 @@ def losses(parts: Mapping[str, float]) -> str:
     return "  ".join(f"{name} {value:.3g}" for name, value in shown.items())
 
 
-def as_json(value: Any) -> str:
-    """Write plain values and dataclasses as JSON: in ASCII, so that it is exact and steers no terminal."""
-    return dump_json(value, indent=2).replace("\x7f", r"\u007f")
+def as_json(value: Any, *, indent: int | None = 2) -> str:
+    """Write plain values and dataclasses as JSON: in ASCII, so that it is exact and steers no terminal.
+
+    Parameters
+    ----------
+    indent
+        Spaces of a level; None: all on one line.
+    """
+    return dump_json(value, indent=indent).replace("\x7f", r"\u007f")
 
 
 def print_json(value: Any) -> None:
