@@ -25,11 +25,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from neurolm.ask.prompt import Prompt, contributions
 from neurolm.batches.loader import Sample, sample_from
 from neurolm.batches.text import TextTokenizer, shipped_text
+from neurolm.core.batch import PADDING
 from neurolm.core.montage import channel_id
 from neurolm.core.physics import RATE
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.precision import keep_in_bfloat16
-from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.tasks.card import load_task
 from neurolm.train.machine.execution import precision, set_execution, width_of
 from training import stages
@@ -71,6 +71,7 @@ class Difference:
 def main() -> int:
     arguments = _arguments()
     torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False  # PyTorch's default rounds a convolution's factors to 10 bits
     found = []
     print("| stage | what | precision | difference | allowed | holds |", "|---|---|---|---|---|---|", sep="\n")
     with tempfile.TemporaryDirectory() as folder:
@@ -108,7 +109,7 @@ def numbers(settings: Settings) -> dict[str, np.ndarray]:
     """Loss of a batch, codes and answers of windows: of the same weights, wherever they are."""
     device = torch.device(settings.device)
     stage = stages.build(replace(settings, device="cpu"))  # random numbers are the device's, so weights are made here
-    stage.steps, module = stages.STEPS, stage.module.to(device).eval()
+    stage.steps, stage.device, module = stages.STEPS, device, stage.module.to(device).eval()
     if settings.stage == "tokenizer":
         stage.words = stage.words.to(device)
     set_execution(module, stage.config, device)
@@ -116,9 +117,9 @@ def numbers(settings: Settings) -> dict[str, np.ndarray]:
     with torch.no_grad(), precision(stage.config, device, width=width_of(module)):
         total = sum(float(losses.total) for losses in _losses(stage, batch))
         found = {"loss": np.array([total])}
-        tokenizer = module if isinstance(module, NeuralTokenizer) else module.tokenizer
         if settings.stage == "tokenizer":
-            codes = [tokenizer.tokenize(patches.to(device)).codes.flatten().cpu() for patches in batch.patches]
+            parts = [(patches.document != PADDING, patches.to(device)) for patches in batch.patches]
+            codes = [module.tokenize(patches).codes.cpu()[real] for real, patches in parts]
             found["codes"] = torch.cat(codes).numpy()
     if settings.stage == "instruct":
         found["answers"] = _answers(module, settings)
