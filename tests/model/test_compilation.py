@@ -129,4 +129,4 @@ def test_every_layer_of_a_cached_pass_runs_the_same_code():
                 ]
                 torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=1e-4, atol=1e-5)
         graphs.append(counters["stats"]["unique_graphs"])
-    assert graphs[0] == graphs[1] <= 4  # nothing cached or something, with a mask or causal
+    assert graphs[0] == graphs[1] <= 6  # nothing cached, a first part or joined ones; with a mask or without
