@@ -1,10 +1,13 @@
-"""Recipes (tiny, base, large, xl): functions that return all settings of a run.
+"""Recipes (tiny, base, large, xl, each also causal): functions that return all settings of a run.
 
 ``base``, ``large`` and ``xl`` are the paper's (appendix, tables of hyper-parameters; GPT-2 124M, 355M and 1.5B);
-``tiny`` is the same method at a size that trains in minutes on two CPU cores.
+``tiny`` is the same method at a size that trains in minutes on two CPU cores. ``causal-tiny`` and so on differ from
+these in one thing: their encoder sees no later second.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from neurolm.core.config import (
     LanguageConfig,
@@ -123,7 +126,15 @@ def xl() -> RunConfig:
                   checkpointing=True, shard=True)  # fmt: skip
 
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {f.__name__: f for f in (tiny, base, large, xl)}
+def _causal(faithful: Callable[[], RunConfig]) -> RunConfig:
+    """Return a recipe whose encoder has the stair-step rule, so that features know nothing that they are to predict."""
+    run = faithful()
+    tokenizer = replace(run.model.tokenizer, attention="stair-step")
+    return replace(run, recipe=f"causal-{run.recipe}", model=replace(run.model, tokenizer=tokenizer))
+
+
+_FAITHFUL: dict[str, Callable[[], RunConfig]] = {f.__name__: f for f in (tiny, base, large, xl)}
+RECIPES = _FAITHFUL | {f"causal-{name}": partial(_causal, f) for name, f in _FAITHFUL.items()}
 
 
 def recipe(name: str) -> RunConfig:
