@@ -1,10 +1,13 @@
 """The recipes against the paper's tables, and against the sizes of the models it published."""
 
+from dataclasses import asdict
+
 import pytest
 import torch
 
 from neurolm.core.errors import ConfigError
-from neurolm.core.recipes import recipe
+from neurolm.core.config import flat
+from neurolm.core.recipes import RECIPES, recipe
 from neurolm.model.neurolm import NeuroLM
 
 PAPER = ("base", "large", "xl")
@@ -20,6 +23,16 @@ def test_the_neural_tokenizer_is_the_papers(name):
     assert (tokenizer.channels, tokenizer.seconds, tokenizer.convolution_channels) == (256, 64, 16)
     assert (tokenizer.classifier_width, tokenizer.attention) == (256, "full")
     assert (tokenizer.revive, tokenizer.quantise_from) == (0.0, 0.0)  # ours, for small models
+
+
+@pytest.mark.parametrize("name", ["tiny", *PAPER])
+def test_a_causal_recipe_differs_in_what_its_encoder_sees_alone(name):
+    faithful, causal = (dict(flat(asdict(recipe(one)))) for one in (name, f"causal-{name}"))
+    assert {key: value for key, value in causal.items() if value != faithful[key]} == {
+        "recipe": f"causal-{name}",
+        "model.tokenizer.attention": "stair-step",
+    }
+    assert list(RECIPES) == ["tiny", *PAPER, "causal-tiny", *(f"causal-{one}" for one in PAPER)]
 
 
 @pytest.mark.parametrize(
