@@ -5,8 +5,8 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from neurolm.core.errors import ConfigError
 from neurolm.core.config import flat
+from neurolm.core.errors import ConfigError
 from neurolm.core.recipes import RECIPES, recipe
 from neurolm.model.neurolm import NeuroLM
 
