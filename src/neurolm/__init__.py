@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from neurolm.api import Answer, Model, from_pretrained, load
     from neurolm.archive.archive import ask_archive, ask_many
+    from neurolm.archive.embed import embed_archive
     from neurolm.recording.options import ReadingOptions
 
 try:
@@ -17,7 +18,8 @@ try:
 except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
-__all__ = ["Answer", "Model", "ReadingOptions", "__version__", "ask_archive", "ask_many", "from_pretrained", "load"]
+__all__ = ["Answer", "Model", "ReadingOptions", "__version__", "ask_archive", "ask_many",
+           "embed_archive", "from_pretrained", "load"]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
@@ -25,6 +27,8 @@ def __getattr__(name: str) -> Any:
         return import_module("neurolm.recording.options").ReadingOptions
     if name in ("ask_archive", "ask_many"):
         return getattr(import_module("neurolm.archive.archive"), name)
+    if name == "embed_archive":
+        return import_module("neurolm.archive.embed").embed_archive
     if name in __all__:
         return getattr(import_module("neurolm.api"), name)
     raise AttributeError(f"module 'neurolm' has no attribute {name!r}")

@@ -162,13 +162,17 @@ class Model:
     ) -> tuple[Answer, ...]:
         if risk is not None and not 0 < risk < 1:
             raise QuestionError(f"{argument(risk=risk)}: give a share of wrong answers between 0 and 1, such as 0.1")
-        recording = (
-            source
-            if isinstance(source, ModelInput)
-            else read_recording(source, self.card, reading=reading, unseen=unseen)
-        )
+        recording = self._opened(source, reading=reading, unseen=unseen)
         each = [Asked(question=one, prompt=self._prompt(one)) for one in asked]
         return answer_all(self.module, recording, each, device=self.device, risk=risk)
+
+    def _opened(
+        self, source: str | Path | mne.io.BaseRaw | ModelInput, *, reading: ReadingOptions, unseen: Unseen
+    ) -> ModelInput:
+        """What is read already as it is, anything else opened."""
+        if isinstance(source, ModelInput):
+            return source
+        return read_recording(source, self.card, reading=reading, unseen=unseen)
 
     def explain(
         self,
@@ -311,7 +315,7 @@ class Model:
 
     def embed_parts(
         self,
-        source: str | Path | mne.io.BaseRaw,
+        source: str | Path | mne.io.BaseRaw | ModelInput,
         *,
         seconds: int = FREE_SECONDS,
         stride: float = FREE_SECONDS,
@@ -328,14 +332,14 @@ class Model:
         Parameters
         ----------
         source, seconds, stride, evidence, reading, unseen
-            As for :meth:`embed`.
+            As for :meth:`embed`; or what ``ask.recording.read_stored`` takes from a store, which is read already.
 
         Raises
         ------
         CheckpointError, RecordingError
             As for :meth:`embed`.
         """
-        recording = read_recording(source, self.card, reading=reading, unseen=unseen)
+        recording = self._opened(source, reading=reading, unseen=unseen)
         windows = Windows.of(recording, seconds=seconds, stride=stride)
         columns = None
         if evidence:

@@ -1,4 +1,4 @@
-"""Questions about thousands of recordings, answered into tables: ``neurolm ask … --out``.
+"""Questions about thousands of recordings, answered into tables: ``neurolm ask … --out``; `embed.py` does features so.
 
 Each recording is answered on its own, and its answers are written down in a folder beside the output; the tables are
 made of them at the end, in the order of the recordings. All of it can be killed at any moment and goes on where it was.
@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from neurolm.archive.inputs import Source, find_sources, is_folder
-from neurolm.archive.request import ALL, PART, Request, Settings, held, request_for
-from neurolm.archive.worker import Done, Job, answer_recording, read_outcome
+from neurolm.archive.request import ALL, EmbedRequest, Request, held, request_for
+from neurolm.archive.worker import Done, Job, answer_recording, embed_recording, read_outcome
 from neurolm.ask.rows import Outcome
 from neurolm.ask.table_files import SUFFIXES, TablePaths, write_tables
 from neurolm.core.cluster import Cluster
@@ -36,25 +36,25 @@ PARTS = ".parts"
 """Suffix of the folder in which answers are kept, beside the output."""
 PAGE = ".html"
 """Suffix of the page beside the tables."""
-CRASHED = "answering it ended the process, twice: the file crashes its reader, or memory is short"
+CRASHED = "{} it ended the process, twice: the file crashes its reader, or memory is short"
 
 
 class Archive:
-    """Recordings with their answers, as far as they are there.
+    """Recordings with their answers or features, as far as they are there.
 
     Parameters
     ----------
     recordings
         Sorted by name.
     request
-        What is asked about each.
+        What is asked about each, or which features are wanted.
     parts
-        Folder of the answers.
+        Folder of the answers or features.
     """
 
-    def __init__(self, recordings: Sequence[Source], request: Request, parts: Path) -> None:
+    def __init__(self, recordings: Sequence[Source], request: Request | EmbedRequest, parts: Path) -> None:
         self.recordings, self.request, self.parts = recordings, request, parts
-        settings = hashlib.sha256(dump_json(asdict(Settings.of(request)), sort_keys=True).encode()).hexdigest()
+        settings = hashlib.sha256(dump_json(asdict(request.settings), sort_keys=True).encode()).hexdigest()
         states, self.jobs = FileStates(), dict[str, Job]()
         for source in recordings:
             files: tuple[FileState, ...] = ()
@@ -62,7 +62,7 @@ class Archive:
             with suppress(OSError):  # that it is missing is said when its turn comes
                 files = () if stored else states.of(source.path)
             told = dump_json([settings, source.name, stored.content if stored else [asdict(file) for file in files]])
-            name = hashlib.sha256(told.encode()).hexdigest()[:32] + PART
+            name = hashlib.sha256(told.encode()).hexdigest()[:32] + request.part
             size = stored.size if stored else sum(file.size for file in files)
             self.jobs[source.name] = Job(source, request, parts / name, size)
         there = {path.name for path in parts.iterdir()} if parts.is_dir() else set()
@@ -73,20 +73,23 @@ class Archive:
     def work(
         self, make_pool: Callable[[], Pool], progress: Callable[[PrepareProgress], object] | None
     ) -> Iterator[str]:
-        """Answer what is not answered yet; yields the names of recordings when they are answered, or cannot be."""
+        """Do what is not done yet; yields the names of recordings when they are done, or cannot be."""
         yield from sorted(self.done)
         pending = [job for name, job in self.jobs.items() if name not in self.done]
         if not pending:
             return
         meter = Meter(progress, total=len(self.jobs), before=self.skipped, size=sum(job.size for job in pending))
+        do = answer_recording if isinstance(self.request, Request) else embed_recording
         with make_pool() as pool:
-            for job, result in pool.each(answer_recording, pending):
+            for job, result in pool.each(do, pending):
                 name, hours = job.source.name, 0.0
                 if isinstance(result, Done):
                     self.done.add(name)
                     hours = result.seconds / 3600
                 else:
-                    self.reasons[name] = CRASHED if isinstance(result, Crash) else result.reason
+                    self.reasons[name] = (
+                        CRASHED.format(self.request.doing) if isinstance(result, Crash) else result.reason
+                    )
                 meter.add(name, size=job.size, hours=hours, failures=len(self.reasons))
                 yield name
 
@@ -98,16 +101,18 @@ class Archive:
         return Outcome(recording=source.name, subject=source.subject, session=source.session, failure=failure)
 
     def require_some(self) -> None:
-        """Raise the RecordingError of an archive of which nothing was answered."""
+        """Raise the RecordingError of an archive of which nothing was done."""
         if not self.done:
             reasons = [f"\n  {name}: {reason}" for name, reason in sorted(self.reasons.items())]
             more = f"\n  and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
-            raise RecordingError(f"none of the recordings could be answered:{''.join(reasons[:SHOWN])}{more}")
+            raise RecordingError(
+                f"none of the recordings could be {self.request.done}:{''.join(reasons[:SHOWN])}{more}"
+            )
 
     def tidy(self) -> None:
-        """Remove answers about recordings that are no longer meant or are not as they were, and left-overs."""
+        """Remove what was made of recordings that are no longer meant or are not as they were, and left-overs."""
         kept = {job.part.name for job in self.jobs.values()}
-        for path in self.parts.glob(f"*{PART}"):
+        for path in self.parts.glob(f"*{self.request.part}"):
             if path.name not in kept:
                 path.unlink()
         remove_partial(self.parts)
@@ -193,7 +198,7 @@ def ask_archive(
     paths = TablePaths.of(out)
     require_writable(out)
     found = find_sources(given, arrays=reading.rate is not None)
-    _require_apart(found.recordings, (paths.recordings, paths.windows, paths.quarantine))
+    require_apart(found.recordings, (paths.recordings, paths.windows, paths.quarantine))
     request = request_for(
         model, questions, options=options, reading=reading, unseen=unseen, risk=risk, device=device, precision=precision
     )
@@ -267,13 +272,19 @@ def require_engine(jobs: int, scheduler: str | None) -> None:
         )
 
 
-def _require_apart(recordings: Sequence[Source], tables: Sequence[Path]) -> None:
-    """Refuse to write over a recording: tables of samples have the suffixes of tables of answers."""
+def require_apart(recordings: Sequence[Source], tables: Sequence[Path]) -> None:
+    """Refuse to write over a recording: tables of samples have the suffixes of tables of answers.
+
+    Raises
+    ------
+    ConfigError
+        If one would be.
+    """
     asked = {source.path.resolve(): source.name for source in recordings if source.path.suffix.lower() in SUFFIXES}
     if written := next((path for path in tables if path.resolve() in asked), None):
         raise ConfigError(
             f"{argument(out=str(tables[0]))}: {asked[written.resolve()]} is one of the recordings, and would be "
-            "written over; choose another name or folder for the answers"
+            "written over; choose another name or folder for the tables"
         )
 
 

@@ -1,4 +1,4 @@
-"""What is asked about every recording: checked beforehand, and kept beside the answers."""
+"""What is asked of every recording, answers or features: checked beforehand, and kept beside what is made."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import ClassVar, get_args
 
 import neurolm
 from neurolm.ask.calibration import Calibration
 from neurolm.ask.precision import choose_precision
 from neurolm.ask.question import find_question
+from neurolm.ask.vectors import Level
 from neurolm.batches.text import TOKENIZER_FILE
 from neurolm.checkpoint import CONFIG, WEIGHTS, Card, load_card
 from neurolm.core.config import Precision
 from neurolm.core.decode import decode
 from neurolm.core.device import choose_device
-from neurolm.core.errors import QuestionError, StoreError, WriteError, argument
+from neurolm.core.errors import ConfigError, QuestionError, StoreError, WriteError, argument
 from neurolm.core.files import dump_json, hold, write_text
 from neurolm.core.small_files import read_text
 from neurolm.hub.publish import BESIDE, find_checkpoint
-from neurolm.recording.options import ReadingOptions, Unseen
+from neurolm.recording.options import ReadingOptions, Unseen, require_one_of
 
 ALL = "all"
 """Stands for all questions that a model was tuned on."""
@@ -47,6 +49,63 @@ class Request:
     device: str = "auto"
     precision: Precision = "float32"
     """The same for all workers, whatever their processors would choose."""
+    part: ClassVar[str] = PART
+    """Suffix of a file with what is made of a recording."""
+    doing: ClassVar[str] = "answering"
+    """What is done with a recording, and what it then is, for messages."""
+    done: ClassVar[str] = "answered"
+
+    @property
+    def settings(self) -> Settings:
+        """What decides about the answers."""
+        return Settings.of(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedRequest:
+    """Which features are wanted of every recording."""
+
+    model: str
+    """Folder of the checkpoint, absolute."""
+    content: str
+    """Digest of its files."""
+    level: Level
+    seconds: int
+    """Length of a window."""
+    stride: float
+    """Seconds from the start of a window to the next."""
+    reading: ReadingOptions
+    unseen: Unseen = "nearest"
+    device: str = "auto"
+    precision: Precision = "float32"
+    part: ClassVar[str] = ".parquet"
+    doing: ClassVar[str] = "embedding"
+    done: ClassVar[str] = "embedded"
+
+    @property
+    def settings(self) -> EmbedSettings:
+        """What decides about the features."""
+        return EmbedSettings(
+            version=neurolm.__version__, model=self.content, level=self.level, seconds=self.seconds,
+            stride=self.stride, reading=dump_json(asdict(self.reading), sort_keys=True), unseen=self.unseen,
+            device=self.device, precision=self.precision,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class EmbedSettings:
+    """What decides about features, besides the recordings."""
+
+    version: str
+    model: str
+    """Digest of its files."""
+    level: str
+    seconds: int
+    stride: float
+    reading: str
+    unseen: str
+    device: str
+    precision: str
 
 
 @dataclass(frozen=True)
@@ -111,6 +170,41 @@ def request_for(
     )  # fmt: skip
 
 
+def embed_request(
+    model: str | Path,
+    *,
+    level: Level,
+    seconds: int,
+    stride: float,
+    reading: ReadingOptions,
+    unseen: Unseen,
+    device: str,
+    precision: Precision,
+) -> EmbedRequest:
+    """Check which features are wanted before any recording is opened.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such model.
+    ConfigError
+        If there is no such level, or a length is not one that windows can have.
+    """
+    require_one_of("level", level, get_args(Level))
+    if not stride > 0:
+        raise ConfigError(f"{argument(stride=stride)}: give more than 0 seconds")
+    folder = find_checkpoint(model)
+    card = load_card(folder, stage="instruct")
+    longest = card.run.model.tokenizer.seconds
+    if not 1 <= seconds <= longest:
+        raise ConfigError(f"{argument(seconds=seconds)}: this model reads windows of 1 to {longest} s")
+    chosen = choose_precision(precision, card.run.model, choose_device(device), calibration=None)
+    return EmbedRequest(
+        model=str(folder.absolute()), content=digest(folder), level=level, seconds=seconds, stride=stride,
+        reading=reading, unseen=unseen, device=device, precision=chosen,
+    )  # fmt: skip
+
+
 def meant(given: str | Sequence[str], card: Card) -> tuple[str, ...]:
     """The questions that are meant by their words, by the names of their tasks, or by `ALL`."""
     by_name = {task.name: task.question for task in card.tasks}
@@ -133,8 +227,8 @@ def digest(folder: Path) -> str:
 
 
 @contextmanager
-def held(parts: Path, request: Request) -> Iterator[None]:
-    """Hold the folder in which answers are kept, all of them to this request.
+def held(parts: Path, request: Request | EmbedRequest) -> Iterator[None]:
+    """Hold the folder in which answers or features are kept, all of them to this request.
 
     Raises
     ------
@@ -146,28 +240,29 @@ def held(parts: Path, request: Request) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             parts.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(hold(parts / LOCK, "another process is answering into this folder"))
+            stack.enter_context(hold(parts / LOCK, f"another process is {request.doing} into this folder"))
         except OSError as error:
             raise WriteError(f"{parts}: cannot be written ({error.strerror}); choose another place") from error
-        _agree(parts, Settings.of(request))
+        _agree(parts, request)
         yield
 
 
-def _agree(parts: Path, settings: Settings) -> None:
+def _agree(parts: Path, request: Request | EmbedRequest) -> None:
     """Note down what is asked, or make sure that it is what was asked before; no mixture is ever written."""
-    file = parts / SETTINGS
-    if file.is_file() and next(parts.glob(f"*{PART}"), None) is not None:
-        before = decode(Settings, read_text(file), source=f"{file}: damaged; delete {parts}", error=StoreError)
+    file, settings = parts / SETTINGS, request.settings
+    if file.is_file() and next(parts.glob(f"*{request.part}"), None) is not None:
+        before = decode(type(settings), read_text(file), source=f"{file}: damaged; delete {parts}", error=StoreError)
         changed = [name for name, value in asdict(settings).items() if asdict(before)[name] != value]
         if changed:
+            what = "answers" if isinstance(request, Request) else "features"
             raise StoreError(
-                f"{parts}: holds answers of {_difference(changed, before, settings)}; choose another place for the "
-                "answers, or delete that folder"
+                f"{parts}: holds {what} of {_difference(changed, before, settings)}; choose another place for the "
+                f"{what}, or delete that folder"
             )
     write_text(file, dump_json(asdict(settings)))
 
 
-def _difference(changed: Sequence[str], before: Settings, now: Settings) -> str:
+def _difference(changed: Sequence[str], before: Settings | EmbedSettings, now: Settings | EmbedSettings) -> str:
     """What is different from before."""
     if "model" in changed:
         return "another model, or of this one before it changed"

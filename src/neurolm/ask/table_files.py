@@ -54,7 +54,7 @@ class TablePaths:
                 ".parquet, .csv, .tsv or .jsonl"
             )
         if suffix in PARQUET:
-            _pyarrow()
+            require_pyarrow()
         beside = (out.with_name(f"{out.stem}.{name}{out.suffix}") for name in ("windows", "quarantine"))
         return cls(recordings=out, windows=next(beside), quarantine=next(beside))
 
@@ -109,7 +109,7 @@ def table_file(path: Path, kind: type) -> Iterator[Write]:
 
 @contextmanager
 def _parquet(path: Path, kind: type, _: str) -> Iterator[Write]:
-    pa = _pyarrow()
+    pa = require_pyarrow()
     hints = typing.get_type_hints(kind)
     schema = pa.schema([_field(pa, field.name, hints[field.name]) for field in fields(kind)])
     held: list[Any] = []
@@ -173,7 +173,7 @@ def _plain(value: Any) -> Any:
     return tuple(map(_plain, value)) if isinstance(value, tuple) else value
 
 
-def _pyarrow() -> Any:
+def require_pyarrow() -> Any:
     """Return pyarrow with its Parquet part.
 
     Raises

@@ -82,6 +82,10 @@ class Display:
         """Show how far the answers about an archive are, as those of a preparation."""
         self._recordings("asking about recordings", progress, "could not be answered")
 
+    def embedding(self, progress: PrepareProgress) -> None:
+        """Show how far the features of many recordings are."""
+        self._recordings("embedding recordings", progress, "could not be embedded")
+
     def _recordings(self, what: str, progress: PrepareProgress, failed: str) -> None:
         failures = f"  {progress.failures} {failed}" if progress.failures else ""
         figures = (
