@@ -1,4 +1,4 @@
-"""Questions about thousands of recordings, answered into tables: ``neurolm ask … --out``; `embed.py` does features so.
+"""Questions about thousands of recordings, answered into tables: ``neurolm ask … --out``.
 
 Each recording is answered on its own, and its answers are written down in a folder beside the output; the tables are
 made of them at the end, in the order of the recordings. All of it can be killed at any moment and goes on where it was.

@@ -1,4 +1,4 @@
-"""What is asked of every recording, answers or features: checked beforehand, and kept beside what is made."""
+"""What is asked of every recording: checked beforehand, and kept beside what is made of it."""
 
 from __future__ import annotations
 

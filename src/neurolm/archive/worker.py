@@ -1,4 +1,4 @@
-"""What workers do: answer the questions about one recording, or embed it, and write down what is made of it.
+"""What workers do: answer questions about a recording, or embed it, and write that down.
 
 They may be killed at any moment and do it again, by several workers at once too: a file of answers appears whole, and
 holds what depends on the recording, the model and the questions alone.
