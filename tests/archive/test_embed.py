@@ -11,7 +11,8 @@ from edfio import Edf, EdfSignal
 
 import neurolm
 from neurolm.archive import archive as engine
-from neurolm.archive.embed import METADATA, embed_archive
+from neurolm.archive.embed import embed_archive
+from neurolm.ask.vectors import METADATA
 from neurolm.cli import main
 from neurolm.core.errors import ConfigError, RecordingError, StoreError
 from neurolm.core.workers import Workers

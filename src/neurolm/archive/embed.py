@@ -17,7 +17,7 @@ from neurolm.archive.request import embed_request, held
 from neurolm.ask import FREE_SECONDS
 from neurolm.ask.rows import FailureRow
 from neurolm.ask.table_files import PARQUET, require_pyarrow, table_file
-from neurolm.ask.vectors import Level, read_parts, write_vectors
+from neurolm.ask.vectors import METADATA, Level, read_parts, write_vectors
 from neurolm.core.config import Precision
 from neurolm.core.errors import ConfigError, argument
 from neurolm.core.files import dump_json, require_writable
@@ -26,8 +26,6 @@ from neurolm.recording.options import BELIEVED, ReadingOptions, Unseen
 
 PARTS = ".embedded"
 """Suffix of the folder in which the rows of each recording are kept, beside the output."""
-METADATA = b"neurolm"
-"""Key under which a table says, in JSON, what its vectors are."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ windows, each of which counts the same.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,10 +19,13 @@ from neurolm.ask.embedding import Embedding, Embeddings
 from neurolm.ask.table_files import require_pyarrow
 from neurolm.core.errors import StoreError
 from neurolm.core.files import atomic_file
+from neurolm.core.small_files import parse_json
 from neurolm.store.store import Label
 
 Level = Literal["recording", "window", "second", "patch"]
 """What has a vector."""
+METADATA = b"neurolm"
+"""Key under which a table says, in JSON, what its vectors are."""
 ROWS, BYTES = 20_000, 32 << 20
 """Most rows of a row group, and about how many bytes of vectors."""
 
@@ -199,3 +203,56 @@ def read_parts(paths: Iterable[Path]) -> Iterator[Any]:
                     yield file.read_row_group(group)
         except (OSError, pa.ArrowException) as error:
             raise StoreError(f"{path}: cannot be read ({error}); delete it, and give the same command again") from error
+
+
+def read_rows(table: str | Path) -> Iterator[tuple[Any, np.ndarray]]:
+    """Read a table of features a part at a time, in its order.
+
+    Yields
+    ------
+    pyarrow.Table, numpy.ndarray
+        Some rows without their vectors, and these: float32 (rows, width).
+
+    Raises
+    ------
+    StoreError
+        If it is no table of features.
+    """
+    with _table_file(table) as file:
+        for group in range(file.num_row_groups):
+            part = file.read_row_group(group)
+            found = part["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+            yield part.drop_columns(["vector"]), found.astype(np.float32, copy=False).reshape(len(part), -1)
+
+
+def about_table(table: str | Path) -> dict[str, Any]:
+    """Return what a table of features says its vectors are of: ``model`` (a digest), ``level``, ``seconds`` …
+
+    Raises
+    ------
+    StoreError
+        If it is no table of features, or says nothing.
+    """
+    with _table_file(table) as file:
+        said = (file.schema_arrow.metadata or {}).get(METADATA)
+    if said is None:
+        raise StoreError(f"{table}: does not say which model its vectors are of; write it with `neurolm embed`")
+    try:
+        return parse_json(said)
+    except ValueError as error:
+        raise StoreError(f"{table}: damaged ({error}); write it with `neurolm embed` again") from error
+
+
+@contextmanager
+def _table_file(table: str | Path) -> Iterator[Any]:
+    pa = require_pyarrow()
+    if not Path(table).is_file():
+        raise StoreError(f"{table}: no such file; give a table that `neurolm embed … --out features.parquet` wrote")
+    wrong = f"{table}: no table of features; give one that `neurolm embed … --out features.parquet` wrote"
+    try:
+        with pa.parquet.ParquetFile(table) as file:
+            if not {"recording", "start", "stop", "vector"} <= set(file.schema_arrow.names):
+                raise StoreError(wrong)
+            yield file
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{wrong} ({error})") from error

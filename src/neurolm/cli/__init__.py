@@ -38,6 +38,7 @@ VERBS = (
     "ask",
     "explain",
     "embed",
+    "nearest",
     "calibrate",
     "convert",
     "verify",

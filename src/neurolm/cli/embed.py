@@ -29,6 +29,8 @@ def embed(
     stride: float = FREE_SECONDS,
     evidence: bool = False,
     level: Literal["recording", "window", "second", "patch"] | None = None,
+    plot: Path | None = None,
+    projection: Literal["pca", "umap"] = "pca",
     jobs: int = 0,
     scheduler: str | None = None,
     reading: ReadingOptions = NEAREST,
@@ -60,6 +62,10 @@ def embed(
     level
         What a row of the table is, by default a window; a patch is a second of an electrode, and the others are means
         over patches.
+    plot
+        PNG of the table in two dimensions, by subject and by label.
+    projection
+        Which two dimensions; umap needs umap-learn.
     jobs
         Worker processes for the table; 0: as many as there are cores.
     scheduler
@@ -73,8 +79,15 @@ def embed(
     if out.suffix.lower() in TABLE:
         if evidence:
             raise ConfigError("--evidence is not in the table: give one recording, and an --out that ends in .npz")
+        if plot is not None:
+            require_writable(plot)
         how |= {"level": level or "window", "jobs": jobs, "scheduler": scheduler}
-        return _into_table(files, out, model=find_model(model), device=machine.device, precision=precision, **how)
+        whole = _into_table(files, out, model=find_model(model), device=machine.device, precision=precision, **how)
+        if plot is not None:
+            from neurolm.report.drawings.vectors import draw_vectors
+
+            say(f"{draw_vectors(out, plot, projection=projection)}: its rows in two dimensions")
+        return whole
     if out.suffix != ARRAYS:
         raise WriteError(
             f"{out}: choose another --out, ending in .npz for NumPy arrays of one recording, or in .parquet for a "
@@ -82,7 +95,7 @@ def embed(
         )
     if len(files) != 1 or not is_one_file(files[0]):
         raise WriteError(f"{out}: holds the arrays of one recording; for several, let --out end in .parquet")
-    for flag, given in (("--level", level), ("--jobs", jobs), ("--scheduler", scheduler)):
+    for flag, given in (("--level", level), ("--jobs", jobs), ("--scheduler", scheduler), ("--plot", plot)):
         if given:
             raise ConfigError(f"{flag} {given} is for tables: let --out end in .parquet")
     require_writable(out)
@@ -113,5 +126,6 @@ def _into_table(files: Sequence[str], out: Path, *, level: Any, **how: Any) -> b
     if report.quarantined:
         say(f"{report.quarantined:,} could not be embedded: the reasons are in {report.quarantine}")
     say(f"{report.parts}: from it the same command goes on when recordings were added or changed; else delete it")
-    say(*(f"note: {note}" for note in report.notes))
+    for note in report.notes:
+        say(f"note: {note}")
     return not report.quarantined
