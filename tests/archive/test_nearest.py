@@ -14,7 +14,7 @@ from neurolm.ask import vectors as rows_module
 from neurolm.ask.nearest import moment, nearest, query_of
 from neurolm.cli import main
 from neurolm.core.errors import ConfigError, QuestionError, StoreError
-from neurolm.report.drawings.vectors import UNKNOWN, colourings, draw_vectors
+from neurolm.report.drawings.vectors import LONGEST, UNKNOWN, colourings, draw_vectors, scatter
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +114,10 @@ def test_a_table_is_drawn_by_subject_and_label(table, tmp_path):
     assert {"Yes", "No", UNKNOWN} == set(found["by label of workload"])
     alone = colourings([row | {"subject": None, "labels": []} for row in rows])
     assert list(alone) == ["by recording"] and set(alone["by recording"]) == {row["recording"] for row in rows}
+    paths = [f"/a/long/folder/of/an/archive/sub-{n}_eeg.edf" for n in range(3)]
+    (panel,) = scatter(np.eye(3)[:, :2], ("x", "y"), {"by recording": paths}).axes
+    shown = [text.get_text() for text in panel.get_legend().get_texts()]
+    assert [len(text) for text in shown] == [LONGEST] * 3 and shown[2].endswith("/sub-2_eeg.edf")
     with pytest.raises(ConfigError, match="umap-learn"):
         draw_vectors(table, tmp_path / "umap.png", projection="umap")
     with pytest.raises(ConfigError, match="projection='tsne'"):

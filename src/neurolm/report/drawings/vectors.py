@@ -22,6 +22,8 @@ MOST = 5_000
 """Rows that are drawn at most, spread evenly over the table."""
 NAMED = len(COLOURS) - 1
 """Values that have a colour and a name of their own; the others share one."""
+LONGEST = 28
+"""Characters of a name in a legend; of a longer one the end is shown, which tells files apart."""
 OTHERS, UNKNOWN = "others", "not known"
 
 
@@ -117,7 +119,7 @@ def scatter(places: np.ndarray, axes: tuple[str, str], colours: dict[str, list[s
         rest = {value for value in counts if value not in named}
         shown = np.array([OTHERS if value in rest else value for value in values], object)
         kinds = [(UNKNOWN, PALE, UNKNOWN), (OTHERS, "#999999", f"{len(rest)} others")]
-        kinds += [(value, colour, value) for value, colour in zip(named, COLOURS, strict=False)]
+        kinds += [(value, colour, _short(value)) for value, colour in zip(named, COLOURS, strict=False)]
         for value, colour, label in kinds:
             here = places[shown == value]
             if len(here):
@@ -125,3 +127,7 @@ def scatter(places: np.ndarray, axes: tuple[str, str], colours: dict[str, list[s
         panel.set(xlabel=axes[0], ylabel=axes[1])
         panel.legend(markerscale=1.6, loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
     return figure
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else f"…{name[1 - LONGEST :]}"
