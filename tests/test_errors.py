@@ -112,7 +112,7 @@ def test_a_folder_without_recordings(refused, tmp_path, micro_run):
     message = refused("prepare", tmp_path / "data", "--out", tmp_path / "store")
     assert message.startswith(f"{tmp_path / 'data'}: no EEG recordings in this folder; give the folder that holds")
     message = refused("ask", tmp_path / "data", QUESTION, "--model", micro_run.folder)
-    assert message.startswith(f"{tmp_path / 'data'}: a folder, not a recording; ")
+    assert message.startswith(f"{tmp_path / 'data'}: no EEG recordings in this folder; it holds 1 .txt (")
 
 
 def test_a_file_that_is_no_recording(refused, tmp_path, micro_run):
