@@ -476,3 +476,21 @@ def test_answering_imports_no_training():
     last = "LAST = [['neurolm', room] for room in ('train', 'report', 'cli', 'prepare', 'corpora')]; "
     done = subprocess.run([sys.executable, "-c", last + code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_an_explanation_says_that_it_chose_its_option_from_some_windows(model, file):
+    """The likeliest over the windows looked at may be another than over the recording."""
+    said = "is the likeliest over 1 window of the recording"
+    explained = [model.explain(file, QUESTION, windows=most) for most in (1, 10_000)]
+    assert [any(said in note for note in found.notes) for found in explained] == [True, False]
+    named = model.explain(file, QUESTION, windows=1, option="Yes")
+    assert not any("is the likeliest" in note for note in named.notes)
+
+
+def test_a_model_that_knows_simulated_eeg_only_says_so(model, file, monkeypatch):
+    said = "the model was trained on simulated EEG only"
+    assert not any(said in note for note in model.ask(file, QUESTION).notes)
+    monkeypatch.setattr(model, "card", replace(model.card, corpora=("simulated",)))
+    assert any(said in note for note in model.ask(file, QUESTION).notes)
+    monkeypatch.setattr(model, "card", replace(model.card, corpora=("eegmat", "simulated")))
+    assert not any(said in note for note in model.ask(file, QUESTION).notes)

@@ -31,6 +31,7 @@ from neurolm.ask.recording import ModelInput, Windows, read_recording
 from neurolm.batches.loader import Document, build_batch
 from neurolm.batches.text import END_OF_TEXT, TextTokenizer
 from neurolm.checkpoint import Card, load_neurolm
+from neurolm.core.amounts import many
 from neurolm.core.config import Precision
 from neurolm.core.device import choose_device
 from neurolm.core.errors import QuestionError, argument
@@ -45,6 +46,9 @@ from neurolm.recording.options import BELIEVED, ReadingOptions, Unseen
 
 if TYPE_CHECKING:
     import mne
+
+SIMULATED = "simulated"
+"""Name of the corpus that ``neurolm simulate`` writes."""
 
 __all__ = ["EXPLAINED", "FREE_SECONDS", "REACH", "UNDECIDED", "Answer", "Contributions", "Embedding", "Embeddings",
            "Explanation", "Model", "WindowAnswer", "from_pretrained", "load"]  # fmt: skip
@@ -194,7 +198,8 @@ class Model:
         source, question, options, reading, unseen
             As for :meth:`ask`.
         option
-            The option to explain; by default the likeliest over the explained windows.
+            The option to explain; by default the likeliest over the explained windows, which may be another than over
+            the whole recording; the notes say so.
         windows
             Most windows to look at, spread evenly.
         start, stop
@@ -218,9 +223,16 @@ class Model:
         prompt = self._prompt(asked)
         starts = whole.between(start, stop, most=windows)
         samples = list(recording.samples(starts, whole.seconds))
+        notes = asked.caveats(asked.novelty(describe(samples))) + whole.notes
         if option is None:
             plain = likelihoods(self.module, prompt, samples, device=self.device)
             option = labels[int(asked.calibration.pool(plain).argmax())]
+            if len(starts) < len(whole.starts):
+                notes = (
+                    f"{option} is the likeliest over {many(len(starts), 'window')} of the recording; the answer about "
+                    f"the whole recording may be another, which {argument('option')} explains",
+                    *notes,
+                )
         found = occlude(
             self.module, prompt, samples, option=labels.index(option), device=self.device, calibration=asked.fitted
         )
@@ -235,7 +247,7 @@ class Model:
             seconds=tuple(moments),
             second_effects=tuple(moments.values()),
             starts=tuple(first / RATE for first in starts),
-            notes=asked.caveats(asked.novelty(describe(samples))) + whole.notes,
+            notes=notes,
         )
 
     def generate(
@@ -392,7 +404,11 @@ class Model:
 
     def _question(self, question: str, options: Sequence[str] | None) -> Question:
         found = find_question(question, options, self.card.tasks, calibration=self.calibration, ranges=self.ranges)
-        return replace(found, precision=other_precision(self.calibration, self.precision))
+        return replace(
+            found,
+            precision=other_precision(self.calibration, self.precision),
+            simulated=self.card.corpora == (SIMULATED,),
+        )
 
     def _prompt(self, asked: Question) -> Prompt:
         separator = self.card.run.model.vocabulary.separator

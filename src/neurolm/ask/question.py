@@ -15,6 +15,7 @@ from neurolm.core.names import near_names
 from neurolm.tasks.task import Option, Task, find_questions
 
 NOT_TUNED = "the model was not tuned on this question: expect guesses, however likely it finds them"
+SIMULATED = "the model was trained on simulated EEG only: what it says of real EEG, and how sure it is, means nothing"
 NOT_CALIBRATED = (
     "not calibrated: this checkpoint was made without validation answers; `neurolm calibrate` with the store it was "
     "trained on adds them"
@@ -33,6 +34,8 @@ class Question:
     """Ranges of the training windows of its task, or of all tasks where it belongs to none."""
     precision: str | None = None
     """What is said where answers are in another precision than the calibration's."""
+    simulated: bool = False
+    """Whether the model knows simulated EEG only."""
 
     @property
     def calibration(self) -> TaskCalibration:
@@ -53,7 +56,8 @@ class Question:
     def caveats(self, novelty: Novelty | None) -> tuple[str, ...]:
         """What limits an answer, the worst first."""
         limit = NOT_TUNED if not self.trained else NOT_CALIBRATED if self.fitted is None else self.precision
-        return ((limit,) if limit else ()) + ((novelty.warning,) if novelty is not None and novelty.warning else ())
+        limits = ((SIMULATED,) if self.simulated else ()) + ((limit,) if limit else ())
+        return limits + ((novelty.warning,) if novelty is not None and novelty.warning else ())
 
 
 def find_question(
