@@ -102,6 +102,16 @@ def test_runs_are_found_below_folders_but_not_in_their_own_stages(run, tmp_path)
         find_runs([tmp_path / "nowhere"])
 
 
+def test_runs_behind_symbolic_links_are_found_once_and_circles_end(run, tmp_path):
+    elsewhere, here = run("elsewhere/one"), run("runs/two")
+    (tmp_path / "runs" / "linked").symlink_to(elsewhere)
+    (tmp_path / "runs" / "a_latest").symlink_to(here)
+    (tmp_path / "runs" / "circle").symlink_to(tmp_path / "runs")
+    assert find_runs([tmp_path / "runs"]) == [tmp_path / "runs" / "linked", here]
+    (tmp_path / "top").symlink_to(tmp_path / "runs")
+    assert len(find_runs([tmp_path / "top"])) == 2
+
+
 def test_what_differs_between_runs_and_what_they_reached(run, micro_config):
     changed = replace(micro_config, pretrain=replace(micro_config.pretrain, clip=2.0))
     one, other = run("one"), run("other", config=changed, stages=("language",), done=0, steps=3)

@@ -92,11 +92,21 @@ def find_runs(folders: Sequence[Path]) -> list[Path]:
 
 
 def _below(top: Path) -> Iterator[Path]:
-    for folder, below, files in os.walk(top):
-        if RUN in files:
-            yield Path(folder)
-            below[:] = [name for name in below if name not in NO_RUNS_WITHIN]
-        below[:] = [name for name in below if not name.startswith(".")]
+    """Yield the runs below a folder; symbolic links are followed last, and none leads to a folder a second time."""
+    seen: set[str] = set()
+    waiting = [str(top)]
+    while waiting:
+        for folder, below, files in os.walk(waiting.pop(0)):
+            real = os.path.realpath(folder)
+            if real in seen:
+                below.clear()
+                continue
+            seen.add(real)
+            if RUN in files:
+                yield Path(folder)
+                below[:] = [name for name in below if name not in NO_RUNS_WITHIN]
+            below[:] = sorted(name for name in below if not name.startswith("."))
+            waiting += [str(path) for name in below if (path := Path(folder, name)).is_symlink()]
 
 
 def summarise(folder: Path) -> RunSummary:
