@@ -321,7 +321,7 @@ def test_missing_files_folders_and_other_suffixes_are_refused(tmp_path: Path) ->
     [
         (184, 192, b"99999   ", "damaged header: 2 signals need"),
         (236, 244, b"abc     ", "number of data records reads"),
-        (236, 244, b"-7      ", "no signal"),
+        (236, 244, b"-7      ", "no signal in this file; nothing was recorded: export it again"),
         (252, 256, b"0   ", "damaged header"),
     ],
 )
@@ -331,6 +331,13 @@ def test_damaged_headers(tmp_path: Path, start: int, stop: int, text: bytes, fou
     data[start:stop] = text
     path.write_bytes(data)
     with pytest.raises(RecordingError, match=found):
+        open_recording(path)
+
+
+def test_a_file_that_ends_with_its_header_is_to_be_copied_again(tmp_path: Path) -> None:
+    path = write_edf(tmp_path / "a.edf", {"Cz": sine(4)})
+    path.write_bytes(path.read_bytes()[: 256 * 3])
+    with pytest.raises(RecordingError, match=r"4 data records: there is no signal in this file; it was cut short: "):
         open_recording(path)
 
 

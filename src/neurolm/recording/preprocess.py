@@ -333,7 +333,8 @@ def detect_mains(recording: Recording) -> tuple[float, str]:
     best = int(np.argmax(ratios))
     if ratios[best] < _LINE_RATIO:
         return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: no line at {MAINS[0]:g} or {MAINS[1]:g} Hz in the spectrum"
-    return MAINS[best], f"mains {MAINS[best]:g} Hz: {ratios[best]:.0f} times the power of its neighbourhood"
+    done = "removed" if _notch_fits(MAINS[best], recording.rate) else "left to the low-pass filter"
+    return MAINS[best], f"mains {MAINS[best]:g} Hz: hum of {ratios[best]:.0f} times the power around it, {done}"
 
 
 def _line_ratio(frequencies: np.ndarray, power: np.ndarray, line: float) -> np.ndarray:

@@ -35,6 +35,7 @@ STILL_RECORDING = -1
 """Number of data records in a file whose recorder was never stopped (EDF specification)."""
 MICROVOLTS = {"V": 1e6, "mV": 1e3, "uV": 1.0, "nV": 1e-3}
 """Microvolts in the units of voltage that are understood."""
+_NOTHING_RECORDED = "nothing was recorded: export it again, or leave it out"
 _CYRILLIC = {"мв": "mV", "мкв": "uV", "нв": "nV"}
 UNSTATED = ""
 """Unit of a signal whose header gives none."""
@@ -276,7 +277,10 @@ def _check_size(path: Path, header: Header, truncated: str) -> tuple[int, list[s
         said = f"the recorder was never stopped: the header gives no length, the file holds {whole:,} data records"
         return whole, [said]
     if records < 0 or whole < 1:
-        raise RecordingError(f"{path}: the header declares {records} data records: there is no signal in this file")
+        cut = "it was cut short: copy it again from where it came" if records > 0 else _NOTHING_RECORDED
+        raise RecordingError(
+            f"{path}: the header declares {records} data records: there is no signal in this file; {cut}"
+        )
     promised = header_bytes + records * record_bytes
     if size < promised:
         if truncated == "accept" and whole > 0:
@@ -314,7 +318,9 @@ def _more_than_promised(path: Path, header: Header, size: int) -> tuple[int, lis
         if timed and not first.startswith((_BDF, b"0       ")):  # else another file follows, or anything at all
             there = bisect_left(range((size - header_bytes) // record_bytes), True, lo=records, key=filler)
     if there < 1:
-        raise RecordingError(f"{path}: the header declares {records} data records: there is no signal in this file")
+        raise RecordingError(
+            f"{path}: the header declares {records} data records: there is no signal in this file; {_NOTHING_RECORDED}"
+        )
     notes = []
     if there > records:
         notes.append(f"the header says {records:,} data records, the file holds {there:,}, which are taken")
