@@ -31,6 +31,7 @@ from neurolm.cli.values import names_or_pairs
 from neurolm.core.config import to_json
 from neurolm.core.errors import CheckpointError, ConfigError, argument, flags_in_messages
 from neurolm.core.recipes import recipe
+from neurolm.prepare.report import PrepareProgress
 from neurolm.store.store import Label
 from neurolm.train.loop import TrainingProgress
 
@@ -457,6 +458,18 @@ def test_progress_without_a_terminal_is_a_few_plain_lines(capsys, monkeypatch):
     assert 10 <= len(lines) <= 25
     assert lines[0] == "pretrain: step 1/200  1:01 left  1,234 tokens/s  loss 4  eeg 1.5  text 2.5"
     assert lines[-1].startswith("pretrain: step 200/200")
+
+
+def test_progress_of_recordings_says_hours_of_eeg_an_hour_while_something_is_left(capsys):
+    """0.0106 h of EEG in 2 s are 19.08 h an hour."""
+    for done, hours, failures, wanted in (
+        (5, 0.0106, 1, "5/10  1:01 left  19 h of EEG an hour  1 could not be answered"),
+        (10, 0.0001, 0, "10/10  0.18 h of EEG an hour"),
+        (10, 0.0, 0, "10/10"),
+    ):
+        with Display(Console(force_terminal=False)) as display:
+            display.answering(PrepareProgress(done, 10, "a.edf", failures, hours, 2.0, 61.0))
+        assert capsys.readouterr().out.splitlines() == [f"asking about recordings: {wanted}"]
 
 
 def test_one_loss_is_not_shown_twice():

@@ -75,7 +75,7 @@ class Display:
         self._show(progress.stage, progress.step, progress.steps, figures)
 
     def preparing(self, progress: PrepareProgress) -> None:
-        """Show how far a preparation is: recordings, hours of EEG per second, time left, failures."""
+        """Show how far a preparation is: recordings, time left, hours of EEG an hour, failures."""
         self._recordings("preparing recordings", progress, "could not be read")
 
     def answering(self, progress: PrepareProgress) -> None:
@@ -87,12 +87,15 @@ class Display:
         self._recordings("embedding recordings", progress, "could not be embedded")
 
     def _recordings(self, what: str, progress: PrepareProgress, failed: str) -> None:
-        failures = f"  {progress.failures} {failed}" if progress.failures else ""
-        figures = (
-            f"{progress.done}/{progress.total}  {duration(progress.seconds_left)} left  "
-            f"{progress.rate:.2g} h of EEG per second{failures}"
-        )
-        self._show(what, progress.done, progress.total, figures)
+        figures = [f"{progress.done}/{progress.total}"]
+        if progress.done < progress.total:
+            figures.append(f"{duration(progress.seconds_left)} left")
+        if progress.hours:
+            rate = 3600 * progress.rate
+            figures.append(f"{rate:{',.0f' if rate >= 10 else '.2g'}} h of EEG an hour")
+        if progress.failures:
+            figures.append(f"{progress.failures} {failed}")
+        self._show(what, progress.done, progress.total, "  ".join(figures))
 
     def count(self, what: str) -> Callable[..., None]:
         """Return a callback for the number of things done and of all things."""
