@@ -72,6 +72,7 @@ class Argument:
         if self.choices and self.read:
             help = f"{help.removesuffix('.')}: {', '.join(self.choices)}."
         if self.kind is not bool and self.default not in (EMPTY, None, ()):
+            help = re.sub(r" By default [^.]*\.", "", help)  # a sentence of what it is for some other verb
             shown = ",".join(map(str, self.default)) if isinstance(self.default, tuple) else self.default
             help += f" (default: {shown})"
         how: dict[str, Any] = {"help": help.replace("%", "%%")}

@@ -41,7 +41,7 @@ def embed(
     """Write features of recordings, for models of your own.
 
     Of one recording, an .npz file holds NumPy arrays: features, float32 (windows, seconds, electrodes, width); codes,
-    int64 (windows, seconds, electrodes); starts, float64 (windows), in seconds; and the names of the electrodes. With
+    int64 (windows, seconds, electrodes); starts, float64 (windows), in seconds; and electrodes, their names. With
     --evidence, too: evidence, float32 (windows, columns), in nats; and evidence_columns, their names, as
     "workload: Yes". Of any number of recordings, a .parquet file is a table of vectors, a row each --level, and the
     same command goes on after an interruption.

@@ -30,7 +30,10 @@ HEADLINES = {
 
 
 def runs() -> None:
-    """List runs and how far each is, or compare some."""
+    """List runs and how far each is, or compare some.
+
+    `list` may be left out: neurolm runs [FOLDER …] [--json] lists the runs below folders, by default below runs/.
+    """
 
 
 def runs_list(folders: Sequence[Path] = (Path("runs"),), *, json: bool = False) -> None:
