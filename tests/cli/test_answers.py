@@ -8,9 +8,12 @@ import pytest
 from edfio import Edf, EdfSignal
 
 import neurolm
-from neurolm.ask.calibration import Calibration
+from neurolm.ask.answer import conclude
+from neurolm.ask.calibration import Calibration, TaskCalibration
 from neurolm.ask.novelty import Ranges
+from neurolm.ask.rows import Outcome
 from neurolm.cli import main
+from neurolm.cli.answers import short_lines
 
 QUESTION = "Is this EEG segment of high workload?"
 
@@ -47,6 +50,16 @@ def test_an_answer_to_an_untrained_question_is_called_a_guess(micro_run, file, c
     assert main([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["trained"], found["calibrated"]) == (False, False)
+
+
+def test_a_line_says_where_most_windows_do_not_agree():
+    """Three of four windows say No, and the first outweighs them."""
+    said = np.log([[0.999999, 0.000001], [0.4, 0.6], [0.4, 0.6], [0.4, 0.6]])
+    spans = [(2.0 * i, 2.0 * i + 2) for i in range(4)]
+    task = TaskCalibration(task="t", correlation=1.0)
+    answer, all_agree = (conclude(said[:n], task, options=("Yes", "No"), spans=spans[:n]) for n in (4, 1))
+    assert next(short_lines(Outcome(recording="a", answers=(answer,)))).endswith("; 1 of 4 windows agree")
+    assert "agree" not in next(short_lines(Outcome(recording="a", answers=(all_agree,))))
 
 
 def test_explaining_prints_and_draws(micro_run, file, capsys, tmp_path):

@@ -1,6 +1,7 @@
 """Many recordings in the terminal: a line each, tables with --out, and a status that tells whether all is well."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -59,7 +60,9 @@ def test_tables_say_what_is_where(micro_run, here, capsys):
     said = capsys.readouterr().out
     assert "out/answers.csv: 2 recordings answered; each window: out/answers.windows.csv" in said
     assert "1 could not be answered: the reasons are in out/answers.quarantine.csv" in said
-    assert (here / "out" / "answers.html").read_text().count("empty.edf")
+    assert re.search(r"^  empty\.edf: (?!empty).*\S$", said, re.MULTILINE)
+    page = (here / "out" / "answers.html").read_text()
+    assert page.count("empty.edf") and re.search(r"\(files [0-9a-f]{12}\)", page)
     (here / "empty.edf").unlink()
     assert main(words) == 0
     assert "2 recordings answered, 2 of them before" in capsys.readouterr().out
@@ -76,6 +79,12 @@ def test_tables_say_what_is_where(micro_run, here, capsys):
         (["a.edf", "b.edf", QUESTION, "--scheduler", "tcp://x"], "give --out answers.parquet"),
         (["a.edf", QUESTION, "--out", "a.docx"], "a.docx"),
         (["a.edf", "--questions", "workload", "--options", "a,b"], "--options are answers to a question"),
+        (
+            ["a.edf", "--questions", "workloda"],
+            "--questions workloda: the model has no such task: did you mean workload?",
+        ),
+        ([".", "--questions", "moon"], "--questions moon: the model has no such task. It knows: "),
+        ([".", "--questions", "Is the moon full?"], "not tuned on the question 'Is the moon full?'"),
     ],
 )
 def test_what_does_not_go_together_is_told(micro_run, here, capsys, words, message):

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+import neurolm
 from neurolm.ask.answer import UNDECIDED, Answer, conclude
 from neurolm.ask.calibration import TaskCalibration
 from neurolm.ask.risk import OperatingPoints
@@ -71,7 +72,7 @@ def test_what_deserves_a_look_comes_first(tmp_path):
         Outcome(recording="/data/broken", failure="/data/broken: no EEG; look at it"),
     ]
     text = page_of(tmp_path, outcomes)
-    names = [name for name in Page(text).names if name not in ("demo", "/data")]
+    names = [name for name in Page(text).names if name not in ("demo", "/data", f"neurolm {neurolm.__version__}")]
     assert [name for name in names if name != QUESTION and "answered" not in name and "min" not in name] == [
         "undecided", "undecided_unlike", "unlike", "dissent", "rare", "common_unsure", "common_sure", "a_little_unlike",
     ]  # fmt: skip
@@ -172,6 +173,28 @@ def test_counts_are_those_of_the_answers():
     assert wake.spread == f"{np.median(likeliest):.2f}, {likeliest.min():.2f} to {likeliest.max():.2f}"
     filled = {int(x) for x in re.findall(r"M(\d+) ", wake.columns)}
     assert filled == set(np.floor(likeliest * overview.COLUMNS).astype(int))
+
+
+def test_recordings_whose_windows_say_otherwise_are_not_counted_as_right(tmp_path):
+    """Of two that windows share (0.9 and 0.7), 1.6 are right: the third would make it 2.6."""
+    divided = an_answer([0.999999, 0.4, 0.4, 0.4])
+    assert max(divided.probabilities) > 0.9
+    shared = [an_answer([0.9]), an_answer([0.7]), an_answer([0.6], answer=UNDECIDED)]
+    outcomes = [outcome(str(i), answer) for i, answer in enumerate([*shared, divided])]
+    assert Overview(outcomes).questions[QUESTION].expected == pytest.approx(1.6)
+    text = page_of(tmp_path, outcomes)
+    assert "about 2 of the 2 decided answers that most windows share are right" in text
+    assert "Of 1 recording most windows say otherwise: it has no single right answer" in text
+    outcomes.append(outcome("more", divided))
+    assert "Of 2 recordings most windows say otherwise: they have no single" in page_of(tmp_path, outcomes)
+    whole = page_of(tmp_path, outcomes[:2])
+    assert "about 2 of the 2 decided answers are right" in whole and "no single right answer" not in whole
+    assert "By their probabilities" not in page_of(tmp_path, outcomes[3:])
+
+
+def test_it_says_which_model_and_version_answered(tmp_path):
+    text = page_of(tmp_path, [outcome("a", an_answer([0.9]))], digest="0123456789abcdef")
+    assert "demo (files 0123456789ab)" in text and f"neurolm {neurolm.__version__}" in text
 
 
 def test_a_guess_has_no_number_and_a_likelihood_is_called_one(tmp_path):

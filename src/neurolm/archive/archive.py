@@ -12,7 +12,7 @@ import hashlib
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -137,6 +137,8 @@ class ArchiveReport:
     """Where the answers are kept, so that the next run goes on from them."""
     notes: tuple[str, ...]
     """What was noticed."""
+    reasons: Mapping[str, str]
+    """Why the first `SHOWN` recordings in quarantine could not be answered."""
 
 
 def ask_archive(
@@ -213,13 +215,14 @@ def ask_archive(
             out.with_suffix(PAGE),
             map(archive.outcome, archive.recordings),
             model=str(model),
+            digest=request.content,
             tables=(tables.recordings, tables.windows, tables.quarantine),
         )
         archive.tidy()
     return ArchiveReport(
         recordings=len(archive.done), skipped=archive.skipped, quarantined=len(archive.reasons),
         seconds=time.monotonic() - begun, tables=tables, page=page, parts=out.with_name(parts.name),
-        notes=tuple(found.notes),
+        notes=tuple(found.notes), reasons=dict(sorted(archive.reasons.items())[:SHOWN]),
     )  # fmt: skip
 
 

@@ -21,9 +21,11 @@ from neurolm.core.decode import decode
 from neurolm.core.device import choose_device
 from neurolm.core.errors import ConfigError, QuestionError, StoreError, WriteError, argument
 from neurolm.core.files import dump_json, hold, write_text
+from neurolm.core.names import did_you_mean
 from neurolm.core.small_files import read_text
 from neurolm.hub.publish import BESIDE, find_checkpoint
 from neurolm.recording.options import ReadingOptions, Unseen, require_one_of
+from neurolm.tasks.task import find_questions
 
 ALL = "all"
 """Stands for all questions that a model was tuned on."""
@@ -157,7 +159,7 @@ def request_for(
         raise QuestionError(f"{argument(risk=risk)}: give a share of wrong answers between 0 and 1, such as 0.1")
     folder = find_checkpoint(model)
     card = load_card(folder, stage="instruct")
-    asked = meant(questions, card)
+    asked = meant(questions, card, own=options is not None)
     chosen = choose_precision(precision, card.run.model, choose_device(device), calibration=Calibration.load(folder))
     if options is not None and len(asked) != 1:
         raise QuestionError(f"{argument(options=list(options))}: answers to one question; ask one, or leave them out")
@@ -205,14 +207,33 @@ def embed_request(
     )  # fmt: skip
 
 
-def meant(given: str | Sequence[str], card: Card) -> tuple[str, ...]:
-    """The questions that are meant by their words, by the names of their tasks, or by `ALL`."""
+def meant(given: str | Sequence[str], card: Card, *, own: bool = False) -> tuple[str, ...]:
+    """The questions that are meant by their words, by the names of their tasks, or by `ALL`.
+
+    Parameters
+    ----------
+    own
+        Whether they may be the user's own.
+
+    Raises
+    ------
+    QuestionError
+        If there is none, or a name is that of no task.
+    """
     by_name = {task.name: task.question for task in card.tasks}
     words = [given] if isinstance(given, str) else list(given)
     if words == [ALL]:
         return tuple(dict.fromkeys(by_name.values()))
     if not words:
         raise QuestionError(f"no question: give one, or {ALL!r}")
+    for word in [] if own or isinstance(given, str) else words:
+        # One word in a list is a name, and no question.
+        if word not in by_name and len(word.split()) < 2 and not find_questions(word, card.tasks):
+            near = did_you_mean(word, by_name) or "."
+            raise QuestionError(
+                f"{argument(questions=word)}: the model has no such task{near} "
+                f"It knows: {', '.join(by_name)} (or {ALL})"
+            )
     return tuple(dict.fromkeys(by_name.get(word, word) for word in words))
 
 

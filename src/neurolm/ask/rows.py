@@ -1,8 +1,8 @@
-"""Answers as rows of tables: a row a recording and question, a window and question, a failure
+"""Answers as rows of tables: for each recording and question, each window and question, each failure
 
 Questions have different options, and rows of all questions stand in one table. So the options are no columns, of which
 each question would leave most empty: ``options`` and ``probabilities`` are two lists of equal length and order. A table
-of an option a row is one step away: pandas and Polars ``explode(["options", "probabilities"])``, R
+with a row for each option is one step away: pandas and Polars ``explode(["options", "probabilities"])``, R
 ``tidyr::unnest(c(options, probabilities))``. The likeliest option and its probability have columns of their own, which
 is all that most people need. What is not known is null, and no column is ever NaN.
 """

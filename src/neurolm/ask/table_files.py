@@ -32,11 +32,11 @@ class TablePaths:
     """Where the tables of an archive's answers lie."""
 
     recordings: Path
-    """A row a recording and question, see `neurolm.ask.rows.RecordingRow`."""
+    """A row for each recording and question, see `neurolm.ask.rows.RecordingRow`."""
     windows: Path
-    """A row a window and question, see `neurolm.ask.rows.WindowRow`."""
+    """A row for each window and question, see `neurolm.ask.rows.WindowRow`."""
     quarantine: Path
-    """A row a recording without answers, see `neurolm.ask.rows.FailureRow`."""
+    """A row for each recording without answers, see `neurolm.ask.rows.FailureRow`."""
 
     @classmethod
     def of(cls, out: Path) -> TablePaths:

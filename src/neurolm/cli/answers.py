@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from neurolm.ask.rows import recording_rows
 from neurolm.core.amounts import duration, likely, many
 
 if TYPE_CHECKING:
@@ -107,9 +108,10 @@ def verdict(answer: Answer) -> str:
 
 def short_lines(outcome: Outcome) -> Iterator[str]:
     """Write what became of one of many recordings: a line for each question."""
-    for answer in outcome.answers:
+    for row, answer in zip(recording_rows(outcome), outcome.answers, strict=True):
         asked = f" {answer.question}" if len(outcome.answers) > 1 else ""
-        yield f"{outcome.recording}:{asked} {verdict(answer)}"
+        few = f"; {row.agreeing:,} of {many(row.windows, 'window')} agree" if 2 * row.agreeing < row.windows else ""
+        yield f"{outcome.recording}:{asked} {verdict(answer)}{few}"
 
 
 def condense(answer: Answer, lines: int) -> list[tuple[float, float, list[float]]]:

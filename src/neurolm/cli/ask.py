@@ -66,7 +66,7 @@ def ask(
     generate
         Continue this text freely as well.
     out
-        Table of the answers, ending in .parquet, .csv or .jsonl; others and a page lie beside it.
+        Table of the answers, ending in .parquet, .csv, .tsv or .jsonl; others and a page lie beside it.
     jobs
         Worker processes for several recordings; 0: as many as there are cores.
     scheduler
@@ -170,6 +170,9 @@ def _into_tables(recordings: Sequence[str], out: Path, **how: Any) -> bool:
     say(f"{report.page}: all of it as a page, what deserves a look first")
     if report.quarantined:
         say(f"{report.quarantined:,} could not be answered: the reasons are in {report.tables.quarantine}")
+        say(*(f"  {name}: {reason.removeprefix(f'{name}: ')}" for name, reason in report.reasons.items()))
+        if report.quarantined > len(report.reasons):
+            say(f"  and {report.quarantined - len(report.reasons):,} more")
     say(f"{report.parts}: from it the same command goes on when recordings were added or changed; else delete it")
     for note in report.notes:
         say(f"note: {note}")

@@ -97,6 +97,12 @@ class Question:
     unknown: int = 0
     """Recordings that could not be compared with the training data."""
     dissent: int = 0
+    divided: int = 0
+    """Decided answers from which most windows differ."""
+    shared: int = 0
+    """The other decided answers."""
+    right: float = 0.0
+    """How many of the shared ones are right by their probabilities."""
     common: set[str] | None = None
     """Notes of all recordings."""
     members: Counter[tuple[int, str]] = field(default_factory=Counter)
@@ -116,10 +122,12 @@ class Question:
 
     @property
     def expected(self) -> float | None:
-        """How many of the decided answers are right by their probabilities; None where these are none."""
-        if not (self.trained and self.calibrated):
-            return None
-        return sum(sum(values) for answer, values in self.probabilities.items() if answer != UNDECIDED)
+        """How many of the decided answers are right by their probabilities; None where these are none.
+
+        Recordings in which most windows differ from the answer are left out: states change there, and nothing is right
+        of the whole.
+        """
+        return self.right if self.trained and self.calibrated else None
 
     def add(self, row: RecordingRow, strip: Strip, notes: tuple[str, ...]) -> None:
         """Take in an answer."""
@@ -129,6 +137,10 @@ class Question:
         self.common = set(notes) if self.common is None else self.common.intersection(notes)
         line = Line(row, strip, notes)
         self.dissent += line.dissents
+        if row.answer != UNDECIDED:
+            self.divided += line.dissents
+            self.shared += not line.dissents
+            self.right += 0.0 if line.dissents else row.probability
         part = (line.rank, row.answer if line.rank == len(GROUPS) else "")
         self.members[part] += 1
         held = self.held.setdefault(part, [])

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import neurolm
 from neurolm.ask.rows import Outcome
 from neurolm.core.amounts import duration, in_words, likely, many
 from neurolm.report.overview import MOST, Line, Overview, Question, file_and_folder
@@ -16,9 +17,13 @@ from neurolm.report.page import TEMPLATES, write_page
 QUARANTINED = 1000
 """Recordings without answers that a page names."""
 SCRIPT = "overview.js"
+DIGITS = 12
+"""Of the digest of the model's files that are shown: as many as tell any two apart."""
 
 
-def write_overview(out: Path, outcomes: Iterable[Outcome], *, model: str, tables: Sequence[Path] = ()) -> Path:
+def write_overview(
+    out: Path, outcomes: Iterable[Outcome], *, model: str, digest: str = "", tables: Sequence[Path] = ()
+) -> Path:
     """Write what became of recordings as an HTML page that loads nothing; returns its path.
 
     Parameters
@@ -27,6 +32,8 @@ def write_overview(out: Path, outcomes: Iterable[Outcome], *, model: str, tables
         Read once, one at a time.
     model
         What the model is called.
+    digest
+        Of its files, of which the page has the beginning.
     tables
         Files that have all of it, of which the page says so.
 
@@ -42,7 +49,7 @@ def write_overview(out: Path, outcomes: Iterable[Outcome], *, model: str, tables
         out,
         "overview.html",
         title=many(found.recordings, "recording"),
-        facts=_facts(found, model, tables),
+        facts=_facts(found, model, digest, tables),
         questions=[_question(asked, found.folder or "", each) for asked in found.questions.values()],
         failures=_failures(found),
         failed=found.failed,
@@ -51,10 +58,11 @@ def write_overview(out: Path, outcomes: Iterable[Outcome], *, model: str, tables
     )
 
 
-def _facts(found: Overview, model: str, tables: Sequence[Path]) -> list[tuple[str, str]]:
+def _facts(found: Overview, model: str, digest: str, tables: Sequence[Path]) -> list[tuple[str, str]]:
     answered = found.recordings - found.failed
     facts = [
-        ("model", model),
+        ("model", f"{model} (files {digest[:DIGITS]})" if digest else model),
+        ("asked with", f"neurolm {neurolm.__version__}"),
         ("recordings", f"{answered:,} answered" + (f", {found.failed:,} in quarantine" if found.failed else "")),
         ("EEG", in_words(found.seconds) + (f" of {many(len(found.subjects), 'subject')}" if found.subjects else "")),
     ]
