@@ -4,7 +4,7 @@
 
 Simulates 500 recordings of two minutes with four electrodes, of which ten are then damaged, and asks a question about
 all of them with one, two and four workers; with two workers that are killed with the command at three random moments;
-and on a Dask cluster of two workers of which one is killed. Prints the hashes' agreement, recordings a core-hour for
+and on a Dask cluster of two workers of which one is killed. Prints the hashes' agreement, recordings per core-hour for
 the model and for `base` with random weights, how far that is from reading, filtering and computing alone, and what
 25,000 hours of clinical EEG would take, extrapolated. Exits 1 if any byte differs.
 """
@@ -92,7 +92,7 @@ def main() -> int:
 def runs(given: argparse.Namespace, archive: Path) -> bool:
     """Ask with one, two and four workers, with kills, and on a cluster; whether all tables are the same."""
     found: dict[str, dict[str, str]] = {}
-    print("| run | wall s | CPU s | recordings a core-hour | peak of a process, MiB |\n|---|---|---|---|---|")
+    print("| run | wall s | CPU s | recordings per core-hour | peak of a process, MiB |\n|---|---|---|---|---|")
     wall = 0.0
     for jobs in (1, 2, 4):
         out = given.folder / f"jobs{jobs}" / "answers.parquet"
@@ -165,7 +165,7 @@ def costs(name: str, folder: Path, paths: Sequence[Path], clinical: Simulated, g
     torch.set_num_threads(1)
     model = load(folder, device="cpu", precision=given.precision)
     print(f"\n### {name}: {model.precision}\n")
-    print("| | CPU ms a recording | read, filter | model alone | share of the floor | a core-hour |")
+    print("| | CPU ms per recording | read, filter | model alone | share of the floor | per core-hour |")
     print("|---|---|---|---|---|---|")
     parts = np.array([measure(model, path, TASK) for path in paths])
     whole, read, computed = np.median(parts[1:], axis=0)

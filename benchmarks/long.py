@@ -104,7 +104,7 @@ def main() -> None:
         what, model, file = options.case
         measure(what, Path(model), Path(file))
         return
-    print("| | hours | windows | MB above the model | of which the model has | processor, s | s for an hour |")
+    print("| | hours | windows | MB above the model | MB with the model, before | processor, s | s for an hour |")
     print("|---|---|---|---|---|---|---|")
     folder = Path(tempfile.mkdtemp(dir=options.folder))
     try:
