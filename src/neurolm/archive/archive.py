@@ -19,9 +19,10 @@ from pathlib import Path
 
 from neurolm.archive.inputs import Source, find_sources, is_folder
 from neurolm.archive.request import ALL, EmbedRequest, Request, held, request_for
-from neurolm.archive.worker import Done, Job, answer_recording, embed_recording, read_outcome
+from neurolm.archive.worker import DamagedPart, Done, Job, answer_recording, embed_recording, read_outcome
 from neurolm.ask.rows import Outcome
 from neurolm.ask.table_files import SUFFIXES, TablePaths, write_tables
+from neurolm.core.amounts import many
 from neurolm.core.cluster import Cluster
 from neurolm.core.config import Precision
 from neurolm.core.errors import ConfigError, RecordingError, argument
@@ -55,55 +56,82 @@ class Archive:
     def __init__(self, recordings: Sequence[Source], request: Request | EmbedRequest, parts: Path) -> None:
         self.recordings, self.request, self.parts = recordings, request, parts
         settings = hashlib.sha256(dump_json(asdict(request.settings), sort_keys=True).encode()).hexdigest()
-        states, self.jobs = FileStates(), dict[str, Job]()
+        states, self.jobs = FileStates(), dict[Source, Job]()
         for source in recordings:
             files: tuple[FileState, ...] = ()
             stored = source.stored
             with suppress(OSError):  # that it is missing is said when its turn comes
                 files = () if stored else states.of(source.path)
             told = dump_json([settings, source.name, stored.content if stored else [asdict(file) for file in files]])
-            name = hashlib.sha256(told.encode()).hexdigest()[:32] + request.part
+            name = hashlib.sha256(told.encode() + source.odd).hexdigest()[:32] + request.part
             size = stored.size if stored else sum(file.size for file in files)
-            self.jobs[source.name] = Job(source, request, parts / name, size)
+            self.jobs[source] = Job(source, request, parts / name, size)
         there = {path.name for path in parts.iterdir()} if parts.is_dir() else set()
-        self.done = {name for name, job in self.jobs.items() if job.part.name in there}
-        self.skipped = len(self.done)
-        self.reasons: dict[str, str] = {}
+        self.done = {source for source, job in self.jobs.items() if job.part.name in there}
+        self.before = frozenset(self.done)
+        self.reasons: dict[Source, str] = {}
+        self.damaged: dict[Source, str] = {}
+        """Those whose answers could not be read, and are made anew, with what was wrong."""
+
+    @property
+    def skipped(self) -> int:
+        """How many were done before, and are still good."""
+        return len(self.before & self.done - self.damaged.keys())
 
     def work(
         self, make_pool: Callable[[], Pool], progress: Callable[[PrepareProgress], object] | None
-    ) -> Iterator[str]:
-        """Do what is not done yet; yields the names of recordings when they are done, or cannot be."""
+    ) -> Iterator[Source]:
+        """Do what is not done yet; yields recordings when they are done, or cannot be."""
         yield from sorted(self.done)
-        pending = [job for name, job in self.jobs.items() if name not in self.done]
+        pending = [job for source, job in self.jobs.items() if source not in {*self.done, *self.reasons}]
         if not pending:
             return
-        meter = Meter(progress, total=len(self.jobs), before=self.skipped, size=sum(job.size for job in pending))
+        total, size = len(self.jobs), sum(job.size for job in pending)
+        meter = Meter(progress, total=total, before=total - len(pending), size=size)
         do = answer_recording if isinstance(self.request, Request) else embed_recording
         with make_pool() as pool:
             for job, result in pool.each(do, pending):
-                name, hours = job.source.name, 0.0
+                source, hours = job.source, 0.0
                 if isinstance(result, Done):
-                    self.done.add(name)
+                    self.done.add(source)
                     hours = result.seconds / 3600
                 else:
-                    self.reasons[name] = (
+                    self.reasons[source] = (
                         CRASHED.format(self.request.doing) if isinstance(result, Crash) else result.reason
                     )
-                meter.add(name, size=job.size, hours=hours, failures=len(self.reasons))
-                yield name
+                meter.add(source.name, size=job.size, hours=hours, failures=len(self.reasons))
+                yield source
 
     def outcome(self, source: Source) -> Outcome:
         """Return what became of a recording."""
-        if source.name in self.done:
-            return read_outcome(self.jobs[source.name].part)
-        failure = self.reasons[source.name]
-        return Outcome(recording=source.name, subject=source.subject, session=source.session, failure=failure)
+        if source in self.done:
+            return read_outcome(self.jobs[source])
+        return self.failure(source, self.reasons[source])
+
+    def failure(self, source: Source, reason: str) -> Outcome:
+        """Return that a recording cannot be answered."""
+        return Outcome(recording=source.name, subject=source.subject, session=source.session, failure=reason)
+
+    def mend(self, found: DamagedPart) -> None:
+        """Forget that answer, and others that cannot be read: `work` makes them anew, each once."""
+        errors = [found]
+        for source in self.done - {found.source}:
+            try:
+                read_outcome(self.jobs[source])
+            except DamagedPart as error:
+                errors.append(error)
+        for one in errors:
+            self.done.remove(one.source)
+            if one.source in self.damaged:
+                self.reasons[one.source] = f"answered twice, and both times the answers were damaged: {one.fault}"
+            self.damaged[one.source] = one.fault
+            with suppress(OSError):  # then it cannot be written either, which is said
+                self.jobs[one.source].part.unlink(missing_ok=True)
 
     def require_some(self) -> None:
         """Raise the RecordingError of an archive of which nothing was done."""
         if not self.done:
-            reasons = [f"\n  {name}: {reason}" for name, reason in sorted(self.reasons.items())]
+            reasons = [f"\n  {source.name}: {reason}" for source, reason in sorted(self.reasons.items())]
             more = f"\n  and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
             raise RecordingError(
                 f"none of the recordings could be {self.request.done}:{''.join(reasons[:SHOWN])}{more}"
@@ -197,32 +225,41 @@ def ask_archive(
     begun, out = time.monotonic(), Path(out)
     given = [recordings] if isinstance(recordings, str | Path) else recordings
     require_engine(jobs, scheduler)
-    paths = TablePaths.of(out)
-    require_writable(out)
+    paths, page = TablePaths.of(out), out.with_suffix(PAGE)
+    for path in (*paths.each, page):
+        require_writable(path)
     found = find_sources(given, arrays=reading.rate is not None)
-    require_apart(found.recordings, (paths.recordings, paths.windows, paths.quarantine))
+    require_apart(found.recordings, paths.each)
     request = request_for(
         model, questions, options=options, reading=reading, unseen=unseen, risk=risk, device=device, precision=precision
     )
     parts = out.absolute().with_name(f"{out.stem}{PARTS}")
     with held(parts, request):
         archive = Archive(found.recordings, request, parts)
-        for _ in archive.work(lambda: pool_of(archive, jobs, scheduler), progress):
-            pass
-        archive.require_some()
-        tables = write_tables(out, map(archive.outcome, archive.recordings))
-        page = write_overview(
-            out.with_suffix(PAGE),
-            map(archive.outcome, archive.recordings),
-            model=str(model),
-            digest=request.content,
-            tables=(tables.recordings, tables.windows, tables.quarantine),
-        )
+        written = False
+        while not written:
+            for _ in archive.work(lambda: pool_of(archive, jobs, scheduler), progress):
+                pass
+            archive.require_some()
+            try:
+                write_tables(out, map(archive.outcome, archive.recordings))
+                outcomes = map(archive.outcome, archive.recordings)
+                write_overview(page, outcomes, model=str(model), digest=request.content, tables=paths.each)
+                written = True
+            except DamagedPart as error:
+                archive.mend(error)
         archive.tidy()
+    if archive.damaged:
+        source, reason = min(archive.damaged.items())
+        found.notes.append(
+            f"answers that were damaged, and made anew: of {many(len(archive.damaged), 'recording')}, the first of "
+            f"{source.name} ({reason})"
+        )
     return ArchiveReport(
         recordings=len(archive.done), skipped=archive.skipped, quarantined=len(archive.reasons),
-        seconds=time.monotonic() - begun, tables=tables, page=page, parts=out.with_name(parts.name),
-        notes=tuple(found.notes), reasons=dict(sorted(archive.reasons.items())[:SHOWN]),
+        seconds=time.monotonic() - begun, tables=paths, page=page, parts=out.with_name(parts.name),
+        notes=tuple(found.notes),
+        reasons={source.name: reason for source, reason in sorted(archive.reasons.items())[:SHOWN]},
     )  # fmt: skip
 
 
@@ -251,12 +288,16 @@ def ask_many(
     )
     with tempfile.TemporaryDirectory(prefix="neurolm-ask-") as folder:
         archive = Archive(found.recordings, request, Path(folder))
-        waiting, ready = deque(archive.recordings), set[str]()
-        for name in archive.work(lambda: pool_of(archive, jobs, None), None):
-            ready.add(name)
-            while waiting and waiting[0].name in ready:
-                yield archive.outcome(source := waiting.popleft())
-                archive.jobs[source.name].part.unlink(missing_ok=True)
+        waiting, ready = deque(archive.recordings), set[Source]()
+        for done in archive.work(lambda: pool_of(archive, jobs, None), None):
+            ready.add(done)
+            while waiting and waiting[0] in ready:
+                source = waiting.popleft()
+                try:
+                    yield archive.outcome(source)
+                except DamagedPart as error:  # nothing was kept that could be damaged: so it was answered
+                    yield archive.failure(source, f"the answers were damaged: {error.fault}")
+                archive.jobs[source].part.unlink(missing_ok=True)
 
 
 def require_engine(jobs: int, scheduler: str | None) -> None:

@@ -105,8 +105,9 @@ def embed_archive(
     if out.suffix.lower() not in PARQUET:
         raise ConfigError(f"{argument(out=str(out))}: tables of features are Parquet; let the name end in .parquet")
     require_pyarrow()
-    require_writable(out)
     quarantine = out.with_name(f"{out.stem}.quarantine{out.suffix}")
+    for path in (out, quarantine):
+        require_writable(path)
     found = find_sources(given, arrays=reading.rate is not None)
     require_apart(found.recordings, (out, quarantine))
     request = embed_request(
@@ -119,12 +120,12 @@ def embed_archive(
         for _ in archive.work(lambda: pool_of(archive, jobs, scheduler), progress):
             pass
         archive.require_some()
-        done = [source for source in archive.recordings if source.name in archive.done]
+        done = [source for source in archive.recordings if source in archive.done]
         about = {METADATA: dump_json(asdict(request.settings), sort_keys=True).encode()}
-        rows = write_vectors(out, read_parts(archive.jobs[source.name].part for source in done), about=about)
+        rows = write_vectors(out, read_parts(archive.jobs[source].part for source in done), about=about)
         with table_file(quarantine, FailureRow) as write:
             for source in archive.recordings:
-                if reason := archive.reasons.get(source.name):
+                if reason := archive.reasons.get(source):
                     whose = {"subject": source.subject, "session": source.session}
                     write(FailureRow(recording=source.name, **whose, reason=reason))
         archive.tidy()

@@ -6,6 +6,7 @@ import glob
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -63,6 +64,13 @@ class Source:
         """Of which session, as BIDS says it: ``ses-2``."""
         return self._entity(_SESSION)
 
+    @property
+    def odd(self) -> bytes:
+        r"""Its path as it was given, where the name does not tell it from others: of bytes that are no UTF-8."""
+        given = len(Path(self.name).parts)  # an escape in a name has no slash
+        path = str(Path(*self.path.parts[-given:]) if self.stored is None else self.path)
+        return b"" if readable(path) == path else os.fsencode(path)
+
     def _entity(self, pattern: re.Pattern[str]) -> str | None:
         found = pattern.findall(self.path.as_posix())  # the file's own name is the last to say it
         return found[-1] if found else None
@@ -110,6 +118,8 @@ def find_sources(given: Sequence[str | Path], *, arrays: bool = False) -> Source
         raise RecordingError("no recordings were named; give files, folders or patterns such as 'archive/**/*.edf'")
     if twice:
         notes.append(f"named more than once, and asked once: {many(twice, 'recording')}")
+    if alike := [name for name, count in Counter(source.name for source in found.values()).items() if count > 1]:
+        notes.append(f"{alike[0]}: the name of several recordings, as bytes that are no UTF-8 are written as text")
     return Sources(sorted(found.values()), list(dict.fromkeys(notes)))
 
 

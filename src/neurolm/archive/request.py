@@ -43,6 +43,8 @@ class Request:
     content: str
     """Digest of its files: a worker that has another one of this folder loads it again."""
     questions: tuple[str, ...]
+    asked: tuple[str, ...]
+    """The same, as answers spell them."""
     options: tuple[str, ...] | None = None
     """Permitted answers of a question of the user's own."""
     reading: ReadingOptions
@@ -163,10 +165,10 @@ def request_for(
     chosen = choose_precision(precision, card.run.model, choose_device(device), calibration=Calibration.load(folder))
     if options is not None and len(asked) != 1:
         raise QuestionError(f"{argument(options=list(options))}: answers to one question; ask one, or leave them out")
-    for question in asked:
-        find_question(question, options, card.tasks, calibration=None, ranges=None)
+    found = [find_question(question, options, card.tasks, calibration=None, ranges=None) for question in asked]
     return Request(
         model=str(folder.absolute()), content=digest(folder), questions=asked,
+        asked=tuple(question.task.question for question in found),
         options=None if options is None else tuple(options), reading=reading, unseen=unseen, risk=risk, device=device,
         precision=chosen,
     )  # fmt: skip

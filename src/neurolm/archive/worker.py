@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 from neurolm.archive.inputs import Source
 from neurolm.archive.request import EmbedRequest, Request
-from neurolm.ask.answer import Answer
+from neurolm.ask.answer import UNDECIDED, Answer
 from neurolm.ask.recording import ModelInput, read_stored
 from neurolm.ask.rows import Outcome
 from neurolm.ask.vectors import About, vectors, write_vectors
+from neurolm.core.amounts import many
 from neurolm.core.config import Precision
 from neurolm.core.errors import (
     CheckpointError,
@@ -38,6 +39,8 @@ from neurolm.store.store import Label, Store
 if TYPE_CHECKING:
     from neurolm.api import Model
 
+_ROUNDING = 1e-6
+"""By how much a probability may leave its range."""
 _USERS = (ConfigError, WriteError, QuestionError, CheckpointError)
 """Errors that are not the recording's fault: the next one would end in the same."""
 
@@ -121,18 +124,70 @@ def _embed(job: Job, model: Model) -> Done:
     return Done(found.windows.spans[-1][1])
 
 
-def read_outcome(part: Path) -> Outcome:
+class DamagedPart(StoreError):
+    """Answers about a recording that cannot be read.
+
+    Attributes
+    ----------
+    source
+        The recording.
+    fault
+        What is wrong with them.
+    """
+
+    def __init__(self, job: Job, fault: str) -> None:
+        super().__init__(f"{job.part}: {fault}; give the same command again")
+        self.source, self.fault = job.source, fault
+
+
+def read_outcome(job: Job) -> Outcome:
     """Read the answers about a recording.
 
     Raises
     ------
-    StoreError
-        If they cannot be read.
+    DamagedPart
+        If they cannot be read, are not about it or to what is asked, or contradict themselves.
     """
     try:
-        return Outcome.from_json(gzip.decompress(part.read_bytes()), source=str(part))
+        outcome = Outcome.from_json(gzip.decompress(job.part.read_bytes()))
     except (OSError, EOFError, zlib.error, StoreError) as error:
-        raise StoreError(f"{part}: cannot be read ({error}); delete it, and give the same command again") from error
+        raise DamagedPart(job, f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    if fault := _fault(outcome, job):
+        raise DamagedPart(job, fault)
+    return outcome
+
+
+def _fault(outcome: Outcome, job: Job) -> str | None:
+    """Why these are not the answers to what is asked about the recording."""
+    assert isinstance(job.request, Request)
+    about = {outcome.recording, *(answer.recording for answer in outcome.answers)}
+    if about != {job.source.name} or outcome.failure is not None:
+        return "it is not about this recording"
+    if tuple(answer.question for answer in outcome.answers) != job.request.asked:
+        return "it answers other questions"
+    for answer in outcome.answers:
+        if job.request.options is not None and set(answer.options) != set(job.request.options):
+            return "it has other options"
+        if fault := _contradiction(answer):
+            return fault
+    return None
+
+
+def _contradiction(answer: Answer) -> str | None:
+    """What no answer can be."""
+    spoke, count = answer.contributions, len(answer.options)
+    each = [answer.probabilities, *(window.probabilities for window in answer.timeline)]
+    named = {answer.answer} - {UNDECIDED} | ({spoke.option, spoke.against} if spoke else set())
+    shares = [answer.probability, *(answer.interval or ()), *(share for shares in each for share in shares)]
+    if not answer.timeline or any(window.stop < window.start for window in answer.timeline):
+        return "it has no windows, or some that end before they begin"
+    if not count or any(len(shares) != count for shares in each):
+        return f"it has not a probability for each of {many(count, 'option')}, in every window"
+    if not named <= set(answer.options):
+        return "it names an option that the question does not have"
+    if not all(-_ROUNDING <= share <= 1 + _ROUNDING for share in shares):
+        return "it has probabilities that are not between 0 and 1"
+    return None
 
 
 @lru_cache(maxsize=1)

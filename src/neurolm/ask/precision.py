@@ -39,7 +39,7 @@ def choose_precision(
         If it is none of ``config.PRECISIONS``, or the device does not multiply in it.
     """
     if wanted not in PRECISIONS:
-        raise ConfigError(f"{argument(precision=wanted)}: no precision of answers{choose(wanted, PRECISIONS)}")
+        raise ConfigError(f"{argument(precision=wanted)}: no precision of answers{choose(str(wanted), PRECISIONS)}")
     if wanted == "auto":
         fitted = calibration is None or not calibration.tasks or calibration.precision == "bfloat16"
         width = min(config.tokenizer.encoder.width, config.language.transformer.width)

@@ -38,6 +38,11 @@ class TablePaths:
     quarantine: Path
     """A row for each recording without answers, see `neurolm.ask.rows.FailureRow`."""
 
+    @property
+    def each(self) -> tuple[Path, Path, Path]:
+        """All three."""
+        return self.recordings, self.windows, self.quarantine
+
     @classmethod
     def of(cls, out: Path) -> TablePaths:
         """Return the paths beside that of the recordings: ``answers.windows.csv`` and so on for ``answers.csv``.

@@ -201,6 +201,8 @@ def require_writable(path: Path) -> None:
     WriteError
         If it cannot.
     """
+    if "\0" in str(path):
+        raise WriteError(f"{str(path)!r}: no file can have a name with the character \\0 in it; choose another")
     with _writing(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
