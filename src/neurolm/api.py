@@ -22,16 +22,15 @@ from neurolm.ask.calibration import Calibration
 from neurolm.ask.embedding import Embedding, Embeddings, evidence_columns
 from neurolm.ask.engine import generate
 from neurolm.ask.evidence import Evidence
-from neurolm.ask.explanation import Explanation, by_second, effect, occlude
-from neurolm.ask.novelty import Ranges, describe
+from neurolm.ask.explanation import Explanation, explain
+from neurolm.ask.novelty import Ranges
 from neurolm.ask.precision import choose_precision, other_precision
-from neurolm.ask.prompt import Prompt, likelihoods
+from neurolm.ask.prompt import Prompt
 from neurolm.ask.question import Question, find_question
 from neurolm.ask.recording import ModelInput, Windows, read_recording
 from neurolm.batches.loader import Document, build_batch
 from neurolm.batches.text import END_OF_TEXT, TextTokenizer
 from neurolm.checkpoint import Card, load_neurolm
-from neurolm.core.amounts import many
 from neurolm.core.config import Precision
 from neurolm.core.device import choose_device
 from neurolm.core.errors import QuestionError, argument
@@ -219,36 +218,10 @@ class Model:
         if windows < 1:
             raise QuestionError(f"{argument(windows=windows)}: at least one window is needed")
         recording = read_recording(source, self.card, reading=reading, unseen=unseen)
-        whole = Windows.of(recording, seconds=asked.task.seconds, stride=asked.task.stride)
-        prompt = self._prompt(asked)
-        starts = whole.between(start, stop, most=windows)
-        samples = list(recording.samples(starts, whole.seconds))
-        notes = asked.caveats(asked.novelty(describe(samples))) + whole.notes
-        if option is None:
-            plain = likelihoods(self.module, prompt, samples, device=self.device)
-            option = labels[int(asked.calibration.pool(plain).argmax())]
-            if len(starts) < len(whole.starts):
-                notes = (
-                    f"{option} is the likeliest over {many(len(starts), 'window')} of the recording; the answer about "
-                    f"the whole recording may be another, which {argument('option')} explains",
-                    *notes,
-                )
-        found = occlude(
-            self.module, prompt, samples, option=labels.index(option), device=self.device, calibration=asked.fitted
-        )
-        moments = by_second(found.seconds, [first / RATE for first in starts])
-        return Explanation(
-            recording=recording.name,
-            question=asked.task.question,
-            option=option,
-            log_odds=float(found.whole.mean()),
-            electrodes=recording.electrodes,
-            electrode_effects=tuple(effect(column) for column in found.electrodes.T),
-            seconds=tuple(moments),
-            second_effects=tuple(moments.values()),
-            starts=tuple(first / RATE for first in starts),
-            notes=notes,
-        )
+        return explain(
+            self.module, recording, Asked(question=asked, prompt=self._prompt(asked)), option=option, most=windows,
+            start=start, stop=stop, device=self.device,
+        )  # fmt: skip
 
     def generate(
         self,

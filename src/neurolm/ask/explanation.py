@@ -14,9 +14,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from neurolm.ask.answering import Asked
 from neurolm.ask.calibration import TaskCalibration
+from neurolm.ask.novelty import describe
 from neurolm.ask.prompt import Prompt, likelihoods
+from neurolm.ask.recording import ModelInput, Windows
 from neurolm.batches.loader import Sample
+from neurolm.core.amounts import many
+from neurolm.core.errors import argument
+from neurolm.core.physics import RATE
 from neurolm.model.neurolm import NeuroLM
 
 
@@ -82,6 +88,65 @@ def without_second(sample: Sample, second: int) -> Sample:
 
 def _kept(sample: Sample, mask: np.ndarray) -> Sample:
     return replace(sample, patches=sample.patches[mask], channel=sample.channel[mask], second=sample.second[mask])
+
+
+def explain(
+    model: NeuroLM,
+    recording: ModelInput,
+    asked: Asked,
+    *,
+    option: str | None,
+    most: int,
+    start: float,
+    stop: float | None,
+    device: torch.device,
+) -> Explanation:
+    """Explain an answer about a recording.
+
+    Parameters
+    ----------
+    option
+        One of the question's; None takes the likeliest over the windows that are looked at.
+    most
+        Most windows to look at, spread evenly over those between ``start`` and ``stop``, in seconds.
+
+    Raises
+    ------
+    QuestionError
+        If no window lies there.
+    RecordingError
+        If the recording is too short, or can no longer be read.
+    """
+    question, labels = asked.question, asked.question.task.labels
+    windows = Windows.of(recording, seconds=question.task.seconds, stride=question.task.stride)
+    starts = windows.between(start, stop, most=most)
+    samples = list(recording.samples(starts, windows.seconds))
+    notes = question.caveats(question.novelty(describe(samples))) + windows.notes
+    if option is None:
+        plain = likelihoods(model, asked.prompt, samples, device=device)
+        option = labels[int(question.calibration.pool(plain).argmax())]
+        if len(starts) < len(windows.starts):
+            notes = (
+                f"{option} is the likeliest over {many(len(starts), 'window')} of the recording; the answer about the "
+                f"whole recording may be another, which {argument('option')} explains",
+                *notes,
+            )
+    found = occlude(
+        model, asked.prompt, samples, option=labels.index(option), device=device, calibration=question.fitted
+    )
+    moments = by_second(found.seconds, [first / RATE for first in starts])
+    return Explanation(
+        recording=recording.name,
+        question=question.task.question,
+        option=option,
+        log_odds=float(found.whole.mean()),
+        electrodes=recording.electrodes,
+        electrode_effects=tuple(effect(column) for column in found.electrodes.T),
+        seconds=tuple(moments),
+        second_effects=tuple(moments.values()),
+        starts=tuple(first / RATE for first in starts),
+        notes=notes,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
