@@ -3,13 +3,24 @@
 import io
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from neurolm.archive.inputs import Source, find_sources, is_input, is_one_file
+from neurolm.ask.rows import Outcome
+from neurolm.ask.table_files import table_file, write_tables
 from neurolm.core.errors import RecordingError
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A row of a table of EEG."""
+
+    C3: float
+    O1: float
 
 
 @pytest.fixture
@@ -52,6 +63,34 @@ def test_a_list_names_files_that_may_be_missing_and_odd(archive, monkeypatch, be
     assert names("-") == ["a/1.edf", "a/b/2.edf", "a/b/3.bdf", "a/se\\xf1or [x]*.edf", "gone.edf", "x" * 300]
 
 
+def test_the_mark_that_begins_a_list_is_no_part_of_a_name(archive, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"\xef\xbb\xbfa/1.edf\r\na/b/2.edf\r\n")))
+    assert names("-") == ["a/1.edf", "a/b/2.edf"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+def test_tables_of_earlier_runs_are_passed_over_unless_they_are_named(archive, suffix):
+    (archive / "t").mkdir()
+    samples = archive / "t" / f"samples{suffix}"
+    with table_file(samples, Samples) as row:
+        for number in range(600):
+            row(Samples(C3=float(number % 7), O1=float(number % 5)))
+    outcome = Outcome(recording="gone.edf", failure="no such file")
+    tables = write_tables(archive / "t" / f"answers{suffix}", [outcome])
+    first = min(map(str, tables.each)).removeprefix(f"{archive}/")
+    said = [f"tables of answers, passed over: {first} and 2 more"]
+    for given in (f"t/*{suffix}", "t"):
+        found = find_sources([given], arrays=True)
+        assert [source.path for source in found.recordings] == [samples]
+        assert found.notes == (
+            [] if given == "t" and suffix != ".parquet" else said
+        )  # by their headers, without a word
+    assert names(str(tables.recordings), arrays=True) == [str(tables.recordings)]
+    samples.unlink()
+    with pytest.raises(RecordingError, match="matches 3 tables of answers, and no recording"):
+        find_sources([f"t/*{suffix}"])
+
+
 def test_what_finds_nothing_says_what_to_do(archive, monkeypatch):
     (archive / "empty").mkdir()
     (archive / "tables").mkdir()
@@ -59,6 +98,8 @@ def test_what_finds_nothing_says_what_to_do(archive, monkeypatch):
     for given, message in (
         ("gone.edf", "gone.edf: no such file"),
         ("a/*.fif", r"a/\*.fif: matches no file"),
+        ("~nobody-of-this-name/*.edf", r"~nobody-of-this-name/\*.edf: matches no file"),
+        ("", "'': an empty word names no recording; is a variable of the shell not set"),
         ("a/*e", r"a/\*e: matches 1 file, none a recording by its name"),
         ("empty", "empty: no EEG recordings in this folder; give another"),
         ("tables", "it holds 1 .xlsx .*save the sheet as CSV"),
@@ -94,6 +135,18 @@ def test_bids_says_subject_and_session(tmp_path):
         ("sub-01", "ses-1"), ("sub-01", "ses-2"), ("sub-02", None)
     ]  # fmt: skip
     assert found.notes == [f"{root}: a BIDS data set, of which its raw EEG is taken; 2 others are not"]
+    for folder, last in ((root / "sub-01", 2), (root / "sub-01" / "ses-1" / "eeg", 1), (root / "sub-02", 1)):
+        assert [one.path.name for one in find_sources([folder]).recordings] == [
+            "sub-01_ses-1_task-rest_eeg.edf", "sub-01_ses-2_task-rest_eeg.edf", "sub-02_task-rest_eeg.edf"
+        ][2 if folder.name == "sub-02" else 0 :][:last]  # fmt: skip
+    found = find_sources([root / "sub-02"])
+    assert found.notes == [f"{root / 'sub-02'}: in a BIDS data set, of which its raw EEG is taken; 1 others are not"]
+    with pytest.raises(RecordingError, match=r"ieeg: no EEG recordings in this folder.*raw EEG is taken; 1 others"):
+        find_sources([root / "sub-02" / "ieeg"])
+    (root / "derivatives/clean/sub-02/eeg/sub-02_clean.edf").write_bytes(b"0")
+    for folder in ("derivatives", "derivatives/clean/sub-02/eeg"):
+        assert len(find_sources([root / folder]).recordings) == 2
+    assert len(find_sources([str(root / "**/*.edf")]).recordings) == 6  # a pattern takes what it matches
     plain = Source("S1/x_sub-.edf", Path("/data/S1/x_sub-.edf"))
     assert (plain.subject, plain.session) == (None, None)
 

@@ -83,7 +83,8 @@ class Archive:
     ) -> Iterator[Source]:
         """Do what is not done yet; yields recordings when they are done, or cannot be."""
         yield from sorted(self.done)
-        pending = [job for source, job in self.jobs.items() if source not in {*self.done, *self.reasons}]
+        seen = self.done | self.reasons.keys()
+        pending = [job for source, job in self.jobs.items() if source not in seen]
         if not pending:
             return
         total, size = len(self.jobs), sum(job.size for job in pending)

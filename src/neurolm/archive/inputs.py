@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import os
 import re
@@ -25,6 +26,10 @@ MANIFEST = "manifest.jsonl"
 _BIDS = "dataset_description.json"
 _NOT_RAW = ("derivatives", "sourcedata", "code")
 """Folders in the root of a BIDS data set that hold other things than its recordings."""
+_OTHER = ("_ieeg", "_meg")
+"""How names of recordings end that are no EEG in BIDS."""
+_DEEP = 4
+"""Folders that the root of a data set lies above one of its folders: subject, session, kind, and a recording's own."""
 _ENTITY = r"(?:^|[/_])({}-[A-Za-z0-9+]+)(?=[/_.]|$)"
 _SUBJECT, _SESSION = re.compile(_ENTITY.format("sub")), re.compile(_ENTITY.format("ses"))
 
@@ -104,6 +109,8 @@ def find_sources(given: Sequence[str | Path], *, arrays: bool = False) -> Source
     """
     found, notes, twice = dict[Path, Source](), list[str](), 0
     real = cache(_without_links)
+    if "" in given:
+        raise RecordingError("'': an empty word names no recording; is a variable of the shell not set?")
     for one in map(str, given):
         if is_folder(Path(one)) and _is_there(Path(one) / MANIFEST):
             found |= {real(Path(one)) / source.name: source for source in _of_store(Path(one))}
@@ -171,7 +178,8 @@ def _is_pattern(word: str) -> bool:
 def _matches(word: str) -> list[str]:
     if not _is_pattern(word):
         return []
-    return sorted(glob.glob(str(Path(word).expanduser()), recursive=True))  # noqa: PTH207 (it may be absolute)
+    home = os.path.expanduser(word)  # noqa: PTH111 (which raises where there is no such user)
+    return sorted(glob.glob(home, recursive=True))  # noqa: PTH207 (it may be absolute)
 
 
 def _of_store(folder: Path) -> list[Source]:
@@ -194,7 +202,7 @@ def _listed(arrays: bool) -> tuple[list[Path], list[str]]:
 
     It has one path a line, or sets them apart by NUL as ``find -print0`` does; nothing in it is a pattern.
     """
-    content = sys.stdin.buffer.read()
+    content = sys.stdin.buffer.read().removeprefix(codecs.BOM_UTF8)  # which editors on Windows write
     lines = content.split(b"\0") if b"\0" in content else content.splitlines()
     paths, notes = list[Path](), list[str]()
     for path in (Path(os.fsdecode(line)) for line in lines if line.strip()):
@@ -214,6 +222,7 @@ def _meant_by(word: str, arrays: bool) -> tuple[list[Path], list[str]]:
     if not _is_pattern(word):
         raise RecordingError(f"{word}: no such file; give the path of a recording")
     matches, paths, notes, others = _matches(word), list[Path](), list[str](), 0
+    tables = list[Path]()
     for match in map(Path, matches):
         if is_folder(match) and suffix_of(match) not in FOLDERS:
             below, more = _at(match, arrays, empty=True)
@@ -221,14 +230,46 @@ def _meant_by(word: str, arrays: bool) -> tuple[list[Path], list[str]]:
             notes += more
         elif suffix_of(match) is None or main_file(match)[0] != match or _only_beside(match, word):
             others += 1
+        elif _is_table(match):
+            tables.append(match)
         else:
             paths.append(match)
     if not paths:
         what = f"matches {many(others, 'file')}, none a recording by its name" if others else "matches no file"
+        what = f"matches {many(len(tables), 'table')} of answers, and no recording" if tables else what
         raise RecordingError(f"{word}: {what}; give another pattern, in quotes: 'archive/**/*.edf'")
     if others:
         notes.append(f"{word}: {others:,} of the {len(matches):,} that match are no recordings by their names")
-    return list(dict.fromkeys(paths)), notes
+    return list(dict.fromkeys(paths)), [*notes, *_passed(tables)]
+
+
+def _is_table(path: Path) -> bool:
+    """Whether it is a table that an earlier run has written, of answers or features, and no samples."""
+    if suffix_of(path) not in PLAIN:
+        return False
+    from neurolm.ask.table_files import is_table
+
+    return is_table(path)
+
+
+def _passed(tables: Sequence[Path]) -> list[str]:
+    """What is said of the tables of earlier runs."""
+    more = f" and {len(tables) - 1:,} more" if len(tables) > 1 else ""
+    return [f"tables of answers, passed over: {readable(str(tables[0]))}{more}"] if tables else []
+
+
+def _bids_root(folder: Path) -> Path | None:
+    """The BIDS data set that a folder is, or lies in; None in its derivatives, which are no raw EEG."""
+    if (folder / _BIDS).is_file():
+        return folder
+    below = _without_links(folder)
+    for above in list(below.parents)[:_DEEP]:
+        if below.name in _NOT_RAW:
+            return None
+        if (above / _BIDS).is_file():
+            return above
+        below = above
+    return None
 
 
 def _only_beside(path: Path, word: str) -> bool:
@@ -241,15 +282,18 @@ def _at(folder: Path, arrays: bool, *, empty: bool = False) -> tuple[list[Path],
     if suffix_of(folder) in FOLDERS:
         return [folder], []
     found = walk(folder, arrays=arrays)
-    paths, notes = list(found.recordings), list(found.notes(folder))
-    if (folder / _BIDS).is_file():
-        own = [path for path in paths if path.relative_to(folder).parts[0] not in _NOT_RAW]
-        eeg = [path for path in own if path.with_suffix("").name.endswith("_eeg")]
-        if eeg and len(eeg) < len(paths):
-            notes.append(
-                f"{folder}: a BIDS data set, of which its raw EEG is taken; {len(paths) - len(eeg):,} others are not"
-            )
-        paths = eeg or own
+    tables, paths = list[Path](), list[Path]()
+    for path in found.recordings:
+        (tables if _is_table(path) else paths).append(path)
+    notes = [*found.notes(folder), *_passed(tables)]
+    if (root := _bids_root(folder)) is not None:
+        raw = [path for path in paths if root != folder or path.relative_to(folder).parts[0] not in _NOT_RAW]
+        own = [path for path in raw if not path.with_suffix("").name.endswith(_OTHER)]
+        eeg = [path for path in own if path.with_suffix("").name.endswith("_eeg")] or own
+        if len(eeg) < len(paths):
+            what, others = "a" if root == folder else "in a", len(paths) - len(eeg)
+            notes.append(f"{folder}: {what} BIDS data set, of which its raw EEG is taken; {others:,} others are not")
+        paths = eeg
     if not paths and not empty:
         said = f" ({'; '.join(notes)})" if notes else ""
         raise RecordingError(f"{folder}: no EEG recordings in this folder{contents(folder)}{said}; give another")

@@ -23,6 +23,8 @@ ROWS = 20_000
 """Rows of a row group of Parquet."""
 PARQUET, CSV, JSON_LINES = (".parquet", ".pq"), (".csv", ".tsv"), (".jsonl", ".ndjson")
 SUFFIXES = (*PARQUET, *CSV, *JSON_LINES)
+_FIRST, _HEADER = ["recording", "subject", "session"], 2_000
+"""The columns that all begin with; characters that are read of a table's header."""
 
 Write = Callable[[Any], None]
 
@@ -62,6 +64,20 @@ class TablePaths:
             require_pyarrow()
         beside = (out.with_name(f"{out.stem}.{name}{out.suffix}") for name in ("windows", "quarantine"))
         return cls(recordings=out, windows=next(beside), quarantine=next(beside))
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a table of answers or of features, by its first columns."""
+    suffix, names = path.suffix.lower(), list[str]()
+    try:
+        if path.is_file() and suffix in PARQUET:
+            names = require_pyarrow().parquet.read_schema(path).names
+        elif path.is_file() and suffix in CSV:
+            with path.open(encoding="utf-8", newline="") as file:
+                names = file.readline(_HEADER).rstrip("\r\n").split("\t" if suffix == ".tsv" else ",")
+    except (OSError, ValueError, NotImplementedError, ConfigError):
+        return False
+    return names[: len(_FIRST)] == _FIRST
 
 
 def write_tables(out: Path, outcomes: Iterable[Outcome]) -> TablePaths:
