@@ -118,7 +118,3 @@ def test_a_table_is_drawn_by_subject_and_label(table, tmp_path):
     (panel,) = scatter(np.eye(3)[:, :2], ("x", "y"), {"by recording": paths}).axes
     shown = [text.get_text() for text in panel.get_legend().get_texts()]
     assert [len(text) for text in shown] == [LONGEST] * 3 and shown[2].endswith("/sub-2_eeg.edf")
-    with pytest.raises(ConfigError, match="umap-learn"):
-        draw_vectors(table, tmp_path / "umap.png", projection="umap")
-    with pytest.raises(ConfigError, match="projection='tsne'"):
-        draw_vectors(table, tmp_path / "tsne.png", projection="tsne")

@@ -30,7 +30,6 @@ def embed(
     evidence: bool = False,
     level: Literal["recording", "window", "second", "patch"] | None = None,
     plot: Path | None = None,
-    projection: Literal["pca", "umap"] = "pca",
     jobs: int = 0,
     scheduler: str | None = None,
     reading: ReadingOptions = NEAREST,
@@ -63,9 +62,7 @@ def embed(
         What a row of the table is, by default a window; a patch is a second of an electrode, and the others are means
         over patches.
     plot
-        PNG of the table in two dimensions, by subject and by label.
-    projection
-        Which two dimensions; umap needs umap-learn.
+        PNG of the table's two principal components, by subject and by label.
     jobs
         Worker processes for the table; 0: as many as there are cores.
     scheduler
@@ -86,7 +83,7 @@ def embed(
         if plot is not None:
             from neurolm.report.drawings.vectors import draw_vectors
 
-            say(f"{draw_vectors(out, plot, projection=projection)}: its rows in two dimensions")
+            say(f"{draw_vectors(out, plot)}: its rows in two dimensions")
         return whole
     if out.suffix != ARRAYS:
         raise WriteError(

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neurolm.ask.vectors import read_rows
 from neurolm.core.errors import ConfigError
-from neurolm.recording.options import require_one_of
 from neurolm.report.drawings.style import COLOURS, PALE, panels, styled, write_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Projection = Literal["pca", "umap"]
 MOST = 5_000
 """Rows that are drawn at most, spread evenly over the table."""
 NAMED = len(COLOURS) - 1
@@ -27,32 +25,28 @@ LONGEST = 28
 OTHERS, UNKNOWN = "others", "not known"
 
 
-def draw_vectors(table: str | Path, out: str | Path, *, projection: Projection = "pca") -> Path:
+def draw_vectors(table: str | Path, out: str | Path) -> Path:
     """Draw a table of features into a PNG file, once coloured by subject and once by the labels of each task.
 
     Parameters
     ----------
     table
-        What ``neurolm.embed_archive`` wrote; of a large one, 5,000 rows spread evenly.
-    projection
-        ``pca``: the two directions in which rows differ most; or ``umap``, which keeps neighbours together and not
-        distances (needs ``pip install umap-learn``).
+        What ``neurolm.embed_archive`` wrote; of a large one, 5,000 rows spread evenly. The plane is that of the two
+        directions in which rows differ most (principal components).
 
     Raises
     ------
     ConfigError
-        If there are fewer than three rows, there is no such projection, or its package is missing.
+        If there are fewer than three rows.
     StoreError
         If it is no table of features.
     WriteError
         If the picture cannot be written.
     """
-    require_one_of("projection", projection, get_args(Projection))
     rows, vectors = _some(table)
     if len(vectors) < 3:
         raise ConfigError(f"{table}: {len(vectors)} rows; a picture needs at least three")
-    places, axes = _pca(vectors) if projection == "pca" else _umap(vectors)
-    return write_png(scatter(places, axes, colourings(rows)), Path(out))
+    return write_png(scatter(*_components(vectors), colourings(rows)), Path(out))
 
 
 def _some(table: str | Path) -> tuple[list[dict[str, Any]], np.ndarray]:
@@ -68,22 +62,13 @@ def _some(table: str | Path) -> tuple[list[dict[str, Any]], np.ndarray]:
     return rows, np.concatenate(found)
 
 
-def _pca(vectors: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
+def _components(vectors: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
     from sklearn.decomposition import PCA
 
     fitted = PCA(n_components=2, svd_solver="full").fit(vectors)
     first, second = (f"component {n + 1} ({share:.0%} of variance)"
                      for n, share in enumerate(fitted.explained_variance_ratio_))  # fmt: skip
     return fitted.transform(vectors), (first, second)
-
-
-def _umap(vectors: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
-    try:
-        from umap import UMAP
-    except ImportError as error:
-        raise ConfigError("UMAP needs umap-learn: pip install umap-learn; or choose pca") from error
-    near = min(15, len(vectors) - 1)
-    return UMAP(n_neighbors=near, random_state=0, n_jobs=1).fit_transform(vectors), ("UMAP 1", "UMAP 2")
 
 
 def colourings(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
