@@ -103,6 +103,21 @@ def test_a_table_is_the_same_bytes_by_one_worker_and_by_two(folder, micro_run, t
         embed_archive("study", model=micro_run.folder, out=made[1].table, level="second")
 
 
+def test_damaged_features_are_made_anew_in_the_same_run(here, micro_run, tmp_path):
+    how = {"model": micro_run.folder, "out": tmp_path / "f.parquet", **CUT}
+    first = embed_archive("study", **how)
+    before, parts = first.table.read_bytes(), sorted(first.parts.glob("*.parquet"))
+    assert len(parts) == 3
+    contents = [part.read_bytes() for part in parts]
+    for damaged in (contents[0][:-20], b"", contents[1]):  # cut short, nothing, another recording's
+        parts[0].write_bytes(damaged)
+        parts[2].write_bytes(b"PAR1")
+        report = embed_archive("study", **how)
+        assert (report.recordings, report.skipped, report.quarantined) == (3, 1, 1)
+        assert report.notes[-1].startswith("features that were damaged, and made anew: of 2 recordings, the first of ")
+        assert report.table.read_bytes() == before and [part.read_bytes() for part in parts] == contents
+
+
 def test_a_store_gives_its_subjects_and_the_labels_that_hold_all_of_a_window(here, micro_run, tmp_path):
     out = tmp_path / "e.parquet"
     report = embed_archive(micro_run.store, model=micro_run.folder, out=out, seconds=4, stride=4)

@@ -16,10 +16,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from neurolm.archive.inputs import Source, find_sources, is_folder
 from neurolm.archive.request import ALL, EmbedRequest, Request, held, request_for
-from neurolm.archive.worker import DamagedPart, Done, Job, answer_recording, embed_recording, read_outcome
+from neurolm.archive.worker import (
+    DamagedPart,
+    Done,
+    Job,
+    answer_recording,
+    check_part,
+    embed_recording,
+    read_outcome,
+)
 from neurolm.ask.rows import Outcome
 from neurolm.ask.table_files import SUFFIXES, TablePaths, write_tables
 from neurolm.core.amounts import many
@@ -33,6 +42,7 @@ from neurolm.prepare.report import SHOWN, Meter, PrepareProgress
 from neurolm.recording.options import BELIEVED, ReadingOptions, Unseen
 from neurolm.report.overview_page import write_overview
 
+Written = TypeVar("Written")
 PARTS = ".parts"
 """Suffix of the folder in which answers are kept, beside the output."""
 PAGE = ".html"
@@ -103,6 +113,42 @@ class Archive:
                 meter.add(source.name, size=job.size, hours=hours, failures=len(self.reasons))
                 yield source
 
+    def complete(
+        self,
+        write: Callable[[], Written],
+        make_pool: Callable[[], Pool],
+        progress: Callable[[PrepareProgress], object] | None,
+    ) -> Written:
+        """Do what is not done yet, and write all of it; what turns out to be damaged on the disk is made anew before.
+
+        Raises
+        ------
+        RecordingError
+            If nothing can be done.
+        """
+        while True:
+            for _ in self.work(make_pool, progress):
+                pass
+            self.require_some()
+            try:
+                written = write()
+            except DamagedPart as error:
+                self._mend(error)
+            else:
+                self._tidy()
+                return written
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was noticed."""
+        if not self.damaged:
+            return ()
+        source, fault = min(self.damaged.items())
+        return (
+            f"{self.request.what} that were damaged, and made anew: of {many(len(self.damaged), 'recording')}, the "
+            f"first of {source.name} ({fault})",
+        )
+
     def outcome(self, source: Source) -> Outcome:
         """Return what became of a recording."""
         if source in self.done:
@@ -113,18 +159,20 @@ class Archive:
         """Return that a recording cannot be answered."""
         return Outcome(recording=source.name, subject=source.subject, session=source.session, failure=reason)
 
-    def mend(self, found: DamagedPart) -> None:
-        """Forget that answer, and others that cannot be read: `work` makes them anew, each once."""
+    def _mend(self, found: DamagedPart) -> None:
+        """Forget that part, and others that cannot be read: `work` makes them anew, each once."""
         errors = [found]
         for source in self.done - {found.source}:
             try:
-                read_outcome(self.jobs[source])
+                check_part(self.jobs[source])
             except DamagedPart as error:
                 errors.append(error)
         for one in errors:
             self.done.remove(one.source)
             if one.source in self.damaged:
-                self.reasons[one.source] = f"answered twice, and both times the answers were damaged: {one.fault}"
+                self.reasons[one.source] = (
+                    f"{self.request.done} twice, and both times the {self.request.what} were damaged: {one.fault}"
+                )
             self.damaged[one.source] = one.fault
             with suppress(OSError):  # then it cannot be written either, which is said
                 self.jobs[one.source].part.unlink(missing_ok=True)
@@ -138,7 +186,7 @@ class Archive:
                 f"none of the recordings could be {self.request.done}:{''.join(reasons[:SHOWN])}{more}"
             )
 
-    def tidy(self) -> None:
+    def _tidy(self) -> None:
         """Remove what was made of recordings that are no longer meant or are not as they were, and left-overs."""
         kept = {job.part.name for job in self.jobs.values()}
         for path in self.parts.glob(f"*{self.request.part}"):
@@ -237,29 +285,17 @@ def ask_archive(
     parts = out.absolute().with_name(f"{out.stem}{PARTS}")
     with held(parts, request):
         archive = Archive(found.recordings, request, parts)
-        written = False
-        while not written:
-            for _ in archive.work(lambda: pool_of(archive, jobs, scheduler), progress):
-                pass
-            archive.require_some()
-            try:
-                write_tables(out, map(archive.outcome, archive.recordings))
-                outcomes = map(archive.outcome, archive.recordings)
-                write_overview(page, outcomes, model=str(model), digest=request.content, tables=paths.each)
-                written = True
-            except DamagedPart as error:
-                archive.mend(error)
-        archive.tidy()
-    if archive.damaged:
-        source, reason = min(archive.damaged.items())
-        found.notes.append(
-            f"answers that were damaged, and made anew: of {many(len(archive.damaged), 'recording')}, the first of "
-            f"{source.name} ({reason})"
-        )
+
+        def write() -> None:
+            write_tables(out, map(archive.outcome, archive.recordings))
+            outcomes = map(archive.outcome, archive.recordings)
+            write_overview(page, outcomes, model=str(model), digest=request.content, tables=paths.each)
+
+        archive.complete(write, lambda: pool_of(archive, jobs, scheduler), progress)
     return ArchiveReport(
         recordings=len(archive.done), skipped=archive.skipped, quarantined=len(archive.reasons),
         seconds=time.monotonic() - begun, tables=paths, page=page, parts=out.with_name(parts.name),
-        notes=tuple(found.notes),
+        notes=(*found.notes, *archive.notes),
         reasons={source.name: reason for source, reason in sorted(archive.reasons.items())[:SHOWN]},
     )  # fmt: skip
 

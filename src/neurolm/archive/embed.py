@@ -14,10 +14,11 @@ from pathlib import Path
 from neurolm.archive.archive import Archive, pool_of, require_apart, require_engine
 from neurolm.archive.inputs import find_sources
 from neurolm.archive.request import embed_request, held
+from neurolm.archive.worker import read_vectors
 from neurolm.ask import FREE_SECONDS
 from neurolm.ask.rows import FailureRow
 from neurolm.ask.table_files import PARQUET, require_pyarrow, table_file
-from neurolm.ask.vectors import METADATA, Level, read_parts, write_vectors
+from neurolm.ask.vectors import METADATA, Level, write_vectors
 from neurolm.core.config import Precision
 from neurolm.core.errors import ConfigError, argument
 from neurolm.core.files import dump_json, require_writable
@@ -117,20 +118,21 @@ def embed_archive(
     parts = out.absolute().with_name(f"{out.stem}{PARTS}")
     with held(parts, request):
         archive = Archive(found.recordings, request, parts)
-        for _ in archive.work(lambda: pool_of(archive, jobs, scheduler), progress):
-            pass
-        archive.require_some()
-        done = [source for source in archive.recordings if source in archive.done]
-        about = {METADATA: dump_json(asdict(request.settings), sort_keys=True).encode()}
-        rows = write_vectors(out, read_parts(archive.jobs[source].part for source in done), about=about)
-        with table_file(quarantine, FailureRow) as write:
-            for source in archive.recordings:
-                if reason := archive.reasons.get(source):
-                    whose = {"subject": source.subject, "session": source.session}
-                    write(FailureRow(recording=source.name, **whose, reason=reason))
-        archive.tidy()
+
+        def write() -> int:
+            done = (archive.jobs[source] for source in archive.recordings if source in archive.done)
+            about = {METADATA: dump_json(asdict(request.settings), sort_keys=True).encode()}
+            rows = write_vectors(out, (part for job in done for part in read_vectors(job)), about=about)
+            with table_file(quarantine, FailureRow) as put:
+                for source in archive.recordings:
+                    if reason := archive.reasons.get(source):
+                        whose = {"subject": source.subject, "session": source.session}
+                        put(FailureRow(recording=source.name, **whose, reason=reason))
+            return rows
+
+        rows = archive.complete(write, lambda: pool_of(archive, jobs, scheduler), progress)
     return EmbedReport(
         recordings=len(archive.done), skipped=archive.skipped, quarantined=len(archive.reasons), rows=rows,
         seconds=time.monotonic() - begun, table=out, quarantine=quarantine, parts=out.with_name(parts.name),
-        notes=tuple(found.notes),
+        notes=(*found.notes, *archive.notes),
     )  # fmt: skip

@@ -56,8 +56,9 @@ class Request:
     part: ClassVar[str] = PART
     """Suffix of a file with what is made of a recording."""
     doing: ClassVar[str] = "answering"
-    """What is done with a recording, and what it then is, for messages."""
+    """What is done with a recording, what it then is, and what of it is kept, for messages."""
     done: ClassVar[str] = "answered"
+    what: ClassVar[str] = "answers"
 
     @property
     def settings(self) -> Settings:
@@ -85,6 +86,7 @@ class EmbedRequest:
     part: ClassVar[str] = ".parquet"
     doing: ClassVar[str] = "embedding"
     done: ClassVar[str] = "embedded"
+    what: ClassVar[str] = "features"
 
     @property
     def settings(self) -> EmbedSettings:

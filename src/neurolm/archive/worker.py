@@ -9,18 +9,19 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from neurolm.archive.inputs import Source
 from neurolm.archive.request import EmbedRequest, Request
 from neurolm.ask.answer import UNDECIDED, Answer
 from neurolm.ask.recording import ModelInput, read_stored
 from neurolm.ask.rows import Outcome
-from neurolm.ask.vectors import About, vectors, write_vectors
+from neurolm.ask.vectors import About, read_part, vectors, write_vectors
 from neurolm.core.amounts import many
 from neurolm.core.config import Precision
 from neurolm.core.errors import (
@@ -125,7 +126,7 @@ def _embed(job: Job, model: Model) -> Done:
 
 
 class DamagedPart(StoreError):
-    """Answers about a recording that cannot be read.
+    """What was kept of a recording, answers or features, that cannot be read.
 
     Attributes
     ----------
@@ -138,6 +139,37 @@ class DamagedPart(StoreError):
     def __init__(self, job: Job, fault: str) -> None:
         super().__init__(f"{job.part}: {fault}; give the same command again")
         self.source, self.fault = job.source, fault
+
+
+def check_part(job: Job) -> None:
+    """Read what was kept of a recording.
+
+    Raises
+    ------
+    DamagedPart
+        If it cannot be read, or is not what it should be.
+    """
+    if isinstance(job.request, Request):
+        read_outcome(job)
+    else:
+        deque(read_vectors(job), maxlen=0)
+
+
+def read_vectors(job: Job) -> Iterator[Any]:
+    """Read the features of a recording, a row group at a time, as ``pyarrow.Table``.
+
+    Raises
+    ------
+    DamagedPart
+        If they cannot be read, or are not about it.
+    """
+    try:
+        for part in read_part(job.part):
+            if set(part["recording"].to_pylist()) != {job.source.name}:
+                raise DamagedPart(job, "it is not about this recording")
+            yield part
+    except (StoreError, KeyError) as error:
+        raise error if isinstance(error, DamagedPart) else DamagedPart(job, f"cannot be read ({error})") from error
 
 
 def read_outcome(job: Job) -> Outcome:

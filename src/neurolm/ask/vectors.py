@@ -187,22 +187,21 @@ def write_vectors(path: Path, tables: Iterable[Any], *, about: dict[bytes, bytes
     return rows
 
 
-def read_parts(paths: Iterable[Path]) -> Iterator[Any]:
-    """Read files of rows one after the other, a row group at a time, as ``pyarrow.Table``.
+def read_part(path: Path) -> Iterator[Any]:
+    """Read a file of rows, a row group at a time, as ``pyarrow.Table``.
 
     Raises
     ------
     StoreError
-        If one cannot be read.
+        If it cannot be read.
     """
     pa = require_pyarrow()
-    for path in paths:
-        try:
-            with pa.parquet.ParquetFile(path) as file:
-                for group in range(file.num_row_groups):
-                    yield file.read_row_group(group)
-        except (OSError, pa.ArrowException) as error:
-            raise StoreError(f"{path}: cannot be read ({error}); delete it, and give the same command again") from error
+    try:
+        with pa.parquet.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group)
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{error}") from error
 
 
 def read_rows(table: str | Path) -> Iterator[tuple[Any, np.ndarray]]:
