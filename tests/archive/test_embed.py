@@ -1,6 +1,7 @@
 """Tables of features: every level is a mean of the model's own arrays, and a bad file costs itself alone."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,7 @@ def test_the_command_says_what_it_wrote(here, micro_run, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert f"{out}: a vector for each of {len(rows(out))} seconds of 3 recordings" in printed
     assert "1 could not be embedded" in printed
+    assert re.search(r"^  study/\S+/broken\.edf: .+", printed, flags=re.MULTILINE)
     assert main(["embed", "study", "--out", str(tmp_path / "e.npz"), *model]) == 2
     assert "let --out end in .parquet" in capsys.readouterr().err
     one = next(Path("study").rglob("*_eeg.edf"))

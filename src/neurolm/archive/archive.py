@@ -149,6 +149,11 @@ class Archive:
             f"first of {source.name} ({fault})",
         )
 
+    @property
+    def first_reasons(self) -> dict[str, str]:
+        """Why the first `SHOWN` recordings could not be done."""
+        return {source.name: reason for source, reason in sorted(self.reasons.items())[:SHOWN]}
+
     def outcome(self, source: Source) -> Outcome:
         """Return what became of a recording."""
         if source in self.done:
@@ -296,7 +301,7 @@ def ask_archive(
         recordings=len(archive.done), skipped=archive.skipped, quarantined=len(archive.reasons),
         seconds=time.monotonic() - begun, tables=paths, page=page, parts=out.with_name(parts.name),
         notes=(*found.notes, *archive.notes),
-        reasons={source.name: reason for source, reason in sorted(archive.reasons.items())[:SHOWN]},
+        reasons=archive.first_reasons,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ The recordings are found, shared out among workers and put into quarantine as th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -48,6 +48,8 @@ class EmbedReport:
     """Where the rows are kept, so that the next run goes on from them."""
     notes: tuple[str, ...]
     """What was noticed."""
+    reasons: Mapping[str, str]
+    """Why the first of those in quarantine could not be embedded."""
 
 
 def embed_archive(
@@ -134,5 +136,5 @@ def embed_archive(
     return EmbedReport(
         recordings=len(archive.done), skipped=archive.skipped, quarantined=len(archive.reasons), rows=rows,
         seconds=time.monotonic() - begun, table=out, quarantine=quarantine, parts=out.with_name(parts.name),
-        notes=(*found.notes, *archive.notes),
+        notes=(*found.notes, *archive.notes), reasons=archive.first_reasons,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurolm.archive.inputs import is_input, is_one_file
 from neurolm.cli.answers import answer_lines, bar_characters, short_lines
-from neurolm.cli.show import Display, as_json, print_json
+from neurolm.cli.show import Display, as_json, end_of_archive, print_json
 from neurolm.cli.values import Answering, names
 from neurolm.core.amounts import many
 from neurolm.core.errors import CheckpointError, ConfigError, QuestionError, RecordingError
@@ -168,15 +168,7 @@ def _into_tables(recordings: Sequence[str], out: Path, **how: Any) -> bool:
     before = f", {report.skipped:,} of them before" if report.skipped else ""
     say(f"{out}: {many(report.recordings, 'recording')} answered{before}; each window: {report.tables.windows}")
     say(f"{report.page}: all of it as a page, what deserves a look first")
-    if report.quarantined:
-        say(f"{report.quarantined:,} could not be answered: the reasons are in {report.tables.quarantine}")
-        say(*(f"  {name}: {reason.removeprefix(f'{name}: ')}" for name, reason in report.reasons.items()))
-        if report.quarantined > len(report.reasons):
-            say(f"  and {report.quarantined - len(report.reasons):,} more")
-    say(f"{report.parts}: from it the same command goes on when recordings were added or changed; else delete it")
-    for note in report.notes:
-        say(f"note: {note}")
-    return not report.quarantined
+    return end_of_archive(report, "answered", report.tables.quarantine)
 
 
 def open_model(file: Path, model: Path | None, machine: Answering) -> Model:

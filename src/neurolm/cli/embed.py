@@ -9,7 +9,7 @@ from typing import Any, Literal
 from neurolm.archive.inputs import is_one_file
 from neurolm.ask import FREE_SECONDS
 from neurolm.cli.ask import NEAREST, find_model, open_model
-from neurolm.cli.show import Display
+from neurolm.cli.show import Display, end_of_archive
 from neurolm.cli.values import Answering, Machine
 from neurolm.core.amounts import many
 from neurolm.core.errors import ConfigError, WriteError
@@ -120,9 +120,4 @@ def _into_table(files: Sequence[str], out: Path, *, level: Any, **how: Any) -> b
         )
     before = f"; {report.skipped:,} recordings were done before" if report.skipped else ""
     say(f"{out}: a vector for each of {rows}{before}")
-    if report.quarantined:
-        say(f"{report.quarantined:,} could not be embedded: the reasons are in {report.quarantine}")
-    say(f"{report.parts}: from it the same command goes on when recordings were added or changed; else delete it")
-    for note in report.notes:
-        say(f"note: {note}")
-    return not report.quarantined
+    return end_of_archive(report, "embedded", report.quarantine)

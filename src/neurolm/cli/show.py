@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from neurolm.core.amounts import duration
 from neurolm.core.files import dump_json
-from neurolm.core.terminal import printable
+from neurolm.core.terminal import printable, say
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
     from rich.segment import Segment
 
+    from neurolm.archive.archive import ArchiveReport
+    from neurolm.archive.embed import EmbedReport
     from neurolm.core.table import Table
     from neurolm.prepare.report import PrepareProgress
     from neurolm.train.loop import TrainingProgress
@@ -187,3 +189,16 @@ def below_common(folders: Sequence[Path]) -> tuple[Path, list[str]]:
     common = Path(os.path.commonpath([folder.parent for folder in absolute]))
     names = [str(folder.relative_to(common)) for folder in absolute]
     return common, [f"{name} ({place})" if names.count(name) > 1 else name for place, name in enumerate(names, 1)]
+
+
+def end_of_archive(report: ArchiveReport | EmbedReport, done: str, quarantine: Path) -> bool:
+    """Say what became of many recordings: some reasons why, where it goes on, notes; returns whether all are done."""
+    if report.quarantined:
+        say(f"{report.quarantined:,} could not be {done}: the reasons are in {quarantine}")
+        say(*(f"  {name}: {reason.removeprefix(f'{name}: ')}" for name, reason in report.reasons.items()))
+        if report.quarantined > len(report.reasons):
+            say(f"  and {report.quarantined - len(report.reasons):,} more")
+    say(f"{report.parts}: from it the same command goes on when recordings were added or changed; else delete it")
+    for note in report.notes:
+        say(f"note: {note}")
+    return not report.quarantined
