@@ -11,11 +11,10 @@ from neurolm.recording.filters import Design, convolve, kernels
 RATES = [90.0, 112.5, 128.0, 159.0, 162.5, 173.61, 187.5, 200.0, 250.0, 250.5, 256.0, 333.3, 512.0, 1000.0, 5000.0]
 
 
-@pytest.mark.parametrize("rate", RATES)
-@pytest.mark.parametrize("notch", [None, 50.0, 60.0])
+@pytest.mark.parametrize(
+    ("rate", "notch"), [(r, n) for r in RATES for n in (None, 50.0, 60.0) if not n or n + 2 < r / 2]
+)
 def test_equal_mnes(rate: float, notch: float | None) -> None:
-    if notch is not None and notch + 2 >= rate / 2:
-        pytest.skip("no room below half the rate")
     high = min(75.0, 0.45 * rate)
     expected = [mne.filter.create_filter(None, rate, 0.1, high, verbose="error")]
     if notch is not None:
