@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     _quiet()
-    # Else Python looks for garbage once more before it ends, in all that torch is made of, for half a second.
+    # Else Python looks for garbage once more before it ends, in all that torch is made of.
     atexit.register(gc.freeze)
     # GNU OpenMP's threads spin for long while they wait, which halts training where another process runs too; with no
     # spinning at all, a second thread gains nothing. A short spin does well in both.
