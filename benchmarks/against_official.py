@@ -4,11 +4,11 @@
 
 Their code needs `pip install einops`.
 
-Measures one training step of each stage, tokenising EEG, and answering a batch of questions, in float32 and
-bfloat16: each variant in a process of its own, all of a measurement alternating, on the same random EEG and text, at the size of
-a recipe of the paper. On
-CPU seconds are those that the process computed, so that other work on the machine does not count, and memory is the
-process's peak above what it held before the model was built; on CUDA they are the clock's, and what PyTorch allocated.
+Measures one training step of each stage, tokenising EEG, and answering a batch of questions, in float32 and bfloat16:
+each variant in a process of its own, all of a measurement alternating, on the same random EEG and text, at the size of
+a recipe of the paper. On CPU seconds are those that the process computed, so that other work on the machine does not
+count, and memory is the process's peak above what it held before the model was built; on CUDA they are the clock's, and
+what PyTorch allocated.
 """
 
 from __future__ import annotations
