@@ -11,17 +11,17 @@ from html import escape
 from pathlib import Path
 
 OUT = Path(__file__).with_name("pipeline.svg")
-WIDTH, HEIGHT = 960, 590
+WIDTH, HEIGHT = 960, 722
 BOX_WIDTH, BOX_HEIGHT = 148, 66
 INK, GREY, CARD, EDGE = "#1f2937", "#5b6472", "#f8fafc", "#cbd5e1"
 DATA, LEARNING, ANSWERS, STRIP = "#dbeafe", "#fef3c7", "#dcfce7", "#e5e7eb"
 COLUMNS = (30, 218, 406, 594, 782)
 """Left edges of the boxes."""
-ROWS = {"data": 142, "learning": 274, "answers": 406}
+ROWS = {"data": 142, "learning": 274, "answers": 406, "arriving": 538}
 """Upper edges of the boxes."""
 STRIPS = (
     (24, "cli/, api.py, demo.py", "what people call: the command, the library, everything in one command"),
-    (512, "core/", "what all stand on: rate and scale, electrodes, settings, recipes, errors, files, and the batch"),
+    (644, "core/", "what all stand on: rate and scale, electrodes, settings, recipes, errors, files, and the batch"),
 )
 """Upper edge, name and purpose of what spans all columns."""
 
@@ -42,12 +42,14 @@ BOXES = {
     "evaluation/": (2, "answers", ANSWERS, ("held-out people,", "beside baselines")),
     "report/": (3, "answers", ANSWERS, ("tables, pictures,", "one HTML page")),
     "archive/": (4, "answers", ANSWERS, ("thousands of", "recordings at once")),
+    "live/": (1, "arriving", ANSWERS, ("an answer every", "second, by caches")),
 }
 ARROWS = (
     ("corpora/", "recording/"), ("recording/", "prepare/"), ("prepare/", "store/"), ("store/", "batches/"),
     ("batches/", "train/"), ("official/", "model/"), ("model/", "train/"), ("train/", "checkpoint.py"),
     ("checkpoint.py", "hub/"), ("checkpoint.py", "ask/"), ("tasks/", "ask/"), ("ask/", "evaluation/"),
     ("evaluation/", "report/"), ("report/", "archive/"),
+    ("ask/", "live/"),
 )  # fmt: skip
 
 
@@ -112,6 +114,7 @@ def picture() -> str:
         heading("from recordings to batches", "data"),
         heading("from batches to a model", "learning"),
         heading("from a question to an answer", "answers"),
+        heading("while EEG is recorded", "arriving"),
         *(arrow(*pair) for pair in ARROWS),
         *(box(name) for name in BOXES),
         *(strip(*one) for one in STRIPS),
