@@ -1,4 +1,4 @@
-"""Cross-validation of the recipe ``tiny`` on one task: every fold, several seeds of tuning.
+"""Cross-validation of a recipe of size ``tiny`` on one task: every fold, several seeds of tuning.
 
     python benchmarks/folds.py --store STORE --out SCRATCH --task eegmat
     neurolm evaluate SCRATCH/fold-* --store STORE
@@ -19,6 +19,7 @@ import torch
 from learning import configuration
 from neurolm.batches.text import read_texts
 from neurolm.core.config import RunConfig
+from neurolm.core.recipes import recipe
 from neurolm.train.instruct import train_instruct
 from neurolm.train.language import train_language
 from neurolm.train.pretrain import train_pretrain
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--task", default="eegmat")
+    parser.add_argument("--recipe", default="tiny", help="whose model: tiny or causal-tiny")
     parser.add_argument("--folds", type=int, default=6)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", default="450,150,300", help="of tokenizer, pretrain and instruct")
@@ -43,6 +45,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     config = configuration("whole", 0, [int(count) for count in arguments.steps.split(",")])
+    config = replace(config, recipe=arguments.recipe, model=recipe(arguments.recipe).model)
     texts = read_texts(None)
     first = arguments.out / "fold-1-seed-0"
     for seed in range(arguments.seeds):
