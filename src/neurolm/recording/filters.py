@@ -12,6 +12,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from neurolm.core.physics import BAND, RATE
+
+FULL_BAND_RATE = 160.0
+"""Samples per second from which there is room for the model's band: MNE's filter needs some above 75 Hz."""
+_USABLE = 0.45  # of the sampling rate, where the full band does not fit
 _WINDOW = 3.3
 """Length of a Hamming window, in units of one over the width of its transition."""
 
@@ -70,6 +75,17 @@ class Grid:
     def position(self, sample: int) -> float:
         """Position of a sample of the result, in samples of the recording from its beginning."""
         return (sample + self.cut) * self.padded / self.resampled - self.before
+
+
+def design_for(rate: float, mains: float) -> Design:
+    """What is done to a recording of a rate and mains frequency in Hz: the model's band, as far as the rate has it."""
+    high = BAND[1] if rate >= FULL_BAND_RATE else min(BAND[1], _USABLE * rate)
+    return Design(rate, RATE, (BAND[0], high), mains if notch_fits(mains, rate) else None)
+
+
+def notch_fits(mains: float, rate: float) -> bool:
+    """Tell whether MNE's notch (1 Hz wide on either side) lies below half the sampling rate."""
+    return mains + 2 < rate / 2
 
 
 @lru_cache(maxsize=8)

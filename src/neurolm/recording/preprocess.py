@@ -25,7 +25,7 @@ from neurolm.core.physics import BAND, RATE
 from neurolm.core.stretches import Spans, Stretch, Stretches, one_after_another, united, without
 from neurolm.recording import checks, spectral
 from neurolm.recording.faults import as_recording_error
-from neurolm.recording.filters import Design, output_grid
+from neurolm.recording.filters import FULL_BAND_RATE, Design, design_for, notch_fits, output_grid
 from neurolm.recording.missing import find_stretches
 from neurolm.recording.readers import listening
 from neurolm.recording.recording import Recording
@@ -43,8 +43,6 @@ LONGEST_BLOCK = 600.0
 SHORTEST_BLOCK = 60.0
 """Seconds in the shortest block: what the filter needs around it should not be much more than itself."""
 _BLOCK_NUMBERS = 1 << 24  # of a recording that are filtered at a time
-_FULL_BAND_RATE = 160.0  # MNE's filter needs room between 75 Hz and half the rate
-_USABLE = 0.45  # of the sampling rate, where the full band does not fit
 _KERNEL_SECONDS = 33.0  # length of MNE's FIR kernel for a 0.1 Hz edge (3.3 / 0.1)
 _LINE_RATIO = 3.0  # power of a line over its neighbourhood that counts as hum
 _WELCH_SECONDS = 4.0
@@ -171,13 +169,11 @@ def preprocess_blocks(
         raise ValueError(f"block_seconds={block_seconds}: give at least {SHORTEST_BLOCK:g}, the filter needs 40")
     _require_rate(recording)
     stretches, left_out = find_stretches(recording, SHORTEST)
-    high = BAND[1] if recording.rate >= _FULL_BAND_RATE else min(BAND[1], _USABLE * recording.rate)
     band, hum = band_note(recording.rate), []
     if mains is None:
         mains, found = detect_mains(recording)
         hum = [found]
-    notch = mains if _notch_fits(mains, recording.rate) else None
-    design = Design(recording.rate, RATE, (BAND[0], high), notch)
+    design = design_for(recording.rate, mains)
     plan = _plan(recording, stretches, design)
     filtered = recording if electrodes is None else recording.only(electrodes)
     seconds = block_seconds or _block_seconds(recording)
@@ -193,9 +189,9 @@ def preprocess_blocks(
 
 def band_note(rate: float) -> str | None:
     """What is said of a recording whose rate, in Hz, leaves part of the band out."""
-    if rate >= _FULL_BAND_RATE:
+    if rate >= FULL_BAND_RATE:
         return None
-    high = min(BAND[1], _USABLE * rate)
+    high = design_for(rate, MAINS[0]).band[1]
     return f"sampled at {rate:g} Hz: band limited to {high:g} Hz, the model was made for {BAND[1]:g}"
 
 
@@ -333,7 +329,7 @@ def detect_mains(recording: Recording) -> tuple[float, str]:
     best = int(np.argmax(ratios))
     if ratios[best] < _LINE_RATIO:
         return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: no line at {MAINS[0]:g} or {MAINS[1]:g} Hz in the spectrum"
-    done = "removed" if _notch_fits(MAINS[best], recording.rate) else "left to the low-pass filter"
+    done = "removed" if notch_fits(MAINS[best], recording.rate) else "left to the low-pass filter"
     return MAINS[best], f"mains {MAINS[best]:g} Hz: hum of {ratios[best]:.0f} times the power around it, {done}"
 
 
@@ -344,8 +340,3 @@ def _line_ratio(frequencies: np.ndarray, power: np.ndarray, line: float) -> np.n
     if frequencies[-1] < line + 1:
         return np.zeros(len(power))
     return power[:, distance <= 0.5].max(axis=1) / np.maximum(np.median(power[:, around], axis=1), 1e-12)
-
-
-def _notch_fits(mains: float, rate: float) -> bool:
-    """Tell whether MNE's notch (1 Hz wide on either side) lies below half the sampling rate."""
-    return mains + 2 < rate / 2
