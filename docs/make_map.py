@@ -21,8 +21,8 @@ MAP = ROOT / "docs" / "map.md"
 WIDTH = 100
 """Characters that a line of the map may have."""
 ROOMS = (
-    "recording", "corpora", "prepare", "store", "batches", "model", "tasks", "train", "ask", "live", "archive",
-    "evaluation", "report", "hub", "official", "cli", "core",
+    "recording", "corpora", "prepare", "store", "batches", "model", "tasks", "train", "ask", "live", "signals",
+    "archive", "evaluation", "report", "hub", "official", "cli", "core",
 )  # fmt: skip
 """The packages in the order of the pipeline; last what people call, and what everything stands on."""
 DATA = {

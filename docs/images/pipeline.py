@@ -43,13 +43,14 @@ BOXES = {
     "report/": (3, "answers", ANSWERS, ("tables, pictures,", "one HTML page")),
     "archive/": (4, "answers", ANSWERS, ("thousands of", "recordings at once")),
     "live/": (1, "arriving", ANSWERS, ("an answer every", "second, by caches")),
+    "signals/": (2, "arriving", ANSWERS, ("codes back to EEG,", "seconds to come")),
 }
 ARROWS = (
     ("corpora/", "recording/"), ("recording/", "prepare/"), ("prepare/", "store/"), ("store/", "batches/"),
     ("batches/", "train/"), ("official/", "model/"), ("model/", "train/"), ("train/", "checkpoint.py"),
     ("checkpoint.py", "hub/"), ("checkpoint.py", "ask/"), ("tasks/", "ask/"), ("ask/", "evaluation/"),
     ("evaluation/", "report/"), ("report/", "archive/"),
-    ("ask/", "live/"),
+    ("ask/", "live/"), ("ask/", "signals/"),
 )  # fmt: skip
 
 
@@ -114,7 +115,7 @@ def picture() -> str:
         heading("from recordings to batches", "data"),
         heading("from batches to a model", "learning"),
         heading("from a question to an answer", "answers"),
-        heading("while EEG is recorded", "arriving"),
+        heading("while EEG is recorded, and EEG out of a model", "arriving"),
         *(arrow(*pair) for pair in ARROWS),
         *(box(name) for name in BOXES),
         *(strip(*one) for one in STRIPS),

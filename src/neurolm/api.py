@@ -42,6 +42,7 @@ from neurolm.model.neurolm import NeuroLM
 from neurolm.model.precision import keep_in_bfloat16
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.recording.options import BELIEVED, ReadingOptions, Unseen
+from neurolm.signals.reconstruct import Reconstructed, longest_window, reconstruct
 
 if TYPE_CHECKING:
     import mne
@@ -330,6 +331,44 @@ class Model:
         if evidence:
             columns = evidence_columns(self.evidence, self.card.tasks, recording.channels, seconds=windows.seconds)
         return Embeddings(tokenizer=self._encoder(), windows=windows, columns=columns, device=self.device)
+
+    def reconstruct(
+        self,
+        source: str | Path | mne.io.BaseRaw | ModelInput,
+        *,
+        seconds: int | None = None,
+        reading: ReadingOptions = BELIEVED,
+        unseen: Unseen = "nearest",
+    ) -> Reconstructed:
+        """Send a recording through the codebook and back, and measure what is lost, by band and electrode.
+
+        >>> found = model.reconstruct("recording.edf")
+        >>> {error.band: error.spectrum_db for error in found.overall}
+
+        Parameters
+        ----------
+        source, reading, unseen
+            As for :meth:`ask`.
+        seconds
+            Length of a window, at most what the encoder was built for; by default that of the tokenizer's training.
+
+        Returns
+        -------
+        Reconstructed
+            ``errors`` and ``overall``: of each electrode and of all, by band, the root mean square difference of the
+            log spectra in dB, the correlation of the decoded waveform, and the share of variance that it explains.
+
+        Raises
+        ------
+        ConfigError
+            If the window is longer than the encoder can see.
+        RecordingError
+            As for :meth:`ask`.
+        """
+        recording = self._opened(source, reading=reading, unseen=unseen)
+        stage, most = self.card.run.tokenizer, self.card.run.model.tokenizer.seconds
+        length = longest_window(stage.max_patches, most, len(recording.channels)) if seconds is None else seconds
+        return reconstruct(self._whole().tokenizer.to(self.device), recording, seconds=length)
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write a folder that ``from_pretrained`` loads, with a model card; returns the folder."""

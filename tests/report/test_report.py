@@ -39,8 +39,9 @@ from neurolm.model.tokenizer import NeuralTokenizer, Reconstruction, targets
 from neurolm.report import results_table, robustness_table, write_report
 from neurolm.report.drawings import answers, style, tokenizer, training
 from neurolm.report.page import render
-from neurolm.report.reconstruction import Decoded, code_counts, decode, held_out
+from neurolm.report.reconstruction import code_counts, held_out
 from neurolm.report.run_page import corpora, parameters
+from neurolm.signals.decoded import Decoded, decode
 from neurolm.store.encoding import encode
 from neurolm.store.shards import write_store as write_rows
 from neurolm.store.store import Label, Row, Store

@@ -39,6 +39,7 @@ VERBS = (
     "explain",
     "embed",
     "nearest",
+    "reconstruct",
     "calibrate",
     "convert",
     "verify",

@@ -202,7 +202,7 @@ def recordings(results: Sequence[TaskResult]) -> frozenset[str]:
 
 def _trace(tokenizer: NeuralTokenizer, sample: Sample, task: str) -> dict[str, Any]:
     from neurolm.core.montage import NAMES
-    from neurolm.report.reconstruction import decode
+    from neurolm.signals.decoded import decode
 
     decoded = decode(tokenizer, sample)
     electrodes = [NAMES[channel] for channel in sample.channel[: decoded.raw.shape[1]]]

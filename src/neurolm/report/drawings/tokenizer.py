@@ -11,11 +11,15 @@ from neurolm.core.physics import RATE
 from neurolm.report.drawings.style import BLUE, GREY, PALE, RED, SKY, canvas, styled
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from neurolm.report.reconstruction import Decoded
+    from neurolm.signals.decoded import Decoded
+    from neurolm.signals.reconstruct import Reconstructed
 
 CHANNELS_SHOWN, SECONDS_SHOWN = 6, 5
+MANY = 24
+"""Electrodes whose names no longer fit beside each other."""
 
 
 @styled
@@ -63,30 +67,71 @@ def reconstruction(decoded: Decoded, electrodes: Sequence[str]) -> Figure:
     electrodes
         Name of each column.
     """
-    raw, waveform = decoded.raw, decoded.waveform
-    chosen = np.unique(np.linspace(0, len(electrodes) - 1, min(CHANNELS_SHOWN, len(electrodes))).round().astype(int))
-    count = min(len(raw), SECONDS_SHOWN * RATE)
+    chosen = _chosen(electrodes)
     figure = canvas(0.6 * len(chosen) + 1.1)
     left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
+    _traces(left, decoded, electrodes, chosen)
+    _spectra(right, decoded)
+    return figure
+
+
+@styled
+def round_trip(found: Reconstructed) -> Figure:
+    """Draw a recording's round trip: traces and spectrum of a window, then errors by band and electrode."""
+    chosen, bands = _chosen(found.electrodes), list(dict.fromkeys(error.band for error in found.errors))
+    figure = canvas(0.6 * len(chosen) + 2 * (0.25 * len(bands) + 1.0) + 1.1)
+    heights = (0.6 * len(chosen) + 1.1, *2 * [0.25 * len(bands) + 1.0])
+    grid = figure.add_gridspec(3, 2, height_ratios=heights, width_ratios=(2.2, 1))
+    _traces(figure.add_subplot(grid[0, 0]), found.example, found.electrodes, chosen)
+    _spectra(figure.add_subplot(grid[0, 1]), found.example)
+    maps = (
+        ("spectrum_db", "difference of the log spectra (dB, root mean square)", "Oranges", (0, None)),
+        ("variance", "share of the variance that the waveform explains", "RdBu", (-1, 1)),
+    )
+    for row, (key, title, colours, (low, high)) in enumerate(maps, start=1):
+        axes = figure.add_subplot(grid[row, :])
+        given = [getattr(error, key) for error in found.errors]
+        values = np.array([np.nan if value is None else value for value in given]).reshape(-1, len(bands)).T
+        image = axes.imshow(values, aspect="auto", cmap=colours, vmin=low, vmax=high)
+        axes.set_yticks(range(len(bands)), bands)
+        axes.set_xticks(range(len(found.electrodes)), found.electrodes, rotation=90 * (len(found.electrodes) > MANY))
+        axes.tick_params(labelsize=7 if len(found.electrodes) > MANY else 8)
+        axes.grid(visible=False)
+        axes.set_title(title)
+        figure.colorbar(image, ax=axes, pad=0.01)
+    return figure
+
+
+def _chosen(electrodes: Sequence[str]) -> np.ndarray:
+    """Columns of the electrodes that are shown."""
+    shown = min(CHANNELS_SHOWN, len(electrodes))
+    return np.unique(np.linspace(0, len(electrodes) - 1, shown).round().astype(int))
+
+
+def _traces(axes: Axes, decoded: Decoded, electrodes: Sequence[str], chosen: np.ndarray) -> None:
+    raw, waveform = decoded.raw, decoded.waveform
+    count = min(len(raw), SECONDS_SHOWN * RATE)
     seconds = np.arange(count) / RATE
     low, high = np.percentile(raw[:count, chosen], (0.5, 99.5), axis=0)
     gap = 1.2 * float((high - low).max())
     for place, column in enumerate(chosen):
         centre = raw[:count, column].mean() + gap * place
-        left.plot(seconds, raw[:count, column] - centre, color=GREY, linewidth=0.8, label="EEG")
-        left.plot(seconds, waveform[:count, column] - centre, color=RED, linewidth=1.0, label="from codes")
-    left.set_yticks([-gap * place for place in range(len(chosen))], [electrodes[c] for c in chosen])
-    left.set(title=f"µV, electrodes {gap:.0f} µV apart", xlabel="seconds", xlim=(0, count / RATE))
-    left.grid(axis="y", visible=False)
-    handles, labels = left.get_legend_handles_labels()
-    left.legend(handles[:2], labels[:2], ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
+        axes.plot(seconds, raw[:count, column] - centre, color=GREY, linewidth=0.8, label="EEG")
+        axes.plot(seconds, waveform[:count, column] - centre, color=RED, linewidth=1.0, label="from codes")
+    axes.set_yticks([-gap * place for place in range(len(chosen))], [electrodes[c] for c in chosen])
+    axes.set(title=f"µV, electrodes {gap:.0f} µV apart", xlabel="seconds", xlim=(0, count / RATE))
+    axes.grid(axis="y", visible=False)
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(handles[:2], labels[:2], ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
+
+
+def _spectra(axes: Axes, decoded: Decoded) -> None:
     hertz = np.arange(1, len(decoded.spectrum))
-    right.plot(hertz, decoded.spectrum[1:], color=GREY, label="EEG")
-    right.plot(hertz, np.maximum(decoded.decoded_spectrum[1:], 1e-3), color=RED, label="from codes")
-    right.set_yscale("log")
-    right.yaxis.set_major_formatter("{x:g}")
-    right.yaxis.set_minor_formatter("")
-    right.set_ylim(0.5 * decoded.spectrum[1:75].min(), 2 * decoded.spectrum[1:].max())
-    right.set(title="spectrum", xlabel="Hz", ylabel="amplitude (µV)", xlim=(1, 75))
-    right.legend()
-    return figure
+    axes.plot(hertz, decoded.spectrum[1:], color=GREY, label="EEG")
+    axes.plot(hertz, np.maximum(decoded.decoded_spectrum[1:], 1e-3), color=RED, label="from codes")
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
+    axes.set_ylim(0.5 * decoded.spectrum[1:75].min(), 2 * decoded.spectrum[1:].max())
+    axes.set(title="spectrum", xlabel="Hz", ylabel="amplitude (µV)", xlim=(1, 75))
+    axes.legend()
