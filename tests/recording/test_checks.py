@@ -39,6 +39,20 @@ def test_a_clipped_channel_is_noted_and_a_saturated_one_refused() -> None:
     assert (row.electrode, row.how, row.detail) == (None, "left out", "saturated (68% at its limits)")
 
 
+def test_bridged_electrodes_are_named() -> None:
+    """Gel between two leaves the amplifiers' noise alone between them; neighbours differ by more."""
+    data = noise(4)
+    data[1] = data[0] + noise(1, sd=0.6)[0]
+    data[3] = data[2] + noise(2, sd=2.0)[1]
+    names = ("Fp1", "Fp2", "Cz", "Pz")
+    bridged = "electrodes bridged by gel, one channel copied, or a reference that hides the EEG"
+    found = [note for note in open_recording(mne_raw(data, names)).notes if "one signal" in note]
+    assert found == [f"one signal in FP1 and FP2: {bridged}"]
+    assert not any("one signal" in note for note in open_recording(mne_raw(noise(4), names)).notes)
+    data[:] = data[0] + noise(5, sd=0.5)[1:]
+    assert f"all 4 channels show one signal: {bridged}" in open_recording(mne_raw(data, names)).notes
+
+
 def test_coarse_digits_are_no_clipping() -> None:
     """A signal of few steps touches its limits often."""
     coarse = np.round(noise(2, sd=1.0)) * 5.0

@@ -39,6 +39,10 @@ CLIPPED = 0.01
 """Share of a channel's samples at its own limit above which it is said to be clipped."""
 USELESS = 0.5
 """Share above which a clipped channel is as useless as a flat one."""
+ALIKE = 0.04
+"""Deviation of the difference of two channels, as a share of the weaker one's, below which they show one signal."""
+NAMED_PAIRS = 4
+"""Pairs of such channels that a note names; more are counted."""
 _ORDINARY = 20.0  # microvolts of a healthy adult
 _NORMAL = 0.6745  # the median absolute deviation of a normal distribution of standard deviation 1
 _ENOUGH_RATE = 250.0  # samples per second kept for the amplitude: noise far above the band says nothing about EEG
@@ -65,6 +69,9 @@ class SignalQuality:
     """float: robust standard deviation in µV."""
     loudness: np.ndarray
     """float of shape (blocks, channels): the same of each block that was looked at."""
+    difference: np.ndarray
+    """float of shape (channels, channels): deviation of the difference of two channels, as a share of the weaker one's
+    (median over blocks; infinite where one is flat, and for a channel and itself)."""
     spans: Sequence[tuple[float, float]] = ()
     """Seconds between which each block lies."""
     uncalibrated: Mapping[int, str] = field(default_factory=dict)
@@ -124,7 +131,7 @@ def measure_quality(parts: Iterable[np.ndarray], rate: float) -> SignalQuality:
     rate
         Samples per second.
     """
-    spreads, lows, highs, not_finite, samples = [], [], [], [], 0
+    spreads, lows, highs, not_finite, differences, samples = [], [], [], [], [], 0
     values: list[list[int]] = []
     at_low, at_high = [], []
     for part in parts:
@@ -136,7 +143,9 @@ def measure_quality(parts: Iterable[np.ndarray], rate: float) -> SignalQuality:
         highs.append(part.max(axis=1))
         at_low.append(_at_limit(part, lows[-1]))
         at_high.append(_at_limit(part, highs[-1]))
-        spreads.append(_robust_deviation(part, rate))
+        thin = _without_drift(part, rate)
+        spreads.append(_robust_deviation(thin))
+        differences.append(_differences(thin))
         if not values:
             values.append([min(_STEPS, len(np.unique(channel))) for channel in part])
     low, high = np.min(lows, axis=0), np.max(highs, axis=0)
@@ -150,6 +159,7 @@ def measure_quality(parts: Iterable[np.ndarray], rate: float) -> SignalQuality:
         values=np.array(values[0]),
         amplitude=np.median(spreads, axis=0),
         loudness=np.array(spreads),
+        difference=np.median(differences, axis=0),
     )
 
 
@@ -263,12 +273,27 @@ def _other_oddities(found: SignalQuality, channels: Sequence[str], rate: float) 
     ]
     if steps:
         notes.append(f"few different values, as a trigger channel or a coarse export has: {', '.join(steps)}")
+    notes += _bridges(found, channels)
     if rate < SLOW:
         notes.append(
             f"sampled at {rate:g} Hz, below {SLOW:g}: the band ends below {rate / 2:g} Hz, the model was made for 75; "
             f"use the original recording if this is a reduced copy"
         )
     return notes
+
+
+def _bridges(found: SignalQuality, channels: Sequence[str]) -> list[str]:
+    """Channels that show one signal, with what may have made it so."""
+    alike = found.difference < ALIKE
+    if not alike.any():
+        return []
+    if alike.any(axis=1).all() and alike.sum() == len(alike) * (len(alike) - 1):
+        said = f"all {len(alike)} channels show one signal"
+    else:
+        pairs = [f"{channels[i]} and {channels[j]}" for i, j in zip(*np.nonzero(np.triu(alike)), strict=True)]
+        more = f" and {len(pairs) - NAMED_PAIRS} more pairs" if len(pairs) > NAMED_PAIRS else ""
+        said = f"one signal in {', '.join(pairs[:NAMED_PAIRS])}{more}"
+    return [f"{said}: electrodes bridged by gel, one channel copied, or a reference that hides the EEG"]
 
 
 def _odd_blocks(found: SignalQuality) -> list[str]:
@@ -338,21 +363,39 @@ def _stuck(counted: np.ndarray, same: np.ndarray) -> np.ndarray:
     return np.where(in_a_row > 0, at, 0)
 
 
-def _robust_deviation(part: np.ndarray, rate: float) -> np.ndarray:
-    """Standard deviation of each channel from the median absolute deviation, without drift and high frequencies.
+def _without_drift(part: np.ndarray, rate: float) -> np.ndarray:
+    """The signal without drift and high frequencies, (channels, fewer samples).
 
     Drift is a line over the block: direct-coupled amplifiers (BioSemi) put EEG on millivolts that wander.
     """
     step = max(1, int(rate / _ENOUGH_RATE))
     usable = part.shape[1] // step * step
     if not usable:
-        return np.zeros(len(part))
+        return np.zeros((len(part), 0))
     thin = part[:, :usable].reshape(len(part), -1, step).mean(axis=2)
     time = np.arange(thin.shape[1]) - (thin.shape[1] - 1) / 2
     thin = thin - thin.mean(axis=1, keepdims=True)
     if len(time) > 1:
         thin = thin - np.outer(thin @ time / (time @ time), time)
+    return thin
+
+
+def _robust_deviation(thin: np.ndarray) -> np.ndarray:
+    """Standard deviation of each channel from the median absolute deviation; 0 without samples."""
+    if not thin.shape[1]:
+        return np.zeros(len(thin))
     return np.median(np.abs(thin - np.median(thin, axis=1, keepdims=True)), axis=1) / _NORMAL
+
+
+def _differences(thin: np.ndarray) -> np.ndarray:
+    """``SignalQuality.difference`` in one block of signals with mean 0."""
+    product = thin @ thin.T
+    power = np.diagonal(product)
+    weaker = np.minimum(power[:, None], power)
+    apart = np.maximum(power[:, None] + power - 2 * product, 0)
+    share = np.sqrt(np.divide(apart, weaker, out=np.full_like(apart, np.inf), where=weaker > 0))
+    np.fill_diagonal(share, np.inf)
+    return share
 
 
 def _implausible(found: SignalQuality, unit: str) -> str:
