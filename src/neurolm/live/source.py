@@ -48,8 +48,8 @@ class Notice:
 
     kind: NoticeKind
     """After ``gap``, ``clock-jump``, ``reconnected``, ``channels-changed`` and ``rate-changed`` what follows does not
-    continue what came before; ``late`` and ``duplicate`` tell of samples that were dropped for it; ``ended`` is the
-    last thing that a source gives."""
+    continue what came before; ``duplicate`` tells of samples that were dropped, ``late`` of such that were dropped or
+    put in their place; ``ended`` is the last thing that a source gives."""
     text: str
     """In words, with the numbers found."""
     time: float

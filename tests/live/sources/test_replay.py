@@ -12,6 +12,7 @@ from neurolm.core.errors import ConfigError, RecordingError
 from neurolm.live.source import Chunk, Notice
 from neurolm.live.sources.open_source import open_source
 from neurolm.recording.options import ReadingOptions
+from neurolm.recording.recording import Recording
 
 
 def gathered(source):
@@ -52,9 +53,9 @@ def test_the_samples_are_those_of_the_file_in_order(night):
 def test_a_block_of_the_file_is_read_at_a_time(night, monkeypatch):
     source = open_source(f"file:{night}?speed=max")
     spans = []
-    read = type(source._recording).read_samples
+    read = Recording.read_samples
     monkeypatch.setattr(
-        type(source._recording), "read_samples",
+        Recording, "read_samples",
         lambda self, first, last: (spans.append((first, last)), read(self, first, last))[1],
     )  # fmt: skip
     assert sum(one.samples.shape[1] for one in source if isinstance(one, Chunk)) == 12500
@@ -86,7 +87,10 @@ def test_interruptions_and_what_is_called_bad_are_missing(tmp_path):
     raw = mne.io.RawArray(numbers, mne.create_info(["C3", "C4"], 200, "eeg"), verbose="error")
     raw.set_annotations(mne.Annotations([5, 12, 20], [2, 1, 0], ["BAD_ACQ_SKIP", "BAD movement", "tone"]))
     raw.save(tmp_path / "x_raw.fif", verbose="error")
-    samples, times, markers, _ = gathered(open_source(f"file:{tmp_path / 'x_raw.fif'}?speed=max"))
+    samples, times, markers, notices = gathered(open_source(f"file:{tmp_path / 'x_raw.fif'}?speed=max"))
+    assert [(one.kind, one.time, one.text) for one in notices[:-1]] == [
+        ("gap", 5.0, "2 s are missing (400 samples)"), ("gap", 12.0, "1 s are missing (200 samples)"),
+    ]  # fmt: skip
     kept = np.r_[0:1000, 1400:2400, 2600:6000]
     np.testing.assert_allclose(times, kept / 200)
     np.testing.assert_allclose(samples, numbers[:, kept] * 1e6, rtol=1e-5)

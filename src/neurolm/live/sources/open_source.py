@@ -11,6 +11,7 @@ from pathlib import Path
 
 from neurolm.core.errors import ConfigError
 from neurolm.core.names import choose
+from neurolm.live.guard import Guard
 from neurolm.live.source import Source
 from neurolm.recording.options import BELIEVED, ReadingOptions
 
@@ -32,6 +33,11 @@ def open_source(name: str, *, reading: ReadingOptions = BELIEVED) -> Source:
     reading
         Which channels are electrodes, and what the numbers are, where the source does not say it.
 
+    Returns
+    -------
+    Source
+        Behind a guard: samples in order and once, notices of all that went wrong.
+
     Raises
     ------
     ConfigError
@@ -48,7 +54,7 @@ def open_source(name: str, *, reading: ReadingOptions = BELIEVED) -> Source:
     if kind == "file":
         from neurolm.live.sources.replay import open_replay
 
-        return open_replay(rest, reading)
+        return Guard(open_replay(rest, reading), live=False)
     from neurolm.live.sources.synthetic import open_synthetic
 
-    return open_synthetic(rest, reading)
+    return Guard(open_synthetic(rest, reading), live=False)
