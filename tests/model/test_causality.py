@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from neurolm.ask.engine import score_options
+from neurolm.ask.engine import Heard, read_on, read_prefix, score_after, score_options
 from neurolm.batches.loader import Document, Sample, build_batch, build_patches, build_tokens
 from neurolm.core.batch import Batch
 from neurolm.core.physics import PATCH
 from neurolm.core.recipes import recipe
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.scaling import FeatureScaling
+from neurolm.model.transformer import Cache
 
 CHANNELS, SECONDS = 3, 6
 QUESTION, OPTIONS = (60, 5, 6, 7), [(8, 9), (10,)]
@@ -102,6 +103,29 @@ def test_earlier_logits_have_no_slope_in_later_samples(model: NeuroLM, seconds: 
     late = torch.from_numpy(sample().second >= seconds)
     assert touched[~late].all()
     assert touched[late].any() == (model.config.tokenizer.attention == "full")
+
+
+def test_a_second_at_a_time_by_the_caches_is_all_of_them_at_once(model: NeuroLM) -> None:
+    """Features and option scores; the faithful encoder refuses to keep what later seconds change."""
+    given, heard, prefix, features = sample(), Heard(), None, []
+    seconds = [
+        replace(given, patches=given.patches[at], channel=given.channel[at], second=given.second[at])
+        for at in (given.second == second for second in range(SECONDS))
+    ]
+    if model.config.tokenizer.attention == "full":
+        with pytest.raises(AssertionError, match="nothing can be kept"):
+            read_prefix(model, build_batch(seconds[:1], [Document(sample=0)], packed=False), heard=heard)
+        return
+    cache = Cache()
+    with torch.no_grad():
+        for second in seconds:
+            batch = build_batch([second], [Document(sample=0)], packed=False)
+            features.append(model.features(batch.patches, cache))
+            prefix = read_prefix(model, batch, heard=heard)
+        whole = build_batch([given], [Document(sample=0, text=QUESTION)], packed=False)
+        torch.testing.assert_close(torch.cat(features, 1), model.features(whole.patches), rtol=0, atol=1e-5)
+        by_second = score_after(model, read_on(model, prefix, QUESTION), OPTIONS)
+    torch.testing.assert_close(by_second, score_options(model, whole, OPTIONS), rtol=0, atol=1e-4)
 
 
 def test_an_answer_about_what_came_so_far_is_that_of_a_recording_that_ends_there(model: NeuroLM) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -153,17 +153,27 @@ def generate(
     return [text[: text.index(end)] if end in text else text for text in texts]
 
 
-def read_prefix(model: NeuroLM, batch: Batch, *, room: int = 0) -> Prefix:
+@dataclass
+class Heard:
+    """What encoder and language model keep of the EEG that documents have shown so far, so that more can follow."""
+
+    encoder: Cache = field(default_factory=Cache)
+    language: Cache = field(default_factory=Cache)
+
+
+def read_prefix(model: NeuroLM, batch: Batch, *, room: int = 0, heard: Heard | None = None) -> Prefix:
     """Read EEG and question of each document once.
 
     Parameters
     ----------
     model
-        In evaluation mode.
+        In evaluation mode; with ``heard``, one whose encoder sees no later second.
     batch
         One document in each row.
     room
         Tokens that are to follow.
+    heard
+        What the same documents have shown before; it grows by these places. What is returned goes on from its caches.
 
     Raises
     ------
@@ -179,8 +189,10 @@ def read_prefix(model: NeuroLM, batch: Batch, *, room: int = 0) -> Prefix:
     assert bool((last >= 0).all()) and bool((real.long().diff(dim=1) <= 0).all()), "documents start at the left"
     position = tokens.position.gather(1, last)
     _require_positions(model, position, room)
-    cache = Cache()
-    hidden = model(batch, cache=cache)
+    cache, features = Cache(), None
+    if heard is not None and batch.patches is not None:
+        cache, features = heard.language, model.features(batch.patches, heard.encoder)
+    hidden = model(batch, features=features, cache=cache)
     return Prefix(
         cache=cache,
         hidden=hidden.gather(1, last[..., None].expand(-1, -1, hidden.shape[2]))[:, 0],

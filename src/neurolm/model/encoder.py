@@ -14,7 +14,7 @@ from neurolm.core.config import TokenizerConfig, TransformerConfig
 from neurolm.core.physics import PATCH
 from neurolm.model.attention import Visibility
 from neurolm.model.quantizer import exact
-from neurolm.model.transformer import LayerNorm, Transformer, initialise
+from neurolm.model.transformer import Cache, LayerNorm, Transformer, initialise
 
 GROUPS = 4
 """Groups of the group normalisation."""
@@ -113,15 +113,16 @@ class PatchTransformer(nn.Module):
         self.transformer = Transformer(transformer)
         self.norm = LayerNorm(transformer.width, bias=True, eps=FINAL_EPS)
 
-    def seen(self, patches: Patches) -> Visibility:
-        """Who sees whom: all patches of the sample, or those of its own and earlier seconds."""
+    def seen(self, patches: Patches, cache: Cache | None = None) -> Visibility:
+        """Who sees whom: all patches of the sample, or those of its own and earlier seconds, cached ones among them."""
+        assert cache is None or self.causal, "full attention changes earlier seconds by later ones: nothing can be kept"
         step = patches.second if self.causal else torch.zeros_like(patches.second)
-        return Visibility(patches.document, step)
+        return Visibility(patches.document, step) if cache is None else cache.extend(patches.document, step)
 
-    def contextualise(self, x: Tensor, patches: Patches, seen: Visibility) -> Tensor:
+    def contextualise(self, x: Tensor, patches: Patches, seen: Visibility, cache: Cache | None = None) -> Tensor:
         """(rows, width, model width) to the same shape."""
         x = x + self.channel_embedding(patches.channel) + self.second_embedding(patches.second)
-        return self.norm(self.transformer(x, seen))
+        return self.norm(self.transformer(x, seen, cache))
 
 
 class Encoder(PatchTransformer):
@@ -143,7 +144,13 @@ class Encoder(PatchTransformer):
         initialise(self, truncated=True, std=config.encoder.initial_std)
         self.transformer.scale_residuals(by_depth=True)
 
-    def forward(self, patches: Patches, real: RealPatches | None = None, seen: Visibility | None = None) -> Tensor:
+    def forward(
+        self,
+        patches: Patches,
+        real: RealPatches | None = None,
+        seen: Visibility | None = None,
+        cache: Cache | None = None,
+    ) -> Tensor:
         """Encode.
 
         Parameters
@@ -152,6 +159,8 @@ class Encoder(PatchTransformer):
             Packed patches.
         real, seen
             ``RealPatches.of(patches)`` and ``self.seen(patches)`` where the caller has them already.
+        cache
+            Keys and values of the seconds before these, in ``stair-step`` attention; grows by these.
 
         Returns
         -------
@@ -160,7 +169,7 @@ class Encoder(PatchTransformer):
         """
         real = RealPatches.of(patches) if real is None else real
         embedded = real.put(self._embed(real.take(patches.samples), real), patches.samples)
-        return self.contextualise(embedded, patches, self.seen(patches) if seen is None else seen)
+        return self.contextualise(embedded, patches, self.seen(patches, cache) if seen is None else seen, cache)
 
     def _embed(self, samples: Tensor, real: RealPatches) -> Tensor:
         """(real patches, 200) to (real patches, encoder width)."""

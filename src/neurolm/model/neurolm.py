@@ -105,10 +105,10 @@ class NeuroLM(nn.Module):
             value[: len(state[key])] = state[key]
         self.head.weight[:rows] = state["wte.weight"][:rows]
 
-    def features(self, patches: Patches) -> Tensor:
+    def features(self, patches: Patches, cache: Cache | None = None) -> Tensor:
         """The frozen encoder's features, (rows, width, encoder width), without gradient."""
         with torch.no_grad():
-            return self.tokenizer.encode(patches)
+            return self.tokenizer.encode(patches, cache)
 
     def embed(self, tokens: Tokens, patches: Patches | None, features: Tensor | None) -> Tensor:
         """Input of the language model, (rows, width, model width): patches and text, with their positions."""

@@ -20,7 +20,7 @@ from neurolm.core.physics import PATCH
 from neurolm.model.attention import Visibility
 from neurolm.model.encoder import SPECTRUM, Decoder, Encoder, RealPatches, log_spectrum
 from neurolm.model.quantizer import Quantizer, exact
-from neurolm.model.transformer import initialise
+from neurolm.model.transformer import Cache, initialise
 
 NO_CODE = -1
 """Code of a place that holds no patch."""
@@ -100,9 +100,9 @@ class NeuralTokenizer(nn.Module):
         )
         initialise(self.domain_classifier, truncated=True, std=config.encoder.initial_std)
 
-    def encode(self, patches: Patches) -> Tensor:
+    def encode(self, patches: Patches, cache: Cache | None = None) -> Tensor:
         """Features of patches, (rows, width, encoder width): what the language model reads."""
-        return self.encoder(patches)
+        return self.encoder(patches, cache=cache)
 
     def code_vectors(self, features: Tensor) -> Tensor:
         """Features (…, encoder width) to the vectors that are quantised, float32 (…, code width)."""
