@@ -144,14 +144,32 @@ def _voices(
     found: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in prompts]
     for part in in_batches(samples, places=places or PLACES[device.type], text=max(p.places for p in prompts)):
         for said, prompt, own in zip(_language(model, prompts, part, device), prompts, found, strict=True):
-            require_finite(said, "log-likelihoods")
-            if prompt.beside is None:
-                scores, there = np.zeros_like(said), np.zeros(len(part), bool)
-            else:
-                scores, there = prompt.beside.scores(part)
-                require_finite(scores, "evidence")
-            own.append((said, scores, there))
+            own.append((said, *_shown(prompt, said, part)))
     return [_joined(own, len(prompt.answers)) for own, prompt in zip(found, prompts, strict=True)]
+
+
+def with_evidence(prompt: Prompt, said: np.ndarray, samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
+    """What the language model and the evidence add to `likelihoods`, where what the former says is known already.
+
+    Parameters
+    ----------
+    said
+        The language model's log-likelihoods, float64 (samples, options).
+    samples
+        The windows that they are of.
+    """
+    shown, known = _shown(prompt, said, samples)
+    return said if prompt.beside is None else weighed(said, known, prompt.beside.weight), shown
+
+
+def _shown(prompt: Prompt, said: np.ndarray, samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
+    """What the evidence says for each sample beside these log-likelihoods, and where there is some."""
+    require_finite(said, "log-likelihoods")
+    if prompt.beside is None:
+        return np.zeros_like(said), np.zeros(len(samples), bool)
+    scores, known = prompt.beside.scores(samples)
+    require_finite(scores, "evidence")
+    return scores, known
 
 
 def _language(

@@ -241,7 +241,7 @@ def read_recording(
     require_one_of("unseen", unseen, get_args(Unseen))
     recording = open_recording(source, reading=replace(reading, unknown=reading.unknown or "nearest"))
     name = str(source) if isinstance(source, str | Path) else str(recording.path or "recording")
-    kept, notes = _fit_electrodes(recording.channels, card, name, unseen)
+    kept, notes = fit_electrodes(recording.channels, card, name, unseen)
     filtered = preprocess_blocks(recording, electrodes=[column for column, _ in kept], mains=reading.mains)
     electrodes = tuple(electrode for _, electrode in kept)
     low, high = card.band
@@ -279,7 +279,7 @@ def read_stored(store: Store, index: int, card: Card, *, name: str, unseen: Unse
         If it has no electrode the model knows.
     """
     row = store.rows[index]
-    kept, notes = _fit_electrodes(row.channels, card, name, unseen)
+    kept, notes = fit_electrodes(row.channels, card, name, unseen)
     columns, electrodes = [column for column, _ in kept], tuple(electrode for _, electrode in kept)
 
     def holding(spans: Spans) -> Iterator[tuple[int, np.ndarray]]:
@@ -297,10 +297,10 @@ def read_stored(store: Store, index: int, card: Card, *, name: str, unseen: Unse
     )
 
 
-def _fit_electrodes(
+def fit_electrodes(
     channels: Sequence[str], card: Card, name: str, unseen: Unseen
 ) -> tuple[list[tuple[int, str]], tuple[str, ...]]:
-    """Columns of the recording to use, what the model knows them as, and notes."""
+    """Columns of a recording to use, what the model knows them as, and notes; else as `read_recording`."""
     seen = set(card.electrodes)
     kept = [(column, channel) for column, channel in enumerate(channels) if channel in seen]
     others = [(column, channel) for column, channel in enumerate(channels) if channel not in seen]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
@@ -40,13 +40,14 @@ SHORTEST = 1.0
 """Seconds of the shortest recording that can be used: one patch."""
 LONGEST_BLOCK = 600.0
 """Seconds of a recording that are filtered at a time."""
+SECONDS_FOR_MAINS = 10.0
+"""Seconds of signal below which chance makes lines in its spectrum."""
 SHORTEST_BLOCK = 60.0
 """Seconds in the shortest block: what the filter needs around it should not be much more than itself."""
 _BLOCK_NUMBERS = 1 << 24  # of a recording that are filtered at a time
 _KERNEL_SECONDS = 33.0  # length of MNE's FIR kernel for a 0.1 Hz edge (3.3 / 0.1)
 _LINE_RATIO = 3.0  # power of a line over its neighbourhood that counts as hum
 _WELCH_SECONDS = 4.0
-_SECONDS_FOR_MAINS = 10.0  # below, chance makes lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,21 +316,37 @@ def detect_mains(recording: Recording) -> tuple[float, str]:
     mains, note
         50 or 60 Hz, and how it was found; 50 Hz where there is no line or it cannot be seen.
     """
-    if recording.rate < 2 * (MAINS[0] + 1):
-        return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: {recording.rate:g} samples per second do not reach it"
-    if recording.seconds < _SECONDS_FOR_MAINS:
-        return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: {recording.seconds:.3g} s are too short to see it"
-    parts = [recording.read_samples(*block).astype(np.float32) for block in recording.blocks()]
-    parts = [np.where(checks.is_number(part), part, np.float32(0)) for part in parts]
-    segment = round(_WELCH_SECONDS * recording.rate)
-    spectra = [welch(part, recording.rate, segment=segment) for part in parts]
+    parts = (recording.read_samples(*block) for block in recording.blocks())
+    return find_mains(parts, recording.rate, seconds=recording.seconds)
+
+
+def find_mains(parts: Iterable[np.ndarray], rate: float, *, seconds: float) -> tuple[float, str]:
+    """Find the mains frequency as ``detect_mains`` does.
+
+    Parameters
+    ----------
+    parts
+        Of shape (channels, samples), in µV; what is no number counts as 0.
+    rate
+        Samples per second.
+    seconds
+        Length of all that they are from.
+    """
+    if rate < 2 * (MAINS[0] + 1):
+        return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: {rate:g} samples per second do not reach it"
+    if seconds < SECONDS_FOR_MAINS:
+        return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: {seconds:.3g} s are too short to see it"
+    taken = [part.astype(np.float32) for part in parts]
+    taken = [np.where(checks.is_number(part), part, np.float32(0)) for part in taken]
+    segment = round(_WELCH_SECONDS * rate)
+    spectra = [welch(part, rate, segment=segment) for part in taken]
     frequencies = max((found for found, _ in spectra), key=len)
     power = np.mean([power for found, power in spectra if len(found) == len(frequencies)], axis=0)
     ratios = [float(np.median(_line_ratio(frequencies, power, line))) for line in MAINS]
     best = int(np.argmax(ratios))
     if ratios[best] < _LINE_RATIO:
         return MAINS[0], f"mains taken as {MAINS[0]:g} Hz: no line at {MAINS[0]:g} or {MAINS[1]:g} Hz in the spectrum"
-    done = "removed" if notch_fits(MAINS[best], recording.rate) else "left to the low-pass filter"
+    done = "removed" if notch_fits(MAINS[best], rate) else "left to the low-pass filter"
     return MAINS[best], f"mains {MAINS[best]:g} Hz: hum of {ratios[best]:.0f} times the power around it, {done}"
 
 
