@@ -38,6 +38,10 @@ from neurolm.core.montage import REACH
 from neurolm.core.names import choose
 from neurolm.core.physics import RATE
 from neurolm.hub.publish import find_checkpoint, find_evaluation, push, save
+from neurolm.live.recorder import Recorder
+from neurolm.live.session import Policy, Session
+from neurolm.live.source import Source
+from neurolm.live.sources.open_source import open_source
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.precision import keep_in_bfloat16
 from neurolm.model.tokenizer import NeuralTokenizer
@@ -177,6 +181,55 @@ class Model:
         if isinstance(source, ModelInput):
             return source
         return read_recording(source, self.card, reading=reading, unseen=unseen)
+
+    def live(
+        self,
+        source: str | Source,
+        question: str,
+        *,
+        options: Sequence[str] | None = None,
+        policy: Policy | None = None,
+        reading: ReadingOptions = BELIEVED,
+        unseen: Unseen = "nearest",
+        record: str | Path | None = None,
+    ) -> Session:
+        """Answer a question about EEG that is still coming in, once a second.
+
+        >>> for state in model.live("lsl:ActiChamp", "Is this EEG segment of high workload?"):
+        ...     print(state.time, state.status, state.answer, state.probabilities)
+
+        Parameters
+        ----------
+        source
+            ``lsl:NAME``, ``file:PATH``, ``synthetic:`` or ``brainflow:ID``; or an object as `live.source` has them.
+        question, options, unseen
+            As for :meth:`ask`.
+        policy
+            Windows, the seconds that an answer is about, risk and end; see `live.session.Policy`.
+        reading
+            How to read the source, as for a recording: its mains frequency, its channels.
+        record
+            Where to write what is received, ``NAME.vhdr``, for :meth:`ask` to answer again.
+
+        Returns
+        -------
+        Session
+            Gives states (`live.state.State`) as long as the source gives EEG.
+
+        Raises
+        ------
+        QuestionError
+            As for :meth:`ask`.
+        RecordingError
+            If there is no such source, or it has no electrode that the model knows.
+        """
+        asked = self._question(question, options)
+        opened = open_source(source, reading=reading) if isinstance(source, str) else source
+        recorder = None if record is None else Recorder(Path(record), opened.layout)
+        return Session(
+            self.module, self.card, Asked(question=asked, prompt=self._prompt(asked)), opened, device=self.device,
+            policy=policy, reading=reading, unseen=unseen, recorder=recorder,
+        )  # fmt: skip
 
     def explain(
         self,

@@ -36,6 +36,7 @@ VERBS = (
     "runs",
     "evaluate",
     "ask",
+    "live",
     "explain",
     "embed",
     "nearest",

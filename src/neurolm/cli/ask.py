@@ -184,6 +184,17 @@ def open_model(file: Path, model: Path | None, machine: Answering) -> Model:
     require_content(file)
     if not file.exists():
         raise RecordingError(f"{file}: no such file; give the path of a recording")
+    return load_model(model, machine)
+
+
+def load_model(model: Path | None, machine: Answering) -> Model:
+    """Load the model that is to be asked.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none.
+    """
     folder = find_model(model)
     machine.set_threads()
 

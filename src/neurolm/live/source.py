@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -22,6 +22,8 @@ class Layout:
     """As the source names them."""
     rate: float
     """Samples per second."""
+    kinds: tuple[str, ...] = ()
+    """What the source says that each channel is, in the words of ``montage.kind``; empty where it does not say."""
     name: str = ""
     """What the source is called, for answers and messages."""
     notes: tuple[str, ...] = ()
@@ -40,6 +42,12 @@ class Chunk:
     """`time.monotonic()` when they arrived."""
     markers: tuple[tuple[float, str], ...] = ()
     """Time on the source's clock and text of what was marked meanwhile."""
+
+    def first(self, samples: int) -> Chunk:
+        """Return the chunk without what follows its first so many samples."""
+        if samples >= len(self.times):
+            return self
+        return replace(self, samples=self.samples[:, :samples], times=self.times[:samples])
 
 
 @dataclass(frozen=True, kw_only=True)

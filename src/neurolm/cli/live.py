@@ -1,0 +1,180 @@
+"""neurolm live lsl:ActiChamp "Is this EEG segment of high workload?" --model runs/mine"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neurolm.cli.answers import bar_characters
+from neurolm.cli.ask import NEAREST, asked, load_model
+from neurolm.cli.show import as_json, terminal
+from neurolm.cli.values import Answering
+from neurolm.core.amounts import duration, likely, many
+from neurolm.core.terminal import say
+from neurolm.recording.options import ReadingOptions, Unseen
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from neurolm.live.session import Session
+    from neurolm.live.state import State
+
+BAR = 32
+"""Characters of a bar of probability."""
+SHOWN = 5
+"""Notes that stay in view."""
+
+
+def live(
+    source: str,
+    question: str | None = None,
+    *,
+    model: Path | None = None,
+    options: Sequence[str] | None = None,
+    stride: float | None = None,
+    context: float = 60.0,
+    risk: float | None = None,
+    for_: float | None = None,
+    reading: ReadingOptions = NEAREST,
+    unseen: Unseen = "nearest",
+    record: Path | None = None,
+    json: bool = False,
+    machine: Answering,
+) -> None:
+    """Answer a question about EEG that is still coming in, once a second.
+
+    Parameters
+    ----------
+    source
+        lsl:NAME (a stream of the Lab Streaming Layer), file:PATH (a recording, replayed), synthetic: or brainflow:ID (a
+        board).
+    stride
+        Seconds from the start of a window to that of the next; by default as in training.
+    context
+        Seconds up to now that an answer is about.
+    risk
+        Largest share of wrong answers, such as 0.1; else the answer is undecided.
+    for_
+        Seconds of EEG after which to end; by default when the source does, or at Ctrl-C.
+    unseen
+        What to do with electrodes that the model never saw.
+    record
+        Write what is received there, as NAME.vhdr, for neurolm ask.
+    json
+        Print every state as a line of JSON.
+    """
+    opened = load_model(model, machine)
+    from neurolm.live.session import Policy
+
+    policy = Policy(stride=stride, context=context, risk=risk, seconds=for_)
+    session = opened.live(
+        source, asked(question, opened), options=options, policy=policy, reading=reading, unseen=unseen, record=record
+    )
+    view = AsJson() if json else InTerminal() if terminal().is_terminal else AsLines()
+    counts: Counter[str] = Counter()
+    last: State | None = None
+    try:
+        with view:
+            for state in session:
+                counts[state.status] += 1
+                last = state
+                view.show(state)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        session.close()
+    say(*summary(session, counts, last), error=json)
+
+
+class AsJson:
+    """A line of JSON for every state."""
+
+    def __enter__(self) -> AsJson:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def show(self, state: State) -> None:
+        """Print a state."""
+        say(as_json(state, indent=None))
+
+
+class AsLines(AsJson):
+    """A plain line for every state, where nobody watches a terminal."""
+
+    def show(self, state: State) -> None:
+        """Print what there is to say, and the state."""
+        said = "" if state.probabilities is None else f"  {_pooled(state)}"
+        say(*(f"note: {note}" for note in state.notes), f"{duration(state.time):>8}  {state.status}{said}")
+
+
+class InTerminal(AsJson):
+    """A view of the newest state, which stays in its place."""
+
+    def __init__(self) -> None:
+        from rich.live import Live
+
+        self.characters = bar_characters(sys.stdout.encoding)
+        self.notes: list[str] = []
+        self.live = Live(console=terminal(), auto_refresh=False, transient=False)
+
+    def __enter__(self) -> InTerminal:
+        self.live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.live.stop()
+
+    def show(self, state: State) -> None:
+        """Show a state in place of the one before."""
+        self.notes = [*self.notes, *state.notes][-SHOWN:]
+        self.live.update(self._drawn(state), refresh=True)
+
+    def _drawn(self, state: State) -> RenderableType:
+        from rich.text import Text
+
+        width = max(map(len, state.options))
+        lines = [state.question, f"{duration(state.time)}  {state.status.upper()}", ""]
+        for option, probability in zip(state.options, state.probabilities or [0.0] * len(state.options), strict=True):
+            filled = round(BAR * probability)
+            bar = self.characters[0] * filled + self.characters[1] * (BAR - filled)
+            shown = likely(probability) if state.probabilities else ""
+            lines.append(f"  {option:<{width}}  {bar}  {shown}")
+        lines += ["", *details(state), *(f"note: {note}" for note in self.notes)]
+        return Text("\n".join(lines))
+
+
+def details(state: State) -> list[str]:
+    """What an answer rests on, and how late it is."""
+    out = []
+    if state.windows and state.since is not None:
+        out.append(f"{many(state.windows, 'window')} of the last {state.time - state.since:.0f} s")
+    if state.window is not None:
+        best = max(range(len(state.options)), key=state.window.probabilities.__getitem__)
+        out.append(f"newest window: {state.options[best]} {likely(state.window.probabilities[best])}")
+    faults = ", ".join(f"{name} ({why})" for name, why in state.faults.items())
+    out.append(many(len(state.electrodes), "electrode") + (f"; without contact: {faults}" if faults else ""))
+    late = f"newest sample {1000 * state.age:.0f} ms old, computing {state.latency:.0f} ms"
+    return [*out, f"{late}, filters {1000 * state.delay:.0f} ms"]
+
+
+def _pooled(state: State) -> str:
+    """The probabilities of all options."""
+    each = zip(state.options, state.probabilities or (), strict=True)
+    return "  ".join(f"{option} {likely(probability)}" for option, probability in each)
+
+
+def summary(session: Session, counts: Counter[str], last: State | None) -> list[str]:
+    """What a session was: how long, in which states, and what its last answer was."""
+    counts.pop("ended", None)
+    said = ", ".join(f"{status} {count:,} ×" for status, count in counts.most_common())
+    out = [f"{duration(session.received)} of EEG; {said or 'nothing came'}"]
+    if last is not None and last.answer is not None and last.since is not None:
+        out.append(f"last answer: {last.answer}; {_pooled(last)}; {many(last.windows, 'window')}")
+    if session.recorder is not None:
+        out += [f"{path}: recorded; `neurolm ask` answers it again" for path in session.recorder.parts]
+    return out

@@ -1,0 +1,49 @@
+"""`neurolm live`: states as JSON and as lines, a recording, an end."""
+
+import json
+
+import pytest
+
+from neurolm.cli import main
+
+QUESTION = "Is this EEG segment of high workload?"
+
+
+@pytest.fixture
+def file(tmp_path, write_edf):
+    write_edf(tmp_path / "r.edf", seed=0, names=("C3", "O1", "Cz"))
+    return tmp_path / "r.edf"
+
+
+def live(file, run, *words):
+    return main(["live", f"file:{file}?speed=max", QUESTION, "--model", str(run), "--mains", "50", *words])
+
+
+def test_every_state_is_a_line_of_json(file, evidence_run, capsys):
+    assert live(file, evidence_run, "--json") == 0
+    out, err = capsys.readouterr()
+    states = [json.loads(line) for line in out.splitlines()]
+    assert [state["status"] for state in states[:3]] == ["warming up"] * 3 and states[-1]["status"] == "ended"
+    assert len(states) == 13 and states[-1]["options"] == ["Yes", "No"]
+    assert sum(states[-1]["probabilities"]) == pytest.approx(1) and states[-1]["windows"] == 5
+    assert err.startswith("0:12 of EEG; ") and "last answer: " in err
+
+
+def test_without_a_terminal_states_are_lines(file, evidence_run, capsys, tmp_path):
+    assert live(file, evidence_run, "--for", "6", "--record", str(tmp_path / "live.vhdr")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    states = [line for line in lines if line.startswith("    0:0")]
+    assert [line.split()[0] for line in states] == ["0:01", "0:02", "0:03", "0:04", "0:05", "0:06", "0:06"]
+    assert " warming up" in states[0] and "Yes 0." in states[-1]
+    assert any("full attention" in line for line in lines) and lines[-3].startswith("0:06 of EEG; ")
+    assert lines[-1] == f"{tmp_path / 'live.vhdr'}: recorded; `neurolm ask` answers it again"
+    assert main(["ask", str(tmp_path / "live.vhdr"), QUESTION, "--model", str(evidence_run)]) == 0
+
+
+def test_what_cannot_be_is_said_before_anything_begins(file, evidence_run, capsys, tmp_path):
+    assert live(file, evidence_run, "--context", "0") == 2
+    assert "--context 0" in capsys.readouterr().err
+    assert live(file, evidence_run, "--record", str(tmp_path / "r.edf")) == 2
+    assert "NAME.vhdr" in capsys.readouterr().err
+    assert main(["live", str(file), QUESTION, "--model", str(evidence_run)]) == 2
+    assert f"write file:{file}" in capsys.readouterr().err
