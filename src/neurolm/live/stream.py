@@ -1,4 +1,4 @@
-"""What arrives, on its way to windows: contacts judged, samples that are missing cut out, filtered causally"""
+"""What arrives, on its way to windows: contacts judged, gaps in it cut out, filtered causally"""
 
 from __future__ import annotations
 
