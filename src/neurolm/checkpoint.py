@@ -24,6 +24,7 @@ from neurolm.core.config import RunConfig, to_json
 from neurolm.core.decode import load_json
 from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.core.files import atomic_folder, write_text
+from neurolm.core.physics import Filters
 from neurolm.core.small_files import parse_json, read_small, require_regular
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.stored import checked
@@ -52,6 +53,8 @@ class Card:
     """Electrodes seen in training."""
     band: tuple[float, float] = (0.0, 0.0)
     """Pass band of the training data in Hz."""
+    filters: Filters = "zero-phase"
+    """How the training data were filtered, and what is asked about has to be; older checkpoints do not say it."""
     subjects: tuple[str, ...] = ()
     """Who it was trained on, not to be tested on, whatever the store: keyed hashes of their ids (`hashed`)."""
     people: str = ""
@@ -64,6 +67,21 @@ class Card:
     def __post_init__(self) -> None:
         if self.steps < 0:
             raise ConfigError(f"steps must not be negative, but is {self.steps:,}")
+
+
+def require_same_filters(card: Card, filters: Filters, store: Path | str) -> None:
+    """Refuse a store that was filtered otherwise than what a checkpoint was trained on.
+
+    Raises
+    ------
+    CheckpointError
+        Saying what to do.
+    """
+    if filters != card.filters:
+        raise CheckpointError(
+            f"{store}: prepared with {filters} filters, and the model was trained on EEG of {card.filters} ones: give "
+            f"a store that was prepared like that (neurolm prepare RECORDINGS --out NEW --filters {card.filters})"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

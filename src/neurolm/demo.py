@@ -26,11 +26,13 @@ from neurolm.core.config import STAGES, RunConfig, to_json
 from neurolm.core.errors import ConfigError, argument
 from neurolm.core.files import write_text
 from neurolm.core.names import choose
+from neurolm.core.physics import Filters
 from neurolm.corpora import LAYOUTS
 from neurolm.corpora.simulated.simulate import simulate
 from neurolm.evaluation.baselines.fit import QUICK
 from neurolm.evaluation.evaluate import evaluate
 from neurolm.evaluation.results import RESULTS, Evaluation, load_evaluation
+from neurolm.prepare.journal import read_settings
 from neurolm.prepare.prepare import PrepareProgress, prepare
 from neurolm.prepare.worker import require_folder
 from neurolm.report import results_table, write_report
@@ -106,7 +108,7 @@ def demo(
                 shown(step.done, step.total, step.source)
 
         layout = "table" if corpus == "simulated" else corpus
-        prepare(data, out / STORE, corpus=layout, jobs=jobs, progress=told)
+        prepare(data, out / STORE, corpus=layout, filters=_filters(out / STORE, config), jobs=jobs, progress=told)
     texts = read_texts(text)
     evaluations = []
     for seed in seeds:
@@ -156,6 +158,12 @@ def _require_fitting(out: Path, corpus: str, data: Path, fold: tuple[int, int] |
             f"{out}: this run was begun with other recordings ({gone[0]} is not in {data}, nor are {len(gone) - 1} "
             "others); give their folder, or choose another --out"
         )
+
+
+def _filters(store: Path, config: RunConfig) -> Filters:
+    """Causal ones for a causal recipe; those that a store was begun with stay."""
+    begun = {settings.filters for settings in read_settings(store).values()} if store.is_dir() else set()
+    return begun.pop() if begun else config.model.tokenizer.filters
 
 
 def _train(

@@ -1,11 +1,14 @@
 """`recording.causal`: one filter for any rate, whose result nothing later changes, however it is pushed."""
 
+import mne
 import numpy as np
 import pytest
 from scipy import signal
 
 from neurolm.recording.causal import SETTLING, CausalFilter, group_delay, response
 from neurolm.recording.filters import design_for
+from neurolm.recording.preprocess import preprocess, preprocess_blocks
+from neurolm.recording.recording import Recording, open_recording
 
 RATES = [100.0, 128.0, 200.0, 249.97, 250.0, 256.0, 500.0, 512.0, 1000.0, 2048.0, 20000.0]
 
@@ -134,3 +137,66 @@ def test_after_a_reset_it_is_new():
     np.testing.assert_array_equal(causal.push(given), first)
     with pytest.raises(ValueError, match=r"shape \(3, 10\)"):
         causal.push(np.zeros((3, 10)))
+
+
+def opened(data: np.ndarray, rate: float, *marks: tuple[float, float, str]) -> Recording:
+    """Signals (channels, samples) in µV as a recording, with annotations (onset, duration, text)."""
+    names = ["Fp1", "Cz", "O2", "T3"][: len(data)]
+    raw = mne.io.RawArray(data * 1e-6, mne.create_info(names, rate, "eeg"), verbose="error")
+    raw.set_annotations(mne.Annotations(*zip(*marks, strict=True)) if marks else mne.Annotations([], [], []))
+    return open_recording(raw)
+
+
+def streamed(recording: Recording, first: int, last: int, mains: float = 50.0) -> np.ndarray:
+    """What comes out, (samples, channels), where the samples come in a tenth of a second at a time."""
+    causal = CausalFilter(len(recording.channels), recording.rate, mains=mains)
+    step = round(recording.rate / 10)
+    chunks = [recording.read_samples(at, min(at + step, last)) for at in range(first, last, step)]
+    return np.concatenate([causal.push(chunk) for chunk in chunks], axis=1).T
+
+
+@pytest.mark.parametrize("rate", [128.0, 200.0, 250.0, 333.0, 512.0, 5000.0])
+def test_a_recording_is_filtered_as_it_would_have_been_live(rate):
+    recording = opened(noise(rate, 30.013, 3) - 1e5, rate)
+    found = preprocess(recording, mains=50.0, filters="causal")
+    assert found.signal.shape == preprocess(recording, mains=50.0).signal.shape
+    np.testing.assert_array_equal(found.signal, streamed(recording, 0, recording.samples)[: len(found.signal)])
+
+
+def test_each_stretch_is_filtered_by_itself_and_bad_parts_along_with_it():
+    rate = 256.0
+    recording = opened(noise(rate, 90), rate, (30.0, 5.0, "BAD_ACQ_SKIP"), (60.0, 2.0, "BAD muscle"))
+    found = preprocess(recording, mains=50.0, filters="causal")
+    assert [(part.start, part.stop) for part in found.stretches] == [(0, 6000), (7000, 12000), (12400, 18000)]
+    np.testing.assert_array_equal(found.signal[:6000], streamed(recording, 0, 30 * 256))
+    after = streamed(recording, 35 * 256, 90 * 256)  # new after the gap, and not after what is only bad
+    np.testing.assert_array_equal(found.signal[6000:], np.concatenate([after[:5000], after[5400:]]))
+
+
+def test_blocks_are_the_same_for_some_electrodes_and_for_some_of_the_time(monkeypatch):
+    monkeypatch.setattr("neurolm.recording.causal._READ_AT_ONCE", 4 * 5000)  # ten seconds
+    recording = opened(noise(500.0, 125, 4), 500.0)
+    whole = preprocess(recording, mains=50.0, filters="causal").signal
+    found = preprocess_blocks(recording, electrodes=[2, 0], mains=50.0, filters="causal")
+    every = list(found.holding([(0, 25_000)]))
+    assert [at for at, _ in every] == list(range(0, 25_000, 4000))  # two electrodes: twice as long
+    np.testing.assert_array_equal(np.concatenate([block for _, block in every]), whole[:, [2, 0]])
+    some = dict(found.holding([(8100, 8200), (23_000, 23_001)]))
+    assert list(some) == [8000, 20_000]
+    for at, block in some.items():
+        np.testing.assert_array_equal(block, whole[at : at + len(block), [2, 0]])
+    assert list(found.holding([])) == []
+
+
+def test_mains_are_settled_by_the_first_ten_seconds():
+    seconds = np.arange(60 * 256) / 256
+    hum = np.where(seconds < 10, 20 * np.sin(2 * np.pi * 60 * seconds), 500 * np.sin(2 * np.pi * 50 * seconds))
+    recording = opened(noise(256.0, 60) + hum, 256.0)
+    assert preprocess_blocks(recording, filters="causal").mains == 60.0
+    assert preprocess_blocks(recording).mains == 50.0  # by the whole recording
+
+
+def test_what_is_too_short_to_settle_is_said():
+    (said,) = preprocess(opened(noise(256.0, 8), 256.0), mains=50.0, filters="causal").notes
+    assert said == "8 s long: shorter than the 12 s in which the 0.1 Hz filter settles, so slow waves are not exact"
+    assert not preprocess(opened(noise(256.0, 13), 256.0), mains=50.0, filters="causal").notes

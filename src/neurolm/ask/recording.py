@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from neurolm.batches.loader import Sample, sample_from
-from neurolm.checkpoint import Card
+from neurolm.checkpoint import Card, require_same_filters
 from neurolm.core.errors import QuestionError, RecordingError, argument
 from neurolm.core.montage import REACH, channel_id, template_positions
 from neurolm.core.physics import RATE
@@ -242,7 +242,9 @@ def read_recording(
     recording = open_recording(source, reading=replace(reading, unknown=reading.unknown or "nearest"))
     name = str(source) if isinstance(source, str | Path) else str(recording.path or "recording")
     kept, notes = fit_electrodes(recording.channels, card, name, unseen)
-    filtered = preprocess_blocks(recording, electrodes=[column for column, _ in kept], mains=reading.mains)
+    filtered = preprocess_blocks(
+        recording, electrodes=[column for column, _ in kept], mains=reading.mains, filters=card.filters
+    )
     electrodes = tuple(electrode for _, electrode in kept)
     low, high = card.band
     more = filtered.notes
@@ -277,8 +279,11 @@ def read_stored(store: Store, index: int, card: Card, *, name: str, unseen: Unse
     ------
     RecordingError
         If it has no electrode the model knows.
+    CheckpointError
+        If the store was filtered otherwise than the model's training data.
     """
     row = store.rows[index]
+    require_same_filters(card, row.filters, store.path)
     kept, notes = fit_electrodes(row.channels, card, name, unseen)
     columns, electrodes = [column for column, _ in kept], tuple(electrode for _, electrode in kept)
 

@@ -79,7 +79,7 @@ def store_export(store: Path | str, *, parquet: Path) -> None:
 def _print_info(found: StoreInfo) -> None:
     say(
         f"{many(found.recordings, 'recording')} of {many(found.subjects, 'subject')}, {found.hours:,.2f} h, "
-        f"{found.bytes / 1e9:,.3f} GB"
+        f"{found.bytes / 1e9:,.3f} GB, {found.filters} filters"
     )
     counts = (*columns("subjects", form=","), *columns("hours", form=",.2f"))
     rows = [(n, of.recordings, of.subjects, of.hours, "; ".join(of.licences)) for n, of in found.corpora.items()]

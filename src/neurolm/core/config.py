@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import dump_json
 from neurolm.core.names import choose
+from neurolm.core.physics import Filters
 from neurolm.core.vocabulary import Vocabulary
 
 Softmax = Literal["range", "joint"]
@@ -99,6 +100,11 @@ class TokenizerConfig:
     padded_to: int = 0
     """Patches to which the official code padded every sample with zeros, which its group normalisation then counts:
     1024 in its tokenizer and pretraining stages, 276 in instruction tuning. 0 counts real patches only."""
+
+    @property
+    def filters(self) -> Filters:
+        """The filters that fit: where the encoder sees no later second, a sample should follow from no later one."""
+        return "causal" if self.attention == "stair-step" else "zero-phase"
 
     def __post_init__(self) -> None:
         _require_choices(self)

@@ -18,7 +18,8 @@ FLAGS = "NEUROLM_FLAGS"
 """Environment variable with the flags of the verb that runs, for its worker processes too; in Python it is not set."""
 
 
-_OF_PREPARE = {"unit", "unknown", "mains", "truncated", "channels", "cap", "stream", "rate", "bad_segments"}
+_OF_PREPARE = {"unit", "unknown", "mains", "truncated", "channels", "cap", "stream", "rate", "bad_segments",
+               "filters"}  # fmt: skip
 """Flags about reading, for verbs that read recordings and have no such flags: ``neurolm demo``."""
 
 

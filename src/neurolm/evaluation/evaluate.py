@@ -26,7 +26,7 @@ from neurolm.batches.loader import build_batch, in_batches, read_sample
 from neurolm.batches.splits import Split
 from neurolm.batches.text import TextTokenizer
 from neurolm.batches.windows import Window, second_of
-from neurolm.checkpoint import Card, keys_of, load_neurolm, trained_on
+from neurolm.checkpoint import Card, keys_of, load_card, load_neurolm, require_same_filters, trained_on
 from neurolm.core.config import Precision
 from neurolm.core.errors import CheckpointError, ConfigError, NeuroLMError
 from neurolm.core.files import require_writable
@@ -111,8 +111,8 @@ def evaluate(
     ConfigError
         If an argument is none of the permitted ones, or the official protocol cannot tell a task's options apart.
     CheckpointError
-        If the checkpoint was never instruction-tuned (its answers would be noise), or was trained on a subject or a
-        recording of the split.
+        If the checkpoint was never instruction-tuned (its answers would be noise), was trained on EEG that was filtered
+        otherwise, or on a subject or a recording of the split.
     StoreError
         If parts of a split share samples or content.
     WriteError
@@ -204,6 +204,8 @@ class _Model:
 
     @classmethod
     def load(cls, model: Path, store: Path | str, device: torch.device, precision: Precision = "auto") -> _Model:
+        card, opened = load_card(model, stage="instruct"), Store(store)
+        require_same_filters(card, opened.filters, opened.path)
         module, card, text = load_neurolm(model, stage="instruct", decoders=False)
         tokenizer, calibration = module.to(device).tokenizer, Calibration.load(model)
         chosen = choose_precision(precision, card.run.model, device, calibration=calibration)
@@ -212,7 +214,7 @@ class _Model:
             keep_in_bfloat16(module)
         return cls(
             module=module, tokenizer=tokenizer, precision=chosen, card=card, text=text, calibration=calibration,
-            evidence=Evidence.load(model, card), store=Store(store),
+            evidence=Evidence.load(model, card), store=opened,
             device=device, keys=tuple(keys_of(model)),
         )  # fmt: skip
 

@@ -9,15 +9,24 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any, get_args
 
-from neurolm.core.config import to_json
 from neurolm.core.decode import decode
 from neurolm.core.errors import ConfigError, StoreError, WriteError, argument
 from neurolm.core.files import PARTIAL, append_text, atomic_file, dump_json, hold, remove_partial, write_text
 from neurolm.core.montage import resolve
 from neurolm.core.names import readable
+from neurolm.core.physics import Filters
 from neurolm.core.small_files import LARGE, read_small
-from neurolm.recording.options import BadSegments, DataFormat, ReadingOptions, Truncated, Unit, Unknown
+from neurolm.recording.options import (
+    BadSegments,
+    DataFormat,
+    ReadingOptions,
+    Truncated,
+    Unit,
+    Unknown,
+    require_one_of,
+)
 from neurolm.recording.recording import Annotation
 from neurolm.store.manifest import Row
 from neurolm.store.shards import in_shard
@@ -42,18 +51,19 @@ class CorpusSettings:
     channels: dict[str, str] | tuple[str, ...] | None = None
     cap: str | None = None
     rate: float | None = None
-
     data_format: DataFormat | None = None
+    filters: Filters = "zero-phase"
 
     @classmethod
-    def of(cls, layout: str, reading: ReadingOptions) -> CorpusSettings:
+    def of(cls, layout: str, reading: ReadingOptions, filters: Filters = "zero-phase") -> CorpusSettings:
         """The settings by which recordings of a layout are read.
 
         Raises
         ------
         ConfigError
-            If ``channels`` names no electrodes.
+            If ``channels`` names no electrodes, or there are no such filters.
         """
+        require_one_of("filters", filters, get_args(Filters))
         given = reading.channels
         channels = dict(given) if isinstance(given, Mapping) else None if given is None else tuple(given)
         electrodes = channels.values() if isinstance(channels, dict) else channels or ()
@@ -61,12 +71,15 @@ class CorpusSettings:
             raise ConfigError(
                 f"{argument(channels=channels)}: {unknown[0]!r} is no known electrode; give names such as Fp1, C3, Oz"
             )
-        return cls(layout, **vars(reading) | {"unknown": reading.unknown or "error", "channels": channels})
+        said = vars(reading) | {"unknown": reading.unknown or "error", "channels": channels}
+        return cls(layout, **said, filters=filters)
 
     @property
     def reading(self) -> ReadingOptions:
         """How the recordings are read."""
-        return ReadingOptions(**{name: value for name, value in vars(self).items() if name != "layout"})
+        return ReadingOptions(
+            **{name: value for name, value in vars(self).items() if name not in ("layout", "filters")}
+        )
 
 
 @dataclass(frozen=True)
@@ -109,7 +122,13 @@ class Entry:
 
     def line(self) -> str:
         """The entry as one line of JSON."""
-        return dump_json(asdict(self), separators=(",", ":")) + "\n"
+        return dump_json(_said(asdict(self)), separators=(",", ":")) + "\n"
+
+
+def _said(content: dict[str, Any]) -> dict[str, Any]:
+    """What is written of filters: nothing of the symmetric ones, so that stores of these stay as they were."""
+    inner = {name: _said(value) if isinstance(value, dict) else value for name, value in content.items()}
+    return {name: value for name, value in inner.items() if (name, value) != ("filters", "zero-phase")}
 
 
 def parse_entry(text: str | bytes, *, source: str) -> Entry:
@@ -223,6 +242,12 @@ def agree(out: Path, corpus: str, settings: CorpusSettings) -> None:
     """Make sure that the store's recordings of the corpus were prepared with these settings, or note them down."""
     corpora = read_settings(out)
     remove_partial(out)
+    for other, made in corpora.items():
+        if other != corpus and made.filters != settings.filters:
+            raise StoreError(
+                f"{out}: the recordings of {other!r} in this store were prepared with {argument(filters=made.filters)},"
+                f" not {settings.filters!r}, and no model reads both: prepare into another folder"
+            )
     if corpus not in corpora:
         write_settings(out, {**corpora, corpus: settings})
         return
@@ -288,4 +313,5 @@ def read_settings(out: Path) -> dict[str, CorpusSettings]:
 
 def write_settings(out: Path, corpora: dict[str, CorpusSettings]) -> None:
     """Write the settings by corpus."""
-    write_text(out / SETTINGS, to_json(SettingsFile(FORMAT, dict(sorted(corpora.items())))))
+    said = _said(asdict(SettingsFile(FORMAT, dict(sorted(corpora.items())))))
+    write_text(out / SETTINGS, dump_json(said, indent=2) + "\n")

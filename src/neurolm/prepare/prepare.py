@@ -14,6 +14,7 @@ from pathlib import Path
 
 from neurolm.core.cluster import Cluster
 from neurolm.core.errors import ConfigError, NeuroLMError, StoreError, argument
+from neurolm.core.physics import Filters
 from neurolm.core.workers import Workers
 from neurolm.corpora import AUTO, layout_of
 from neurolm.prepare.journal import CorpusSettings, agree, locked
@@ -35,6 +36,7 @@ def prepare(
     jobs: int = 0,
     scheduler: str | None = None,
     reading: ReadingOptions = BELIEVED,
+    filters: Filters = "zero-phase",
     exclude: Path | str | None = None,
     progress: Callable[[PrepareProgress], object] | None = None,
 ) -> PrepareReport:
@@ -55,6 +57,9 @@ def prepare(
         Address of a Dask scheduler, whose workers do the work instead (docs/prepare.md).
     reading
         How to read all of them. Of what is left open the corpus's layout may say something.
+    filters
+        ``zero-phase``, as in the paper, or ``causal``: from earlier samples alone, for causal recipes and live EEG. A
+        model reads recordings as its store was filtered.
     exclude
         Exclusion list, as ``neurolm overlap`` writes it: recordings, signals and people that must not be in the store.
     progress
@@ -76,7 +81,7 @@ def prepare(
     if scheduler is not None:  # other machines have another working directory
         data, out = data.absolute(), out.absolute()
     _check_arguments(data, jobs, scheduler)
-    settings = CorpusSettings.of(layout_of(data, corpus), reading)
+    settings = CorpusSettings.of(layout_of(data, corpus), reading, filters)
     recordings = sorted(list_recordings(data, out, settings), key=lambda job: job.recording)
     name = _corpus_name(recordings)
     excluded = () if exclude is None else read_exclusions(exclude)

@@ -124,7 +124,7 @@ def prepare_recording(job: RecordingJob) -> Entry | Unreadable:
         recording = _open(job)
         extent = WatchedExtent(recording)
         labels, of_labels = job.source.labelled(extent), job.source.label_notes(extent)
-        prepared = preprocess_blocks(recording, mains=job.mains)
+        prepared = preprocess_blocks(recording, mains=job.mains, filters=job.settings.filters)
         stretches = tuple(prepared.stretches)
         place = atomic_file(job.out / SHARDS / job.source.corpus, name=lambda: row.shard)
         with place as temporary, temporary.open("wb") as file:
@@ -150,6 +150,7 @@ def prepare_recording(job: RecordingJob) -> Entry | Unreadable:
                     shard="",
                     offset=0,
                     interrupted=() if len(stretches) == 1 and not stretches[0].start else stretches,
+                    filters=job.settings.filters,
                 )
             )
     except (ConfigError, WriteError):

@@ -14,12 +14,13 @@ The offline filters (``spectral``) are symmetric: they look as far ahead as back
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 import numpy as np
 
 from neurolm.core.physics import RATE
-from neurolm.recording.filters import Design, design_for
+from neurolm.recording.filters import Design, design_for, output_grid
 
 SETTLING = 12.0
 """Seconds after which less than 2 % are left of a jump in the signal."""
@@ -30,6 +31,7 @@ _HALF_POWER = 0.8  # of the band's lower edge: 84 % of the edge itself passes; t
 _LOW_PASS_ORDER = 8  # 35 dB at 125 Hz, which 200 samples per second show as 75 Hz
 _NOTCH_WIDTH = 2.0  # Hz between the points of -3 dB
 _AT_ONCE = 1 << 18  # numbers that are filtered at a time
+_READ_AT_ONCE = 1 << 22  # of a recording
 
 
 class CausalFilter:
@@ -46,15 +48,15 @@ class CausalFilter:
     rate
         Samples per second of what is pushed.
     mains
-        Mains frequency in Hz, which is taken out where the rate reaches it.
+        Mains frequency in Hz, which is taken out where the rate reaches it; None: nothing is.
     """
 
     delay: float
     """Seconds by which a rhythm of 10 Hz lags in the result; ``group_delay`` has those of others."""
 
-    def __init__(self, channels: int, rate: float, *, mains: float) -> None:
+    def __init__(self, channels: int, rate: float, *, mains: float | None) -> None:
         self.channels, self.rate = channels, rate
-        self.design = design_for(rate, mains)
+        self.design = design_for(rate, mains, "causal")
         self._parts = _Parts.of(self.design)
         self.delay = float(group_delay(self.design, np.array([DELAY_AT]))[0])
         self.reset()
@@ -66,6 +68,11 @@ class CausalFilter:
         self._before = np.zeros((len(self._parts.modes), self.channels, 1))
         self._digital = np.zeros((len(self._parts.digital), self.channels, 2))
         self._modes = np.zeros((len(self._parts.modes), 1, self.channels, 2))
+
+    def due(self, samples: int) -> int:
+        """How many samples at 200 Hz are due once so many were pushed: those before the one that comes next."""
+        near = math.ceil(samples * RATE / self.rate)  # but for rounding
+        return next(count for count in (near + 1, near, near - 1) if (count - 1) * self.rate / RATE < samples)
 
     def push(self, signal: np.ndarray) -> np.ndarray:
         """Filter what has come in.
@@ -98,9 +105,7 @@ class CausalFilter:
             self._offset = signal[:, :1].astype(np.float64)
         values, self._digital = sosfilt(self._parts.digital, signal - self._offset, zi=self._digital)
         last = self._pushed + values.shape[1]
-        # The moments that are due, in samples: those before the sample that comes next.
-        moments = np.arange(self._made, math.ceil(last * RATE / self.rate) + 1) * self.rate / RATE
-        moments = moments[moments < last]
+        moments = np.arange(self._made, self.due(last)) * self.rate / RATE  # in samples
         places = np.floor(moments).astype(np.int64)
         now, past = self._parts.weights(moments - places)
         places -= self._pushed
@@ -112,6 +117,44 @@ class CausalFilter:
             self._before[mode] = wave[:, -1:]
         self._pushed, self._made = last, self._made + len(places)
         return made.astype(np.float32)
+
+
+def filter_blocks(
+    read: Callable[[int, int], np.ndarray],
+    samples: int,
+    *,
+    channels: int,
+    design: Design,
+    wanted: Callable[[int, int], bool],
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Filter what was recorded without interruption as it would have been while it came in, block by block.
+
+    What comes before a block is filtered, too, whether or not it is wanted: the filter has to know it.
+
+    Parameters
+    ----------
+    read
+        First sample and the one after the last → float64 (channels, samples), µV.
+    samples
+        How many there are.
+    wanted
+        Asked for the first sample of a block and the one after its last: whether it is needed.
+
+    Yields
+    ------
+    int, numpy.ndarray
+        The first sample of a block, and float32 of shape (samples, channels), µV.
+    """
+    causal = CausalFilter(channels, design.rate, mains=design.notch)
+    length = output_grid(samples, design).samples  # of the symmetric filter's result, so that stores are as long
+    size = max(_READ_AT_ONCE // channels, math.ceil(design.rate))
+    edges = [*range(0, samples, size), samples]
+    due = [min(causal.due(edge), length) for edge in edges]
+    last = max((i for i in range(1, len(edges)) if due[i - 1] < due[i] and wanted(due[i - 1], due[i])), default=0)
+    for i in range(1, last + 1):
+        made = causal.push(read(edges[i - 1], edges[i]))
+        if due[i - 1] < due[i] and wanted(due[i - 1], due[i]):
+            yield due[i - 1], np.ascontiguousarray(made[:, : due[i] - due[i - 1]].T)
 
 
 def response(design: Design, frequencies: np.ndarray) -> np.ndarray:

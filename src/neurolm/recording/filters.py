@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from neurolm.core.physics import BAND, RATE
+from neurolm.core.physics import BAND, RATE, Filters
 
 FULL_BAND_RATE = 160.0
 """Samples per second from which there is room for the model's band: MNE's filter needs some above 75 Hz."""
@@ -33,6 +33,7 @@ class Design:
     """Pass band in Hz."""
     notch: float | None
     """Frequency in Hz to be taken out, if any."""
+    filters: Filters = "zero-phase"
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +78,11 @@ class Grid:
         return (sample + self.cut) * self.padded / self.resampled - self.before
 
 
-def design_for(rate: float, mains: float) -> Design:
+def design_for(rate: float, mains: float | None, filters: Filters = "zero-phase") -> Design:
     """What is done to a recording of a rate and mains frequency in Hz: the model's band, as far as the rate has it."""
     high = BAND[1] if rate >= FULL_BAND_RATE else min(BAND[1], _USABLE * rate)
-    return Design(rate, RATE, (BAND[0], high), mains if notch_fits(mains, rate) else None)
+    notch = mains if mains is not None and notch_fits(mains, rate) else None
+    return Design(rate, RATE, (BAND[0], high), notch, filters)
 
 
 def notch_fits(mains: float, rate: float) -> bool:

@@ -4,7 +4,7 @@
 same. They are those of MNE's zero-phase FIR filters and MNE's resampling, which the official preparation uses, computed
 in one pass (``spectral``). That resampling may move the signal by up to half a sample (2.5 ms), at 250 and 500 Hz for
 example, because it pads with a number of samples that is not a whole number at the new rate (measured with MNE 1.13.2).
-We keep that: a model sees what it was made with.
+We keep that: a model sees what it was made with. Where ``filters`` are ``causal``, the results are those of ``causal``.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import TypeVar
 import numpy as np
 
 from neurolm.core.errors import RecordingError, argument
-from neurolm.core.physics import BAND, RATE
-from neurolm.core.stretches import Spans, Stretch, Stretches, one_after_another, united, without
-from neurolm.recording import checks, spectral
+from neurolm.core.physics import BAND, RATE, Filters
+from neurolm.core.stretches import Spans, Stretch, Stretches, joined, one_after_another, united, without
+from neurolm.recording import causal, checks, spectral
 from neurolm.recording.faults import as_recording_error
 from neurolm.recording.filters import FULL_BAND_RATE, Design, design_for, notch_fits, output_grid
 from neurolm.recording.missing import find_stretches
@@ -41,7 +41,7 @@ SHORTEST = 1.0
 LONGEST_BLOCK = 600.0
 """Seconds of a recording that are filtered at a time."""
 SECONDS_FOR_MAINS = 10.0
-"""Seconds of signal below which chance makes lines in its spectrum."""
+"""Seconds of signal below which chance makes lines in its spectrum, and which settle it where filters are causal."""
 SHORTEST_BLOCK = 60.0
 """Seconds in the shortest block: what the filter needs around it should not be much more than itself."""
 _BLOCK_NUMBERS = 1 << 24  # of a recording that are filtered at a time
@@ -108,15 +108,15 @@ class PreprocessedBlocks:
         return self._made(wanted)
 
 
-def preprocess(recording: Recording, *, mains: float | None = None) -> Preprocessed:
+def preprocess(recording: Recording, *, mains: float | None = None, filters: Filters = "zero-phase") -> Preprocessed:
     """Filter and resample a whole recording: each of its uninterrupted stretches by itself.
 
     Parameters
     ----------
     recording
         What ``open_recording`` returns.
-    mains
-        Mains frequency in Hz; by default found in the spectrum.
+    mains, filters
+        As for ``preprocess_blocks``.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def preprocess(recording: Recording, *, mains: float | None = None) -> Preproces
         If the recording is sampled too slowly, or no second of it is left without gaps, missing samples and what is
         annotated as bad.
     """
-    found = preprocess_blocks(recording, mains=mains)
+    found = preprocess_blocks(recording, mains=mains, filters=filters)
     blocks = found.blocks
     signal = next(blocks)
     if len(signal) < found.samples:
@@ -141,6 +141,7 @@ def preprocess_blocks(
     *,
     electrodes: Sequence[int] | None = None,
     mains: float | None = None,
+    filters: Filters = "zero-phase",
     block_seconds: float | None = None,
 ) -> PreprocessedBlocks:
     """Filter and resample a recording of any length in bounded memory.
@@ -153,7 +154,10 @@ def preprocess_blocks(
         Places of the electrodes to filter; by default all. What is found about the recording is the same: its mains,
         what is missing, and where blocks begin.
     mains
-        Mains frequency in Hz; by default found in the spectrum.
+        Mains frequency in Hz; by default found in the spectrum, where filters are causal in that of the first ten
+        seconds.
+    filters
+        Whether a sample follows from earlier ones alone (``causal``), at the price of a delay.
     block_seconds
         Longest block; by default ten minutes, or less where there are many channels at a high rate. The result
         depends on it by the rounding of single precision only, and never on the machine.
@@ -172,9 +176,9 @@ def preprocess_blocks(
     stretches, left_out = find_stretches(recording, SHORTEST)
     band, hum = band_note(recording.rate), []
     if mains is None:
-        mains, found = detect_mains(recording)
+        mains, found = detect_mains(recording, within=SECONDS_FOR_MAINS if filters == "causal" else None)
         hum = [found]
-    design = design_for(recording.rate, mains)
+    design = design_for(recording.rate, mains, filters)
     plan = _plan(recording, stretches, design)
     filtered = recording if electrodes is None else recording.only(electrodes)
     seconds = block_seconds or _block_seconds(recording)
@@ -183,7 +187,7 @@ def preprocess_blocks(
         channels=len(filtered.channels),
         mains=mains,
         band=design.band,
-        notes=(*([band] if band else []), *_short_notes([s for s, _ in plan], recording.rate), *left_out, *hum),
+        notes=(*([band] if band else []), *_short_notes([s for s, _ in plan], design), *left_out, *hum),
         _made=lambda wanted: _reported(filtered, _blocks(filtered, design, seconds, plan, wanted)),
     )
 
@@ -204,15 +208,18 @@ def _require_rate(recording: Recording) -> None:
         )
 
 
-def _short_notes(stretches: Stretches, rate: float) -> list[str]:
+def _short_notes(stretches: Stretches, design: Design) -> list[str]:
     """What is said where there is less signal than the filter needs."""
-    short = [stretch for stretch in stretches if stretch.samples / rate < _KERNEL_SECONDS]
+    rate, needed = design.rate, causal.SETTLING if design.filters == "causal" else _KERNEL_SECONDS
+    short = [stretch for stretch in stretches if stretch.samples / rate < needed]
     if not short:
         return []
     which = f"{short[0].samples / rate:.3g} s long: shorter than"
     if len(stretches) > 1:
         which = f"{len(short):,} of {len(stretches):,} uninterrupted parts last less than"
-    return [f"{which} the {_KERNEL_SECONDS:g} s of the {BAND[0]:g} Hz filter, so slow waves at the edges are not exact"]
+    if design.filters == "causal":
+        return [f"{which} the {needed:g} s in which the {BAND[0]:g} Hz filter settles, so slow waves are not exact"]
+    return [f"{which} the {needed:g} s of the {BAND[0]:g} Hz filter, so slow waves at the edges are not exact"]
 
 
 _Plan = list[tuple[Stretch, tuple[Stretch, ...]]]
@@ -293,6 +300,12 @@ class _Parts:
 def _filtered(
     recording: Recording, stretch: Stretch, design: Design, seconds: float, wanted: spectral.Wanted
 ) -> Iterator[tuple[int, np.ndarray]]:
+    if design.filters == "causal":
+        yield from causal.filter_blocks(
+            lambda first, last: recording.read_finite(stretch.start + first, stretch.start + last),
+            stretch.samples, channels=len(recording.channels), design=design, wanted=wanted,
+        )  # fmt: skip
+        return
     direct = recording._signal.direct
     if not spectral.is_long(stretch.samples, design):
         if wanted(0, output_grid(stretch.samples, design).samples):
@@ -308,15 +321,21 @@ def _filtered(
     )  # fmt: skip
 
 
-def detect_mains(recording: Recording) -> tuple[float, str]:
+def detect_mains(recording: Recording, *, within: float | None = None) -> tuple[float, str]:
     """Find the mains frequency from the spectrum of a part of a recording.
+
+    Parameters
+    ----------
+    within
+        Seconds of what was recorded to look at, from its beginning on; by default all of it.
 
     Returns
     -------
     mains, note
         50 or 60 Hz, and how it was found; 50 Hz where there is no line or it cannot be seen.
     """
-    parts = (recording.read_samples(*block) for block in recording.blocks())
+    blocks = recording.blocks() if within is None else joined(recording.stretches, 0, round(within * recording.rate))
+    parts = (recording.read_samples(*block) for block in blocks)
     return find_mains(parts, recording.rate, seconds=recording.seconds)
 
 

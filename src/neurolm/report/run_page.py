@@ -109,6 +109,7 @@ def _facts(run: Path, store: Store | None) -> list[tuple[str, str]]:
         facts += [("how answers are read", line) for line in read_with(run / finished[-1])]
     if store is not None:
         facts += [("data", line) for line in corpora(store)]
+        facts += [("filters", store.filters)]
     return facts
 
 

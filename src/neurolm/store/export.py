@@ -63,6 +63,6 @@ def _schema(pa: Any) -> Any:
         "channels": pa.list_(text), "samples": whole, "scale": pa.list_(real), "clipped": whole, "mains": real,
         "band": pa.list_(real), "unit": text, "version": text, "licence": text, "labels": pa.list_(label),
         "notes": pa.list_(text), "shard": text, "offset": whole,
-        "interrupted": pa.list_(stretch),
+        "interrupted": pa.list_(stretch), "filters": text,
     }  # fmt: skip
     return pa.schema(list(kinds.items()))

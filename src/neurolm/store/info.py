@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from neurolm.core.physics import RATE
+from neurolm.core.physics import RATE, Filters
 from neurolm.core.stretches import overlapping
 from neurolm.store.store import SOURCES, Store
 
@@ -50,6 +50,8 @@ class StoreInfo:
     """Hours by subject, the most first."""
     labels: tuple[LabelSummary, ...]
     """Sorted by task, label and split."""
+    filters: Filters
+    """How all of its recordings were filtered."""
     annotated: int
     """Recordings whose annotations are kept in ``sources/``, since their labels come from them: free text, perhaps."""
 
@@ -105,6 +107,7 @@ def store_info(path: Path | str) -> StoreInfo:
             LabelSummary(task, label, split or None, count, len(people), hours)
             for (task, label, split), (count, people, hours) in sorted(labels.items())
         ),
+        filters=store.filters,
         annotated=_annotated(store.path),
     )
 

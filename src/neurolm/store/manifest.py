@@ -12,7 +12,7 @@ import numpy as np
 from neurolm.core.decode import decode
 from neurolm.core.errors import StoreError
 from neurolm.core.files import dump_json
-from neurolm.core.physics import RATE
+from neurolm.core.physics import RATE, Filters
 from neurolm.core.stretches import Stretch, Stretches, whole
 
 SPLITS = ("train", "validation", "test")
@@ -49,6 +49,7 @@ class Outline:
     """As in ``Row``."""
     sha256: str = ""
     """Hash of the stored signal; empty where it is not known."""
+    filters: Filters = "zero-phase"
 
     @property
     def stretches(self) -> Stretches:
@@ -94,6 +95,8 @@ class Row:
     interrupted: tuple[Stretch, ...] = ()
     """Where what is stored lies in the recording's time, in samples at 200 Hz, if anything of it was left out or the
     recording was interrupted: the stretches are stored one after another. Empty where all of it is stored."""
+    filters: Filters = "zero-phase"
+    """How it was filtered; not stated for the symmetric ones, which older stores have."""
 
     def __post_init__(self) -> None:
         for name in ("samples", "clipped", "offset"):
@@ -128,6 +131,8 @@ class Row:
         said = asdict(self)
         if not self.interrupted:  # few recordings are
             del said["interrupted"]
+        if self.filters == "zero-phase":
+            del said["filters"]
         return dump_json(said, separators=(",", ":")) + "\n"
 
 

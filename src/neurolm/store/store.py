@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from neurolm.core.errors import StoreError
+from neurolm.core.physics import Filters
 from neurolm.core.small_files import parse_json
 from neurolm.store.index import INDEX, MANIFEST, Index, Rows, read_index
 from neurolm.store.manifest import SAMPLE, Label, Outline, Row
@@ -103,9 +104,25 @@ class Store:
                 row.labels,
                 row.interrupted,
                 row.sha256,
+                row.filters,
             )
             for row in self.rows
         )
+
+    @functools.cached_property
+    def filters(self) -> Filters:
+        """How all of its recordings were filtered.
+
+        Raises
+        ------
+        StoreError
+            If some were filtered otherwise than others.
+        """
+        found = {row.filters: row.recording for row in self.outlines}
+        if len(found) > 1:
+            said = " and ".join(f"{name} was filtered {how}" for how, name in sorted(found.items()))
+            raise StoreError(f"{self.path}: {said}: no model reads both; prepare each kind into a store of its own")
+        return next(iter(found))
 
     @property
     def samples(self) -> np.ndarray:

@@ -25,7 +25,7 @@ from neurolm.ask.prompt import Prompt, voices, weighed
 from neurolm.batches.loader import Sample, read_sample
 from neurolm.batches.text import TextTokenizer
 from neurolm.batches.windows import Window, spread
-from neurolm.checkpoint import hashed_as, keys_of, load_card, load_neurolm, trained_on
+from neurolm.checkpoint import hashed_as, keys_of, load_card, load_neurolm, require_same_filters, trained_on
 from neurolm.core.config import Precision
 from neurolm.core.errors import CheckpointError
 from neurolm.core.files import require_writable
@@ -68,11 +68,13 @@ def calibrate(
     Raises
     ------
     CheckpointError
-        If it is not instruction-tuned, or who trains or validates in this store is not who did for the checkpoint.
+        If it is not instruction-tuned, the store was filtered otherwise than what it was trained on, or who trains or
+        validates in this store is not who did for the checkpoint.
     """
     card = load_card(folder, stage="instruct")
     require_writable(folder / Calibration.FILE)
     opened = Store(store)
+    require_same_filters(card, opened.filters, opened.path)
     splits = {task.name: task.split(opened) for task in card.tasks}
     for task in card.tasks:
         split, keys = splits[task.name], [opened.fingerprint, *keys_of(folder)]

@@ -15,7 +15,7 @@ from neurolm.ask.prompt import Prompt, option_probabilities
 from neurolm.batches.loader import Sample, WindowSampler, build_batch, read_sample
 from neurolm.batches.text import TextTokenizer, token_stream
 from neurolm.batches.windows import Window, spread
-from neurolm.checkpoint import load_neurolm
+from neurolm.checkpoint import load_neurolm, require_same_filters
 from neurolm.core import distributed
 from neurolm.core.batch import Batch
 from neurolm.core.errors import CheckpointError, ConfigError
@@ -194,6 +194,7 @@ def _tune(run: Run, *, texts: list[str], scratch: bool, progress: ProgressCallba
         pretrained, card, _ = load_neurolm(run.folder / "pretrain", stage="pretrain")
         if card.run.model != run.config.model:
             raise CheckpointError(f"{run.folder / 'pretrain'}: of another recipe ({card.run.recipe}); train it again")
+        require_same_filters(card, run.store.filters, run.store.path)
         module = NeuroLM(with_dropout(run.config.model, run.config.instruct.dropout))
         module.load_state_dict(pretrained.state_dict())
     stage = InstructStage(run, module, text, token_stream(text, texts))

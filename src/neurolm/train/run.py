@@ -141,6 +141,7 @@ class Run:
             tasks=tasks,
             electrodes=tuple(sorted({name for row in rows for name in row.channels})),
             band=(min(row.band[0] for row in rows), max(row.band[1] for row in rows)),
+            filters=self.store.filters,
             subjects=hashed(self.training_subjects, self.store.fingerprint),
             people=key_mark(self.store.fingerprint),
             recordings=tuple(sorted({row.sha256[:16] for row in rows if row.sha256})),
@@ -182,6 +183,7 @@ def open_run(
     """
     sinks = require_sinks(log_to)
     opened = Store(store)
+    opened.filters  # noqa: B018 (one kind, which is said now rather than after the training)
     present = {label.task for row in opened.outlines for label in row.labels}
     chosen = [load_task(name) for name in tasks] if tasks else [t for t in all_tasks().values() if t.name in present]
     missing = [task.name for task in chosen if task.name not in present]

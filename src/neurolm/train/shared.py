@@ -24,7 +24,7 @@ from neurolm.batches.loader import (
 )
 from neurolm.batches.text import TextTokenizer
 from neurolm.batches.windows import Window, spread, unlabelled_windows
-from neurolm.checkpoint import load_tokenizer, save_checkpoint
+from neurolm.checkpoint import load_tokenizer, require_same_filters, save_checkpoint
 from neurolm.core import distributed
 from neurolm.core.batch import NO_PATCH, NO_TARGET, NO_TEXT, PADDING, Batch
 from neurolm.core.config import ModelConfig, StageConfig
@@ -281,6 +281,7 @@ def new_neurolm(run: Run, stage: StageConfig, weights: dict[str, torch.Tensor]) 
     tokenizer, card = load_tokenizer(run.folder / "tokenizer")
     if card.run.model.tokenizer != run.config.model.tokenizer:
         raise CheckpointError(f"{run.folder / 'tokenizer'}: of another recipe ({card.run.recipe}); train it again")
+    require_same_filters(card, run.store.filters, run.store.path)
     torch.manual_seed(stage.seed)
     module = NeuroLM(with_dropout(run.config.model, stage.dropout))
     module.tokenizer.load_state_dict(tokenizer.state_dict())
