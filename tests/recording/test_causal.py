@@ -190,7 +190,7 @@ def test_blocks_are_the_same_for_some_electrodes_and_for_some_of_the_time(monkey
 
 def test_mains_are_settled_by_the_first_ten_seconds():
     seconds = np.arange(60 * 256) / 256
-    hum = np.where(seconds < 10, 20 * np.sin(2 * np.pi * 60 * seconds), 500 * np.sin(2 * np.pi * 50 * seconds))
+    hum = np.where(seconds < 10, 20 * np.sin(2 * np.pi * 60 * seconds), 300 * np.sin(2 * np.pi * 50 * seconds))
     recording = opened(noise(256.0, 60) + hum, 256.0)
     assert preprocess_blocks(recording, filters="causal").mains == 60.0
     assert preprocess_blocks(recording).mains == 50.0  # by the whole recording
