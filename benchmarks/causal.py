@@ -23,7 +23,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from forecasts.autoregression import go_on
 from forecasts.tables import AR, METHODS, Targets, score, tested
 from neurolm.batches.loader import Document, Sample, build_batch, build_patches, read_sample
 from neurolm.batches.windows import Window, spread
@@ -31,6 +30,7 @@ from neurolm.checkpoint import load_neurolm
 from neurolm.core.decode import load_json
 from neurolm.evaluation.results import BAND_POWER, PARTS, RESULTS, load_evaluation
 from neurolm.model.neurolm import NeuroLM
+from neurolm.signals.autoregression import go_on
 from neurolm.store.store import Store
 from neurolm.tasks.card import load_task
 from neurolm.tasks.task import in_fold

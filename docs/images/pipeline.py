@@ -115,7 +115,7 @@ def picture() -> str:
         heading("from recordings to batches", "data"),
         heading("from batches to a model", "learning"),
         heading("from a question to an answer", "answers"),
-        heading("while EEG is recorded, and EEG out of a model", "arriving"),
+        heading("live EEG, and EEG out of a model", "arriving"),
         *(arrow(*pair) for pair in ARROWS),
         *(box(name) for name in BOXES),
         *(strip(*one) for one in STRIPS),

@@ -30,7 +30,7 @@ from neurolm.ask.question import Question, find_question
 from neurolm.ask.recording import ModelInput, Windows, read_recording
 from neurolm.batches.loader import Document, build_batch
 from neurolm.batches.text import END_OF_TEXT, TextTokenizer
-from neurolm.checkpoint import Card, load_neurolm
+from neurolm.checkpoint import CONFIG, Card, load_neurolm
 from neurolm.core.config import Precision
 from neurolm.core.device import choose_device
 from neurolm.core.errors import QuestionError, argument
@@ -46,6 +46,7 @@ from neurolm.model.neurolm import NeuroLM
 from neurolm.model.precision import keep_in_bfloat16
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.recording.options import BELIEVED, ReadingOptions, Unseen
+from neurolm.signals.forecast import Forecast, forecast, require_causal
 from neurolm.signals.reconstruct import Reconstructed, longest_window, reconstruct
 
 if TYPE_CHECKING:
@@ -423,6 +424,58 @@ class Model:
         length = longest_window(stage.max_patches, most, len(recording.channels)) if seconds is None else seconds
         return reconstruct(self._whole().tokenizer.to(self.device), recording, seconds=length)
 
+    def forecast(
+        self,
+        source: str | Path | mne.io.BaseRaw,
+        *,
+        at: float | None = None,
+        seconds: int = 5,
+        n: int = 20,
+        seed: int = 0,
+        reading: ReadingOptions = BELIEVED,
+        unseen: Unseen = "nearest",
+    ) -> Forecast:
+        """Sample how a recording may go on after a moment, and score that by how it did.
+
+        >>> found = model.forecast("recording.edf", at=60)
+        >>> found.waveform.shape, found.scores[0].spectrum_db    # (samples, seconds · 200, electrodes), dB
+
+        The model of the run's ``pretrain`` stage is asked, where it lies beside: what is tuned on questions no longer
+        learns to forecast.
+
+        Parameters
+        ----------
+        source, reading, unseen
+            As for :meth:`ask`. It is cut off at the moment before it is filtered.
+        at
+            Seconds from the start of the recording; by default its end, with nothing to score.
+        seconds, n
+            How far, and how many samples.
+        seed
+            Another one draws other samples.
+
+        Returns
+        -------
+        Forecast
+            ``waveform``, float32 (samples, seconds · 200, electrodes) in µV; ``codes``, int64 (samples, seconds,
+            electrodes); ``bands()``, quantiles of log band power; and, where it is known what followed, ``scores`` of
+            the model, an AR model, seconds of the past, and the last second again.
+
+        Raises
+        ------
+        CheckpointError
+            If the model's recipe is not causal.
+        QuestionError
+            If there is nothing right before the moment, or a number is out of range.
+        RecordingError
+            As for :meth:`ask`.
+        """
+        require_causal(self.card)
+        return forecast(
+            self._forecaster(), self.card, source, at=at, seconds=seconds, count=n, seed=seed, reading=reading,
+            unseen=unseen,
+        )  # fmt: skip
+
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write a folder that ``from_pretrained`` loads, with a model card; returns the folder."""
         evaluation = find_evaluation(self.folder, self.card)
@@ -466,6 +519,12 @@ class Model:
         own = {name: tensor for name, tensor in self.module.state_dict().items() if tensor.dtype != rounded}
         whole.load_state_dict(own, strict=False)
         return whole
+
+    def _forecaster(self) -> NeuroLM:
+        """The model before it was tuned on questions, where there is one; with decoders, in float32."""
+        if self.folder is None or not (self.folder.parent / "pretrain" / CONFIG).is_file():
+            return self._whole().to(self.device).eval()
+        return load_neurolm(self.folder.parent / "pretrain", stage="pretrain")[0].to(self.device)
 
     def _question(self, question: str, options: Sequence[str] | None) -> Question:
         found = find_question(question, options, self.card.tasks, calibration=self.calibration, ranges=self.ranges)

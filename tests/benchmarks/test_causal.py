@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neurolm.signals import autoregression
+
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
@@ -60,9 +62,6 @@ def test_chances_add_up_also_where_nothing_was_counted(tables):
 
 def test_an_ar_process_is_fitted_and_goes_on(monkeypatch):
     """Coefficients of a process that is known; without innovations, the recursion by its definition."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    from forecasts import autoregression
-
     rng = np.random.default_rng(0)
     x = np.zeros(50_000)
     for place in range(2, len(x)):

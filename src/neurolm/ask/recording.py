@@ -14,11 +14,11 @@ from neurolm.checkpoint import Card, require_same_filters
 from neurolm.core.errors import QuestionError, RecordingError, argument
 from neurolm.core.montage import REACH, channel_id, template_positions
 from neurolm.core.physics import RATE
-from neurolm.core.stretches import Spans, Stretches, holding, united
+from neurolm.core.stretches import Spans, Stretches, holding, overlapping, united
 from neurolm.recording.electrodes.positions import SAME_POSITION, nearest_free
 from neurolm.recording.options import ReadingOptions, Unseen, require_one_of
 from neurolm.recording.preprocess import band_note, preprocess_blocks
-from neurolm.recording.recording import open_recording
+from neurolm.recording.recording import Recording, open_recording
 from neurolm.store.store import Store
 
 if TYPE_CHECKING:
@@ -218,7 +218,12 @@ def read_windows(cuts: Sequence[Windows]) -> Iterator[tuple[int, list[Sample]]]:
 
 
 def read_recording(
-    source: str | Path | mne.io.BaseRaw, card: Card, *, reading: ReadingOptions, unseen: Unseen
+    source: str | Path | mne.io.BaseRaw,
+    card: Card,
+    *,
+    reading: ReadingOptions,
+    unseen: Unseen,
+    until: float | None = None,
 ) -> ModelInput:
     """Open a recording with the electrodes that a model knows, to be filtered and at 200 Hz when windows are read.
 
@@ -230,6 +235,8 @@ def read_recording(
         What the model was trained on.
     reading, unseen
         As for ``Model.ask``.
+    until
+        Seconds after which nothing is read, so that no filter knows what follows; by default all is.
 
     Raises
     ------
@@ -240,6 +247,8 @@ def read_recording(
     """
     require_one_of("unseen", unseen, get_args(Unseen))
     recording = open_recording(source, reading=replace(reading, unknown=reading.unknown or "nearest"))
+    if until is not None:
+        recording = _cut_off(recording, until)
     name = str(source) if isinstance(source, str | Path) else str(recording.path or "recording")
     kept, notes = fit_electrodes(recording.channels, card, name, unseen)
     filtered = preprocess_blocks(
@@ -261,6 +270,15 @@ def read_recording(
         notes=(*notes, *recording.notes, *more),
         holding=filtered.holding,
     )
+
+
+def _cut_off(recording: Recording, until: float) -> Recording:
+    """The recording as if it ended at a moment, in seconds."""
+    end = min(round(until * recording.rate), recording.samples)
+    if end < 1:
+        raise QuestionError(f"{argument(at=until)} s: nothing of the recording lies before; choose a later moment")
+    bad = tuple((first, min(last, end)) for first, last in recording.bad if first < end)
+    return replace(recording, samples=end, stretches=overlapping(recording.stretches, 0, end), bad=bad)
 
 
 def read_stored(store: Store, index: int, card: Card, *, name: str, unseen: Unseen) -> ModelInput:

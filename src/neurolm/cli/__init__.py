@@ -40,6 +40,7 @@ VERBS = (
     "explain",
     "embed",
     "nearest",
+    "forecast",
     "reconstruct",
     "calibrate",
     "convert",

@@ -30,7 +30,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from neurolm.cli.settings import Settings, add_settings, check_files, describe_settings, read_settings
 from neurolm.cli.values import COMMON, READERS, missing, place
 from neurolm.core.config import STAGES
-from neurolm.core.errors import ConfigError, flags_in_messages
+from neurolm.core.errors import ConfigError, flag_of, flags_in_messages
 from neurolm.core.names import choose, did_you_mean
 
 EMPTY = inspect.Parameter.empty
@@ -49,7 +49,7 @@ class Argument:
         self.whole = whole
         """The dataclass whose field it is."""
         self.dest = name.rstrip("_")
-        self.flag = self.dest if word else f"--{self.dest.replace('_', '-')}"
+        self.flag = self.dest if word else flag_of(self.dest)
         """As it is shown; the parser takes underscores, as they may be written too."""
         self.kind, said = _unwrapped(hint)
         self.choices = get_args(self.kind) if get_origin(self.kind) is Literal else None

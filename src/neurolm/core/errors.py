@@ -52,13 +52,15 @@ def argument(name: str = "", /, **values: object) -> str:
     known = {*values, name} - {""}
     if FLAGS not in os.environ:
         return ", ".join(f"{one}={_in_python(value)}" for one, value in values.items()) or f"{name}="
-    spelt = ", ".join(f"{_flag(one)} {_in_command(value)}" for one, value in values.items()) or _flag(name)
+    spelt = ", ".join(f"{flag_of(one)} {_in_command(value)}" for one, value in values.items()) or flag_of(name)
     elsewhere = known <= _OF_PREPARE and not any(map(takes, known))
     return f"{spelt} (of neurolm prepare)" if elsewhere else spelt
 
 
-def _flag(name: str) -> str:
-    """The flag of an argument: ``--accept-licence``; a setting keeps the underscores that it has in files too."""
+def flag_of(name: str) -> str:
+    """Return the flag of an argument: ``--accept-licence``, ``-n``; a setting keeps its underscores, as in files."""
+    if len(name) == 1:
+        return f"-{name}"
     return f"--{name if '.' in name else name.replace('_', '-')}"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import lfilter
 
 ORDER = 16
 
@@ -22,6 +21,8 @@ def yule_walker(signal: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]
 
 def go_on(signal: np.ndarray, samples: int, rng: np.random.Generator, *, order: int = ORDER) -> np.ndarray:
     """Draw how signals (signals, samples so far) go on, each by its own AR model: float64 (signals, samples)."""
+    from scipy.signal import lfilter  # takes half a second, and answers need none of it
+
     coefficients, deviation = yule_walker(signal, order)
     mean = signal.mean(1, keepdims=True)
     past = (signal - mean)[:, : -order - 1 : -1]  # the newest first
