@@ -1,39 +1,43 @@
 """Checkpoints: a folder with ``config.json``, ``model.safetensors`` and ``tokenizer.json``; no pickle in it.
 
-``config.json`` is written last, so that a folder that has it is complete.
+``config.json`` is written last, so that a folder that has it is complete. A stage that was trained with adapters has
+``adapter.safetensors`` instead, what differs from its base, and ``adapter.json`` says which base that is.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from pathlib import Path, PurePosixPath
+from typing import ClassVar, Self, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch.overrides import TorchFunctionMode
 
-from neurolm.batches.text import TextTokenizer
-from neurolm.core.config import RunConfig, to_json
+from neurolm.batches.text import TOKENIZER_FILE, TextTokenizer
+from neurolm.core.config import STAGES, RunConfig, to_json
 from neurolm.core.decode import load_json
-from neurolm.core.errors import CheckpointError, ConfigError
+from neurolm.core.errors import CheckpointError, ConfigError, argument
 from neurolm.core.files import atomic_folder, write_text
+from neurolm.core.hub_files import hub_folder
 from neurolm.core.physics import Filters
-from neurolm.core.small_files import parse_json, read_small, require_regular
+from neurolm.core.small_files import parse_json, read_small
+from neurolm.model.adapters import adapt, merge, own
+from neurolm.model.gpt2 import load_gpt2
 from neurolm.model.neurolm import NeuroLM
-from neurolm.model.stored import checked
+from neurolm.model.stored import NoRandomNumbers, digest_of, load_into, opened, require_same, shapes
 from neurolm.model.tokenizer import DECODING, NeuralTokenizer
 from neurolm.tasks.task import Task
 
 FORMAT = 1
 """Version of the folder's layout."""
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+ADAPTER = "adapter.safetensors"
+"""What a checkpoint with adapters has instead of ``WEIGHTS``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +123,45 @@ class SideFile:
         return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """A checkpoint whose weights one with adapters takes."""
+
+    stage: str
+    """The one of ``config.STAGES`` that made it."""
+    folder: str = ""
+    """Where it is, relative to the folder of the checkpoint with adapters."""
+    hub: str = ""
+    """Its id on the Hugging Face hub, where it came from there."""
+    weights: str
+    """Digest of its weights (``weights_digest``): no other base will do."""
+
+    def __post_init__(self) -> None:
+        if self.stage not in STAGES:
+            raise ConfigError(f"stage must be one of {', '.join(STAGES)}, not {self.stage!r}")
+        if len(self.folder) > 1000 or "\0" in self.folder or PurePosixPath(self.folder).is_absolute():
+            raise ConfigError(f"folder must be a path relative to that of the checkpoint, not {self.folder[:100]!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterFile(SideFile):
+    """What a checkpoint with adapters is based on: one checkpoint, or a language model and a tokenizer."""
+
+    FILE: ClassVar[str] = "adapter.json"
+
+    bases: tuple[Base, ...]
+
+    def __post_init__(self) -> None:
+        stages = sorted(base.stage for base in self.bases)
+        if stages not in (["pretrain"], ["instruct"], ["language", "tokenizer"]):
+            raise ConfigError(f"bases must be pretrain, instruct, or language and tokenizer, not {', '.join(stages)}")
+
+    @property
+    def new_rows(self) -> bool:
+        """Whether the bases know no EEG, so that output rows of its codes are new (``adapters.adapt``)."""
+        return len(self.bases) > 1
+
+
 def hashed(ids: Iterable[str], key: str) -> tuple[str, ...]:
     """Hash ids of people so that whoever has the key can look somebody up, and nobody else can find out who they are.
 
@@ -179,6 +222,7 @@ def save_checkpoint(
     weights: dict[str, torch.Tensor],
     text: TextTokenizer | None,
     *,
+    adapter: AdapterFile | None = None,
     extra: Callable[[Path], object] | None = None,
     without: Sequence[str] = (),
 ) -> None:
@@ -188,19 +232,25 @@ def save_checkpoint(
     ----------
     text
         Text tokenizer; None where it is not known, and the folder cannot read text.
+    adapter
+        What the checkpoint is based on, where the weights are only what differs from it (``adapters.own``).
     extra
         Writes further files into the folder that it is given.
     without
         Names of files of an older checkpoint in the folder that do not belong to this one.
     """
-    with atomic_folder(folder, last=CONFIG, without=without) as temporary:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, temporary / WEIGHTS)
+    other = (ADAPTER, AdapterFile.FILE) if adapter is None else (WEIGHTS,)
+    with atomic_folder(folder, last=CONFIG, without=(*without, *other)) as temporary:
+        path = temporary / (WEIGHTS if adapter is None else ADAPTER)
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, path)
+        if adapter is not None:
+            adapter.save(temporary)
         if text is not None:
             text.save(temporary)
         if extra is not None:
             extra(temporary)
         write_text(temporary / CONFIG, to_json(card))
-        shutil.copymode(temporary / CONFIG, temporary / WEIGHTS)  # safetensors writes for its owner alone
+        shutil.copymode(temporary / CONFIG, path)  # safetensors writes for its owner alone
 
 
 def load_card(folder: Path, *, stage: str | None = None) -> Card:
@@ -230,73 +280,8 @@ def load_card(folder: Path, *, stage: str | None = None) -> Card:
 
 
 def load_weights(folder: Path, module: torch.nn.Module, *, passing_over: Sequence[str] = ()) -> None:
-    """Load a checkpoint's weights into a module, strictly: every tensor used, every shape equal.
-
-    Parameters
-    ----------
-    passing_over
-        Parts whose tensors the module need not have; they are not read.
-
-    Raises
-    ------
-    CheckpointError
-        Naming the first tensors that are missing, left over, of another shape or type, or that hold NaN.
-    """
-    path = Path(folder) / WEIGHTS
-    wanted = module.state_dict()
-    with _opened(path) as file:
-        _require_same(_shapes(file), wanted, passing_over, path)
-        for name, tensor in wanted.items():  # one by one: the weights are in memory once
-            tensor.copy_(checked(file.get_tensor(name), tensor.dtype, name, path))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """Open a file of weights; whatever fails in it is an error of the checkpoint."""
-    try:
-        require_regular(path)
-        with safe_open(path, framework="pt") as file:
-            yield file
-    except (OSError, MemoryError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: cannot be read ({error}); copy or train the checkpoint again") from error
-
-
-def _shapes(file: Any) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-
-
-def _require_same(
-    found: dict[str, tuple[int, ...]], wanted: dict[str, torch.Tensor], passing_over: Sequence[str], path: Path
-) -> None:
-    passed = tuple(f"{part}." for part in passing_over)
-    problems = [f"missing {name}" for name in wanted if name not in found]
-    problems += [f"left over {name}" for name in found if name not in wanted and not name.startswith(passed)]
-    problems += [
-        f"{name} is {found[name]}, not {tuple(tensor.shape)}"
-        for name, tensor in wanted.items()
-        if name in found and found[name] != tuple(tensor.shape)
-    ]
-    if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise CheckpointError(
-            f"{path}: does not fit this recipe: {'; '.join(problems[:3])}{more}. Use the recipe it was trained with"
-        )
-
-
-class _NoRandomNumbers(TorchFunctionMode):
-    """Initial weights cost next to nothing: for a module whose weights are about to be read."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if getattr(func, "__module__", "") == "torch.nn.init":
-            return args[0] if args else kwargs["tensor"]
-        if func in (torch.Tensor.normal_, torch.Tensor.uniform_):  # within functions that look at what they drew
-            return args[0].zero_()
-        if func in (torch.Tensor.div_, torch.nn.functional.normalize):  # of what was drawn
-            return args[0]
-        if func is torch.randn:
-            func = torch.zeros
-        return func(*args, **kwargs)
+    """Load a checkpoint's weights into a module, as ``load_into`` does."""
+    load_into(module.state_dict(), Path(folder) / WEIGHTS, passing_over=passing_over)
 
 
 Module = TypeVar("Module", bound=torch.nn.Module)
@@ -311,9 +296,9 @@ def _built(folder: Path, build: Callable[[], Module], *, passing_over: Sequence[
         As ``load_weights``; before memory of those sizes is taken.
     """
     path = Path(folder) / WEIGHTS
-    with _opened(path) as file, torch.device("meta"), _NoRandomNumbers():  # whose functions would load the compiler
-        _require_same(_shapes(file), build().state_dict(), passing_over, path)
-    with _NoRandomNumbers():
+    with opened(path) as file, torch.device("meta"), NoRandomNumbers():  # whose functions would load the compiler
+        require_same(shapes(file), build().state_dict(), passing_over, path)
+    with NoRandomNumbers():
         return build()
 
 
@@ -326,9 +311,11 @@ def load_tokenizer(folder: Path) -> tuple[NeuralTokenizer, Card]:
 
 
 def load_neurolm(
-    folder: Path, *, stage: str | None = None, decoders: bool = True
+    folder: Path, *, stage: str | None = None, decoders: bool = True, base: Path | None = None
 ) -> tuple[NeuroLM, Card, TextTokenizer]:
     """Load the model of a ``pretrain`` or ``instruct`` checkpoint, with its text tokenizer.
+
+    Adapters are merged into the weights of their base: the model has none.
 
     Parameters
     ----------
@@ -336,11 +323,96 @@ def load_neurolm(
         Stage that must have made it; None: any that leaves a language model that reads EEG.
     decoders
         Whether to load what answers and embeddings do not need: the neural tokenizer's decoders and classifier.
+    base
+        Where the base of a checkpoint with adapters is; by default where it was when it was trained.
     """
-    card = load_card(folder, stage=stage)
+    folder, card = Path(folder), load_card(folder, stage=stage)
     if card.stage not in ("pretrain", "instruct"):
         raise CheckpointError(f"{folder}: made by stage {card.stage!r}, which has no language model that reads EEG")
+    if (adapter := AdapterFile.load(folder)) is not None:
+        model = load_base(folder, card, adapter, decoders=decoders, base=base)
+        add_adapters(folder, card, adapter, model)
+        merge(model)
+        return model.eval(), card, TextTokenizer.load(folder)
     passing_over = () if decoders else [f"tokenizer.{part}" for part in DECODING]
     model = _built(folder, lambda: NeuroLM(card.run.model, decoders=decoders), passing_over=passing_over)
     load_weights(folder, model, passing_over=passing_over)
     return model.eval(), card, TextTokenizer.load(folder)
+
+
+def weights_digest(folder: Path) -> str:
+    """Digest of the weights of a checkpoint, those of its bases included, by which a base is known."""
+    if (adapter := AdapterFile.load(folder)) is None:
+        return digest_of(Path(folder) / WEIGHTS)
+    parts = [digest_of(Path(folder) / ADAPTER), *sorted(base.weights for base in adapter.bases)]
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+def load_base(
+    folder: Path, card: Card, adapter: AdapterFile, *, decoders: bool = True, base: Path | None = None
+) -> NeuroLM:
+    """Load the model that a checkpoint with adapters is based on, without these.
+
+    Raises
+    ------
+    CheckpointError
+        If it is not there, or has other weights or sizes than the one that the adapters were trained on.
+    """
+    found = {one.stage: _find_base(folder, one, base) for one in adapter.bases}
+    if not adapter.new_rows:
+        (place,) = found.values()
+        model, of_base, _ = load_neurolm(place, decoders=decoders)
+        if of_base.run.model != card.run.model:
+            raise CheckpointError(f"{place}: of other sizes than {folder} says: one of both is damaged")
+        return model
+    tokenizer, of_base = load_tokenizer(found["tokenizer"])
+    config, words = load_gpt2(found["language"])
+    wanted, language = card.run.model.tokenizer, card.run.model.language
+    blocks = replace(language.transformer, dropout=0.0, initial_std=config.transformer.initial_std)
+    if (of_base.run.model.tokenizer, config) != (wanted, replace(language, transformer=blocks)):
+        raise CheckpointError(f"{folder}: of other sizes than its bases in {found['language'].parent}: it is damaged")
+    with NoRandomNumbers():
+        model = NeuroLM(card.run.model, decoders=decoders)
+    model.tokenizer.load_state_dict(tokenizer.state_dict(), strict=decoders)
+    model.initialise_language(words)
+    return model
+
+
+def _find_base(folder: Path, one: Base, given: Path | None) -> Path:
+    places = [folder / one.folder] if given is None else [Path(given), Path(given) / one.stage]
+    path = next((place for place in places if (place / CONFIG).is_file()), None)
+    if path is None and given is None and one.hub:
+        files = [CONFIG, WEIGHTS, ADAPTER, AdapterFile.FILE, TOKENIZER_FILE]
+        path = hub_folder(
+            one.hub, files, give=f"give the folder of the base of {folder} with {argument(base='FOLDER')}"
+        )
+    if path is None:
+        raise CheckpointError(
+            f"{folder}: trained as adapters of the {one.stage} checkpoint {places[-1]}, which is not there: put it "
+            f"there, or say where it is with {argument(base='FOLDER')}"
+        )
+    if weights_digest(path) != one.weights:
+        raise CheckpointError(
+            f"{path}: not the {one.stage} checkpoint that {folder} was trained on: its weights are others; give that "
+            f"one with {argument(base='FOLDER')}, or train the adapters again"
+        )
+    return path
+
+
+def add_adapters(folder: Path, card: Card, adapter: AdapterFile, model: NeuroLM) -> None:
+    """Put a checkpoint's adapters and other weights of its own into the model that it is based on.
+
+    Raises
+    ------
+    CheckpointError
+        If the files do not fit each other, or hold what no weights can be; before memory of their sizes is taken.
+    """
+    lora, path = card.run.stage(card.stage).lora, folder / ADAPTER
+    if not lora.rank:
+        raise CheckpointError(f"{folder}: {CONFIG} says that it has no adapters, {AdapterFile.FILE} is there: damaged")
+    with opened(path) as file, torch.device("meta"), NoRandomNumbers():
+        skeleton = NeuroLM(card.run.model, decoders=False)
+        adapt(skeleton, lora, new_rows=adapter.new_rows)
+        require_same(shapes(file), own(skeleton, new_rows=adapter.new_rows), (), path)
+    adapt(model, lora, new_rows=adapter.new_rows)
+    load_into(own(model, new_rows=adapter.new_rows), path)

@@ -268,6 +268,17 @@ def test_printed_settings_are_resolved_and_what_is_given_back_prints_the_same(ca
     assert capsys.readouterr().out == printed
 
 
+@pytest.mark.parametrize("flag", [["--lora.rank", "16"], ["--lora.rank=16"]])
+def test_adapters_are_set_for_both_stages_that_have_them_or_for_one(capsys, flag):
+    assert main(["train", "--print-config", *flag, "--instruct.lora.kind", "dora", "--lora.alpha", "8"]) == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    both = {"rank": 16, "alpha": 8.0, "dropout": 0.0, "kind": "lora"}
+    assert [shown[stage]["lora"] for stage in ("pretrain", "instruct")] == [both, both | {"kind": "dora"}]
+    assert shown["tokenizer"]["lora"]["rank"] == 0
+    assert main(["train", "--print-config", "--lora.rang", "16"]) == 2
+    assert "did you mean --pretrain.lora.rank?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

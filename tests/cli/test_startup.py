@@ -11,8 +11,8 @@ from edfio import Edf, EdfSignal
 from neurolm.cli import ask
 
 NEVER = {"sklearn", "pyriemann", "matplotlib", "pandas", "mne", "jinja2", "huggingface_hub", "requests", "sympy",
-         "torch._dynamo", "torch._inductor", "torch.nn.attention.flex_attention", "scipy.signal", "scipy.stats",
-         "scipy.optimize", "scipy.linalg", "scipy.sparse", "scipy.io"}  # fmt: skip
+         "peft", "transformers", "torch._dynamo", "torch._inductor", "torch.nn.attention.flex_attention",
+         "scipy.signal", "scipy.stats", "scipy.optimize", "scipy.linalg", "scipy.sparse", "scipy.io"}  # fmt: skip
 """What nothing needs that reads an EDF file and asks a model about it."""
 CODE = """
 import sys

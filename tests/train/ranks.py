@@ -27,7 +27,7 @@ from torch.distributed.tensor import DTensor
 from neurolm.batches.text import shipped_text, token_stream
 from neurolm.core import distributed
 from neurolm.core.batch import Patches
-from neurolm.core.config import RunConfig
+from neurolm.core.config import LoraConfig, RunConfig
 from neurolm.core.decode import decode
 from neurolm.train import loop
 from neurolm.train.instruct import InstructStage, train_instruct
@@ -63,7 +63,8 @@ def train(job: dict, rank: int, out: Path) -> dict[str, object]:
     torch.set_num_threads(1)
     text, weights = language_of(run)
     stream = token_stream(text, shipped_text()[:2])
-    changed = replace(config.stage(job["stage"]), **job["changes"])
+    changes = job["changes"] | {"lora": LoraConfig(**job["changes"].get("lora", {}))}
+    changed = replace(config.stage(job["stage"]), **changes)
     run = replace(run, config=replace(config, **{job["stage"]: changed}))
     if job.get("finished"):
         train_instruct(run, texts=shipped_text()[:2])
@@ -178,5 +179,8 @@ def status(child: int, until: float) -> int:
 
 
 if __name__ == "__main__":
-    for one in json.loads(Path(sys.argv[1]).read_text()):
+    jobs = json.loads(Path(sys.argv[1]).read_text())
+    if any("lora" in job["changes"] for job in jobs):
+        import peft  # noqa: F401
+    for one in jobs:
         print(json.dumps(launch(one)), flush=True)

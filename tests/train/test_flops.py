@@ -11,6 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from neurolm.batches.loader import Document, build_batch, build_patches, build_tokens, sample_from
 from neurolm.core.batch import PADDING, Batch
+from neurolm.core.config import LoraConfig
+from neurolm.model.adapters import adapt
 from neurolm.model.attention import Visibility
 from neurolm.model.gpt2 import GPT2
 from neurolm.model.neurolm import NeuroLM
@@ -80,6 +82,32 @@ def test_the_language_models_operations_are_those_that_torch_counts(micro_config
             config, full(built.patches.document), full(built.tokens.document), softmax=softmax, **targets
         )
         assert counted(loss) == wanted
+
+
+@pytest.mark.parametrize("softmax", ["range", "joint"])
+@pytest.mark.parametrize("new_rows", [True, False])
+def test_with_adapters_they_are_fewer_and_those_that_torch_counts(micro_config, softmax, new_rows):
+    """No gradient of frozen weights; where one range of outputs alone is new, text has none either."""
+    config, lora = replace(micro_config.model, feature_scale=0.0), LoraConfig(rank=2)
+    model = NeuroLM(config)
+    model.tokenizer.quantizer.initialised.fill_(True)
+    adapt(model, lora, new_rows=new_rows)
+    batch = build_batch(samples(1), [Document(sample=0, text=range(9), predict_from=4)])
+    eeg = build_batch(samples(1), [Document(sample=0, predict_eeg=True)])
+    for built in (batch, eeg):
+        assert built.tokens is not None and built.patches is not None
+
+        def loss(built: Batch = built) -> torch.Tensor:
+            out = model.loss(built, softmax=softmax)
+            return out.eeg + out.text
+
+        targets = {
+            "codes": int((built.tokens.target_patch >= 0).sum()), "text": int((built.tokens.target >= 0).sum())
+        }  # fmt: skip
+        sizes = full(built.patches.document), full(built.tokens.document)
+        wanted = language_pass(config, *sizes, softmax=softmax, lora=lora, new_rows=new_rows, **targets)
+        assert counted(loss) == wanted
+        assert wanted < language_pass(config, *sizes, softmax=softmax, **targets)
 
 
 def test_the_language_stages_operations_are_those_that_torch_counts(micro_config):

@@ -15,7 +15,7 @@ from neurolm.ask.precision import choose_precision
 from neurolm.ask.question import find_question
 from neurolm.ask.vectors import Level
 from neurolm.batches.text import TOKENIZER_FILE
-from neurolm.checkpoint import CONFIG, WEIGHTS, Card, load_card
+from neurolm.checkpoint import ADAPTER, CONFIG, WEIGHTS, AdapterFile, Card, load_card
 from neurolm.core.config import Precision
 from neurolm.core.decode import decode
 from neurolm.core.device import choose_device
@@ -244,7 +244,7 @@ def meant(given: str | Sequence[str], card: Card, *, own: bool = False) -> tuple
 def digest(folder: Path) -> str:
     """Digest of what a checkpoint answers with: of its files' contents."""
     found = hashlib.sha256()
-    for path in (folder / name for name in (CONFIG, WEIGHTS, TOKENIZER_FILE, *BESIDE)):
+    for path in (folder / name for name in (CONFIG, WEIGHTS, ADAPTER, AdapterFile.FILE, TOKENIZER_FILE, *BESIDE)):
         if path.is_file():
             with path.open("rb") as file:
                 found.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())

@@ -27,7 +27,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from neurolm.cli.settings import Settings, add_settings, check_files, describe_settings, read_settings
+from neurolm.cli.settings import Settings, add_settings, check_files, describe_settings, for_both, read_settings
 from neurolm.cli.values import COMMON, READERS, missing, place
 from neurolm.core.config import STAGES
 from neurolm.core.errors import ConfigError, flag_of, flags_in_messages
@@ -198,6 +198,7 @@ def _helps(documented: Any) -> dict[str, str]:
 def _parse(prog: str, function: Verb, taken: Sequence[Argument], given: Sequence[str]) -> Namespace:
     given = [_with_underscores(word) for word in given]
     settable, in_help = any(one.kind is Settings for one in taken), bool({"-h", "--help"} & set(given))
+    given = for_both(given) if settable else given
     parser = ArgumentParser(
         prog=prog,
         description=_description(prog, function),

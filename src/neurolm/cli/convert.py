@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def convert() -> None:
-    """Turn the authors' weights into a checkpoint folder, or one into theirs."""
+    """Turn the authors' weights into a checkpoint folder, or one into theirs; merge adapters into their base."""
 
 
 def convert_official(
@@ -53,6 +53,23 @@ def convert_to_official(folder: Path, *, out: Path) -> None:
     from neurolm.official.convert import to_official
 
     _print(to_official(folder, out), out)
+
+
+def convert_merged(model: Path | str, *, out: Path, base: Path | None = None) -> None:
+    """Turn a checkpoint with adapters into one without, which needs no base.
+
+    Parameters
+    ----------
+    model
+        The folder of a run or of a checkpoint.
+    out
+        The folder to write.
+    base
+        Where the checkpoint is that the adapters were trained on, if it was moved.
+    """
+    from neurolm.hub.publish import merged
+
+    say(merged(model, out, base=base))
 
 
 def _print(done: Conversion, out: Path) -> None:

@@ -39,6 +39,21 @@ def add_settings(parser: ArgumentParser, given: Sequence[str]) -> None:
         parser.set_defaults(_begun_command(resumed))
 
 
+def for_both(given: Sequence[str]) -> list[str]:
+    """Spell out what is short for the settings of the two stages that can have adapters: ``--lora.rank 16``."""
+    spelt: list[str] = []
+    words = list(given)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--lora."):
+            spelt.append(word)
+            continue
+        value = [] if "=" in word or not words else [words.pop(0)]
+        for stage in ("pretrain", "instruct"):
+            spelt += [f"--{stage}.{word.removeprefix('--')}", *value]
+    return spelt
+
+
 def describe_settings(parser: ArgumentParser) -> None:
     """Say how settings are changed, instead of listing the hundred of them."""
     parser.add_argument("--recipe", help=f"Start from one of {', '.join(RECIPES)}. (default: tiny)")
@@ -46,6 +61,9 @@ def describe_settings(parser: ArgumentParser) -> None:
     parser.add_argument("--print-config", action="store_true", help="Print all settings as YAML and stop.")
     parser.add_argument(
         "--STAGE.SETTING", metavar="VALUE", help="Change a setting, say --tokenizer.learning_rate 1e-3."
+    )
+    parser.add_argument(
+        "--lora.SETTING", metavar="VALUE", help="The same of pretrain and instruct: --lora.rank 16 trains adapters."
     )
 
 

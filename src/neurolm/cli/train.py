@@ -173,6 +173,9 @@ def _trained(run: Run, stage: str, command: Command) -> Path | None:
             if not kept:
                 command.keep(stage, run.folder)
                 kept = True
+                share = f"({100 * progress.trained / progress.weights:.3g} %)"
+                trained, weights = (f"{number / 1e6:.3g}" for number in (progress.trained, progress.weights))
+                console.print(f"trains {trained} of {weights} million weights {share}", highlight=False)
             display.training(progress)
 
         if stage == "language":

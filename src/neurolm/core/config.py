@@ -19,6 +19,7 @@ from neurolm.core.vocabulary import Vocabulary
 Softmax = Literal["range", "joint"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Compilation = Literal["auto", "always", "never"]
+Adapter = Literal["lora", "rslora", "dora", "loha", "lokr"]
 PRECISIONS, COMPILE = get_args(Precision), get_args(Compilation)
 DEEPEST = 200
 """Most blocks of a stack, far more than any model has: building them takes time before anything is read."""
@@ -149,6 +150,32 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoraConfig:
+    """Adapters (LoRA, Hu et al. 2021): few trained weights beside those of the language model, which stay as they are.
+
+    See ``model.adapters`` for what is trained besides.
+    """
+
+    rank: int = 0
+    """Rank of the change that each linear layer of the language model learns; 0: no adapters, all is trained."""
+    alpha: float = 0.0
+    """The change is multiplied by alpha / rank (``rslora``: by alpha / √rank); 0: twice the rank."""
+    dropout: float = 0.0
+    """Share of an adapter's inputs that is dropped in training (``lora``, ``rslora``, ``dora``)."""
+    kind: Adapter = "lora"
+    """``lora``; ``rslora``, which suits high ranks; ``dora``, which learns the lengths of the weights' rows apart from
+    their directions; ``loha`` and ``lokr``, products of two changes, elementwise and Kronecker's."""
+
+    def __post_init__(self) -> None:
+        _require_choices(self)
+        _require_sizes(self, "rank", least=0)
+        _require(self.alpha >= 0, f"alpha must not be negative, but is {self.alpha}")
+        _require(0 <= self.dropout < 1, f"dropout must be in [0, 1), not {self.dropout}")
+        plain = self.kind in ("lora", "rslora", "dora")
+        _require(plain or not self.dropout, f"dropout: {self.kind} has none; use 0, or the kind lora, rslora or dora")
+
+
+@dataclass(frozen=True, kw_only=True)
 class StageConfig:
     """How one stage is trained."""
 
@@ -209,6 +236,8 @@ class StageConfig:
     shard: bool = False
     """Spread weights, gradients and optimizer over the processes, where there are several (pretrain and instruct
     stages), for models that do not fit into one GPU's memory; otherwise each process has all of them."""
+    lora: LoraConfig = LoraConfig()
+    """Adapters beside a language model that stays as it is (pretrain and instruct stages)."""
     evaluate_every: int = 100
     save_every: int = 100
     keep_states: int = 2
@@ -249,6 +278,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         for name in ("language", "tokenizer"):
             _require(not getattr(self, name).shard, f"{name}.shard: only pretrain and instruct can be sharded")
+            _require(not getattr(self, name).lora.rank, f"{name}.lora.rank: only pretrain and instruct have adapters")
 
     def stage(self, name: str) -> StageConfig:
         """The configuration of one of ``STAGES``."""

@@ -12,7 +12,17 @@ from neurolm.ask.calibration import Calibration
 from neurolm.ask.evidence import ARRAYS, EvidenceFile
 from neurolm.ask.novelty import Ranges
 from neurolm.batches.text import TOKENIZER_FILE, TextTokenizer
-from neurolm.checkpoint import CONFIG, WEIGHTS, Card, keys_of, save_checkpoint, without_ids
+from neurolm.checkpoint import (
+    ADAPTER,
+    CONFIG,
+    WEIGHTS,
+    AdapterFile,
+    Card,
+    keys_of,
+    load_neurolm,
+    save_checkpoint,
+    without_ids,
+)
 from neurolm.core.config import STAGES, to_json
 from neurolm.core.errors import CheckpointError
 from neurolm.core.files import write_text
@@ -24,7 +34,7 @@ from neurolm.model.neurolm import NeuroLM
 
 BESIDE = (Calibration.FILE, Ranges.FILE, EvidenceFile.FILE, ARRAYS)
 """Files that a checkpoint may have or not: how its answers are read."""
-_FILES = [CONFIG, WEIGHTS, TOKENIZER_FILE, FILE, RESULTS, *BESIDE]
+_FILES = [CONFIG, WEIGHTS, ADAPTER, AdapterFile.FILE, TOKENIZER_FILE, FILE, RESULTS, *BESIDE]
 
 
 def find_checkpoint(source: str | Path, *, revision: str | None = None) -> Path:
@@ -124,6 +134,30 @@ def save(
 
     save_checkpoint(folder, card, module.state_dict(), text, extra=extra, without=_FILES)
     return folder
+
+
+def merged(source: str | Path, folder: Path, *, base: Path | None = None) -> Path:
+    """Write a checkpoint with adapters as one without, which needs no base any more and answers the same.
+
+    Parameters
+    ----------
+    source
+        Folder of the checkpoint, or of its run.
+    folder
+        Folder to write.
+    base
+        As in ``load_neurolm``.
+
+    Raises
+    ------
+    CheckpointError
+        If it has no adapters, or its base is not there.
+    """
+    path = Path(source) if (Path(source) / CONFIG).is_file() else find_checkpoint(source)
+    if AdapterFile.load(path) is None:
+        raise CheckpointError(f"{path}: has no adapters to merge: use it as it is")
+    module, card, text = load_neurolm(path, base=base)
+    return save(folder, module, card, text, find_evaluation(path, card), beside=path)
 
 
 def push(

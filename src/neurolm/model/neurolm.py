@@ -37,6 +37,45 @@ class LanguageLosses:
     """EEG targets that have the largest logit."""
 
 
+class LastRows(nn.Module):
+    """In the place of an embedding or output layer: its last rows are trained, the others stay as they are.
+
+    Parameters
+    ----------
+    part
+        The layer, whose weight is (rows, width): what is frozen of it is shared, not copied.
+    start
+        First row that is trained.
+    scale
+        What the rows are multiplied by as an embedding.
+    """
+
+    def __init__(self, part: nn.Embedding | nn.Linear, start: int, *, scale: float = 1.0) -> None:
+        super().__init__()
+        weight = part.weight.detach()
+        self.scale, self._part = scale, (part,)  # in a tuple, so that it is no part of this one
+        self.frozen = nn.Parameter(weight[:start], requires_grad=False)
+        self.trained = nn.Parameter(weight[start:].clone())
+
+    @property
+    def weight(self) -> Tensor:
+        """All rows, (rows, width)."""
+        return torch.cat((self.frozen, self.trained))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Rows of ids, as the embedding gives them: the table is not put together for it."""
+        start = len(self.frozen)
+        ours = nn.functional.embedding((ids - start).clamp(min=0), self.trained)
+        others = nn.functional.embedding(ids.clamp(max=start - 1), self.frozen)
+        return torch.where((ids < start)[..., None], others, ours) * self.scale
+
+    def whole(self) -> nn.Module:
+        """Return the layer in whose place this is, with the rows as they are now."""
+        (part,) = self._part
+        part.weight = nn.Parameter(self.weight.detach())
+        return part
+
+
 class NeuroLM(nn.Module):
     """The whole model. Only bridge, channel embedding, language model and head are trainable.
 
@@ -61,7 +100,7 @@ class NeuroLM(nn.Module):
             initialise(self.bridge, truncated=True, std=config.language.transformer.initial_std)
         self.channel_embedding = nn.Embedding(config.tokenizer.channels, width)
         self.language = GPT2(config.language, rows=self.vocabulary.eeg_start)
-        self.head = nn.Linear(width, self.vocabulary.size, bias=False)
+        self.head: nn.Linear | LastRows = nn.Linear(width, self.vocabulary.size, bias=False)
         for part in (self.channel_embedding, self.head):
             nn.init.normal_(part.weight, std=config.language.transformer.initial_std)
         self.train(self.training)
@@ -193,9 +232,13 @@ class NeuroLM(nn.Module):
     @property
     def text_rows(self) -> Tensor:
         """Rows of the head that write text, (text tokens, model width)."""
+        if isinstance(self.head, LastRows):
+            return self.head.frozen
         return self.head.weight[: self.vocabulary.text_tokens]
 
     @property
     def eeg_rows(self) -> Tensor:
         """Rows of the head that write EEG codes, (codes, model width)."""
+        if isinstance(self.head, LastRows):
+            return self.head.trained[self.vocabulary.eeg_start - len(self.head.frozen) :]
         return self.head.weight[self.vocabulary.eeg_start :]

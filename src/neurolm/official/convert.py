@@ -22,7 +22,7 @@ from torch import Tensor
 
 from neurolm import __version__
 from neurolm.batches.text import GPT2_SIZE, TextTokenizer
-from neurolm.checkpoint import WEIGHTS, Card, load_card, save_checkpoint
+from neurolm.checkpoint import WEIGHTS, AdapterFile, Card, load_card, load_neurolm, save_checkpoint
 from neurolm.core.config import ModelConfig, RunConfig, TransformerConfig
 from neurolm.core.errors import CheckpointError, ConfigError, argument
 from neurolm.core.files import atomic_file
@@ -153,7 +153,10 @@ def to_official(folder: Path, out: Path) -> Conversion:
     _require_official_sizes(folder, config)
     with torch.device("meta"):
         model = NeuroLM(config)
-    weights = _read_weights(folder / WEIGHTS, model)
+    if AdapterFile.load(folder) is None:
+        weights = _read_weights(folder / WEIGHTS, model)
+    else:
+        weights = load_neurolm(folder)[0].state_dict()
     neural_weights = {
         name.removeprefix("tokenizer."): t for name, t in weights.items() if name.startswith("tokenizer.")
     }

@@ -103,7 +103,7 @@ def _facts(run: Path, store: Store | None) -> list[tuple[str, str]]:
             ("made", f"{made:%Y-%m-%d}, neurolm {card.version}"),
             ("recipe", f"{card.run.recipe}, seed {card.run.instruct.seed}"),
             ("finished stages", ", ".join(["language", *finished])),
-            ("parameters", parameters(run / finished[-1] / "model.safetensors")),
+            ("parameters", _parameters(run / finished[-1])),
         ]
         facts += [("question", question) for question in dict.fromkeys(task.question for task in card.tasks)]
         facts += [("how answers are read", line) for line in read_with(run / finished[-1])]
@@ -111,6 +111,15 @@ def _facts(run: Path, store: Store | None) -> list[tuple[str, str]]:
         facts += [("data", line) for line in corpora(store)]
         facts += [("filters", store.filters)]
     return facts
+
+
+def _parameters(folder: Path) -> str:
+    from neurolm.checkpoint import ADAPTER, WEIGHTS, AdapterFile
+
+    if (adapter := AdapterFile.load(folder)) is None:
+        return parameters(folder / WEIGHTS)
+    bases = " and ".join(base.hub or base.folder for base in adapter.bases)
+    return f"{parameters(folder / ADAPTER)} in adapters and beside them; the others are those of {bases}"
 
 
 def parameters(weights: Path) -> str:

@@ -15,12 +15,16 @@ import torch
 from torch import Tensor
 
 from neurolm.core.batch import NO_PATCH, NO_TARGET, PADDING, Batch, Patches, Tokens
-from neurolm.core.config import LanguageConfig, ModelConfig, TokenizerConfig, TransformerConfig
+from neurolm.core.config import LanguageConfig, LoraConfig, ModelConfig, TokenizerConfig, TransformerConfig
 from neurolm.core.physics import PATCH
 from neurolm.model.encoder import FRAMES, KERNEL, SPECTRUM
 
-FORWARD, TO_WEIGHTS, TO_BOTH = 1, 2, 3
-"""Products that a layer takes: its own; and the gradient of its weights; and that of its input too."""
+FORWARD, TO_WEIGHTS, TO_INPUT, TO_BOTH = 1, 2, 2, 3
+"""Products that a layer takes: its own; and the gradient of its weights, or of its input; and both."""
+
+
+WITHOUT = LoraConfig()
+"""No adapters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,24 +89,46 @@ def tokenizer_pass(config: TokenizerConfig, seen: AttentionSize, words: int, *, 
     )
 
 
-def language_flops(config: ModelConfig, batch: Batch, *, softmax: str) -> int:
-    """Operations of a pass of pretraining or instruction tuning: the frozen encoder's go forwards only."""
+def language_flops(
+    config: ModelConfig, batch: Batch, *, softmax: str, lora: LoraConfig = WITHOUT, new_rows: bool = True
+) -> int:
+    """Operations of a pass of pretraining or instruction tuning: the frozen encoder's go forwards only.
+
+    Parameters
+    ----------
+    lora, new_rows
+        Adapters, if there are any, as in ``adapters.adapt``: counted as LoRA's, whatever their kind.
+    """
     assert batch.tokens is not None
     encoded = None if batch.patches is None else _encoder_size(config.tokenizer, batch.patches)
     codes, text = _count(batch.tokens.target_patch, NO_PATCH), _count(batch.tokens.target, NO_TARGET)
-    return language_pass(config, encoded, tokens_size(batch.tokens), codes=codes, text=text, softmax=softmax)
+    seen = tokens_size(batch.tokens)
+    return language_pass(config, encoded, seen, codes=codes, text=text, softmax=softmax, lora=lora, new_rows=new_rows)
 
 
 def language_pass(
-    config: ModelConfig, encoded: AttentionSize | None, seen: AttentionSize, *, codes: int, text: int, softmax: str
+    config: ModelConfig,
+    encoded: AttentionSize | None,
+    seen: AttentionSize,
+    *,
+    codes: int,
+    text: int,
+    softmax: str,
+    lora: LoraConfig = WITHOUT,
+    new_rows: bool = True,
 ) -> int:
     """Return the same from the sizes of the attention and the numbers of targets that are codes and text tokens."""
     language, vocabulary = config.language.transformer, config.vocabulary
     rows = {"eeg": config.tokenizer.codes, "text": vocabulary.text_tokens}
     if softmax == "joint":
         rows = dict.fromkeys(rows, vocabulary.size)
-    total = _blocks(language, seen)
-    total += _dense(codes, language.width, rows["eeg"]) + _dense(text, language.width, rows["text"])
+    linear = TO_INPUT if lora.rank else TO_BOTH
+    of_codes, of_text = (TO_BOTH if not lora.rank or trained else TO_INPUT for trained in
+                         (new_rows, new_rows and softmax == "joint"))  # fmt: skip
+    total = _blocks(language, seen, linear=linear)
+    total += language.layers * _dense(seen.places, 16 * language.width, lora.rank)  # inputs and outputs of its layers
+    total += _dense(codes, language.width, rows["eeg"], products=of_codes)
+    total += _dense(text, language.width, rows["text"], products=of_text)
     if encoded is not None:
         features = config.tokenizer.encoder.width
         total += _encode(config.tokenizer, encoded, training=False)
@@ -136,10 +162,12 @@ def _dense(places: int, inputs: int, outputs: int, *, products: int = TO_BOTH) -
     return 2 * places * inputs * outputs * products
 
 
-def _blocks(config: TransformerConfig, seen: AttentionSize, *, products: int = TO_BOTH) -> int:
+def _blocks(
+    config: TransformerConfig, seen: AttentionSize, *, products: int = TO_BOTH, linear: int | None = None
+) -> int:
     """Blocks of attention (3 · width + width) and MLP (4 · width and back); scores and mixing along the pairs."""
-    linear = 12 * _dense(seen.places, config.width, config.width, products=products)
-    return config.layers * (linear + 2 * _dense(seen.pairs, config.width, 1, products=products))
+    dense = 12 * _dense(seen.places, config.width, config.width, products=products if linear is None else linear)
+    return config.layers * (dense + 2 * _dense(seen.pairs, config.width, 1, products=products))
 
 
 def _encode(config: TokenizerConfig, seen: AttentionSize, *, training: bool) -> int:

@@ -71,8 +71,10 @@ class InstructStage(LanguageModelStage):
 
     name = "instruct"
 
-    def __init__(self, run: Run, module: NeuroLM, text: TextTokenizer, stream: np.ndarray) -> None:
-        super().__init__(run, run.config.instruct, module, stream)
+    def __init__(
+        self, run: Run, module: NeuroLM, text: TextTokenizer, stream: np.ndarray, *, new_rows: bool = False
+    ) -> None:
+        super().__init__(run, run.config.instruct, module, stream, new_rows=new_rows)
         self.run = run
         separator = run.config.model.vocabulary.separator
         vary, shuffle = self.config.wordings, self.config.shuffle_options
@@ -188,6 +190,7 @@ def train_instruct(
 
 def _tune(run: Run, *, texts: list[str], scratch: bool, progress: ProgressCallback | None) -> None:
     text, weights = language_of(run)
+    names = ("language", "tokenizer") if scratch else ("pretrain",)
     if scratch:
         module = new_neurolm(run, run.config.instruct, weights)
     else:
@@ -197,5 +200,6 @@ def _tune(run: Run, *, texts: list[str], scratch: bool, progress: ProgressCallba
         require_same_filters(card, run.store.filters, run.store.path)
         module = NeuroLM(with_dropout(run.config.model, run.config.instruct.dropout))
         module.load_state_dict(pretrained.state_dict())
-    stage = InstructStage(run, module, text, token_stream(text, texts))
-    finish_stage(run, stage, text, tasks=run.tasks, progress=progress)
+    stage = InstructStage(run, module, text, token_stream(text, texts), new_rows=scratch)
+    bases = {name: run.folder / name for name in names}
+    finish_stage(run, stage, text, bases=bases, tasks=run.tasks, progress=progress)

@@ -23,6 +23,7 @@ from neurolm.core.config import StageConfig
 from neurolm.core.errors import CheckpointError, ConfigError, NeuroLMError, Stopped
 from neurolm.core.files import hold, remove_abandoned
 from neurolm.core.physics import SCALE
+from neurolm.model.adapters import count
 from neurolm.train.feed import Feed
 from neurolm.train.figures.history import SPEED
 from neurolm.train.figures.logs import Logs
@@ -63,6 +64,10 @@ class TrainingProgress:
     tokens_per_second: float
     seconds_left: float
     parts: Mapping[str, float]
+    trained: int = 0
+    """Weights that are trained, …"""
+    weights: int = 0
+    """… and all that the model has."""
 
 
 ProgressCallback = Callable[[TrainingProgress], None]
@@ -126,6 +131,7 @@ def _run_alone(
     """Do what `run_stage` says; no other training writes into the folder meanwhile."""
     config, steps = stage.config, stage.steps
     module = stage.module.to(device)
+    trained, weights = count(module)
     set_execution(module, config, device)
     shard(module, config, loss=stage.loss, device=device)
     optimizer = make_optimizer(module, config, device)
@@ -167,7 +173,7 @@ def _run_alone(
             if progress and distributed.is_main():
                 rate, left = speed.tokens_per_second, speed.left(step)
                 progress(TrainingProgress(stage=stage.name, step=step + 1, steps=steps, tokens_per_second=rate,
-                                  seconds_left=left, parts=done.figures))  # fmt: skip
+                                  seconds_left=left, parts=done.figures, trained=trained, weights=weights))  # fmt: skip
             if asked := distributed.largest(request.signal or 0):
                 save(step + 1)
                 distributed.wait()

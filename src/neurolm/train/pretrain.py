@@ -38,7 +38,7 @@ class PretrainStage(LanguageModelStage):
     name = "pretrain"
 
     def __init__(self, run: Run, module: NeuroLM, stream: np.ndarray) -> None:
-        super().__init__(run, run.config.pretrain, module, stream)
+        super().__init__(run, run.config.pretrain, module, stream, new_rows=True)
         self.windows = training_windows(run, self.config)
         self.validation = validation_samples(run, self.config)
         self.steps = self.config.total_steps(len(self.windows.windows))
@@ -73,4 +73,6 @@ def train_pretrain(run: Run, *, texts: list[str], progress: ProgressCallback | N
         return run.folder / PretrainStage.name
     text, weights = language_of(run)
     module = new_neurolm(run, run.config.pretrain, weights)
-    return finish_stage(run, PretrainStage(run, module, token_stream(text, texts)), text, progress=progress)
+    stage = PretrainStage(run, module, token_stream(text, texts))
+    bases = {name: run.folder / name for name in ("language", "tokenizer")}
+    return finish_stage(run, stage, text, bases=bases, progress=progress)

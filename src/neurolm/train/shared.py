@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,12 +25,20 @@ from neurolm.batches.loader import (
 )
 from neurolm.batches.text import TextTokenizer
 from neurolm.batches.windows import Window, spread, unlabelled_windows
-from neurolm.checkpoint import load_tokenizer, require_same_filters, save_checkpoint
+from neurolm.checkpoint import (
+    AdapterFile,
+    Base,
+    load_tokenizer,
+    require_same_filters,
+    save_checkpoint,
+    weights_digest,
+)
 from neurolm.core import distributed
 from neurolm.core.batch import NO_PATCH, NO_TARGET, NO_TEXT, PADDING, Batch
 from neurolm.core.config import ModelConfig, StageConfig
 from neurolm.core.errors import CheckpointError
 from neurolm.core.physics import RATE
+from neurolm.model.adapters import adapt, own_names
 from neurolm.model.gpt2 import load_gpt2
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.quantizer import exact
@@ -63,14 +72,39 @@ def is_finished(run: Run, stage: str) -> bool:
 
 
 def finish_stage(
-    run: Run, stage: Stage[Any], text: TextTokenizer, *, tasks: tuple[Task, ...] = (), progress: ProgressCallback | None
+    run: Run,
+    stage: Stage[Any],
+    text: TextTokenizer,
+    *,
+    bases: Mapping[str, Path] | None = None,
+    tasks: tuple[Task, ...] = (),
+    progress: ProgressCallback | None,
 ) -> Path:
-    """Train a stage to the end and leave its checkpoint in the run's folder of that stage."""
+    """Train a stage to the end and leave its checkpoint in the run's folder of that stage.
+
+    Parameters
+    ----------
+    bases
+        Folders of the checkpoints that it starts from, by the stages that made them: one with adapters is kept as what
+        differs from them.
+    """
     folder = run.folder / stage.name
+    adapter = None
+    if stage.config.lora.rank and distributed.is_main():  # now: they may be others when it is over
+        adapter = AdapterFile(
+            bases=tuple(
+                Base(stage=name, folder=Path(os.path.relpath(path, folder)).as_posix(), weights=weights_digest(path))
+                for name, path in (bases or {}).items()
+            )
+        )
     run_stage(stage, folder, device=run.device, workers=run.workers, log_to=run.log_to, progress=progress)
     weights = whole_state(stage.module)
     if distributed.is_main():
-        save_checkpoint(folder, run.card(stage.name, stage.steps, tasks=tasks), weights, text)
+        if adapter is not None:
+            assert isinstance(stage.module, NeuroLM)
+            names = own_names(stage.module, new_rows=adapter.new_rows)
+            weights = {short: weights[name] for short, name in names.items()}
+        save_checkpoint(folder, run.card(stage.name, stage.steps, tasks=tasks), weights, text, adapter=adapter)
     clean(folder)
     return folder
 
@@ -181,12 +215,23 @@ def language_of(run: Run) -> tuple[TextTokenizer, dict[str, torch.Tensor]]:
 
 
 class LanguageModelStage(Stage[dict[str, list[Batch]]]):
-    """A stage that trains NeuroLM: EEG and text by the name under which the loss is logged, a pass for each batch."""
+    """A stage that trains NeuroLM: EEG and text by the name under which the loss is logged, a pass for each batch.
+
+    Parameters
+    ----------
+    new_rows
+        Whether the model was a language model without EEG until now (``adapters.adapt``).
+    """
 
     module: NeuroLM
 
-    def __init__(self, run: Run, config: StageConfig, module: NeuroLM, stream: np.ndarray) -> None:
-        self.config, self.module, self.device = config, module, run.device
+    def __init__(
+        self, run: Run, config: StageConfig, module: NeuroLM, stream: np.ndarray, *, new_rows: bool = False
+    ) -> None:
+        self.config, self.module, self.device, self.new_rows = config, module, run.device, new_rows
+        if config.lora.rank:
+            torch.manual_seed(config.seed)
+            adapt(module, config.lora, new_rows=new_rows)
         training, self.validation_text = split_text(stream)
         self.text = text_sampler(training, config)
 
@@ -201,7 +246,7 @@ class LanguageModelStage(Stage[dict[str, list[Batch]]]):
 
     def losses(self, step: int, batch: dict[str, list[Batch]], loss: Callable[..., Any]) -> Iterator[Losses]:
         """EEG loss and text loss, each a mean over its own targets."""
-        return language_losses(self.module, batch, self.config, self.device, loss=loss)
+        return language_losses(self.module, batch, self.config, self.device, loss=loss, new_rows=self.new_rows)
 
     def text_validation(self) -> float:
         """Mean cross-entropy of the text kept for validation; NaN where there is too little of it."""
@@ -222,6 +267,7 @@ def language_losses(
     device: torch.device,
     *,
     loss: Callable[..., Any],
+    new_rows: bool = True,
 ) -> Iterator[Losses]:
     """Losses of groups of batches, a pass for each batch.
 
@@ -235,6 +281,8 @@ def language_losses(
         Batches by the name under which their loss is logged; in host memory.
     loss
         As in ``Stage.losses``.
+    new_rows
+        As in ``LanguageModelStage``.
     """
     counts = distributed.totals({name: sum(map(_targets, batches)) for name, batches in groups.items()})
     nothing = {name: 0.0 for name, count in counts.items() if count}
@@ -243,9 +291,12 @@ def language_losses(
             assert batch.tokens is not None
             out = loss(batch.to(device), softmax=config.softmax)
             total = (out.eeg + out.text) / max(1, counts[name])
-            if not _targets(batch):  # other processes may have some, and wait for everybody's gradient of the head
+            if not _targets(batch) and module.head.weight.requires_grad:
+                # other processes may have some, and wait for everybody's gradient of the head
                 total = total + 0.0 * module.head.weight.sum()
-            flops = language_flops(module.config, batch, softmax=config.softmax)  # while a GPU is at work
+            flops = language_flops(  # while a GPU is at work
+                module.config, batch, softmax=config.softmax, lora=config.lora, new_rows=new_rows
+            )
             parts = nothing | {name: total.detach()} if counts[name] else nothing
             yield Losses(total=total, parts=parts, tokens=_read(batch), sources=batch.sources, flops=flops)
 

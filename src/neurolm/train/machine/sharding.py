@@ -56,12 +56,16 @@ def shard(module: nn.Module, config: StageConfig, *, loss: Callable[..., Any], d
     for tensor in (*module.parameters(), *module.buffers()):
         distributed.broadcast(tensor.detach())
     mesh = init_device_mesh(device.type, (world,))
-    frozen = {p for p in module.parameters() if not p.requires_grad}
+    frozen = {p for part in module.children() if not _learns(part) for p in part.parameters()}
     for part in module.modules():
-        if isinstance(part, Block) and not frozen.intersection(part.parameters()):
+        if isinstance(part, Block) and _learns(part):  # what is frozen beside adapters is spread, too
             fully_shard(part, mesh=mesh)
     fully_shard(module, mesh=mesh, ignored_params=frozen)
     register_fsdp_forward_method(module, loss.__name__)
+
+
+def _learns(module: nn.Module) -> bool:
+    return any(p.requires_grad for p in module.parameters())
 
 
 def is_sharded(module: nn.Module) -> bool:
