@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def convert() -> None:
-    """Turn the authors' weights into a checkpoint folder, or one into theirs; merge adapters into their base."""
+    """Turn the authors' weights into a checkpoint folder, or back; merge adapters."""
 
 
 def convert_official(
