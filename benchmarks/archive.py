@@ -216,8 +216,7 @@ def operations(model: Model, path: Path) -> int:
 
 def asked(model: Model, task: str) -> Asked:
     """The question of a task, as the model asks it."""
-    question = model._question(next(one.question for one in model.card.tasks if one.name == task), None)
-    return Asked(question=question, prompt=model._prompt(question))
+    return model.asked(next(one.question for one in model.card.tasks if one.name == task))
 
 
 def seconds_of(work: Callable[[], object]) -> float:

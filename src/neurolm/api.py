@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,15 @@ import torch
 
 from neurolm.ask import EXPLAINED, FREE_SECONDS
 from neurolm.ask.answer import UNDECIDED, Answer, Contributions, WindowAnswer
-from neurolm.ask.answering import Asked, answer_all
+from neurolm.ask.answering import Asked, answer_all, require_no_risk
 from neurolm.ask.calibration import Calibration
 from neurolm.ask.embedding import Embedding, Embeddings, evidence_columns
 from neurolm.ask.engine import generate
 from neurolm.ask.evidence import Evidence
 from neurolm.ask.explanation import Explanation, explain
+from neurolm.ask.labelled import AnyRecording, fit_person
 from neurolm.ask.novelty import Ranges
+from neurolm.ask.personal import Person, mark_of
 from neurolm.ask.precision import choose_precision, other_precision
 from neurolm.ask.prompt import Prompt
 from neurolm.ask.question import Question, find_question
@@ -48,6 +51,7 @@ from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.recording.options import BELIEVED, ReadingOptions, Unseen
 from neurolm.signals.forecast import Forecast, forecast, require_causal
 from neurolm.signals.reconstruct import Reconstructed, longest_window, reconstruct
+from neurolm.store.store import Label
 
 if TYPE_CHECKING:
     import mne
@@ -56,7 +60,7 @@ SIMULATED = "simulated"
 """Name of the corpus that ``neurolm simulate`` writes."""
 
 __all__ = ["EXPLAINED", "FREE_SECONDS", "REACH", "UNDECIDED", "Answer", "Contributions", "Embedding", "Embeddings",
-           "Explanation", "Model", "WindowAnswer", "from_pretrained", "load"]  # fmt: skip
+           "Explanation", "Model", "Person", "WindowAnswer", "from_pretrained", "load"]  # fmt: skip
 
 
 class Model:
@@ -96,6 +100,7 @@ class Model:
         reading: ReadingOptions = BELIEVED,
         unseen: Unseen = "nearest",
         risk: float | None = None,
+        person: Person | str | Path | None = None,
     ) -> Answer:
         """Answer a question about a recording, window by window and over all of it.
 
@@ -116,15 +121,21 @@ class Model:
         risk
             Largest share of wrong answers, such as 0.1: where the probability is lower than it had to be in the
             validation data to keep to that share, the answer is ``undecided``.
+        person
+            Whose recording it is, where the answers were adapted to somebody: what :meth:`calibrate` returned, or the
+            folder where it was saved.
 
         Raises
         ------
         QuestionError
-            If the model was not tuned on the question and no options are given, or the risk is not between 0 and 1.
+            If the model was not tuned on the question and no options are given, or the risk is not between 0 and 1, or
+            one is stated for a person, or the person was not calibrated for the question.
+        CheckpointError
+            If the person was calibrated for another model.
         RecordingError
             If the recording cannot be read, is implausible, or has no electrode the model knows.
         """
-        asked = self._question(question, options)
+        asked = self.asked(question, options, person=person)
         (answer,) = self._answer_all(source, [asked], reading=reading, unseen=unseen, risk=risk)
         return answer
 
@@ -136,12 +147,13 @@ class Model:
         reading: ReadingOptions = BELIEVED,
         unseen: Unseen = "nearest",
         risk: float | None = None,
+        person: Person | str | Path | None = None,
     ) -> tuple[Answer, ...]:
         """Answer several questions about a recording, which is read and filtered once for all of them.
 
         Parameters
         ----------
-        source, reading, unseen, risk
+        source, reading, unseen, risk, person
             As for :meth:`ask`; or what ``ask.recording.read_stored`` takes from a store, which is read already.
         questions
             That the model was tuned on; by default all of them.
@@ -153,17 +165,18 @@ class Model:
 
         Raises
         ------
-        QuestionError, RecordingError
+        QuestionError, CheckpointError, RecordingError
             As for :meth:`ask`.
         """
         given = self.questions if questions is None else [questions] if isinstance(questions, str) else questions
-        asked = [self._question(question, None) for question in given]
+        whose = self._person(person)
+        asked = [self.asked(question, person=whose) for question in given]
         return self._answer_all(source, asked, reading=reading, unseen=unseen, risk=risk)
 
     def _answer_all(
         self,
         source: str | Path | mne.io.BaseRaw | ModelInput,
-        asked: Sequence[Question],
+        asked: Sequence[Asked],
         *,
         reading: ReadingOptions,
         unseen: Unseen,
@@ -171,9 +184,56 @@ class Model:
     ) -> tuple[Answer, ...]:
         if risk is not None and not 0 < risk < 1:
             raise QuestionError(f"{argument(risk=risk)}: give a share of wrong answers between 0 and 1, such as 0.1")
+        require_no_risk(asked, risk)
         recording = self._opened(source, reading=reading, unseen=unseen)
-        each = [Asked(question=one, prompt=self._prompt(one)) for one in asked]
-        return answer_all(self.module, recording, each, device=self.device, risk=risk)
+        return answer_all(self.module, recording, asked, device=self.device, risk=risk)
+
+    def calibrate(
+        self,
+        labels: str | Path | Sequence[tuple[AnyRecording, Sequence[Label]]],
+        *,
+        name: str | None = None,
+        reading: ReadingOptions = BELIEVED,
+        unseen: Unseen = "nearest",
+    ) -> Person:
+        """Adapt answers to one person by labelled recordings, a minute or two for each task.
+
+        >>> person = model.calibrate("anna/labels.csv")
+        >>> answer = model.ask("today.edf", "Is this EEG segment of high workload?", person=person)
+
+        The model stays as it is; ``person.save(folder)`` keeps what was fitted.
+
+        Parameters
+        ----------
+        labels
+            A table of labels as in a folder of recordings (``labels.csv``), of one person; or recordings, each with its
+            labelled stretches.
+        name
+            Of the person; by default the table's subject.
+        reading, unseen
+            As for :meth:`ask`.
+
+        Raises
+        ------
+        CheckpointError
+            If the model has no calibration, or no evidence, which is what can be adapted.
+        ConfigError
+            If a label is no option of its task, no task has windows of two options, or nothing says whose they are.
+        StoreError, RecordingError
+            If the table or a recording cannot be read.
+        """
+        return fit_person(
+            self.module, [self.asked(task.question) for task in self.card.tasks], labels,
+            partial(self._opened, reading=reading, unseen=unseen), name=name, model=mark_of(self.calibration),
+            device=self.device,
+        )  # fmt: skip
+
+    def _person(self, given: Person | str | Path | None) -> Person | None:
+        """The calibration of a person, which must be for this model."""
+        person = Person.load(Path(given)) if isinstance(given, str | Path) else given
+        if person is not None:
+            person.require_own(self.calibration)
+        return person
 
     def _opened(
         self, source: str | Path | mne.io.BaseRaw | ModelInput, *, reading: ReadingOptions, unseen: Unseen
@@ -193,6 +253,7 @@ class Model:
         reading: ReadingOptions = BELIEVED,
         unseen: Unseen = "nearest",
         record: str | Path | None = None,
+        person: Person | str | Path | None = None,
     ) -> Session:
         """Answer a question about EEG that is still coming in, once a second.
 
@@ -203,7 +264,7 @@ class Model:
         ----------
         source
             ``lsl:NAME``, ``file:PATH``, ``synthetic:`` or ``brainflow:ID``; or an object as `live.source` has them.
-        question, options, unseen
+        question, options, unseen, person
             As for :meth:`ask`.
         policy
             Windows, the seconds that an answer is about, risk and end; see `live.session.Policy`.
@@ -224,12 +285,13 @@ class Model:
         RecordingError
             If there is no such source, or it has no electrode that the model knows.
         """
-        asked = self._question(question, options)
+        asked = self.asked(question, options, person=person)
+        require_no_risk([asked], None if policy is None else policy.risk)
         opened = open_source(source, reading=reading) if isinstance(source, str) else source
         recorder = None if record is None else Recorder(Path(record), opened.layout)
         return Session(
-            self.module, self.card, Asked(question=asked, prompt=self._prompt(asked)), opened, device=self.device,
-            policy=policy, reading=reading, unseen=unseen, recorder=recorder,
+            self.module, self.card, asked, opened, device=self.device, policy=policy, reading=reading, unseen=unseen,
+            recorder=recorder,
         )  # fmt: skip
 
     def explain(
@@ -266,17 +328,16 @@ class Model:
         RecordingError
             As for :meth:`ask`.
         """
-        asked = self._question(question, options)
-        labels = asked.task.labels
+        asked = self.asked(question, options)
+        labels = asked.question.task.labels
         if option is not None and option not in labels:
             raise QuestionError(f"{argument(option=option)}: no answer to this question{choose(option, labels)}")
         if windows < 1:
             raise QuestionError(f"{argument(windows=windows)}: at least one window is needed")
         recording = read_recording(source, self.card, reading=reading, unseen=unseen)
         return explain(
-            self.module, recording, Asked(question=asked, prompt=self._prompt(asked)), option=option, most=windows,
-            start=start, stop=stop, device=self.device,
-        )  # fmt: skip
+            self.module, recording, asked, option=option, most=windows, start=start, stop=stop, device=self.device
+        )
 
     def generate(
         self,
@@ -534,9 +595,18 @@ class Model:
             simulated=self.card.corpora == (SIMULATED,),
         )
 
-    def _prompt(self, asked: Question) -> Prompt:
+    def asked(
+        self, question: str, options: Sequence[str] | None = None, *, person: Person | str | Path | None = None
+    ) -> Asked:
+        """Return a question as it is put to recordings, with token ids, evidence and calibration: a person's, if given.
+
+        Parameters and errors are those of :meth:`ask`.
+        """
+        found, whose = self._question(question, options), self._person(person)
         separator = self.card.run.model.vocabulary.separator
-        return Prompt.of(asked.task, self.text, separator, self.evidence if asked.trained else None)
+        prompt = Prompt.of(found.task, self.text, separator, self.evidence if found.trained else None)
+        asked = Asked(question=found, prompt=prompt)
+        return asked if whose is None else asked.of_person(whose)
 
 
 def load(

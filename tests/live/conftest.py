@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import neurolm
-from neurolm.ask.answering import Asked, answer_all
+from neurolm.ask.answering import answer_all
 from neurolm.ask.recording import ModelInput
 from neurolm.core.montage import channel_id
 from neurolm.core.physics import RATE as MODEL_RATE
@@ -62,7 +62,7 @@ def eeg(seconds: float, *, hertz: float = 22.0, seed: int = 0, channels: int = 2
     return noise + 30 * np.sin(2 * np.pi * hertz * time + rng.random((channels, 1))) + 1000.0
 
 
-def offline(model, signals, starts=(0.0,), channels=CHANNELS):
+def offline(model, signals, starts=(0.0,), channels=CHANNELS, person=None):
     """The answer to a recording of such parts, float64 (channels, samples), that is filtered causally."""
     made = [CausalFilter(len(channels), RATE, mains=50.0).push(signal).T for signal in signals]
     first = [round(start * MODEL_RATE) for start in starts]
@@ -71,8 +71,7 @@ def offline(model, signals, starts=(0.0,), channels=CHANNELS):
         channels=np.array([channel_id(name) for name in channels]), electrodes=tuple(channels), notes=(),
         holding=lambda spans: [(0, np.concatenate(made))],
     )  # fmt: skip
-    question = model._question(QUESTION, None)
-    asked = Asked(question=question, prompt=model._prompt(question))
+    asked = model.asked(QUESTION, person=person)
     return answer_all(model.module, recording, [asked], device=model.device)[0]
 
 

@@ -98,6 +98,8 @@ class Answer:
     """Share of windows that are unlike the training data; None where its range is not known."""
     contributions: Contributions | None = None
     """How much the language model and the evidence spoke for the likeliest option; None in older answers."""
+    person: str | None = None
+    """For whom readout and temperature were adapted (`neurolm calibrate --person`); None: for nobody."""
 
     @property
     def unlike(self) -> bool | None:

@@ -10,9 +10,11 @@ import torch
 
 from neurolm.ask.answer import Answer, conclude
 from neurolm.ask.novelty import describe
+from neurolm.ask.personal import Person, personal
 from neurolm.ask.prompt import Prompt, all_contributions
 from neurolm.ask.question import Question
 from neurolm.ask.recording import ModelInput, Windows, read_windows
+from neurolm.core.errors import QuestionError, argument
 from neurolm.model.neurolm import NeuroLM
 
 
@@ -23,6 +25,25 @@ class Asked:
     question: Question
     prompt: Prompt
 
+    def of_person(self, person: Person) -> Asked:
+        """The same, with what was adapted to a person.
+
+        Raises
+        ------
+        QuestionError
+            If nothing was for this question.
+        """
+        question, task = self.question, self.question.task
+        if not question.trained or self.prompt.beside is None:
+            raise QuestionError(
+                f"{task.question!r}: only answers to questions that the model was tuned on, and has evidence for, are "
+                "adapted to a person: ask without one"
+            )
+        known, adapted = person.of(task.name, task.labels)
+        beside, calibration = personal(self.prompt.beside, question.calibration, adapted)
+        own = replace(question, fitted=calibration, person=person.name, personal=known.note(person.name))
+        return Asked(question=own, prompt=replace(self.prompt, beside=beside))
+
     def silence(self, electrodes: np.ndarray) -> str | None:
         """Why no evidence speaks for an answer about some electrodes, by their ids; None where some does."""
         if not self.question.trained:
@@ -30,6 +51,22 @@ class Asked:
         if self.prompt.beside is None:
             return "the model has none for this question"
         return None if self.prompt.beside.knows(electrodes.tolist()) else "it knows none of these electrodes"
+
+
+def require_no_risk(asked: Sequence[Asked], risk: float | None) -> None:
+    """Refuse to keep to a risk where answers are a person's.
+
+    Raises
+    ------
+    QuestionError
+        Since its thresholds are of other answers.
+    """
+    one = next((one.question.person for one in asked if one.question.person), None)
+    if risk is not None and one is not None:
+        raise QuestionError(
+            f"{argument(risk=risk)}: the thresholds for a risk are of answers about anybody, not of those for {one}: "
+            "leave out the risk or the person"
+        )
 
 
 def answer_all(
@@ -110,5 +147,6 @@ def _answer(
         trained=question.trained,
         calibrated=question.fitted is not None,
         outside=None if unlike is None else unlike.outside,
+        person=question.person,
         notes=answer.notes + question.caveats(unlike) + windows.notes,
     )

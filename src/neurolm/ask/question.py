@@ -36,6 +36,10 @@ class Question:
     """What is said where answers are in another precision than the calibration's."""
     simulated: bool = False
     """Whether the model knows simulated EEG only."""
+    person: str | None = None
+    """For whom calibration and evidence were adapted; None: for nobody."""
+    personal: str = ""
+    """What is said of that."""
 
     @property
     def calibration(self) -> TaskCalibration:
@@ -56,7 +60,8 @@ class Question:
     def caveats(self, novelty: Novelty | None) -> tuple[str, ...]:
         """What limits an answer, the worst first."""
         limit = NOT_TUNED if not self.trained else NOT_CALIBRATED if self.fitted is None else self.precision
-        limits = ((SIMULATED,) if self.simulated else ()) + ((limit,) if limit else ())
+        limits = ((self.personal,) if self.personal else ()) + ((SIMULATED,) if self.simulated else ())
+        limits += (limit,) if limit else ()
         return limits + ((novelty.warning,) if novelty is not None and novelty.warning else ())
 
 

@@ -41,6 +41,7 @@ def ask(
     unseen: Unseen = "nearest",
     risk: float | None = None,
     generate: str | None = None,
+    person: Path | None = None,
     out: Path | None = None,
     jobs: int = 0,
     scheduler: str | None = None,
@@ -65,6 +66,8 @@ def ask(
         Largest share of wrong answers, such as 0.1; else the answer is undecided.
     generate
         Continue this text freely as well.
+    person
+        Folder of the calibration for the person who was recorded, as neurolm calibrate --person writes it.
     out
         Table of the answers, ending in .parquet, .csv, .tsv or .jsonl; others and a page lie beside it.
     jobs
@@ -77,8 +80,10 @@ def ask(
         raise QuestionError("--options are answers to a question: give the question after the file")
     how: dict[str, Any] = {"options": options, "reading": reading, "unseen": unseen, "risk": risk}
     if out is None and len(recordings) == 1 and is_one_file(recordings[0]):
-        _ask_one(Path(recordings[0]), question, questions, generate, model, machine, json=json, **how)
+        _ask_one(Path(recordings[0]), question, questions, generate, model, machine, json=json, person=person, **how)
         return True
+    if person is not None:
+        raise QuestionError("--person is for one recording of that person: give a single file, and no --out")
     if generate is not None:
         raise QuestionError("--generate continues a text after one recording: give a single file, and no --out")
     how |= {"model": find_model(model), "questions": _several(question, questions), "device": machine.device}
@@ -137,7 +142,8 @@ def _ask_one(
     characters = bar_characters(sys.stdout.encoding)
     blocks = [answer_lines(answer, characters=characters) for answer in answers]
     if generate is not None:
-        how.pop("risk")
+        for name in ("risk", "person"):
+            how.pop(name)
         values["generated"] = opened.generate(file, generate, **how)
         blocks.append([f"{generate.strip()} {values['generated']}"])
     print_json(values) if json else say(*(line for i, block in enumerate(blocks) for line in ([""] * (i > 0) + block)))

@@ -3,19 +3,29 @@
 from pathlib import Path
 from typing import Literal
 
-from neurolm.cli.values import Answering, instruct_folder, one_run
+from neurolm.cli.ask import NEAREST
+from neurolm.cli.values import Answering, instruct_folder, missing, one_run
+from neurolm.core.errors import ConfigError
 from neurolm.core.terminal import say
+from neurolm.recording.options import ReadingOptions, Unseen
 
 
 def calibrate(
     run: Path | None = None,
     *,
     model: Path | None = None,
-    store: Path | str,
+    store: Path | str | None = None,
     evidence: Literal["auto", "fit", "none"] = "auto",
+    labels: Path | None = None,
+    person: Path | None = None,
+    reading: ReadingOptions = NEAREST,
+    unseen: Unseen = "nearest",
     machine: Answering,
 ) -> None:
     """Fit temperature and thresholds of a tuned model on the validation people, as training does last.
+
+    With --labels and --person instead of --store, adapt its answers to one person by a labelled minute or two; the
+    model stays as it is, and neurolm ask --person takes what was fitted.
 
     Parameters
     ----------
@@ -28,8 +38,28 @@ def calibrate(
     evidence
         Log power of electrodes and pairs, read out beside the language model: fit it; answer without (none); or fit it
         where the run's settings say so or the model has some (auto).
+    labels
+        Table of one person's labelled recordings (labels.csv), as neurolm tasks table writes it.
+    person
+        Folder for what is fitted on them.
+    unseen
+        What to do with electrodes that the model never saw.
     """
     folder = instruct_folder(one_run(run, model))
+    if labels is not None or person is not None:
+        if store is not None or evidence != "auto":
+            raise ConfigError("--labels and --person leave the model as it is: give no --store and no --evidence")
+        _person(
+            folder,
+            labels or missing("--labels", "a table of one person's labelled recordings (labels.csv)"),
+            person or missing("--person", "a folder for what is fitted for the person"),
+            reading=reading,
+            unseen=unseen,
+            machine=machine,
+        )
+        return
+    if store is None:
+        missing("--store", "the store the run was trained on; or --labels and --person, to calibrate for one person")
     machine.set_threads()
 
     from neurolm.ask.calibration import Calibration
@@ -57,3 +87,20 @@ def calibrate(
         say(f"note: {evaluated} is of the answers before: neurolm evaluate {folder.parent} --store {store} renews it")
     if (folder / FILE).is_file():
         say(f"note: {folder / FILE} says how answers were read before: model.save_pretrained writes it anew")
+
+
+def _person(
+    folder: Path, labels: Path, person: Path, *, reading: ReadingOptions, unseen: Unseen, machine: Answering
+) -> None:
+    """Adapt a model's answers to one person, and keep what was fitted in a folder of its own."""
+    machine.set_threads()
+
+    from neurolm.api import load
+    from neurolm.ask.personal import PersonFile
+
+    opened = load(folder, device=machine.device, precision=machine.precision)
+    found = opened.calibrate(labels, reading=reading, unseen=unseen)
+    found.save(person)
+    say(*found.described, person / PersonFile.FILE)
+    question = next(task.question for task in opened.card.tasks if task.name in found.tasks)
+    say(f'next: neurolm ask RECORDING "{question}" --model {folder} --person {person}')

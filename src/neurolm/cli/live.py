@@ -13,12 +13,14 @@ from neurolm.cli.ask import NEAREST, asked, load_model
 from neurolm.cli.show import as_json, terminal
 from neurolm.cli.values import Answering
 from neurolm.core.amounts import duration, likely, many
+from neurolm.core.errors import ConfigError, QuestionError
 from neurolm.core.terminal import say
 from neurolm.recording.options import ReadingOptions, Unseen
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from neurolm.api import Model
     from neurolm.live.session import Session
     from neurolm.live.state import State
 
@@ -41,6 +43,8 @@ def live(
     reading: ReadingOptions = NEAREST,
     unseen: Unseen = "nearest",
     record: Path | None = None,
+    person: Path | None = None,
+    calibrate: Path | None = None,
     json: bool = False,
     machine: Answering,
 ) -> None:
@@ -63,16 +67,27 @@ def live(
         What to do with electrodes that the model never saw.
     record
         Write what is received there, as NAME.vhdr, for neurolm ask.
+    person
+        Folder of the calibration for the person, as neurolm calibrate --person writes it.
+    calibrate
+        Lead a person through labelled blocks instead, and calibrate for them: a new folder for the recording and for
+        what is fitted, which --person takes.
     json
         Print every state as a line of JSON.
     """
     opened = load_model(model, machine)
+    if calibrate is not None:
+        if options or person or record or for_ or json:
+            raise ConfigError("--calibrate takes no --options, --person, --record, --for and --json")
+        lead(source, asked(question, opened), opened, calibrate, reading=reading, unseen=unseen)
+        return
     from neurolm.live.session import Policy
 
     policy = Policy(stride=stride, context=context, risk=risk, seconds=for_)
     session = opened.live(
-        source, asked(question, opened), options=options, policy=policy, reading=reading, unseen=unseen, record=record
-    )
+        source, asked(question, opened), options=options, policy=policy, reading=reading, unseen=unseen, record=record,
+        person=person,
+    )  # fmt: skip
     view = AsJson() if json else InTerminal() if terminal().is_terminal else AsLines()
     counts: Counter[str] = Counter()
     last: State | None = None
@@ -87,6 +102,28 @@ def live(
     finally:
         session.close()
     say(*summary(session, counts, last), error=json)
+
+
+def lead(source: str, question: str, model: Model, folder: Path, *, reading: ReadingOptions, unseen: Unseen) -> None:
+    """Lead a person through the options of a question, and fit what is adapted to them."""
+    from neurolm.ask.personal import PersonFile
+    from neurolm.live.guided import SECONDS, guide, schedule
+    from neurolm.live.sources.open_source import open_source
+
+    one = model.asked(question)
+    task = one.question.task
+    if one.prompt.beside is None:  # before anybody sits through it
+        raise QuestionError(
+            f"{task.question!r}: the model has no evidence for this question that could be adapted to a person; "
+            "`neurolm calibrate RUN --store STORE --evidence fit` adds it"
+        )
+    blocks = schedule(task.labels, seconds=max(SECONDS, task.seconds + 5.0))
+    say(f"{task.question} Do, or be, in each block what makes its answer the right one.")
+    table = guide(open_source(source, reading=reading), blocks, folder, task=task.name, prompt=say)
+    found = model.calibrate(table, reading=reading, unseen=unseen)
+    found.save(folder)
+    say(*found.described, folder / PersonFile.FILE)
+    say(f'next: neurolm live {source} "{task.question}" --person {folder}')
 
 
 class AsJson:
