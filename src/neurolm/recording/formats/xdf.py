@@ -6,7 +6,6 @@ The numbers are kept as the stream has them; their unit stands beside them. Form
 from __future__ import annotations
 
 import gzip
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ import numpy as np
 from neurolm.core.errors import RecordingError, argument, takes
 from neurolm.core.montage import resolve
 from neurolm.core.stretches import Stretch
-from neurolm.recording.formats.edf import UNSTATED, unit_of
+from neurolm.recording.formats.stream_channels import describe_channels
 from neurolm.recording.formats.xdf_markers import find_markers
 from neurolm.recording.formats.xdf_parts import Parts, find_parts
 from neurolm.recording.formats.xdf_rate import TOLERANCE, find_rate, segment
@@ -24,8 +23,6 @@ from neurolm.recording.formats.xdf_rate import TOLERANCE, find_rate, segment
 if TYPE_CHECKING:
     import mne
 
-_KINDS = {"": "eeg", "EEG": "eeg", "STIM": "stimulus", "TRIGGER": "stimulus", "TRIG": "stimulus", "MARKER": "stimulus"}
-"""Types of channels that a stream may state → kinds of ``montage.kind``; every other type is ``other``."""
 _SLOWEST = 20.0
 """Samples per second above which a stream that declares no rate is a signal; markers do not come so fast."""
 _SHORT = 1.0
@@ -189,12 +186,5 @@ def _describe(stream: dict[str, Any], count: int) -> tuple[list[str], list[str],
     """Names, kinds and units of the channels; a stream need not have them: ``ch1`` …, ``eeg``, unstated."""
     described = ((stream["info"]["desc"] or [None])[0] or {}).get("channels") or [{}]
     listed = (described[0] or {}).get("channel", []) if isinstance(described[0], dict) else []
-    names, kinds, units = [], [], []
-    for i in range(count):
-        entry = listed[i] if i < len(listed) else {}
-        text = {key: (entry.get(key) or [""])[0] or "" for key in ("label", "type", "unit")}
-        names.append(text["label"] or f"ch{i + 1}")
-        kinds.append(_KINDS.get(text["type"].upper(), "other"))
-        units.append(unit_of(text["unit"]) if text["unit"] else UNSTATED)
-    repeated = {name for name, count in Counter(names).items() if count > 1}
-    return [f"{name}-{i}" if name in repeated else name for i, name in enumerate(names)], kinds, units
+    texts = [{key: (entry.get(key) or [""])[0] or "" for key in ("label", "type", "unit")} for entry in listed]
+    return describe_channels(texts, count)
