@@ -105,7 +105,7 @@ def test_whatever_comes_no_sample_comes_out_twice_and_none_vanishes_unsaid(place
     assert all((np.diff(run.times) > 0).all() for run in runs)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None, derandomize=True)
 @given(st.integers(0, 10_000), st.floats(0, 0.05), st.floats(0, 0.9), st.integers(1, 40))
 def test_stamps_of_arrival_may_jitter_and_stand_still(seed, jitter, stall, size):
     rng = np.random.default_rng(seed)
@@ -119,6 +119,19 @@ def test_stamps_of_arrival_may_jitter_and_stand_still(seed, jitter, stall, size)
     times = np.concatenate([run.times for run in runs])
     assert (np.diff(times) > 0).all()
     assert np.abs(times - true).max() < 0.3 + stall
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(st.integers(0, 10_000), st.integers(2, 40), st.floats(0, 0.03), st.floats(-0.04, 0.04))
+def test_chunks_that_are_stamped_when_they_are_sent_may_overlap(seed, size, jitter, slower):
+    """As LSL's programs do: the last sample is now, those before by the declared rate, whatever the true one is."""
+    count = 3000 // size * size
+    ends = (np.arange(size - 1, count, size)) / RATE * (1 + slower)
+    sent = ends + np.random.default_rng(seed).exponential(jitter + 1e-9, len(ends)).clip(0, 0.1)
+    stamps = (sent[:, None] - np.arange(size - 1, -1, -1) / RATE).ravel()
+    found, runs, oddities = pushed(stamps, np.arange(count), range(size, count, size))
+    assert found == list(range(count)) and not oddities
+    assert (np.diff(np.concatenate([run.times for run in runs])) > 0).all()
 
 
 def test_a_gap_in_jittering_stamps_has_its_length():
