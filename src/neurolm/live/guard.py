@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -33,17 +34,19 @@ class Guard:
         Where chunks come from.
     live
         Whether they come when they are recorded, which tells a clock that was set from a gap.
+    ahead
+        By how much `time.monotonic` is ahead of the source's clock, where that is known.
     """
 
-    def __init__(self, source: Source, *, live: bool) -> None:
-        self._source, self._live = source, live
+    def __init__(self, source: Source, *, live: bool, ahead: float = math.inf) -> None:
+        self._source, self._live, self._ahead = source, live, ahead
         self._layout = source.layout
         self._markers: list[tuple[float, str]] = []
         self._received = 0.0
         self._begin()
 
     def _begin(self) -> None:
-        self._timeline = Timeline(self._layout.rate, live=self._live)
+        self._timeline = Timeline(self._layout.rate, live=self._live, ahead=self._ahead)
         self._measure()
 
     def _measure(self) -> None:

@@ -104,7 +104,7 @@ def test_interruptions_and_what_is_called_bad_are_missing(tmp_path):
 @pytest.mark.parametrize(
     ("name", "error", "said"),
     [
-        ("lls:x", ConfigError, r"no kind of source is called 'lls': choose one of .*file:PATH\[\?speed=8\]"),
+        ("lls:x", ConfigError, r"no kind of source is called 'lls': did you mean lsl.*file:PATH\[\?speed=8\]"),
         ("{night}", ConfigError, r"for a recording write file:.*night\.edf"),
         ("file:{night}.gone", RecordingError, "no such file"),
         ("file:{night}?spede=2", ConfigError, "there is no setting 'spede': did you mean speed"),

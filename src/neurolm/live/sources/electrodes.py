@@ -32,6 +32,11 @@ class Electrodes:
         found: np.ndarray = self._matrix[:, used] @ np.asarray(numbers, np.float64)[used]
         return found
 
+    def only(self, names: Sequence[str]) -> Electrodes:
+        """Return those of some names, in their own order; all, if none of them is there."""
+        kept = [i for i, name in enumerate(self.names) if name in names] or list(range(len(self.names)))
+        return replace(self, names=tuple(self.names[i] for i in kept), _matrix=self._matrix[kept])
+
 
 def choose_electrodes(channels: Sequence[Channel], source: str, reading: ReadingOptions) -> Electrodes:
     """Find the electrodes among the channels of a source.
@@ -49,10 +54,14 @@ def choose_electrodes(channels: Sequence[Channel], source: str, reading: Reading
             "come; say what the numbers are (V, mV, uV, nV), or leave it out to believe the source"
         )
     notes = []
+    # Of a file's channels with a unit that is no voltage the amplitude tells; here there is none to look at.
+    channels = [replace(c, kind="other") if c.kind == "eeg" and c.unit is None else c for c in channels]
     lost = [c.name for c in channels if c.kind == "other" and c.unit is None and resolve(c.name) is not None]
     if reading.unit is not None and lost:
         channels = [replace(c, kind="eeg", unit=UNSTATED) if c.name in lost else c for c in channels]
-        notes.append(f"taken for EEG because a unit is given, and not the source's, which is no voltage: {lost}")
+        notes.append(
+            f"taken for EEG because a unit is given, and not the source's, which is no voltage: {', '.join(lost)}"
+        )
     chosen = select_electrodes(
         channels, source=source, unknown=reading.unknown or "error", wanted=reading.channels, cap=reading.cap
     )

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from neurolm.core.errors import ConfigError
@@ -16,22 +17,29 @@ from neurolm.live.source import Source
 from neurolm.recording.options import BELIEVED, ReadingOptions
 
 SOURCES = {
+    "lsl": "lsl:NAME[@SOURCE_ID]",
     "file": "file:PATH[?speed=8]",
     "synthetic": "synthetic:[?task=eyes&every=20&seconds=600]",
 }
 """Kinds of sources → how one is written."""
 
 
-def open_source(name: str, *, reading: ReadingOptions = BELIEVED) -> Source:
+def open_source(
+    name: str, *, reading: ReadingOptions = BELIEVED, markers: Sequence[str] | None = None, timeout: float = 10.0
+) -> Source:
     """Open a source of live EEG.
 
     Parameters
     ----------
     name
-        ``file:PATH`` replays a recording, ``synthetic:`` makes EEG up. Settings follow a question mark:
-        ``file:night.edf?speed=8``.
+        ``lsl:NAME`` is a stream of the Lab Streaming Layer (``lsl:`` the only one of type EEG), ``file:PATH`` replays a
+        recording, ``synthetic:`` makes EEG up. Settings follow a question mark: ``file:night.edf?speed=8``.
     reading
         Which channels are electrodes, and what the numbers are, where the source does not say it.
+    markers
+        LSL: names of the streams whose markers are taken along; by default all of the same machine.
+    timeout
+        LSL: seconds to look for a stream.
 
     Returns
     -------
@@ -55,6 +63,11 @@ def open_source(name: str, *, reading: ReadingOptions = BELIEVED) -> Source:
         from neurolm.live.sources.replay import open_replay
 
         return Guard(open_replay(rest, reading), live=False)
+    if kind == "lsl":
+        from neurolm.live.sources.lsl import open_lsl
+
+        stream = open_lsl(rest, reading, markers=markers, timeout=timeout)
+        return Guard(stream, live=True, ahead=stream.ahead)
     from neurolm.live.sources.synthetic import open_synthetic
 
     return Guard(open_synthetic(rest, reading), live=False)
