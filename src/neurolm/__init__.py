@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from neurolm.adapters import load_adapters
     from neurolm.api import Answer, Model, from_pretrained, load
     from neurolm.archive.archive import ask_archive, ask_many
     from neurolm.archive.embed import embed_archive
@@ -19,7 +20,7 @@ except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
 __all__ = ["Answer", "Model", "ReadingOptions", "__version__", "ask_archive", "ask_many",
-           "embed_archive", "from_pretrained", "load"]  # fmt: skip
+           "embed_archive", "from_pretrained", "load", "load_adapters"]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
@@ -27,6 +28,8 @@ def __getattr__(name: str) -> Any:
         return import_module("neurolm.recording.options").ReadingOptions
     if name in ("ask_archive", "ask_many"):
         return getattr(import_module("neurolm.archive.archive"), name)
+    if name == "load_adapters":
+        return import_module("neurolm.adapters").load_adapters
     if name == "embed_archive":
         return import_module("neurolm.archive.embed").embed_archive
     if name in __all__:

@@ -75,9 +75,10 @@ class Model:
         *,
         folder: Path | None = None,
         precision: Precision = "float32",
+        base: Path | None = None,
     ) -> None:
         self.module, self.card, self.text, self.device = module.to(device).eval(), card, text, device
-        self.folder = folder
+        self.folder, self._base = folder, base
         self.calibration: Calibration | None = None if folder is None else Calibration.load(folder)
         self.ranges: Ranges | None = None if folder is None else Ranges.load(folder)
         self.evidence: Evidence | None = None if folder is None else Evidence.load(folder, card)
@@ -567,7 +568,7 @@ class Model:
         """What makes features and codes; in float32 even where answers are not, unless that was asked for."""
         if self._tokenizer is None:
             assert self.folder is not None, "only a checkpoint's model has its precision chosen"
-            self._tokenizer = load_neurolm(self.folder, decoders=False)[0].tokenizer.to(self.device)
+            self._tokenizer = load_neurolm(self.folder, decoders=False, base=self._base)[0].tokenizer.to(self.device)
         return self._tokenizer
 
     def _whole(self) -> NeuroLM:
@@ -575,7 +576,7 @@ class Model:
         if self.module.tokenizer.decodes and self.precision == "float32":
             return self.module
         assert self.folder is not None, "only a checkpoint's model comes without decoders"
-        whole, _, _ = load_neurolm(self.folder)
+        whole, _, _ = load_neurolm(self.folder, base=self._base)
         rounded = torch.bfloat16  # weights that answer faster, which are not written
         own = {name: tensor for name, tensor in self.module.state_dict().items() if tensor.dtype != rounded}
         whole.load_state_dict(own, strict=False)
@@ -616,8 +617,9 @@ def load(
     device: str = "auto",
     precision: Precision = "auto",
     decoders: bool = False,
+    base: str | Path | None = None,
 ) -> Model:
-    """Load a trained model.
+    """Load a trained model; adapters are merged into the weights of the checkpoint that they were trained on.
 
     Parameters
     ----------
@@ -635,6 +637,8 @@ def load(
         only if it is asked for by name.
     decoders
         Whether to load what reconstructs EEG from codes (``model.module.tokenizer.decode``) and nothing else needs.
+    base
+        Where the checkpoint is that adapters were trained on; by default where it was then.
 
     Raises
     ------
@@ -642,8 +646,9 @@ def load(
         If there is none, or only one that was never instruction-tuned: its answers would be noise.
     """
     path = find_checkpoint(folder, revision=revision)
-    module, card, text = load_neurolm(path, stage="instruct", decoders=decoders)
-    return Model(module, card, text, choose_device(device), folder=path, precision=precision)
+    place = None if base is None else Path(base)
+    module, card, text = load_neurolm(path, stage="instruct", decoders=decoders, base=place)
+    return Model(module, card, text, choose_device(device), folder=path, precision=precision, base=place)
 
 
 from_pretrained = load

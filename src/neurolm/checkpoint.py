@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from neurolm.batches.text import TOKENIZER_FILE, TextTokenizer
 from neurolm.core.config import STAGES, RunConfig, to_json
 from neurolm.core.decode import load_json
-from neurolm.core.errors import CheckpointError, ConfigError, argument
+from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.core.files import atomic_folder, write_text
 from neurolm.core.hub_files import hub_folder
 from neurolm.core.physics import Filters
@@ -379,22 +379,20 @@ def load_base(
 
 
 def _find_base(folder: Path, one: Base, given: Path | None) -> Path:
-    places = [folder / one.folder] if given is None else [Path(given), Path(given) / one.stage]
+    places = [folder / one.folder] if given is None else [Path(given) / one.stage, Path(given)]
     path = next((place for place in places if (place / CONFIG).is_file()), None)
     if path is None and given is None and one.hub:
         files = [CONFIG, WEIGHTS, ADAPTER, AdapterFile.FILE, TOKENIZER_FILE]
-        path = hub_folder(
-            one.hub, files, give=f"give the folder of the base of {folder} with {argument(base='FOLDER')}"
-        )
+        path = hub_folder(one.hub, files, give=f"put the base of {folder} beside it")
     if path is None:
         raise CheckpointError(
             f"{folder}: trained as adapters of the {one.stage} checkpoint {places[-1]}, which is not there: put it "
-            f"there, or say where it is with {argument(base='FOLDER')}"
+            f"there, or merge both (neurolm convert merged {folder} --base FOLDER --out NEW)"
         )
     if weights_digest(path) != one.weights:
         raise CheckpointError(
-            f"{path}: not the {one.stage} checkpoint that {folder} was trained on: its weights are others; give that "
-            f"one with {argument(base='FOLDER')}, or train the adapters again"
+            f"{path}: not the {one.stage} checkpoint that {folder} was trained on: its weights are others; put "
+            "that one there, or train the adapters again"
         )
     return path
 

@@ -147,7 +147,10 @@ def test_another_base_is_refused_and_its_own_is_found_elsewhere(folder, tmp_path
     before = load_neurolm(instruct)[0].state_dict()
     (tmp_path / "elsewhere").mkdir()
     shutil.move(pretrain, tmp_path / "elsewhere" / "pretrain")
-    with pytest.raises(CheckpointError, match=r"adapters of the pretrain checkpoint .*not there: .* base="):
+    with pytest.raises(
+        CheckpointError,
+        match=r"adapters of the pretrain checkpoint .*not there: .*convert merged .*run/instruct --base",
+    ):
         load_neurolm(instruct)
     with pytest.raises(CheckpointError, match=r"adapters of the language checkpoint"):  # the base's own, beside it
         load_neurolm(instruct, base=tmp_path / "elsewhere")
@@ -216,6 +219,17 @@ def test_a_rank_that_the_file_has_not_takes_no_memory(folder):
     path.write_text(json.dumps(card))
     with pytest.raises(CheckpointError, match="says that it has no adapters"):
         load_neurolm(folder / "instruct")
+
+
+def test_what_the_base_learned_from_is_not_tested_on_either(micro_run, tmp_path):
+    run = begun(micro_run, tmp_path / "run", steps=2, evidence=False)
+    path = run.folder / "pretrain" / CONFIG
+    card = json.loads(path.read_text())
+    path.write_text(json.dumps(card | {"recordings": ["0123456789abcdef"], "corpora": ["others"], "licences": []}))
+    train_instruct(run, texts=micro_run.texts)
+    found, alone = load_card(run.folder / "instruct"), load_card(micro_run.folder / "instruct")
+    assert found.recordings == tuple(sorted({*alone.recordings, "0123456789abcdef"}))
+    assert found.corpora == ("micro", "others") and found.licences == alone.licences
 
 
 def test_the_card_is_that_of_any_checkpoint(tuned):

@@ -190,7 +190,7 @@ def train_instruct(
 
 def _tune(run: Run, *, texts: list[str], scratch: bool, progress: ProgressCallback | None) -> None:
     text, weights = language_of(run)
-    names = ("language", "tokenizer") if scratch else ("pretrain",)
+    names, card = ("language", "tokenizer") if scratch else ("pretrain",), None
     if scratch:
         module = new_neurolm(run, run.config.instruct, weights)
     else:
@@ -202,4 +202,4 @@ def _tune(run: Run, *, texts: list[str], scratch: bool, progress: ProgressCallba
         module.load_state_dict(pretrained.state_dict())
     stage = InstructStage(run, module, text, token_stream(text, texts), new_rows=scratch)
     bases = {name: run.folder / name for name in names}
-    finish_stage(run, stage, text, bases=bases, tasks=run.tasks, progress=progress)
+    finish_stage(run, stage, text, bases=bases, learned=card, tasks=run.tasks, progress=progress)

@@ -28,6 +28,7 @@ from neurolm.batches.windows import Window, spread, unlabelled_windows
 from neurolm.checkpoint import (
     AdapterFile,
     Base,
+    Card,
     load_tokenizer,
     require_same_filters,
     save_checkpoint,
@@ -77,6 +78,7 @@ def finish_stage(
     text: TextTokenizer,
     *,
     bases: Mapping[str, Path] | None = None,
+    learned: Card | None = None,
     tasks: tuple[Task, ...] = (),
     progress: ProgressCallback | None,
 ) -> Path:
@@ -87,6 +89,8 @@ def finish_stage(
     bases
         Folders of the checkpoints that it starts from, by the stages that made them: one with adapters is kept as what
         differs from them.
+    learned
+        Card of the checkpoint it starts from, if that may be of another store: its recordings are not tested on either.
     """
     folder = run.folder / stage.name
     adapter = None
@@ -104,9 +108,21 @@ def finish_stage(
             assert isinstance(stage.module, NeuroLM)
             names = own_names(stage.module, new_rows=adapter.new_rows)
             weights = {short: weights[name] for short, name in names.items()}
-        save_checkpoint(folder, run.card(stage.name, stage.steps, tasks=tasks), weights, text, adapter=adapter)
+        card = run.card(stage.name, stage.steps, tasks=tasks)
+        if learned is not None:
+            card = replace(
+                card,
+                recordings=_both(card.recordings, learned.recordings),
+                corpora=_both(card.corpora, learned.corpora),
+                licences=_both(card.licences, learned.licences),
+            )
+        save_checkpoint(folder, card, weights, text, adapter=adapter)
     clean(folder)
     return folder
+
+
+def _both(own: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({*own, *others}))
 
 
 def in_batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
