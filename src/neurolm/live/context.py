@@ -55,6 +55,7 @@ class Context:
         self.silence: str | None = None
         """Why no evidence speaks; None where some does."""
         self._said: deque[Said] = deque()
+        self._pooled: tuple[Answer, Novelty | None] | None = None
 
     def add(self, window: Finished, *, start: float, stop: float) -> WindowAnswer:
         """Take a window, between two seconds on the source's clock; returns what it says alone."""
@@ -65,25 +66,29 @@ class Context:
         self._said.append(said)
         while self._said[0].start < stop - self.seconds - _SLACK and len(self._said) > 1:
             self._said.popleft()
+        self._pooled = self._pool()
         return self._conclude([said]).timeline[0]
 
     def forget(self, now: float) -> None:
         """Let go of all windows once the newest ended longer ago than the context is long."""
         if self._said and self._said[-1].stop < now - self.seconds:
-            self._said.clear()
+            self.clear()
 
     def clear(self) -> None:
         """Let go of all windows: the clock has changed."""
         self._said.clear()
+        self._pooled = None
 
+    @property
     def pooled(self) -> tuple[Answer, Novelty | None] | None:
         """The answer of all windows, and how unlike the training they are; None without any."""
+        return self._pooled
+
+    def _pool(self) -> tuple[Answer, Novelty | None]:
         chosen: list[Said] = []
         for said in reversed(self._said):
             if not chosen or said.start <= chosen[-1].start - self.question.task.stride + _SLACK:
                 chosen.append(said)
-        if not chosen:
-            return None
         chosen.reverse()
         return self._conclude(chosen), self.question.novelty(np.concatenate([said.features for said in chosen]))
 

@@ -157,7 +157,7 @@ class Session:
                     yield from self._notice(event)
                 if self.policy.seconds is not None and self.received >= self.policy.seconds:
                     break
-            yield from self._states(self._stream.decide())
+            yield from self._states(self._stream.flush())
         finally:
             self.close()
         yield self._state("ended")
@@ -174,7 +174,7 @@ class Session:
         yield from self._states(self._stream.take(chunk.samples, chunk.times))
 
     def _notice(self, notice: Notice) -> Iterator[State]:
-        yield from self._states(self._stream.decide())
+        yield from self._states(self._stream.flush())
         self._notes.append(notice.text)
         if notice.kind == "reconnecting":
             yield self._state("reconnecting", at=notice.time)
@@ -201,7 +201,7 @@ class Session:
     def _state(self, status: Status | None = None, *, at: float | None = None) -> State:
         stream, question = self._stream, self.asked.question
         self.context.forget(stream.time)
-        pooled = self.context.pooled()
+        pooled = self.context.pooled
         answer, novelty = pooled if pooled is not None else (None, None)
         outside = None if novelty is None else novelty.outside
         montage = stream.electrodes.montage

@@ -47,7 +47,7 @@ class State:
     age: float = 0.0
     """Seconds since the newest sample arrived, when the state was made."""
     latency: float = 0.0
-    """Milliseconds of computing since the last state."""
+    """Milliseconds of computing from the arrival of the newest samples to this state."""
     delay: float = 0.0
     """Seconds by which the filters delay what the windows show."""
     markers: tuple[tuple[float, str], ...] = ()

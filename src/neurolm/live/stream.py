@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -56,8 +57,6 @@ class Stream:
         if mains is not None:
             self._make_filter(mains)
         self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
-        self._since = 0
-        """Samples that have come since the last second that was whole."""
         self.restart()
 
     def restart(self) -> None:
@@ -68,6 +67,8 @@ class Stream:
         self._raw = np.empty((len(self.electrodes.rows), 0))
         self._begun: float | None = None
         self._pushed, self._missing = 0, False
+        self._lacking = self._second()
+        """Samples until the next second at 200 Hz is whole."""
 
     def take(self, samples: np.ndarray, times: np.ndarray) -> Iterator[list[tuple[float, Finished]]]:
         """Take what has arrived, float64 (channels, n) in µV with its times.
@@ -77,87 +78,87 @@ class Stream:
         list of tuple
             Once for every second: when each window that it completed began, and the window.
         """
-        most = round(self.layout.rate)
-        chosen = samples[list(self.electrodes.rows)]
-        for first in range(0, samples.shape[1], most):
-            part = chosen[:, first : first + most], times[first : first + most]
+        chosen, first = samples[list(self.electrodes.rows)], 0
+        while first < len(times):
+            part = slice(first, first + self._lacking)
+            self._waiting.append((chosen[:, part], times[part]))
+            first, self._lacking = part.stop, self._lacking - len(times[part])
+            if self._lacking:
+                self.time = float(times[-1])
+                return
             if self.filter is not None:
-                yield from self._take(*part)
-                continue
-            self._waiting.append(part)
-            self.time = float(part[1][-1])
-            if sum(len(when) for _, when in self._waiting) >= SECONDS_FOR_MAINS * self.layout.rate:
-                yield from self.decide()
-            elif self._due(len(part[1])):
+                yield self._take()
+            elif sum(len(when) for _, when in self._waiting) >= SECONDS_FOR_MAINS * self.layout.rate:
+                yield from self.flush()
+            else:
+                self._lacking = self._second()
+                self.time = float(times[part][-1])
                 yield []
 
-    def decide(self) -> Iterator[list[tuple[float, Finished]]]:
-        """Tell the mains frequency by what has come, where it waits for that, and go through it."""
+    def flush(self) -> Iterator[list[tuple[float, Finished]]]:
+        """Go through what waits for the second to be whole, or for the mains frequency to be told, which is then told
+        by what has come; yields as `take` does, where there is something."""
         if not self._waiting:
             return
-        waiting, self._waiting = self._waiting, []
-        samples = np.concatenate([part for part, _ in waiting], axis=1)
-        mains, note = find_mains([samples], self.layout.rate, seconds=samples.shape[1] / self.layout.rate)
-        self.notes.append(note)
-        self._make_filter(mains)
-        self._since = 0
-        yield [window for part in waiting for second in self._take(*part) for window in second]
+        if self.filter is None:
+            samples = np.concatenate([part for part, _ in self._waiting], axis=1)
+            mains, note = find_mains([samples], self.layout.rate, seconds=samples.shape[1] / self.layout.rate)
+            self.notes.append(note)
+            self._make_filter(mains)
+        if found := self._take():
+            yield found
+
+    def _second(self) -> int:
+        """Samples until another second is whole at 200 Hz: until the last sample of it is due."""
+        due = (self.windows.samples // RATE + 1) * RATE - 1
+        return max(1, math.floor(due * self.layout.rate / RATE) + 1 - self._pushed)
 
     def _make_filter(self, mains: float) -> None:
         self.filter = CausalFilter(len(self.electrodes.rows), self.layout.rate, mains=mains)
 
-    def _due(self, samples: int) -> bool:
-        """Count samples; returns whether a second of them has come."""
-        self._since += samples
-        due = self._since >= self.layout.rate
-        if due:
-            self._since = 0
-        return due
-
-    def _take(self, samples: np.ndarray, times: np.ndarray) -> Iterator[list[tuple[float, Finished]]]:
-        """Take at most a second of the channels that are filtered."""
-        self._raw = np.concatenate([self._raw, samples], axis=1)[:, -round(LOOK * self.layout.rate) :]
+    def _take(self) -> list[tuple[float, Finished]]:
+        """Let what waits go through; returns the windows that it completes."""
+        waiting, self._waiting = self._waiting, []
+        samples, times = (np.concatenate(each, axis=-1) for each in zip(*waiting, strict=True))
         self.time = float(times[-1])
+        finished: list[tuple[float, Finished]] = []
+        second = max(1, round(self.layout.rate))
+        for first in range(0, len(times), second):  # many where they have waited for the mains
+            finished += self._hear(samples[:, first : first + second], times[first : first + second])
+        self._lacking = self._second()
+        return finished
+
+    def _hear(self, samples: np.ndarray, times: np.ndarray) -> list[tuple[float, Finished]]:
+        """Judge contacts, leave out what is missing, and read the rest."""
+        self._raw = np.concatenate([self._raw, samples], axis=1)[:, -round(LOOK * self.layout.rate) :]
+        self._look()
         wrong = np.logical_not(checks.is_number(samples))
         samples = np.where(wrong, 0.0, samples)
         wrong[list(self.electrodes.left_out)] = False
         missing = wrong.any(axis=0)
-        edges = np.flatnonzero(np.diff(missing, prepend=True, append=True)).reshape(-1, 2)
         finished: list[tuple[float, Finished]] = []
-        whole = False
+        edges = np.flatnonzero(np.diff(missing, prepend=True, append=True)).reshape(-1, 2)
         for first, last in edges.tolist():
             if first > 0 or self._missing:
                 raw = self._raw
                 self.restart()
                 self._raw = raw
-            found, more = self._continue(samples[:, first:last], times[first:last])
-            finished += found
-            whole |= more
+            finished += self._continue(samples[:, first:last], times[first:last])
             self._missing = False
         if missing.any():
             self.notes.append(MISSING)
             self._missing = bool(missing[-1])
-        if whole:
-            self._since = 0
-            yield finished
-        elif self._due(len(times)):  # missing samples make no second whole
-            self._look()
-            yield finished
+        return finished
 
-    def _continue(self, samples: np.ndarray, times: np.ndarray) -> tuple[list[tuple[float, Finished]], bool]:
-        """Filter samples that follow those before; returns the windows that they complete, and whether a second is."""
+    def _continue(self, samples: np.ndarray, times: np.ndarray) -> Iterator[tuple[float, Finished]]:
+        """Filter samples that follow those before; yields the windows that they complete, and when each began."""
         assert self.filter is not None
         counted = float(times[0]) - self._pushed / self.layout.rate
         if self._begun is None or abs(counted - self._begun) > DRIFT:
             self._begun = counted
         self._pushed += samples.shape[1]
-        filtered = self.filter.push(samples)
-        before = self.windows.samples
-        whole = (before + filtered.shape[1]) // RATE > before // RATE
-        if whole:
-            self._look()
-        found = self.windows.push(filtered, self.electrodes.montage)
-        return [(self._begun + window.start / RATE, window) for window in found], whole
+        for window in self.windows.push(self.filter.push(samples), self.electrodes.montage):
+            yield self._begun + window.start / RATE, window
 
     def _look(self) -> None:
         """Look at the contacts; windows that show a lost one are given up."""
