@@ -1,5 +1,7 @@
 """What was received can be asked again: the recording is whole at every moment, and gives the same answers."""
 
+from dataclasses import replace
+
 import mne
 import numpy as np
 import pytest
@@ -81,6 +83,20 @@ def test_what_is_recorded_gives_the_same_answers(causal_model, tmp_path, lab):
     lab.assert_same(
         states, lab.offline(causal_model, parts, starts=[stretch.start / RATE for stretch in found.stretches])
     )
+
+
+@pytest.mark.parametrize("mains", [None, 60.0])
+def test_asked_again_it_is_answered_as_it_was(causal_model, lab, tmp_path, monkeypatch, mains):
+    # A model of causally filtered EEG: from the file to the answer by ways that share no line with the session's.
+    monkeypatch.setattr(causal_model, "card", replace(causal_model.card, filters="causal"))
+    parts = [lab.eeg(13.3), lab.eeg(9.1, hertz=10.0, seed=1)]
+    events = [*lab.chunks(parts[0]), Notice(kind="gap", text="", time=13.3), *lab.chunks(parts[1], start=20.0)]
+    path, reading = tmp_path / "r.vhdr", ReadingOptions(mains=mains)
+    source = lab.Memory(LAYOUT, events)
+    states = list(causal_model.live(source, QUESTION, policy=ALL, reading=reading, record=path))
+    answer = causal_model.ask(path, QUESTION, reading=reading)
+    assert len(answer.timeline) == 8
+    lab.assert_same(states, answer)
 
 
 @pytest.mark.parametrize("name", ["r.edf", "r"])

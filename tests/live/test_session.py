@@ -116,9 +116,18 @@ def test_a_flat_electrode_is_silenced_until_it_is_back(causal_model, lab):
     assert {state.status for state in faulty} == {"bad contact"} and faulty[3].faults == {"O1": "flat"}
     assert faulty[0].time == pytest.approx(10.5, abs=0.6) and faulty[-1].time == pytest.approx(20.0, abs=1.2)
     assert faulty[0].electrodes == ("C3",)
-    assert faulty[0].notes[0].startswith("bad contact: O1, saturated (5")
+    assert faulty[0].notes[0].startswith("bad contact: O1, saturated (")
     assert any("contact is back: O1" in state.notes for state in states)
     assert states[-2].electrodes == ("C3", "O1") and states[-2].status in ("answer", "unlike the training")
+
+
+def test_hum_is_said_and_the_electrode_stays(causal_model, lab):
+    signal = lab.eeg(8)
+    signal[0] += 400 * np.sin(2 * np.pi * 50 * np.arange(signal.shape[1]) / RATE)
+    states = lab.live(causal_model, lab.chunks(signal))
+    assert {state.status for state in states[:-1]} == {"bad contact"}
+    assert set(states[3].faults) == {"C3"} and "% of its power is mains hum" in states[3].faults["C3"]
+    assert states[-1].electrodes == ("C3", "O1") and states[-1].answer is not None
 
 
 def test_nothing_but_flat_electrodes(causal_model, lab):

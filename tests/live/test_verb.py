@@ -1,10 +1,15 @@
 """`neurolm live`: states as JSON and as lines, a recording, an end."""
 
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 
+from neurolm import ReadingOptions
 from neurolm.cli import main
+from neurolm.recording.recording import open_recording
 
 QUESTION = "Is this EEG segment of high workload?"
 
@@ -47,3 +52,23 @@ def test_what_cannot_be_is_said_before_anything_begins(file, evidence_run, capsy
     assert "NAME.vhdr" in capsys.readouterr().err
     assert main(["live", str(file), QUESTION, "--model", str(evidence_run)]) == 2
     assert f"write file:{file}" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_it_with_a_summary_and_a_kill_costs_nothing_recorded(evidence_run, tmp_path):
+    # in real time, in processes of their own
+    command = [sys.executable, "-m", "neurolm", "live", "synthetic:", QUESTION, "--model", str(evidence_run)]
+    paths = [tmp_path / "interrupted.vhdr", tmp_path / "killed.vhdr"]
+    processes = [
+        subprocess.Popen([*command, "--mains", "50", "--record", str(path)], stdout=subprocess.PIPE, text=True)
+        for path in paths
+    ]
+    for process in processes:
+        assert any("0:02  " in line for line in iter(process.stdout.readline, ""))
+    processes[0].send_signal(signal.SIGINT)
+    processes[1].kill()
+    out, _ = (process.communicate(timeout=60)[0] for process in processes)
+    assert processes[0].returncode == 0
+    assert out.splitlines()[-1] == f"{paths[0]}: recorded; `neurolm ask` answers it again"
+    for path in paths:
+        found = open_recording(path, reading=ReadingOptions(truncated="accept"))
+        assert found.seconds > 1.9 and len(found.channels) > 1

@@ -194,7 +194,7 @@ def details(state: State) -> list[str]:
         best = max(range(len(state.options)), key=state.window.probabilities.__getitem__)
         out.append(f"newest window: {state.options[best]} {likely(state.window.probabilities[best])}")
     faults = ", ".join(f"{name} ({why})" for name, why in state.faults.items())
-    out.append(many(len(state.electrodes), "electrode") + (f"; without contact: {faults}" if faults else ""))
+    out.append(many(len(state.electrodes), "electrode") + (f"; bad contact: {faults}" if faults else ""))
     late = f"newest sample {1000 * state.age:.0f} ms old, computing {state.latency:.0f} ms"
     return [*out, f"{late}, filters {1000 * state.delay:.0f} ms"]
 

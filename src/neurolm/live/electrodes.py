@@ -16,7 +16,11 @@ from neurolm.recording import checks
 from neurolm.recording.channels import Channel
 from neurolm.recording.electrodes.selection import Selection, select_electrodes
 from neurolm.recording.options import Unknown, Unseen
+from neurolm.recording.welch import welch
 
+HUM = 0.98
+"""Share of the power above 1 Hz at the mains frequency that a contact as good as none has: seven times the amplitude of
+all else. The notch takes out what there is of it, so that the electrode stays, as in files."""
 LOOK = 4.0
 """Seconds that a contact is judged by: it is lost after so long, and back after so long."""
 
@@ -80,8 +84,15 @@ class Electrodes:
         self.left_out: frozenset[int] = frozenset()
         """Places, among the channels that are filtered, of those that are."""
 
-    def look(self, samples: np.ndarray) -> bool:
-        """Judge all contacts by the last seconds, float64 (filtered channels, samples) in µV as they arrived.
+    def look(self, samples: np.ndarray, mains: float | None) -> bool:
+        """Judge all contacts by the last seconds.
+
+        Parameters
+        ----------
+        samples
+            float64 (filtered channels, samples), µV, as they arrived.
+        mains
+            Mains frequency in Hz; None where the rate does not reach it.
 
         Returns
         -------
@@ -92,6 +103,10 @@ class Electrodes:
         unusable = quality.unusable
         odd = {i: f"{checks.readable(float(quality.amplitude[i]))} µV" for i in range(len(self.rows))
                if i not in unusable and not checks.plausible(float(quality.amplitude[i]))}  # fmt: skip
+        if mains is not None and samples.shape[1] >= self.layout.rate / 2:
+            hum = _hum(samples, self.layout.rate, mains)
+            odd |= {int(i): f"{hum[i]:.1%} of its power is mains hum" for i in np.flatnonzero(hum >= HUM)
+                    if i not in unusable}  # fmt: skip
         self.faults = {self.names[i]: why for i, why in sorted((odd | unusable).items())}
         changed = self.left_out != frozenset(unusable)
         if changed:
@@ -122,3 +137,12 @@ class Electrodes:
             electrodes=electrodes, ids=np.array([channel_id(electrode) for electrode in electrodes]),
             weights=weights, notes=(*notes, *chosen.notes),
         )  # fmt: skip
+
+
+def _hum(samples: np.ndarray, rate: float, mains: float) -> np.ndarray:
+    """Share of each channel's power above 1 Hz that is at the mains frequency; samples that are no numbers are 0."""
+    numbers = np.where(checks.is_number(samples), samples, 0.0)
+    frequencies, power = welch(numbers, rate, segment=round(rate))
+    heard = np.maximum(power[:, frequencies >= 1].sum(axis=1), 1e-12)
+    found: np.ndarray = power[:, np.abs(frequencies - mains) <= 1.5].sum(axis=1) / heard
+    return found

@@ -30,7 +30,7 @@ from neurolm.recording.options import BELIEVED, ReadingOptions, Unseen
 WHOLE = "the model's encoder looks at whole windows (full attention): an answer comes when a window is complete"
 ZERO_PHASE = (
     "the model was trained on EEG that was filtered from both sides (zero-phase), and live filters see the past alone: "
-    "what it is shown differs a little from what it knows; a store prepared with causal filters avoids that"
+    "what it is shown is a little unlike what it knows (`neurolm prepare --filters causal` avoids that)"
 )
 _BREAKS: dict[str, Status] = {
     "gap": "gap", "clock-jump": "clock jump", "reconnected": "gap", "channels-changed": "channels changed",
@@ -125,6 +125,8 @@ class Session:
         self._notes: list[str] = list(asked.question.caveats(None))
         if not self.windows.causal:
             self._notes.append(WHOLE)
+        if card.filters != "causal":
+            self._notes.append(ZERO_PHASE)
         self._window: WindowAnswer | None = None
         self._finished: list[WindowAnswer] = []
         self._markers: list[tuple[float, str]] = []

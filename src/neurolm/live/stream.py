@@ -101,8 +101,9 @@ class Stream:
         if not self._waiting:
             return
         if self.filter is None:
-            samples = np.concatenate([part for part, _ in self._waiting], axis=1)
-            mains, note = find_mains([samples], self.layout.rate, seconds=samples.shape[1] / self.layout.rate)
+            rate = self.layout.rate
+            samples = np.concatenate([part for part, _ in self._waiting], axis=1)[:, : round(SECONDS_FOR_MAINS * rate)]
+            mains, note = find_mains([samples], rate, seconds=samples.shape[1] / rate)
             self.notes.append(note)
             self._make_filter(mains)
         if found := self._take():
@@ -163,7 +164,7 @@ class Stream:
     def _look(self) -> None:
         """Look at the contacts; windows that show a lost one are given up."""
         before = self.electrodes.faults
-        changed = self.electrodes.look(self._raw)
+        changed = self.electrodes.look(self._raw, None if self.filter is None else self.filter.design.notch)
         faults = self.electrodes.faults
         self.notes += [f"bad contact: {name}, {why}" for name, why in faults.items() if name not in before]
         self.notes += [f"contact is back: {name}" for name in before if name not in faults]
