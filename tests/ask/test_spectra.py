@@ -64,3 +64,25 @@ def test_windows_of_several_montages_and_lengths_are_described_as_each_by_itself
     single = spectra.features(windows, ELECTRODES, dtype=np.float32)
     assert single.dtype == np.float32
     np.testing.assert_array_equal(single, together.astype(np.float32))
+    np.testing.assert_allclose(together, np.concatenate([spectra.features([one], ELECTRODES) for one in windows]))
+    assert np.isfinite(together[2]).sum() == len(spectra.BANDS)
+    single = spectra.features(windows, ELECTRODES, dtype=np.float32)
+    assert single.dtype == np.float32
+    np.testing.assert_array_equal(single, together.astype(np.float32))
+
+
+def test_features_of_a_window_are_those_of_its_seconds_added_up():
+    rng = np.random.default_rng(5)
+    signal = rng.normal(0, 20, (4 * 200, 3)).astype(np.float32)
+    sample = sample_from(signal, [7, 3, 9])
+    expected = spectra.features([sample], [3, 7, 50])
+    own, between = zip(
+        *(
+            spectra.second_power(np.concatenate([np.zeros((2, 200)), signal.T[[1, 0]] / 100], 1)[:, at : at + 400])
+            for at in range(0, 800, 200)
+        ),
+        strict=True,
+    )
+    power = (np.sum(own, axis=0) + np.sum(between[1:], axis=0)) / 7
+    np.testing.assert_allclose(spectra.window_features(power, [3, 7], [3, 7, 50]), expected, rtol=1e-6)
+    assert np.isnan(spectra.window_features(np.zeros((7, 0, 0)), [], [3, 7, 50])).all()

@@ -59,7 +59,14 @@ def test_an_interrupt_ends_it_with_a_summary_and_a_kill_costs_nothing_recorded(e
     command = [sys.executable, "-m", "neurolm", "live", "synthetic:", QUESTION, "--model", str(evidence_run)]
     paths = [tmp_path / "interrupted.vhdr", tmp_path / "killed.vhdr"]
     processes = [
-        subprocess.Popen([*command, "--mains", "50", "--record", str(path)], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, "--mains", "50", "--record", str(path)],
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(
+                signal.SIGINT, signal.SIG_DFL
+            ),  # a shell's jobs in the background ignore it
+        )
         for path in paths
     ]
     for process in processes:

@@ -314,14 +314,13 @@ class Beside:
         The spread of a power density falls with the root of the time it is of: windows of recordings that are shorter
         than those of the training are heard that much less.
         """
-        features = spectra.features(samples, self.electrodes)
+        # one that is left out on purpose makes a window no shorter, but the last
+        lengths = [int(sample.second.max()) + 1 for sample in samples]
+        return self.weigh(spectra.features(samples, self.electrodes), lengths)
+
+    def weigh(self, features: np.ndarray, lengths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """The same of windows of so many seconds whose features are known, NaN where they show no such electrode."""
         known = np.isfinite(features).any(axis=1)
         scores = self.readout.standardise(features) @ self.readout.weights.astype(float) + self.readout.offset
-        heard = np.array([_heard(sample, self.seconds) for sample in samples])
+        heard = np.array([min(1.0, length / self.seconds) ** 0.5 if self.seconds else 1.0 for length in lengths])
         return np.where(known[:, None], heard[:, None] * scores, 0.0), known
-
-
-def _heard(sample: Sample, seconds: float) -> float:
-    """How much a window counts of one that has all seconds."""
-    length = int(sample.second.max()) + 1  # one that is left out on purpose makes it no shorter, but the last
-    return min(1.0, length / seconds) ** 0.5 if seconds else 1.0

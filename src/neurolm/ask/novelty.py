@@ -89,16 +89,26 @@ def describe(samples: Sequence[Sample]) -> np.ndarray:
 
 
 def _features(sample: Sample) -> np.ndarray:
-    microvolts = sample.patches.astype(np.float64) * SCALE
+    patches = patch_power(sample.patches)
+    names, electrode = np.unique(sample.channel, return_inverse=True)
+    total = np.zeros((len(names), patches.shape[1]))
+    np.add.at(total, electrode, patches)
+    return electrode_features(total / np.bincount(electrode)[:, None])
+
+
+def patch_power(patches: np.ndarray) -> np.ndarray:
+    """Power of patches, (patches, 200) in units of 100 µV, in all and in each of ``BANDS``: float64 (patches, 6)."""
+    microvolts = patches.astype(np.float64) * SCALE
     microvolts = microvolts - microvolts.mean(axis=1, keepdims=True)
     spectrum = np.abs(np.fft.rfft(microvolts * np.hanning(PATCH), axis=1)) ** 2
     frequency = np.fft.rfftfreq(PATCH, 1 / RATE)
     power = [spectrum[:, (frequency >= low) & (frequency < high)].mean(axis=1) for low, high in BANDS.values()]
-    patches = np.stack([(microvolts**2).mean(axis=1), *power], axis=1)
-    names, electrode = np.unique(sample.channel, return_inverse=True)
-    total = np.zeros((len(names), patches.shape[1]))
-    np.add.at(total, electrode, patches)
-    logs = np.log10(total / np.bincount(electrode)[:, None] + SMALLEST**2)
+    return np.stack([(microvolts**2).mean(axis=1), *power], axis=1)
+
+
+def electrode_features(power: np.ndarray) -> np.ndarray:
+    """Features of a window, float64 (len(FEATURES),), of its electrodes' mean power over patches, (electrodes, 6)."""
+    logs = np.log10(power + SMALLEST**2)
     return np.concatenate([np.median(logs, axis=0), logs.max(axis=0)])
 
 

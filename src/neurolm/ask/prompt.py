@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import methodcaller
 
 import numpy as np
 import torch
@@ -144,32 +145,36 @@ def _voices(
     found: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in prompts]
     for part in in_batches(samples, places=places or PLACES[device.type], text=max(p.places for p in prompts)):
         for said, prompt, own in zip(_language(model, prompts, part, device), prompts, found, strict=True):
-            own.append((said, *_shown(prompt, said, part)))
+            own.append((said, *_shown(prompt, said, methodcaller("scores", part))))
     return [_joined(own, len(prompt.answers)) for own, prompt in zip(found, prompts, strict=True)]
 
 
-def with_evidence(prompt: Prompt, said: np.ndarray, samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
+def with_evidence(
+    prompt: Prompt, said: np.ndarray, scores: Callable[[Beside], tuple[np.ndarray, np.ndarray]]
+) -> tuple[np.ndarray, np.ndarray]:
     """What the language model and the evidence add to `likelihoods`, where what the former says is known already.
 
     Parameters
     ----------
     said
-        The language model's log-likelihoods, float64 (samples, options).
-    samples
-        The windows that they are of.
+        The language model's log-likelihoods of windows, float64 (windows, options).
+    scores
+        What the evidence says of these, as `Beside.scores` returns it.
     """
-    shown, known = _shown(prompt, said, samples)
+    shown, known = _shown(prompt, said, scores)
     return said if prompt.beside is None else weighed(said, known, prompt.beside.weight), shown
 
 
-def _shown(prompt: Prompt, said: np.ndarray, samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
-    """What the evidence says for each sample beside these log-likelihoods, and where there is some."""
+def _shown(
+    prompt: Prompt, said: np.ndarray, scores: Callable[[Beside], tuple[np.ndarray, np.ndarray]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the evidence says for each window beside these log-likelihoods, and where there is some."""
     require_finite(said, "log-likelihoods")
     if prompt.beside is None:
-        return np.zeros_like(said), np.zeros(len(samples), bool)
-    scores, known = prompt.beside.scores(samples)
-    require_finite(scores, "evidence")
-    return scores, known
+        return np.zeros_like(said), np.zeros(len(said), bool)
+    shown, known = scores(prompt.beside)
+    require_finite(shown, "evidence")
+    return shown, known
 
 
 def _language(

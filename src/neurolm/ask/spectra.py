@@ -109,12 +109,65 @@ def _cross_power(samples: Sequence[Sample], channels: Sequence[int]) -> np.ndarr
     joined = np.flatnonzero(np.diff(seconds) == 1)
     half = PATCH // 2
     between = np.concatenate([signal[:, :, joined, half:], signal[:, :, joined + 1, :half]], axis=3)
-    spectrum = np.concatenate([signal, between], axis=2) @ _TRANSFORM
-    density = 2 * SCALE**2 / (RATE * (_WINDOW**2).sum() * spectrum.shape[2])
-    found = np.empty((len(samples), len(BANDS), len(channels), len(channels)))
+    return _banded(np.concatenate([signal, between], axis=2), signal.shape[2] + between.shape[2])
+
+
+def _banded(segments: np.ndarray, count: int) -> np.ndarray:
+    """Real cross power density in every band, µV²/Hz: float64 (windows, bands, electrodes, electrodes).
+
+    Parameters
+    ----------
+    segments
+        Seconds in units of 100 µV, float64 (windows, electrodes, segments, 200); their power is added up.
+    count
+        By which the sum is divided.
+    """
+    spectrum = segments @ _TRANSFORM
+    density = 2 * SCALE**2 / (RATE * (_WINDOW**2).sum() * count)
+    found = np.empty((len(segments), len(BANDS), segments.shape[1], segments.shape[1]))
     for number, part in enumerate(_PARTS):
-        flat = spectrum[..., part].reshape(*spectrum.shape[:2], -1)
+        width = spectrum.shape[2] * (part.stop - part.start)
+        flat = spectrum[..., part].reshape(*spectrum.shape[:2], width)
         found[:, number] = flat @ flat.transpose(0, 2, 1) * (2 * density / (part.stop - part.start))
+    return found
+
+
+def second_power(signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What a second adds to the cross power of a window that shows it, for windows that are made of seconds.
+
+    Parameters
+    ----------
+    signal
+        float (electrodes, 400), in units of 100 µV: the second, behind the one before it.
+
+    Returns
+    -------
+    own, between
+        Of the second, and of the segment that begins in the middle of the one before, which a window adds where it has
+        both: float64 (bands, electrodes, electrodes), µV²/Hz.
+    """
+    half = PATCH // 2
+    segments = np.stack([signal[:, PATCH:], signal[:, half : half + PATCH]]).astype(np.float64)
+    own, between = _banded(segments[:, :, None], 1)
+    return own, between
+
+
+def window_features(power: np.ndarray, channels: Sequence[int], electrodes: Sequence[int]) -> np.ndarray:
+    """Features of a window as `features` has them, float64 (1, features), of its mean cross power over segments.
+
+    Parameters
+    ----------
+    power
+        float64 (bands, channels, channels).
+    channels
+        Ids of its electrodes, all among those that the features are of.
+    electrodes
+        Ids of the electrodes that the features are of.
+    """
+    found = np.full((1, count(len(electrodes))), np.nan)
+    place = {electrode: number for number, electrode in enumerate(electrodes)}
+    if len(channels):
+        _fill(found, [0], power[None], np.array([place[channel] for channel in channels]), len(electrodes))
     return found
 
 

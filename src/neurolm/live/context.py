@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neurolm.ask.answer import Answer, WindowAnswer, conclude
-from neurolm.ask.novelty import Novelty, describe
+from neurolm.ask.novelty import Novelty
 from neurolm.ask.question import Question
 from neurolm.live.windows import Finished
 
@@ -60,9 +60,8 @@ class Context:
     def add(self, window: Finished, *, start: float, stop: float) -> WindowAnswer:
         """Take a window, between two seconds on the source's clock; returns what it says alone."""
         said = Said(
-            start=start, stop=stop, language=window.language, evidence=window.evidence,
-            features=describe([window.sample]),
-        )  # fmt: skip
+            start=start, stop=stop, language=window.language, evidence=window.evidence, features=window.features
+        )
         self._said.append(said)
         while self._said[0].start < stop - self.seconds - _SLACK and len(self._said) > 1:
             self._said.popleft()

@@ -194,7 +194,7 @@ class Session:
     def _states(self, seconds: Iterator[Sequence[tuple[float, Finished]]]) -> Iterator[State]:
         for windows in seconds:
             for start, window in windows:
-                self.context.silence = self.asked.silence(window.sample.channel)
+                self.context.silence = self.asked.silence(window.channels)
                 self._window = self.context.add(window, start=start, stop=start + self.windows.seconds)
                 self._finished.append(self._window)
             yield self._state()

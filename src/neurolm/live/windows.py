@@ -1,7 +1,8 @@
 """Windows that fill up second by second, each with the caches of encoder and language model
 
-A causal model reads every second when it is whole, one pass for each open window; a model with full attention, whose
-features of a second change with later ones, reads a window when it is complete.
+A causal model reads every second when it is whole, one pass for each open window; the power that evidence and training
+range look at is added up, each second's once for all windows that show it. A model with full attention, whose features
+of a second change with later ones, reads a window when it is complete.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from neurolm.ask import spectra
 from neurolm.ask.engine import Heard, Prefix, read_on, read_prefix, score_after
+from neurolm.ask.evidence import Beside
+from neurolm.ask.novelty import describe, electrode_features, patch_power
 from neurolm.ask.prompt import Prompt, all_contributions, with_evidence
 from neurolm.batches.loader import Document, Sample, build_batch, sample_from
-from neurolm.core.physics import RATE
+from neurolm.core.physics import RATE, SCALE
 from neurolm.live.electrodes import Montage
 from neurolm.model.neurolm import NeuroLM
 
@@ -26,11 +30,28 @@ class Finished:
 
     start: int
     """First sample at 200 Hz, counted from the last interruption."""
-    sample: Sample
+    channels: np.ndarray
+    """Electrode ids."""
+    features: np.ndarray
+    """float64 (1, features), of `novelty.describe`."""
     language: np.ndarray
     """float64 (1, options): what the language model adds to the log-likelihoods."""
     evidence: np.ndarray
     """float64 (1, options): what the evidence adds."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Second:
+    """A second of a montage, and what it adds to the sums of the windows that show it."""
+
+    patches: np.ndarray
+    """float32 (electrodes, 200), in units of 100 µV."""
+    power: np.ndarray
+    """Of `novelty.patch_power`."""
+    own: np.ndarray
+    """Of `spectra.second_power`, …"""
+    between: np.ndarray
+    """… with the second before."""
 
 
 @dataclass
@@ -43,6 +64,16 @@ class _Open:
     prefix: Prefix | None = None
     read: int = 0
     """Seconds that were read."""
+    power: np.ndarray | float = 0.0
+    """Sums over them, …"""
+    cross: np.ndarray | float = 0.0
+    """… and over the segments of `spectra`."""
+
+    def add(self, second: _Second) -> None:
+        """Add what the next second adds."""
+        self.power = self.power + second.power
+        self.cross = self.cross + second.own + (second.between if self.read else 0.0)
+        self.read += 1
 
 
 class Windows:
@@ -97,9 +128,10 @@ class Windows:
             if montage is not None:
                 self._open.append(_Open(self._next, montage))
             self._next += self.step
+        shared: dict[tuple[int, Montage], _Second] = {}
         for window in list(self._open):
             while window.read < self.seconds and window.start + (window.read + 1) * RATE <= self.samples:
-                self._read(window)
+                self._read(window, shared)
             if window.read == self.seconds:
                 self._open.remove(window)
                 self.finished += 1
@@ -108,27 +140,54 @@ class Windows:
         if needed > self._first:
             self._held, self._first = self._held[needed - self._first :], min(needed, self.samples)
 
-    def _cut(self, montage: Montage, start: int, seconds: int) -> Sample:
-        first = start - self._first
-        return sample_from(montage.of(self._held[first : first + seconds * RATE]), montage.ids)
+    def _read(self, window: _Open, shared: dict[tuple[int, Montage], _Second]) -> None:
+        """Read a window's next second, which others may show too."""
+        if not self.causal:
+            window.read += 1
+            return
+        at = window.start + window.read * RATE, window.montage
+        second = shared.get(at) or self._second(*at)
+        shared[at] = second
+        ids = window.montage.ids
+        sample = Sample(patches=second.patches, channel=ids, second=np.full(len(ids), window.read))
+        batch = build_batch([sample], [Document(sample=0)], packed=False).to(self.device)
+        with torch.no_grad():
+            window.prefix = read_prefix(self.model, batch, heard=window.heard)
+        window.add(second)
 
-    def _read(self, window: _Open) -> None:
-        """Read a window's next second."""
-        if self.causal:
-            sample = self._cut(window.montage, window.start + window.read * RATE, 1)
-            sample.second[:] = window.read
-            batch = build_batch([sample], [Document(sample=0)], packed=False).to(self.device)
-            with torch.no_grad():
-                window.prefix = read_prefix(self.model, batch, heard=window.heard)
-        window.read += 1
+    def _second(self, start: int, montage: Montage) -> _Second:
+        first = start - self._first
+        signal = montage.of(self._held[max(first - RATE, 0) : first + RATE]).T / np.float32(SCALE)
+        if signal.shape[1] < 2 * RATE:  # no window that shows this second shows the one before it
+            signal = np.concatenate([np.zeros_like(signal[:, :RATE]), signal[:, -RATE:]], axis=1)
+        patches = np.ascontiguousarray(signal[:, RATE:])
+        own, between = spectra.second_power(signal[self._known(montage)])
+        return _Second(patches=patches, power=patch_power(patches), own=own, between=between)
+
+    def _known(self, montage: Montage) -> list[int]:
+        """Places of the electrodes that the evidence knows."""
+        known = () if self.prompt.beside is None else self.prompt.beside.electrodes
+        return [place for place, electrode in enumerate(montage.ids.tolist()) if electrode in known]
 
     def _finish(self, window: _Open) -> Finished:
-        sample, prompt = self._cut(window.montage, window.start, self.seconds), self.prompt
+        prompt, montage = self.prompt, window.montage
         if window.prefix is None:
-            (found,) = all_contributions(self.model, [prompt], [sample], device=self.device)
-            return Finished(start=window.start, sample=sample, language=found[0], evidence=found[1])
-        with torch.no_grad():
-            asked = read_on(self.model, window.prefix, prompt.question, room=max(map(len, prompt.answers)) - 1)
-            said = score_after(self.model, asked, prompt.answers).double().cpu().numpy()
-        language, evidence = with_evidence(prompt, said, [sample])
-        return Finished(start=window.start, sample=sample, language=language, evidence=evidence)
+            first = window.start - self._first
+            sample = sample_from(montage.of(self._held[first : first + self.seconds * RATE]), montage.ids)
+            ((language, evidence),) = all_contributions(self.model, [prompt], [sample], device=self.device)
+            features = describe([sample])
+        else:
+            with torch.no_grad():
+                asked = read_on(self.model, window.prefix, prompt.question, room=max(map(len, prompt.answers)) - 1)
+                said = score_after(self.model, asked, prompt.answers).double().cpu().numpy()
+            language, evidence = with_evidence(prompt, said, lambda beside: self._weighed(window, beside))
+            features = electrode_features(np.asarray(window.power) / self.seconds)[None]
+        return Finished(
+            start=window.start, channels=montage.ids, features=features, language=language, evidence=evidence
+        )
+
+    def _weighed(self, window: _Open, beside: Beside) -> tuple[np.ndarray, np.ndarray]:
+        """What the evidence says of a window, by its sums."""
+        known = window.montage.ids[self._known(window.montage)].tolist()
+        power = np.asarray(window.cross) / (2 * self.seconds - 1)
+        return beside.weigh(spectra.window_features(power, known, beside.electrodes), [self.seconds])
