@@ -19,6 +19,7 @@ from neurolm.recording.options import BELIEVED, ReadingOptions
 SOURCES = {
     "lsl": "lsl:NAME[@SOURCE_ID]",
     "file": "file:PATH[?speed=8]",
+    "brainflow": "brainflow:ID[?port=…]",
     "synthetic": "synthetic:[?task=eyes&every=20&seconds=600]",
 }
 """Kinds of sources → how one is written."""
@@ -33,7 +34,8 @@ def open_source(
     ----------
     name
         ``lsl:NAME`` is a stream of the Lab Streaming Layer (``lsl:`` the only one of type EEG), ``file:PATH`` replays a
-        recording, ``synthetic:`` makes EEG up. Settings follow a question mark: ``file:night.edf?speed=8``.
+        recording, ``synthetic:`` makes EEG up, ``brainflow:ID`` is a board of BrainFlow's. Settings follow a question
+        mark: ``file:night.edf?speed=8``.
     reading
         Which channels are electrodes, and what the numbers are, where the source does not say it.
     markers
@@ -68,6 +70,11 @@ def open_source(
 
         stream = open_lsl(rest, reading, markers=markers, timeout=timeout)
         return Guard(stream, live=True, ahead=stream.ahead)
+    if kind == "brainflow":
+        from neurolm.live.sources.boards import open_board
+
+        board = open_board(rest, reading)
+        return Guard(board, live=True, ahead=board.ahead)
     from neurolm.live.sources.synthetic import open_synthetic
 
     return Guard(open_synthetic(rest, reading), live=False)
