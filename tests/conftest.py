@@ -82,6 +82,49 @@ def micro_config() -> RunConfig:
     return _micro_config()
 
 
+_HUB = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 4, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "max_position_embeddings": 64, "vocab_size": 70}  # fmt: skip
+_FAMILIES = {
+    "gpt2": {"n_embd": 24, "n_layer": 2, "n_head": 3, "n_positions": 64, "vocab_size": 70,
+             "activation_function": "gelu"},
+    "llama": _HUB | {"tie_word_embeddings": False, "rope_theta": 1e4},
+    "qwen3": _HUB | {"head_dim": 8, "use_sliding_window": True, "sliding_window": 2, "max_window_layers": 1,
+                     "tie_word_embeddings": True},
+    "smollm3": _HUB | {"use_sliding_window": True, "sliding_window": 2, "no_rope_layer_interval": 2},
+    "gemma3_text": _HUB | {"head_dim": 8, "sliding_window": 2, "sliding_window_pattern": 2,
+                           "query_pre_attn_scalar": 16},
+}  # fmt: skip
+"""Tiny models of every family: windows of two places, shared keys, layers without rotation, heads of other widths."""
+
+
+def _hub_settings(family: str, **changes) -> dict:
+    return _FAMILIES[family] | {"model_type": family} | changes
+
+
+@pytest.fixture(scope="session")
+def hub_settings() -> Callable[..., dict]:
+    """The function that returns what the config.json of a tiny model of a family says."""
+    return _hub_settings
+
+
+@pytest.fixture(scope="session")
+def hub_language() -> Callable[..., LanguageConfig]:
+    """The function that returns the same as a run's configuration has it; GPT-2's is `transformers`', too."""
+    from neurolm.core.backbones import read_settings, sizes
+    from neurolm.model.hub_model import normalised
+
+    def language(family: str, **changes) -> LanguageConfig:
+        found = _hub_settings(family, **changes)
+        text = normalised(found, "config.json")
+        known = sizes(read_settings(text))
+        shape = TransformerConfig(layers=known.layers, heads=known.heads, width=known.width)
+        return LanguageConfig(
+            transformer=shape, positions=known.positions, text_tokens=found["vocab_size"], backbone=text
+        )
+
+    return language
+
+
 RHYTHMS = {"Yes": 22.0, "No": 10.0, "background": 10.0, "epileptiform": 4.0, "slowing": 2.0}
 """Hz of the rhythm that stands for a label in the micro store."""
 

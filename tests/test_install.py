@@ -64,7 +64,7 @@ def test_torchvision_is_absent():
 
 EXTRAS = {
     canonicalize_name(Requirement(wanted).name): extra
-    for extra, all_wanted in PROJECT["project"]["optional-dependencies"].items()
+    for extra, all_wanted in reversed(PROJECT["project"]["optional-dependencies"].items())  # the first counts
     if extra not in ("benchmark", "dev")
     for wanted in all_wanted
 }

@@ -53,7 +53,7 @@ def assert_equal_outputs(ours: GPT2, theirs) -> None:
     text = torch.randint(50, (3, 11), generator=torch.Generator().manual_seed(2))
     tokens = tokens_of(text)
     with torch.no_grad():
-        hidden = ours(ours.embed(text, tokens.position), visibility(tokens.document, tokens.step))
+        hidden = ours(ours.words(text), tokens.position, visibility(tokens.document, tokens.step))
         logits = hidden @ ours.wte.weight[:50].T
         expected = theirs(text, labels=text)
         loss, count = ours.text_loss(tokens)

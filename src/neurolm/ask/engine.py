@@ -240,7 +240,7 @@ def score_after(model: NeuroLM, prefix: Prefix, options: Sequence[Sequence[int]]
     step, position = prefix.step + 1 + place, prefix.position + 1 + place
     cache = prefix.cache.fork()
     seen = Branches(cache.extend(prefix.document.expand_as(step), step), branch)
-    hidden = model.language(model.language.embed(token.expand(documents, -1), position), seen, cache)
+    hidden = model.language(model.language.words(token.expand(documents, -1)), position, seen, cache)
     found = _text_log_probabilities(model, hidden).gather(2, following.expand(documents, -1)[..., None])[..., 0]
     return scores.index_add(1, branch, found)
 
@@ -249,7 +249,7 @@ def _read_text(model: NeuroLM, prefix: Prefix, cache: Cache, tokens: Tensor, *, 
     """Hidden states of text, (documents, tokens, model width), that starts ``offset`` places after the prefix."""
     along = torch.arange(tokens.shape[1], device=tokens.device) + offset
     seen = cache.extend(prefix.document.expand_as(tokens), prefix.step + along)
-    return model.language(model.language.embed(tokens, prefix.position + along), seen, cache)
+    return model.language(model.language.words(tokens), prefix.position + along, seen, cache)
 
 
 def _text_log_probabilities(model: NeuroLM, hidden: Tensor) -> Tensor:

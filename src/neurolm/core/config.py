@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from neurolm.core.backbones import OWN, read_settings, sizes
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import dump_json
 from neurolm.core.names import choose
@@ -119,15 +120,38 @@ class TokenizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageConfig:
-    """The language model, a GPT-2."""
+    """The language model: our own GPT-2, or another."""
 
     transformer: TransformerConfig
+    """Its sizes; of another model than GPT-2, those that it shares with GPT-2."""
     positions: int = 1024
-    """Rows of the position embedding, so the longest document."""
+    """The longest document: rows of the position embedding, or what a model with rotary positions was made for."""
     text_tokens: int = 50_257
+    backbone: str = OWN
+    """``gpt2``: our own; otherwise the configuration of a model of `transformers` as one line of JSON
+    (`core.backbones`)."""
+    end_of_text: int | None = None
+    """Id of the token that ends a document; None: the last text token."""
 
     def __post_init__(self) -> None:
         _require_sizes(self, "positions", "text_tokens", most=MOST_TOKENS)
+        if self.end_of_text is not None:
+            _require(0 <= self.end_of_text < self.text_tokens, f"end_of_text {self.end_of_text} is no text token")
+        if not self.own:
+            found, own = sizes(read_settings(self.backbone)), self.transformer
+            for name, value in (("layers", own.layers), ("heads", own.heads), ("width", own.width)):
+                wanted = getattr(found, name)
+                _require(value == wanted, f"transformer.{name} is {value}, and the backbone has {wanted}")
+
+    @property
+    def own(self) -> bool:
+        """Whether it is our own GPT-2."""
+        return self.backbone == OWN
+
+    @property
+    def family(self) -> str:
+        """What kind of model it is: a name of `core.backbones.FAMILIES`."""
+        return OWN if self.own else str(read_settings(self.backbone)["model_type"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +170,8 @@ class ModelConfig:
     @property
     def vocabulary(self) -> Vocabulary:
         """The joint vocabulary of text and EEG."""
-        return Vocabulary(text_tokens=self.language.text_tokens, codes=self.tokenizer.codes)
+        language = self.language
+        return Vocabulary(text_tokens=language.text_tokens, codes=self.tokenizer.codes, end=language.end_of_text)
 
 
 @dataclass(frozen=True, kw_only=True)

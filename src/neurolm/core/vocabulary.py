@@ -2,7 +2,7 @@
 
 Layout of the output ids (paper section 3.2; sizes of the official model in brackets)::
 
-    0 … text_tokens-1      text, the last of them <|endoftext|>     [0 … 50,256]
+    0 … text_tokens-1      text, <|endoftext|> usually the last     [0 … 50,256]
     separator              stands between EEG and text              [50,257]
     … padding to a multiple of 64                                   [… 50,303]
     eeg_start … size-1     the codes of the neural tokenizer        [50,304 … 58,495]
@@ -21,18 +21,21 @@ class Vocabulary:
     Parameters
     ----------
     text_tokens
-        Number of tokens of the text tokenizer, ``<|endoftext|>`` (its last id) included.
+        Number of tokens of the text tokenizer, ``<|endoftext|>`` included.
     codes
         Number of codes of the neural tokenizer.
+    end
+        Id of ``<|endoftext|>``, or what stands for it; None: the last text token.
     """
 
     text_tokens: int
     codes: int
+    end: int | None = None
 
     @property
     def end_of_text(self) -> int:
         """Id of ``<|endoftext|>``."""
-        return self.text_tokens - 1
+        return self.text_tokens - 1 if self.end is None else self.end
 
     @property
     def separator(self) -> int:

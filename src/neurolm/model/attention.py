@@ -221,7 +221,15 @@ def visibility(
     return Visibility(document, step, key_document, key_step)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, seen: Visibility | Masking, *, dropout: float = 0.0) -> Tensor:
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    seen: Visibility | Masking,
+    *,
+    dropout: float = 0.0,
+    scale: float | None = None,
+) -> Tensor:
     """Attention of the queries to the keys that they see.
 
     Parameters
@@ -232,6 +240,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, seen: Visibility | Masking
         Who sees whom.
     dropout
         Share of the attention weights that is dropped.
+    scale
+        What scores are multiplied by; None: 1 / √(head width).
 
     Returns
     -------
@@ -240,23 +250,29 @@ def attend(query: Tensor, key: Tensor, value: Tensor, seen: Visibility | Masking
     """
     mask, causal, blocks, groups = seen.masking(dropout=dropout) if isinstance(seen, Visibility) else seen
     if groups:
-        return _attend_apart(query, key, value, groups, dropout)
+        return _attend_apart(query, key, value, groups, dropout, scale)
     if blocks is not None:
         from torch.nn.attention.flex_attention import flex_attention
 
         if torch.compiler.is_compiling():
-            return flex_attention(query, key, value, block_mask=blocks)
-        return _compiled_flex_attention()(query, key, value, block_mask=blocks)
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=causal)
+            return flex_attention(query, key, value, block_mask=blocks, scale=scale)
+        return _compiled_flex_attention()(query, key, value, block_mask=blocks, scale=scale)
+    return F.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=causal, scale=scale
+    )
 
 
-def _attend_apart(query: Tensor, key: Tensor, value: Tensor, groups: tuple[Alike, ...], dropout: float) -> Tensor:
+def _attend_apart(
+    query: Tensor, key: Tensor, value: Tensor, groups: tuple[Alike, ...], dropout: float, scale: float | None
+) -> Tensor:
     """Attention of documents that stand one after the other in a single row, to themselves."""
     sizes = [group.documents * group.length for group in groups]
     parts = []
     for group, *taken in zip(groups, *(x[0].split(sizes, 1) for x in (query, key, value)), strict=True):
         q, k, v = (x.unflatten(1, (group.documents, group.length)).transpose(0, 1) for x in taken)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=group.mask, dropout_p=dropout, is_causal=group.causal)
+        mixed = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=group.mask, dropout_p=dropout, is_causal=group.causal, scale=scale
+        )
         parts.append(mixed.transpose(1, 2).flatten(0, 1))
     return torch.cat(parts)[None].transpose(1, 2)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from neurolm.model.gpt2 import GPT2
+from neurolm.model.language import LanguageModel
 from neurolm.model.transformer import Block, Transformer
 
 VARIANTS = 32
@@ -13,7 +13,9 @@ and one row or several. PyTorch would stop compiling at 8 and run what follows a
 
 
 def compile_model(module: nn.Module, *, backend: str = "inductor") -> None:
-    """Compile the transformer blocks of a module, and what its language model's loss does to the logits.
+    """Compile our transformer blocks of a module, and what its language model's loss does to the logits.
+
+    The layers of a model of `transformers` run as they are.
 
     One block at a time: all blocks of a size share their code, so compiling takes as long for 48 blocks as for one,
     and saving, activation checkpointing and sharding see the same modules as before. Sizes are symbols in the compiled
@@ -31,5 +33,5 @@ def compile_model(module: nn.Module, *, backend: str = "inductor") -> None:
     for part in module.modules():
         if isinstance(part, Block):
             part.compile(dynamic=True, backend=backend)
-        elif isinstance(part, GPT2 | Transformer):
+        elif isinstance(part, LanguageModel | Transformer):
             part.compiled = True

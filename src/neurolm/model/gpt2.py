@@ -10,19 +10,19 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from neurolm.core.batch import NO_TARGET, Tokens
 from neurolm.core.config import LanguageConfig, TransformerConfig
 from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.core.hub_files import hub_folder
 from neurolm.core.small_files import parse_json, read_small, require_plain
 from neurolm.model.attention import Visibility
-from neurolm.model.loss import cross_entropy
+from neurolm.model.language import LanguageModel
 from neurolm.model.stored import checked, require_stored
 from neurolm.model.transformer import Cache, LayerNorm, Transformer, initialise
 
@@ -34,7 +34,7 @@ MASKS = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")
 """Buffers of old GPT-2 files that hold no weights."""
 
 
-class GPT2(nn.Module):
+class GPT2(LanguageModel):
     """GPT-2 without output layer: the word embedding may serve as one (the language stage), or another on top.
 
     Parameters
@@ -43,16 +43,13 @@ class GPT2(nn.Module):
         Sizes.
     rows
         Rows of the word embedding; ``config.text_tokens`` by default.
-
-    Attributes
-    ----------
-    compiled
-        Whether losses are compiled too (see ``compile_model``).
     """
+
+    WORDS = "wte.weight"
 
     def __init__(self, config: LanguageConfig, rows: int | None = None) -> None:
         super().__init__()
-        self.config, self.compiled = config, False
+        self.config = config
         width, bias = config.transformer.width, config.transformer.bias
         self.wte = nn.Embedding(config.text_tokens if rows is None else rows, width)
         self.wpe = nn.Embedding(config.positions, width)
@@ -61,28 +58,18 @@ class GPT2(nn.Module):
         initialise(self, truncated=False, std=config.transformer.initial_std)
         self.transformer.scale_residuals(by_depth=False)
 
-    def forward(self, embeddings: Tensor, seen: Visibility, cache: Cache | None = None) -> Tensor:
-        """Embeddings, positions included, to hidden states, both (rows, places, width)."""
-        return self.ln_f(self.transformer(embeddings, seen, cache))
+    @property
+    def blocks(self) -> Iterable[nn.Module]:
+        """Its transformer blocks."""
+        return self.transformer.blocks
 
-    def embed(self, text: Tensor, position: Tensor) -> Tensor:
-        """Word and position embeddings of text; ids and positions are (rows, places)."""
-        return self.wte(text) + self.wpe(position)
+    def words(self, text: Tensor) -> Tensor:
+        """Word embeddings of text, ids (rows, places)."""
+        return self.wte(text)
 
-    def text_loss(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
-        """Next-word loss of text alone, with the word embedding as output layer.
-
-        Returns
-        -------
-        tuple of Tensor
-            Sum over the targets, and how many there are.
-        """
-        embeddings = self.embed(tokens.text.clamp(min=0), tokens.position)
-        hidden = self(embeddings, Visibility(tokens.document, tokens.step))
-        wanted = tokens.target != NO_TARGET
-        rows = self.wte.weight[: self.config.text_tokens]
-        loss = cross_entropy(hidden[wanted], rows, tokens.target[wanted], compiled=self.compiled)
-        return loss.sum, wanted.sum()
+    def forward(self, vectors: Tensor, position: Tensor, seen: Visibility, cache: Cache | None = None) -> Tensor:
+        """Vectors without position to hidden states, both (rows, places, width); see ``LanguageModel``."""
+        return self.ln_f(self.transformer(vectors + self.wpe(position), seen, cache))
 
 
 def load_gpt2(source: str | Path) -> tuple[LanguageConfig, dict[str, Tensor]]:
@@ -178,7 +165,10 @@ def _settings(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: not valid JSON ({error})") from error
     if not isinstance(settings, dict) or settings.get("model_type") != "gpt2":
         kind = settings.get("model_type") if isinstance(settings, dict) else settings
-        raise CheckpointError(f"{path}: model_type is {kind!r}; only 'gpt2' can be loaded")
+        raise CheckpointError(
+            f"{path}: model_type is {kind!r}; only 'gpt2' can be loaded as GPT-2; "
+            "`neurolm train language --backbone` takes other models"
+        )
     expected = {"n_inner": (None, 4 * settings.get("n_embd", 0)), "layer_norm_epsilon": (1e-5,)}
     for key, values in expected.items():
         if settings.get(key, values[0]) not in values:

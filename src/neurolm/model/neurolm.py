@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from neurolm.core.batch import NO_PATCH, NO_TARGET, Batch, Patches, Tokens
 from neurolm.core.config import ModelConfig, Softmax
-from neurolm.core.errors import CheckpointError
 from neurolm.model.attention import Visibility
-from neurolm.model.gpt2 import GPT2
+from neurolm.model.backbone import new_language
 from neurolm.model.loss import cross_entropy
 from neurolm.model.scaling import FeatureScaling
 from neurolm.model.tokenizer import NeuralTokenizer
@@ -99,7 +98,7 @@ class NeuroLM(nn.Module):
             self.bridge = nn.Sequential(nn.Linear(features, width), nn.GELU())
             initialise(self.bridge, truncated=True, std=config.language.transformer.initial_std)
         self.channel_embedding = nn.Embedding(config.tokenizer.channels, width)
-        self.language = GPT2(config.language, rows=self.vocabulary.eeg_start)
+        self.language = new_language(config.language, rows=self.vocabulary.eeg_start)
         self.head: nn.Linear | LastRows = nn.Linear(width, self.vocabulary.size, bias=False)
         for part in (self.channel_embedding, self.head):
             nn.init.normal_(part.weight, std=config.language.transformer.initial_std)
@@ -113,36 +112,25 @@ class NeuroLM(nn.Module):
 
     @torch.no_grad()
     def initialise_language(self, state: Mapping[str, Tensor]) -> None:
-        """Start from a GPT-2: trunk, word embeddings and, as GPT-2 ties them, the text rows of the head.
+        """Start from a language model: trunk, word embeddings and the text rows of the head.
 
-        Rows that GPT-2 does not have (separator, padding, EEG codes) keep their initial values, normal with standard
-        deviation .02. (The official code leaves them to PyTorch: N(0, 1) in the embedding.)
+        Where the model ties its output layer to the word embedding, as GPT-2 does, the head's rows begin as those; from
+        then on they are weights of their own. Rows that the model does not have (separator, padding, EEG codes) keep
+        their initial values, normal with standard deviation .02. (The official code leaves them to PyTorch: N(0, 1) in
+        the embedding.)
 
         Parameters
         ----------
         state
-            State of a :class:`GPT2` of the same sizes, with at least the rows of the text tokens.
+            State of a language model of the same sizes, with at least the rows of the text tokens.
 
         Raises
         ------
         CheckpointError
             If it is of other sizes.
         """
-        own = self.language.state_dict()
-        rows = self.config.language.text_tokens
-        for key, value in own.items():
-            found = tuple(state[key].shape) if key in state else None
-            fits = found == value.shape
-            if key == "wte.weight" and found is not None:
-                fits = rows <= found[0] <= len(value) and found[1:] == value.shape[1:]
-            if not fits:
-                raise CheckpointError(
-                    f"the GPT-2 weights do not fit this recipe: {key} has shape {found}, and the model "
-                    f"{tuple(value.shape)}. Choose the recipe for this GPT-2, or the other way round."
-                )
-        for key, value in own.items():
-            value[: len(state[key])] = state[key]
-        self.head.weight[:rows] = state["wte.weight"][:rows]
+        written = self.language.take(state)
+        self.head.weight[: len(written)] = written
 
     def features(self, patches: Patches, cache: Cache | None = None) -> Tensor:
         """The frozen encoder's features, (rows, width, encoder width), without gradient."""
@@ -150,13 +138,18 @@ class NeuroLM(nn.Module):
             return self.tokenizer.encode(patches, cache)
 
     def embed(self, tokens: Tokens, patches: Patches | None, features: Tensor | None) -> Tensor:
-        """Input of the language model, (rows, width, model width): patches and text, with their positions."""
-        x = self.language.wte(tokens.text.clamp(min=0))
+        """Input of the language model, (rows, width, model width): patches and text, without their positions.
+
+        EEG is multiplied by what the model multiplies rows of its word embedding by: it enters as a word would.
+        """
+        x = self.language.words(tokens.text.clamp(min=0))
         if patches is not None and features is not None:
             eeg = self.bridge(self.scaling(features)) + self.channel_embedding(patches.channel)
+            if (scale := self.language.input_scale) != 1:
+                eeg = eeg * scale
             chosen = nn.functional.embedding(tokens.patch.clamp(min=0), eeg.flatten(0, 1))
             x = torch.where((tokens.patch != NO_PATCH)[..., None], chosen, x)
-        return x + self.language.wpe(tokens.position)
+        return x
 
     def forward(self, batch: Batch, *, features: Tensor | None = None, cache: Cache | None = None) -> Tensor:
         """Hidden states of all places of ``batch.tokens``, (rows, width, model width).
@@ -176,7 +169,7 @@ class NeuroLM(nn.Module):
             features = self.features(batch.patches)
         place = tokens.document, tokens.step
         seen = Visibility(*place) if cache is None else cache.extend(*place)
-        return self.language(self.embed(tokens, batch.patches, features), seen, cache)
+        return self.language(self.embed(tokens, batch.patches, features), tokens.position, seen, cache)
 
     def loss(self, batch: Batch, *, softmax: Softmax = "range") -> LanguageLosses:
         """Losses at the targets of a batch; the encoder runs once, for the input and for the codes to predict.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from neurolm.model.backbone import blocks
 from neurolm.model.transformer import Block
 
 LEAST_WIDTH = 256
@@ -52,11 +53,16 @@ def keep_in_bfloat16(module: nn.Module) -> None:
     embeddings, residual stream, normalisations, the convolution, the projection to codes, the codebook and the output
     layer. Such a module cannot be trained or saved.
     """
-    for block in module.modules():
-        if isinstance(block, Block):
-            for part in block.modules():
-                if isinstance(part, nn.Linear):
-                    part.to(torch.bfloat16)
+    for block in blocks(module):
+        for part in block.modules():
+            if isinstance(part, nn.Linear):
+                part.to(torch.bfloat16)
+                if not isinstance(block, Block):  # others do not look at the precision of their weights
+                    part.register_forward_pre_hook(_cast)
+
+
+def _cast(layer: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+    return (inputs[0].to(torch.bfloat16),)
 
 
 @functools.cache

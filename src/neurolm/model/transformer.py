@@ -227,5 +227,5 @@ def set_checkpointing(module: nn.Module, on: bool) -> None:
     stay the same; dropout drops the same places again.
     """
     for part in module.modules():
-        if isinstance(part, Transformer):
-            part.checkpointing = on
+        if hasattr(part, "checkpointing"):  # a Transformer, or a model of `transformers`
+            setattr(part, "checkpointing", on)  # noqa: B010

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from neurolm.core.backbones import read_settings, sizes
 from neurolm.core.batch import NO_PATCH, NO_TARGET, PADDING, Batch, Patches, Tokens
 from neurolm.core.config import LanguageConfig, LoraConfig, ModelConfig, TokenizerConfig, TransformerConfig
 from neurolm.core.physics import PATCH
@@ -125,8 +126,7 @@ def language_pass(
     linear = TO_INPUT if lora.rank else TO_BOTH
     of_codes, of_text = (TO_BOTH if not lora.rank or trained else TO_INPUT for trained in
                          (new_rows, new_rows and softmax == "joint"))  # fmt: skip
-    total = _blocks(language, seen, linear=linear)
-    total += language.layers * _dense(seen.places, 16 * language.width, lora.rank)  # inputs and outputs of its layers
+    total = _language(config.language, seen, linear=linear, rank=lora.rank)
     total += _dense(codes, language.width, rows["eeg"], products=of_codes)
     total += _dense(text, language.width, rows["text"], products=of_text)
     if encoded is not None:
@@ -141,7 +141,7 @@ def language_pass(
 def text_flops(config: LanguageConfig, tokens: Tokens) -> int:
     """Operations of a pass of the language stage."""
     targets, width = _count(tokens.target, NO_TARGET), config.transformer.width
-    return _blocks(config.transformer, tokens_size(tokens)) + _dense(targets, width, config.text_tokens)
+    return _language(config, tokens_size(tokens)) + _dense(targets, width, config.text_tokens)
 
 
 def tokens_size(tokens: Tokens) -> AttentionSize:
@@ -168,6 +168,16 @@ def _blocks(
     """Blocks of attention (3 · width + width) and MLP (4 · width and back); scores and mixing along the pairs."""
     dense = 12 * _dense(seen.places, config.width, config.width, products=products if linear is None else linear)
     return config.layers * (dense + 2 * _dense(seen.pairs, config.width, 1, products=products))
+
+
+def _language(config: LanguageConfig, seen: AttentionSize, *, linear: int = TO_BOTH, rank: int = 0) -> int:
+    """Blocks of the language model: by the matrices of a block, where it is none of ours; and adapters of a rank."""
+    own = config.transformer
+    if config.own:  # 16 widths are inputs and outputs of a block's layers
+        return _blocks(own, seen, linear=linear) + own.layers * _dense(seen.places, 16 * own.width, rank)
+    found = sizes(read_settings(config.backbone))
+    dense = 2 * seen.places * found.block_weights * linear + _dense(seen.places, found.block_ends, rank)
+    return found.layers * (dense + 2 * _dense(seen.pairs, found.attention_width, 1))
 
 
 def _encode(config: TokenizerConfig, seen: AttentionSize, *, training: bool) -> int:

@@ -10,6 +10,7 @@ from torch import nn
 from neurolm.core.config import StageConfig
 from neurolm.core.errors import ConfigError
 from neurolm.model.attention import has_triton
+from neurolm.model.backbone import Backbone
 from neurolm.model.compilation import compile_model
 from neurolm.model.precision import bfloat16_pays, multiplies_bfloat16
 from neurolm.model.transformer import Block, set_checkpointing
@@ -48,7 +49,9 @@ def places_at_once(config: StageConfig) -> int:
 
 def width_of(module: nn.Module) -> int:
     """Return the width of a model's narrowest transformer blocks, as ``RunConfig.width`` has it."""
-    return min((len(block.ln_1.weight) for block in module.modules() if isinstance(block, Block)), default=0)
+    own = [len(part.ln_1.weight) for part in module.modules() if isinstance(part, Block)]
+    others = [part.config.transformer.width for part in module.modules() if isinstance(part, Backbone)]
+    return min(own + others, default=0)
 
 
 def precision(config: StageConfig, device: torch.device, *, width: int) -> AbstractContextManager[object]:

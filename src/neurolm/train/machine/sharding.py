@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from neurolm.core import distributed
 from neurolm.core.config import StageConfig
 from neurolm.core.errors import ConfigError
-from neurolm.model.transformer import Block
+from neurolm.model.backbone import blocks
 
 if TYPE_CHECKING:
     from torch.distributed.fsdp import FSDPModule
@@ -57,8 +57,8 @@ def shard(module: nn.Module, config: StageConfig, *, loss: Callable[..., Any], d
         distributed.broadcast(tensor.detach())
     mesh = init_device_mesh(device.type, (world,))
     frozen = {p for part in module.children() if not _learns(part) for p in part.parameters()}
-    for part in module.modules():
-        if isinstance(part, Block) and _learns(part):  # what is frozen beside adapters is spread, too
+    for part in list(blocks(module)):
+        if _learns(part):  # what is frozen beside adapters is spread, too
             fully_shard(part, mesh=mesh)
     fully_shard(module, mesh=mesh, ignored_params=frozen)
     register_fsdp_forward_method(module, loss.__name__)
