@@ -30,10 +30,10 @@ INNER = {
         "target_nontarget", "tuab tuev tusl",
     ],
     "prepare": ["journal report", "worker", "channel_names plan", "preparation", "prepare"],
-    "batches": ["splits text", "windows", "loader"],
+    "batches": ["hub_text", "splits text", "windows", "loader"],
     "train": [
-        "left_out figures machine flops feed optim wording", "evidence stage", "loop", "run", "shared", "calibrate",
-        "language tokenizer pretrain instruct",
+        "backbone left_out figures machine flops feed optim wording", "evidence stage", "loop", "run", "shared",
+        "calibrate", "language tokenizer pretrain instruct",
     ],
 }  # fmt: skip
 """Levels of the parts of a room, from the ground up: each may import those of the levels below it."""

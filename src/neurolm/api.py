@@ -28,7 +28,7 @@ from neurolm.ask.labelled import AnyRecording, fit_person
 from neurolm.ask.novelty import Ranges
 from neurolm.ask.personal import Person, mark_of
 from neurolm.ask.precision import choose_precision, other_precision
-from neurolm.ask.prompt import Prompt
+from neurolm.ask.prompt import Prompt, question_tokens
 from neurolm.ask.question import Question, find_question
 from neurolm.ask.recording import ModelInput, Windows, read_recording
 from neurolm.batches.loader import Document, build_batch
@@ -364,7 +364,7 @@ class Model:
                 f"{argument(start=start)} s with {argument(seconds=seconds)} lies outside the recording of "
                 f"{recording.length:.1f} s: choose another start"
             )
-        ids = (self.card.run.model.vocabulary.separator, *self.text.encode(prompt))
+        ids = (self.card.run.model.vocabulary.separator, *question_tokens(self.text, prompt))
         batch = build_batch([recording.sample(first, seconds)], [Document(sample=0, text=ids)], packed=False)
         (tokens,) = generate(
             self.module, batch.to(self.device), max_tokens=max_tokens, temperature=temperature, seed=seed

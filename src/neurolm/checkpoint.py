@@ -18,6 +18,7 @@ from typing import ClassVar, Self, TypeVar
 import torch
 from safetensors.torch import save_file
 
+from neurolm.batches.hub_text import SETTINGS_FILE
 from neurolm.batches.text import TOKENIZER_FILE, TextTokenizer
 from neurolm.core.config import STAGES, RunConfig, to_json
 from neurolm.core.decode import load_json
@@ -28,6 +29,7 @@ from neurolm.core.physics import Filters
 from neurolm.core.small_files import parse_json, read_small
 from neurolm.model.adapters import adapt, merge, own
 from neurolm.model.gpt2 import load_gpt2
+from neurolm.model.hub_weights import load_language
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.stored import NoRandomNumbers, digest_of, load_into, opened, require_same, shapes
 from neurolm.model.tokenizer import DECODING, NeuralTokenizer
@@ -333,11 +335,22 @@ def load_neurolm(
         model = load_base(folder, card, adapter, decoders=decoders, base=base)
         add_adapters(folder, card, adapter, model)
         merge(model)
-        return model.eval(), card, TextTokenizer.load(folder)
+        return model.eval(), card, _text(folder, card)
     passing_over = () if decoders else [f"tokenizer.{part}" for part in DECODING]
     model = _built(folder, lambda: NeuroLM(card.run.model, decoders=decoders), passing_over=passing_over)
     load_weights(folder, model, passing_over=passing_over)
-    return model.eval(), card, TextTokenizer.load(folder)
+    return model.eval(), card, _text(folder, card)
+
+
+def _text(folder: Path, card: Card) -> TextTokenizer:
+    """Load the text tokenizer of a checkpoint, which is that of its model."""
+    text, wanted = TextTokenizer.load(folder, of_hub=not card.run.model.language.own), card.run.model.vocabulary
+    if (text.size, text.end_of_text) != (wanted.text_tokens, wanted.end_of_text):
+        raise CheckpointError(
+            f"{folder}: its tokenizer has {text.size:,} tokens, of which {text.end_of_text} ends a text; the model has "
+            f"{wanted.text_tokens:,} and {wanted.end_of_text}: copy the checkpoint again"
+        )
+    return text
 
 
 def weights_digest(folder: Path) -> str:
@@ -366,10 +379,15 @@ def load_base(
             raise CheckpointError(f"{place}: of other sizes than {folder} says: one of both is damaged")
         return model
     tokenizer, of_base = load_tokenizer(found["tokenizer"])
-    config, words = load_gpt2(found["language"])
-    wanted, language = card.run.model.tokenizer, card.run.model.language
-    blocks = replace(language.transformer, dropout=0.0, initial_std=config.transformer.initial_std)
-    if (of_base.run.model.tokenizer, config) != (wanted, replace(language, transformer=blocks)):
+    language = card.run.model.language
+    same = True
+    if language.own:
+        config, words = load_gpt2(found["language"])
+        blocks = replace(language.transformer, dropout=0.0, initial_std=config.transformer.initial_std)
+        same = config == replace(language, transformer=blocks)
+    else:
+        words = load_language(found["language"], language)
+    if of_base.run.model.tokenizer != card.run.model.tokenizer or not same:
         raise CheckpointError(f"{folder}: of other sizes than its bases in {found['language'].parent}: it is damaged")
     with NoRandomNumbers():
         model = NeuroLM(card.run.model, decoders=decoders)
@@ -382,7 +400,7 @@ def _find_base(folder: Path, one: Base, given: Path | None) -> Path:
     places = [folder / one.folder] if given is None else [Path(given) / one.stage, Path(given)]
     path = next((place for place in places if (place / CONFIG).is_file()), None)
     if path is None and given is None and one.hub:
-        files = [CONFIG, WEIGHTS, ADAPTER, AdapterFile.FILE, TOKENIZER_FILE]
+        files = [CONFIG, WEIGHTS, ADAPTER, AdapterFile.FILE, TOKENIZER_FILE, SETTINGS_FILE]
         path = hub_folder(one.hub, files, give=f"put the base of {folder} beside it")
     if path is None:
         raise CheckpointError(

@@ -14,14 +14,16 @@ import torch
 from neurolm.ask.engine import generate, read_on, read_prefix, score_after, score_options
 from neurolm.batches.loader import Document, build_batch, build_patches
 from neurolm.core.backbones import read_settings, sizes
+from neurolm.core.config import LoraConfig
 from neurolm.core.errors import CheckpointError, ConfigError
+from neurolm.model.adapters import adapt, merge, own
 from neurolm.model.attention import Visibility
 from neurolm.model.backbone import Backbone, blocks, new_language
 from neurolm.model.gpt2 import save_gpt2
+from neurolm.model.hub_weights import load_language
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.precision import keep_in_bfloat16
 from neurolm.model.transformer import Cache, set_checkpointing
-from neurolm.train.backbone import load_language
 from neurolm.train.flops import attention_size, text_flops
 
 FAMILIES = ("gpt2", "llama", "qwen3", "smollm3", "gemma3_text")
@@ -314,3 +316,22 @@ def test_positions_are_rotated_by_their_numbers_not_by_their_places(with_languag
     torch.testing.assert_close(other[3:], found[3:], rtol=1e-4, atol=1e-4)
     cache = Cache()
     assert cache.fork().layers == []
+
+
+def test_adapters_go_into_every_linear_layer_and_merge_into_the_same_answers(with_language, samples):
+    for family in FAMILIES[1:]:
+        model = made(with_language(family))
+        batch = build_batch(samples, documents(samples), packed=False)
+        before = score_options(model, batch, OPTIONS)
+        layers = sum(isinstance(part, torch.nn.Linear) for part in model.language.modules())
+        adapt(model, LoraConfig(rank=2), new_rows=True)
+        torch.testing.assert_close(score_options(model, batch, OPTIONS), before, rtol=1e-5, atol=1e-5)
+        trained = {name for name, p in model.language.named_parameters() if p.requires_grad}
+        assert layers == 4 * 7 and len(trained) == 2 * layers + 1 and "model.embed_tokens.trained" in trained
+        with torch.no_grad():
+            for tensor in own(model, new_rows=True).values():
+                tensor.add_(torch.randn(tensor.shape, generator=torch.Generator().manual_seed(4)) * 0.1)
+        adapted = score_options(model, batch, OPTIONS)
+        merge(model)
+        assert (adapted - before).abs().max() > 0.1
+        torch.testing.assert_close(score_options(model, batch, OPTIONS), adapted, rtol=1e-3, atol=1e-3)

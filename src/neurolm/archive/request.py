@@ -14,6 +14,7 @@ from neurolm.ask.calibration import Calibration
 from neurolm.ask.precision import choose_precision
 from neurolm.ask.question import find_question
 from neurolm.ask.vectors import Level
+from neurolm.batches.hub_text import SETTINGS_FILE
 from neurolm.batches.text import TOKENIZER_FILE
 from neurolm.checkpoint import ADAPTER, CONFIG, WEIGHTS, AdapterFile, Card, load_card
 from neurolm.core.config import Precision
@@ -244,7 +245,8 @@ def meant(given: str | Sequence[str], card: Card, *, own: bool = False) -> tuple
 def digest(folder: Path) -> str:
     """Digest of what a checkpoint answers with: of its files' contents."""
     found = hashlib.sha256()
-    for path in (folder / name for name in (CONFIG, WEIGHTS, ADAPTER, AdapterFile.FILE, TOKENIZER_FILE, *BESIDE)):
+    names = (CONFIG, WEIGHTS, ADAPTER, AdapterFile.FILE, TOKENIZER_FILE, SETTINGS_FILE, *BESIDE)
+    for path in (folder / name for name in names):
         if path.is_file():
             with path.open("rb") as file:
                 found.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())

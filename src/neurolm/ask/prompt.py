@@ -18,7 +18,7 @@ from neurolm.ask.calibration import TaskCalibration
 from neurolm.ask.engine import score_options, score_questions
 from neurolm.ask.evidence import Beside, Evidence
 from neurolm.batches.loader import Document, Sample, build_batch, in_batches
-from neurolm.batches.text import TextTokenizer
+from neurolm.batches.text import END_OF_TEXT, TextTokenizer
 from neurolm.core.errors import CheckpointError
 from neurolm.model.neurolm import NeuroLM
 from neurolm.tasks.task import Task
@@ -26,6 +26,9 @@ from neurolm.tasks.task import Task
 PLACES = {"cpu": 3000, "cuda": 16_000}
 """Places of a batch of questions on a kind of device: patches, text and padding. More is no faster on a CPU, and takes
 more memory: the keys and values of a place are 72 KiB at base and 600 KiB at XL (`benchmarks/answering.py`)."""
+
+_ANSWER = " Answer:"
+"""Ends the question of a task's prompt; what follows it is the model's, also the bracket of a letter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +46,8 @@ class Prompt:
     def of(cls, task: Task, text: TextTokenizer, separator: int, evidence: Evidence | None = None) -> Prompt:
         """Encode a task; the model's evidence, where it has some for the task, goes by its options."""
         return cls(
-            question=(separator, *text.encode(task.prompt)),
-            answers=tuple(tuple(text.encode(a)) for a in task.answers),
+            question=(separator, *question_tokens(text, task.prompt)),
+            answers=tuple(tuple(_answer_tokens(text, a)) for a in task.answers),
             beside=None if evidence is None else evidence.of(task.name, task.labels),
         )
 
@@ -62,6 +65,22 @@ class Prompt:
         """EEG sample, question and, for training, an answer to predict."""
         ids = self.question if answer is None else self.question + self.answers[answer]
         return Document(sample=sample, text=ids, predict_from=len(self.question))
+
+
+def question_tokens(text: TextTokenizer, prompt: str) -> list[int]:
+    """Encode a prompt; for a model with a chat template the question is the user's turn, and the answer the model's."""
+    if text.turns is None:
+        return text.encode(prompt)
+    before, after = text.turns
+    question, _, begun = prompt.rpartition(_ANSWER) if _ANSWER in prompt else (prompt, "", "")
+    return text.encode(f"{before}{question}{after}{begun.strip()}")
+
+
+def _answer_tokens(text: TextTokenizer, answer: str) -> list[int]:
+    """Encode an answer; a turn of its own begins and ends without a space."""
+    if text.turns is not None:
+        answer = answer.strip().replace(f" {END_OF_TEXT}", END_OF_TEXT)
+    return text.encode(answer)
 
 
 def likelihoods(

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurolm.batches.hub_text import SETTINGS_FILE, TEMPLATE_FILE, Manner, plain_hub
 from neurolm.core.errors import TextError
 from neurolm.core.files import dump_json
 from neurolm.core.hub_files import hub_folder
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 END_OF_TEXT = "<|endoftext|>"
-"""Ends every document; always the last id of a text tokenizer."""
+"""Ends every document; the last id of a byte-level tokenizer, and whatever ends a text in a model of the hub."""
 TOKENIZER_FILE = "tokenizer.json"
 VOCABULARY_FILE, MERGES_FILE = "vocab.json", "merges.txt"
 GPT2_SIZE = 50_257
@@ -40,38 +41,52 @@ _PROBE = " Question: is 10 µV (α) too low?\nÄn\t😀 <|x|>"
 
 
 class TextTokenizer:
-    """A byte-level BPE whose last id is ``<|endoftext|>``.
+    """A byte-level BPE whose last id is ``<|endoftext|>``, or the tokenizer of a model of the hub.
 
     Make one with :meth:`train` or :meth:`load`; any text can be encoded and comes back unchanged from ``decode``.
+
+    Attributes
+    ----------
+    size
+        Number of tokens, ``<|endoftext|>`` included; a model's ``text_tokens`` must equal it.
+    end_of_text
+        Id of ``<|endoftext|>``, or of what ends a text in a model of the hub.
+    manner
+        What a model of the hub says of its texts; None: as GPT-2.
     """
 
-    def __init__(self, backend: Tokenizer, *, source: str = "tokenizer") -> None:
-        last = backend.get_vocab_size() - 1
-        if backend.token_to_id(END_OF_TEXT) != last:
+    def __init__(self, backend: Tokenizer, *, source: str = "tokenizer", manner: Manner | None = None) -> None:
+        if manner is None:
+            self.size = backend.get_vocab_size()
+        else:
+            self.size = max(backend.get_vocab(with_added_tokens=True).values()) + 1
+        found = backend.token_to_id(END_OF_TEXT if manner is None else manner.end)
+        if manner is None and found != self.size - 1:
             raise TextError(
-                f"{source}: {END_OF_TEXT} is id {backend.token_to_id(END_OF_TEXT)} of {last + 1}, and must be the "
+                f"{source}: {END_OF_TEXT} is id {found} of {self.size}, and must be the "
                 "last: use GPT-2's files, or a tokenizer written by `neurolm train language`"
             )
+        if found is None:
+            assert manner is not None
+            raise TextError(f"{source}: has no token {manner.end[:60]!r}, which is to end a text; correct eos_token")
+        self.end_of_text, self.manner = int(found), manner
         self._backend = backend
         if self.decode(self.encode(_PROBE)) != _PROBE:
             raise TextError(f"{source}: not a byte-level tokenizer (text changes when encoded and decoded again)")
 
     @property
-    def size(self) -> int:
-        """Number of tokens, ``<|endoftext|>`` included; a model's ``text_tokens`` must equal it."""
-        return self._backend.get_vocab_size()
-
-    @property
-    def end_of_text(self) -> int:
-        """Id of ``<|endoftext|>``."""
-        return self.size - 1
+    def turns(self) -> tuple[str, str] | None:
+        """What a model's chat template puts before a question, and between it and the answer; None: it has none."""
+        return None if self.manner is None else self.manner.turns
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text; a literal ``<|endoftext|>`` in it becomes its one id."""
-        return self._backend.encode(text).ids
+        if self.manner is not None:
+            text = text.replace(END_OF_TEXT, self.manner.end)
+        return self._backend.encode(text, add_special_tokens=False).ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ids, ``<|endoftext|>`` included.
+        """Return the text of ids, ``<|endoftext|>`` (in a model of the hub, what stands for it) included.
 
         Raises
         ------
@@ -84,12 +99,17 @@ class TextTokenizer:
         return self._backend.decode([int(i) for i in ids], skip_special_tokens=False)
 
     def save(self, folder: Path) -> Path:
-        """Write ``tokenizer.json`` into a folder, which is made if it does not exist, and return the file."""
+        """Write ``tokenizer.json`` into a folder, which is made if it does not exist, and return the file.
+
+        A model of the hub has a ``tokenizer_config.json`` beside it.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         file, partial = folder / TOKENIZER_FILE, folder / f".{TOKENIZER_FILE}.partial"
         self._backend.save(str(partial))
         partial.replace(file)  # so that a killed run leaves no half of a tokenizer
+        if self.manner is not None:
+            self.manner.save(folder)
         return file
 
     @classmethod
@@ -133,7 +153,9 @@ class TextTokenizer:
         return cls(_with_end_of_text(backend))
 
     @classmethod
-    def load(cls, source: Path | str) -> TextTokenizer:
+    def load(
+        cls, source: Path | str, *, of_hub: bool = False, end: str | None = None, tokens: int | None = None
+    ) -> TextTokenizer:
         """Load a tokenizer.
 
         Parameters
@@ -141,27 +163,46 @@ class TextTokenizer:
         source
             A folder with ``tokenizer.json``, or with GPT-2's ``vocab.json`` and ``merges.txt``; or the name of a GPT-2
             on the Hugging Face hub, such as ``openai-community/gpt2``.
+        of_hub
+            Whether it may be that of any model; then ``tokenizer_config.json`` lies beside it.
+        end, tokens
+            What ends a text, where no file says it, and how many tokens the model has; for such a tokenizer.
 
         Raises
         ------
         TextError
-            If there is no tokenizer, or none that fits: not byte-level, or its last id is not ``<|endoftext|>``.
+            If there is no tokenizer, or none that fits: not byte-level, or its last id is not ``<|endoftext|>``; for
+            one of any model, it has parts that could make anything of a text.
         """
-        from tokenizers import Tokenizer
-
-        names = [TOKENIZER_FILE, VOCABULARY_FILE, MERGES_FILE]
+        names = [TOKENIZER_FILE, VOCABULARY_FILE, MERGES_FILE, *((SETTINGS_FILE, TEMPLATE_FILE) if of_hub else ())]
         give = f"give a folder with {TOKENIZER_FILE}, or {VOCABULARY_FILE} and {MERGES_FILE}"
         folder = hub_folder(source, names, give=give, kind=TextError)
         file = folder / TOKENIZER_FILE
         if not file.exists():
             return cls(_gpt2(folder), source=str(folder))
-        try:
-            backend = Tokenizer.from_str(_plain(file))
-        except TextError:
-            raise
-        except Exception as error:  # the library raises plain Exception for every kind of damage
-            raise TextError(f"{file}: not a tokenizer ({error}); train or download it again") from error
-        return cls(backend, source=str(file))
+        if of_hub and (folder / SETTINGS_FILE).exists():
+            found, manner = _read(file), Manner.load(folder, end=end)
+            return cls(_backend(plain_hub(found, file, tokens=tokens), file), source=str(file), manner=manner)
+        return cls(_backend(_plain(file), file), source=str(file))
+
+
+def _backend(content: str, file: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_str(content)
+    except Exception as error:  # the library raises plain Exception for every kind of damage
+        raise TextError(f"{file}: not a tokenizer ({error}); train or download it again") from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found = parse_json(read_small(file, most=LARGE))
+    except (OSError, ValueError) as error:
+        raise TextError(f"{file}: not a tokenizer ({error}); train or download it again") from error
+    if not isinstance(found, dict) or "model" not in found:
+        raise TextError(f"{file}: not a tokenizer (it holds {str(found)[:60]!r}); train or download it again")
+    return found
 
 
 def _plain(file: Path) -> str:
@@ -169,9 +210,7 @@ def _plain(file: Path) -> str:
 
     Padding and truncation, which may ask for any length, are taken out: nobody here encodes for a fixed one.
     """
-    found = parse_json(read_small(file))
-    if not isinstance(found, dict) or "model" not in found:
-        raise TextError(f"{file}: not a tokenizer (it holds {str(found)[:60]!r}); train or download it again")
+    found = _read(file)
     for part, allowed in _PARTS.items():
         kind = part_type.get("type") if isinstance(part_type := found.get(part), dict) else part_type
         if kind not in allowed:

@@ -39,6 +39,9 @@ class Command:
         The store that `neurolm prepare` wrote.
     tasks
         Tasks to learn, as a,b; by default all that the store has.
+    backbone
+        Folder or hub id of a language model: GPT-2, Llama, SmolLM, Qwen3 or Gemma 3 (docs/backbones.md). Its sizes take
+        the place of the recipe's; a folder without weights is trained from random ones.
     words
         Tokenizer stage: folder or hub id of the GPT-2 to align with; by default the run's own.
     log_to
@@ -49,6 +52,7 @@ class Command:
     tasks: Sequence[str] = ()
     text: Path | None = None
     gpt2: str | None = None
+    backbone: str | None = None
     words: str | None = None
     log_to: Annotated[Sequence[str], names, "neurolm.train.figures.sinks:SINKS"] = ()
 
@@ -58,7 +62,9 @@ class Command:
 
         kept: dict[str, str | None] = {"stage": stage}
         for name, value in vars(self).items():
-            local = isinstance(value, Path) or (name in ("gpt2", "words") and value and Path(value).exists())
+            local = isinstance(value, Path) or (
+                name in ("gpt2", "backbone", "words") and value and Path(value).exists()
+            )
             kept[name] = str(Path(value).absolute()) if local else value
         found = {one: find_card(one) for one in self.tasks}
         kept["tasks"] = ",".join(one if path.parent == CARDS else str(path.absolute()) for one, path in found.items())
@@ -124,8 +130,13 @@ def train(
     from neurolm.train.run import open_run, require_before
 
     require_before(out, stage)
+    config = settings.config
+    if command.backbone is not None:
+        from neurolm.train.backbone import with_backbone
+
+        config = with_backbone(config, command.backbone)
     with distributed.joined(cuda=choose_device(machine.device).type == "cuda"):
-        run = open_run(out, config=settings.config, store=store, tasks=tasks or None, fold=fold, device=machine.device,
+        run = open_run(out, config=config, store=store, tasks=tasks or None, fold=fold, device=machine.device,
                        workers=workers, log_to=command.log_to)  # fmt: skip
         if (folder := _trained(run, stage, command)) is not None:
             say(folder)
@@ -179,7 +190,7 @@ def _trained(run: Run, stage: str, command: Command) -> Path | None:
             display.training(progress)
 
         if stage == "language":
-            folder = train_language(run, texts=texts, gpt2=command.gpt2, progress=show)
+            folder = train_language(run, texts=texts, gpt2=command.gpt2, backbone=command.backbone, progress=show)
         elif stage == "tokenizer":
             folder = train_tokenizer(run, texts=texts, words=command.words, progress=show)
         else:

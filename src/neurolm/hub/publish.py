@@ -11,6 +11,7 @@ from pathlib import Path
 from neurolm.ask.calibration import Calibration
 from neurolm.ask.evidence import ARRAYS, EvidenceFile
 from neurolm.ask.novelty import Ranges
+from neurolm.batches.hub_text import SETTINGS_FILE
 from neurolm.batches.text import TOKENIZER_FILE, TextTokenizer
 from neurolm.checkpoint import (
     ADAPTER,
@@ -34,7 +35,7 @@ from neurolm.model.neurolm import NeuroLM
 
 BESIDE = (Calibration.FILE, Ranges.FILE, EvidenceFile.FILE, ARRAYS)
 """Files that a checkpoint may have or not: how its answers are read."""
-_FILES = [CONFIG, WEIGHTS, ADAPTER, AdapterFile.FILE, TOKENIZER_FILE, FILE, RESULTS, *BESIDE]
+_FILES = [CONFIG, WEIGHTS, ADAPTER, AdapterFile.FILE, TOKENIZER_FILE, SETTINGS_FILE, FILE, RESULTS, *BESIDE]
 
 
 def find_checkpoint(source: str | Path, *, revision: str | None = None) -> Path:

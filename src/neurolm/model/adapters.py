@@ -48,7 +48,10 @@ def adapt(module: NeuroLM, config: LoraConfig, *, new_rows: bool) -> None:
         p.data = p.data.clone()  # the base may share its memory
         p.requires_grad_(True)
     first = module.vocabulary.separator
-    module.language.add_module("wte", LastRows(module.language.wte, first))
+    words = module.language.WORDS.removesuffix(".weight")
+    table = module.language.get_submodule(words)
+    assert isinstance(table, nn.Embedding)
+    module.language.set_submodule(words, LastRows(table, first, scale=module.language.input_scale))
     if new_rows:
         assert isinstance(module.head, nn.Linear)
         module.head = LastRows(module.head, first)

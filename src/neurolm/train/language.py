@@ -1,8 +1,9 @@
-"""Stage 0, the language model: GPT-2's weights where given, else a small GPT-2.
+"""Stage 0, the language model: weights of GPT-2 or of another model where given, else a small GPT-2.
 
     neurolm train language --store STORE --out RUN
+    neurolm train language --store STORE --out RUN --backbone Qwen/Qwen3-0.6B
 
-The stage leaves a GPT-2 folder in the Hugging Face layout, so what follows need not know where it came from. Its word
+The stage leaves a folder in the Hugging Face layout, so what follows need not know where it came from. Its word
 embeddings are what EEG is aligned to, and its language is what the text loss of the later stages keeps alive.
 """
 
@@ -23,7 +24,11 @@ from neurolm.core import distributed
 from neurolm.core.config import LanguageConfig, StageConfig
 from neurolm.core.errors import ConfigError
 from neurolm.core.files import atomic_folder
+from neurolm.model.backbone import new_language
 from neurolm.model.gpt2 import GPT2, load_gpt2, save_gpt2
+from neurolm.model.hub_weights import save_language
+from neurolm.model.language import LanguageModel
+from neurolm.train.backbone import open_backbone
 from neurolm.train.flops import text_flops
 from neurolm.train.loop import ProgressCallback, clean, run_stage
 from neurolm.train.run import Run
@@ -35,12 +40,12 @@ class LanguageStage(Stage[np.ndarray]):
     """Next-token prediction on text; a batch is this process's share of a step's crops, int64 (crops, length)."""
 
     name = "language"
-    module: GPT2
+    module: LanguageModel
 
     def __init__(self, config: StageConfig, language: LanguageConfig, stream: np.ndarray, device: torch.device) -> None:
         torch.manual_seed(config.seed)
         self.config = config
-        self.module = GPT2(language, rows=language.text_tokens)
+        self.module = new_language(language, output=True)
         training, self.validation = split_text(stream)
         self.sampler = TextSampler(training, batch=config.text_batch, length=config.text_length + 1, seed=config.seed)
         self.length, self.device = config.text_length + 1, device
@@ -83,7 +88,12 @@ class LanguageStage(Stage[np.ndarray]):
 
 
 def train_language(
-    run: Run, *, texts: Sequence[str], gpt2: str | None = None, progress: ProgressCallback | None = None
+    run: Run,
+    *,
+    texts: Sequence[str],
+    gpt2: str | None = None,
+    backbone: str | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Path:
     """Run the stage; returns its folder.
 
@@ -93,15 +103,35 @@ def train_language(
         Documents to learn from, where no weights are given.
     gpt2
         Folder or hub id of GPT-2 weights to take instead of training.
+    backbone
+        Folder or hub id of the language model whose sizes the run's configuration has (``backbone.with_backbone``); its
+        weights are taken, where it has any.
+
+    Raises
+    ------
+    ConfigError
+        If what is given is not the model of the configuration.
     """
     folder = run.folder / LanguageStage.name
     if is_finished(run, LanguageStage.name):
         return folder
     language = run.config.model.language
+    found = None if backbone is None else open_backbone(backbone)
+    if found is not None:
+        found.require(language)
+    if not language.own:
+        if found is None:
+            raise ConfigError(f"{run.folder}: begun with a language model of the hub: give it with --backbone again")
+        if gpt2 is not None:
+            raise ConfigError("--gpt2 and --backbone: two language models; give one")
+        if (taken := found.weights(language)) is not None:
+            return _taken(folder, taken, language, found.text)
+    elif found is not None and found.has_weights:
+        gpt2 = backbone
     if gpt2 is not None:
         return _take_gpt2(gpt2, language, folder)
     config = run.config.language
-    text = TextTokenizer.train(texts, language.text_tokens)
+    text = TextTokenizer.train(texts, language.text_tokens) if found is None or found.text is None else found.text
     stream = token_stream(text, texts)
     stage = LanguageStage(config, language, stream, run.device)
     run_stage(stage, folder, device=run.device, workers=run.workers, log_to=run.log_to, progress=progress)
@@ -111,10 +141,27 @@ def train_language(
     return folder
 
 
-def _save(folder: Path, model: GPT2, text: TextTokenizer) -> None:
+def _save(folder: Path, model: LanguageModel, text: TextTokenizer) -> None:
     with atomic_folder(folder, last=CONFIG) as temporary:
         text.save(temporary)
-        save_gpt2(temporary, model)
+        if isinstance(model, GPT2):
+            save_gpt2(temporary, model)
+        else:
+            save_language(temporary, model.config, model.state_dict())
+
+
+def _taken(
+    folder: Path, weights: dict[str, torch.Tensor], language: LanguageConfig, text: TextTokenizer | None
+) -> Path:
+    """Leave a model of the hub as it was given, in the precision of its file."""
+    assert text is not None
+    distributed.wait()  # until nobody looks any more whether it is there already
+    if distributed.is_main():
+        with atomic_folder(folder, last=CONFIG) as temporary:
+            text.save(temporary)
+            save_language(temporary, language, weights)
+    distributed.wait()
+    return folder
 
 
 def _take_gpt2(source: str, language: LanguageConfig, folder: Path) -> Path:

@@ -40,7 +40,7 @@ from neurolm.core.config import ModelConfig, StageConfig
 from neurolm.core.errors import CheckpointError
 from neurolm.core.physics import RATE
 from neurolm.model.adapters import adapt, own_names
-from neurolm.model.gpt2 import load_gpt2
+from neurolm.model.hub_weights import load_language
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.quantizer import exact
 from neurolm.model.scaling import FeatureScaling
@@ -227,7 +227,8 @@ def language_of(run: Run) -> tuple[TextTokenizer, dict[str, torch.Tensor]]:
     folder = run.folder / "language"
     if not is_done(run, "language"):
         raise CheckpointError(f"{folder}: the language stage is not finished; run `neurolm train language` first")
-    return TextTokenizer.load(folder), load_gpt2(folder)[1]
+    config = run.config.model.language
+    return TextTokenizer.load(folder, of_hub=not config.own), load_language(folder, config)
 
 
 class LanguageModelStage(Stage[dict[str, list[Batch]]]):

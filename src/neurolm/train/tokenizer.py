@@ -16,10 +16,11 @@ import numpy as np
 import torch
 
 from neurolm.batches.loader import Sample, build_patches
-from neurolm.batches.text import token_stream
+from neurolm.batches.text import TextTokenizer, token_stream
 from neurolm.core import distributed
 from neurolm.core.batch import PADDING, Patches
 from neurolm.core.errors import CheckpointError
+from neurolm.model.backbone import words_name
 from neurolm.model.gpt2 import load_gpt2
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.train.flops import tokenizer_flops
@@ -264,7 +265,11 @@ def train_tokenizer(
     if is_finished(run, TokenizerStage.name):
         return run.folder / TokenizerStage.name
     text, weights = language_of(run)
-    embeddings = (weights if words is None else load_gpt2(words)[1])["wte.weight"]
+    embeddings, spoken = weights[words_name(run.config.model.language)], text
+    if words is not None:
+        embeddings = load_gpt2(words)[1]["wte.weight"]
+        if not run.config.model.language.own:  # whose tokens are others: the texts are read with GPT-2's own
+            text = TextTokenizer.load(words)
     width = run.config.model.tokenizer.encoder.width
     if embeddings.shape[1] != width or len(embeddings) < text.size:
         raise CheckpointError(
@@ -273,4 +278,4 @@ def train_tokenizer(
             "GPT-2 of that width with the same tokens (openai-community/gpt2 for base, large and xl)"
         )
     stage = TokenizerStage(run, embeddings, token_stream(text, texts))
-    return finish_stage(run, stage, text, progress=progress)
+    return finish_stage(run, stage, spoken, progress=progress)

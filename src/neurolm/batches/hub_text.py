@@ -1,0 +1,196 @@
+"""Text tokenizers that come with other language models than GPT-2, and how these are spoken to (chat templates).
+
+Both are a stranger's: a tokenizer may consist of parts that do nothing but cut text and look it up, and a template runs
+in jinja's sandbox, once, to see what it puts around a question.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from neurolm.core.errors import TextError
+from neurolm.core.files import dump_json, write_text
+from neurolm.core.small_files import parse_json, read_small, read_text
+
+SETTINGS_FILE, TEMPLATE_FILE = "tokenizer_config.json", "chat_template.jinja"
+"""What `transformers` writes beside ``tokenizer.json``."""
+_PARTS = {
+    "normalizer": (None, "NFC", "Replace"),
+    "pre_tokenizer": (None, "Sequence", "Split", "ByteLevel", "Digits"),
+    "post_processor": (None, "Sequence", "ByteLevel", "TemplateProcessing"),
+    "decoder": ("Sequence", "ByteLevel", "Replace", "ByteFallback", "Fuse"),
+    "model": (None, "BPE"),
+}  # fmt: skip
+"""Part of a tokenizer's file → the types of it, and of its own parts, that are admitted."""
+_INNER = ("pretokenizers", "processors", "decoders")
+_REPEATED = re.compile(r"\)[*+{]|\)\?[*+{]")
+"""In a pattern: a repeated group, over which a search may take time without end."""
+_PATTERN, _TEMPLATE = 1000, 1 << 16
+"""Most characters of a pattern and of a template, or of what a template writes."""
+_MARK, _DATE = "the question stands here", "26 Jul 2024"
+"""The date that templates are told which ask for one: the same prompt always has the same tokens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """What a model's tokenizer_config.json says of its texts."""
+
+    end: str
+    """The token that ends a text or an answer."""
+    begin: str = ""
+    """The token that templates put before a conversation."""
+    template: str | None = None
+    """Its chat template."""
+
+    @functools.cached_property
+    def turns(self) -> tuple[str, str] | None:
+        """What stands before a user's question, and between it and the model's answer; None: the model has no chat.
+
+        A template that cannot be rendered, or that changes the question or leaves it out, has no place for it: such a
+        model is asked in plain text.
+        """
+        return None if self.template is None else _turns(self)
+
+    def save(self, folder: Path) -> None:
+        """Write it as `transformers` does."""
+        found = {"eos_token": self.end, "bos_token": self.begin or None, "chat_template": self.template}
+        write_text(folder / SETTINGS_FILE, dump_json(found, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path, *, end: str | None = None) -> Self:
+        """Read it from a model's folder.
+
+        Parameters
+        ----------
+        end
+            The token that ends a text, where tokenizer_config.json does not say it.
+
+        Raises
+        ------
+        TextError
+            If the file cannot be read, or nothing says what ends a text.
+        """
+        path = folder / SETTINGS_FILE
+        try:
+            found = parse_json(read_small(path))
+            template = read_text(folder / TEMPLATE_FILE) if (folder / TEMPLATE_FILE).is_file() else None
+        except (OSError, ValueError) as error:
+            raise TextError(f"{path}: cannot be read ({error}); download it again") from error
+        if not isinstance(found, dict):
+            raise TextError(f"{path}: holds no settings; download it again")
+        ends = _token(found.get("eos_token")) or end
+        if not ends:
+            raise TextError(
+                f"{path}: says no eos_token, the token that ends a text: add it, as the model's card has it"
+            )
+        template = template or _chosen(found.get("chat_template"))
+        if template is not None and len(template) > _TEMPLATE:
+            raise TextError(f"{path}: a chat template of {len(template):,} characters; at most {_TEMPLATE:,} are read")
+        return cls(end=ends, begin=_token(found.get("bos_token")) or "", template=template)
+
+
+def _token(value: Any) -> str | None:
+    """A token's text, which is written as it is or as a dictionary."""
+    value = value.get("content") if isinstance(value, dict) else value
+    return value if isinstance(value, str) else None
+
+
+def _chosen(value: Any) -> str | None:
+    """The template, where there are several the one that is called default."""
+    if isinstance(value, list):
+        named = {one.get("name"): one.get("template") for one in value if isinstance(one, dict)}
+        value = named.get("default")
+    return value if isinstance(value, str) else None
+
+
+@functools.cache
+def _turns(manner: Manner) -> tuple[str, str] | None:
+    from jinja2 import nodes
+    from jinja2.exceptions import TemplateError
+    from jinja2.ext import Extension, loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Generation(Extension):
+        """``{% generation %}``, which marks what a model writes, and changes nothing."""
+
+        tags = {"generation"}  # noqa: RUF012
+
+        def parse(self, parser: Any) -> list[nodes.Node]:
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+    def refuse(message: str) -> None:
+        raise TemplateError(message)
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, Generation]
+    )
+    environment.globals |= {"raise_exception": refuse, "strftime_now": lambda form: _DATE}
+    try:
+        written = environment.from_string(manner.template or "").render(
+            messages=[{"role": "user", "content": _MARK}], add_generation_prompt=True, enable_thinking=False,
+            bos_token=manner.begin, eos_token=manner.end, tools=None,
+        )  # fmt: skip
+    except Exception:  # whatever a stranger's template does
+        return None
+    if written.count(_MARK) != 1 or len(written) > _TEMPLATE:
+        return None
+    before, _, after = written.partition(_MARK)
+    return before, after
+
+
+def plain_hub(found: Mapping[str, Any], source: Path | str, *, tokens: int | None = None) -> str:
+    """Return the content of a model's ``tokenizer.json``, if it consists of nothing but what cuts and looks up text.
+
+    Padding, truncation and tokens that are added by themselves are taken out.
+
+    Parameters
+    ----------
+    tokens
+        Tokens that the model has: special ones beyond them, as Gemma's tokenizer has for pictures, are taken out.
+
+    Raises
+    ------
+    TextError
+        Naming the part that is not admitted.
+    """
+    for part, allowed in _PARTS.items():
+        for inner in _inner(found.get(part)):
+            kind = inner.get("type") if isinstance(inner, dict) else inner
+            if kind not in allowed:
+                raise TextError(
+                    f"{source}: its {part} is {str(kind)[:60]}, which is not read here; choose another model"
+                )
+            _require_simple(inner, source)
+    model = found.get("model")
+    if not isinstance(model, dict) or model.get("dropout"):
+        raise TextError(f"{source}: not a tokenizer that gives the same tokens each time; choose another model")
+    added = [one for one in found.get("added_tokens") or () if tokens is None or one.get("id", 0) < tokens]
+    changes = {"padding": None, "truncation": None, "post_processor": None, "added_tokens": added}
+    return dump_json(dict(found) | changes)
+
+
+def _inner(part: Any) -> Iterator[Any]:
+    """A part, and the parts that it is a sequence of."""
+    yield part
+    if isinstance(part, dict):
+        for name in _INNER:
+            for inner in part.get(name) or ():
+                yield from _inner(inner)
+
+
+def _require_simple(part: Any, source: Path | str) -> None:
+    """Refuse patterns over which a search may never end, and replacements that make a text longer."""
+    if not isinstance(part, dict):
+        return
+    pattern = part.get("pattern") or {}
+    regex = pattern.get("Regex", "") if isinstance(pattern, dict) else ""
+    if len(regex) > _PATTERN or _REPEATED.search(regex):
+        raise TextError(f"{source}: it cuts text by the pattern {regex[:60]!r}…, which may take for ever")
+    if part.get("type") == "Replace" and (regex or len(str(part.get("content"))) > 1):
+        raise TextError(f"{source}: it replaces {str(pattern)[:60]} by {str(part.get('content'))[:60]!r}")
