@@ -1,4 +1,4 @@
-"""Text tokenizers that come with other language models than GPT-2, and how these are spoken to (chat templates).
+"""Text tokenizers and chat templates that come with other language models than GPT-2.
 
 Both are a stranger's: a tokenizer may consist of parts that do nothing but cut text and look it up, and a template runs
 in jinja's sandbox, once, to see what it puts around a question.

@@ -1,4 +1,4 @@
-"""Language models of `transformers` that can take GPT-2's place, and their configurations as plain JSON.
+"""Language models that can take GPT-2's place, and their configurations as plain JSON.
 
 A configuration may be a stranger's: it is read here as data, field by field and within bounds, before any library sees
 it. It names no code, no file and no address.
