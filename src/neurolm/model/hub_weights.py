@@ -1,4 +1,4 @@
-"""Weights of language models in the layout of the Hugging Face hub: safetensors alone, whole or in parts."""
+"""Weights of language models in the layout of the Hugging Face hub: safetensors alone"""
 
 from __future__ import annotations
 
