@@ -11,8 +11,7 @@ from pathlib import Path
 
 from neurolm.api import Model
 from neurolm.ask.precision import Chosen, choose_precision
-from neurolm.batches.text import TextTokenizer
-from neurolm.checkpoint import AdapterFile, add_adapters, load_base, load_card
+from neurolm.checkpoint import AdapterFile, add_adapters, load_base, load_card, load_text
 from neurolm.core.device import choose_device
 from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.hub.publish import find_checkpoint
@@ -74,7 +73,7 @@ def load_adapters(
     for name, path in paths.items():
         module = sharing(whole)
         add_adapters(path, cards[name], files[name], module)
-        text = TextTokenizer.load(path)
+        text = load_text(path, cards[name])
         models[name] = Model(module, cards[name], text, where, folder=path, precision=chosen, base=_place(base))
     return models
 

@@ -335,15 +335,21 @@ def load_neurolm(
         model = load_base(folder, card, adapter, decoders=decoders, base=base)
         add_adapters(folder, card, adapter, model)
         merge(model)
-        return model.eval(), card, _text(folder, card)
+        return model.eval(), card, load_text(folder, card)
     passing_over = () if decoders else [f"tokenizer.{part}" for part in DECODING]
     model = _built(folder, lambda: NeuroLM(card.run.model, decoders=decoders), passing_over=passing_over)
     load_weights(folder, model, passing_over=passing_over)
-    return model.eval(), card, _text(folder, card)
+    return model.eval(), card, load_text(folder, card)
 
 
-def _text(folder: Path, card: Card) -> TextTokenizer:
-    """Load the text tokenizer of a checkpoint, which is that of its model."""
+def load_text(folder: Path, card: Card) -> TextTokenizer:
+    """Load the text tokenizer of a checkpoint, which is that of its model.
+
+    Raises
+    ------
+    CheckpointError
+        If it is another's.
+    """
     text, wanted = TextTokenizer.load(folder, of_hub=not card.run.model.language.own), card.run.model.vocabulary
     if (text.size, text.end_of_text) != (wanted.text_tokens, wanted.end_of_text):
         raise CheckpointError(

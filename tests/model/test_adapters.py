@@ -157,6 +157,30 @@ def test_kept_in_bfloat16_they_differ_by_rounding_alone(model, batch):
     assert 0 < float((rounded - exact).abs().max()) < 0.1
 
 
+@pytest.mark.parametrize("family", ["llama", "qwen3", "smollm3", "gemma3_text"])
+def test_language_models_of_transformers_have_them_too(micro_config, hub_language, batch, family):
+    """All linear layers of all blocks; word embeddings that are scaled stay so."""
+    language = hub_language(family, vocab_size=280, num_hidden_layers=2)
+    torch.manual_seed(5)
+    model = NeuroLM(replace(micro_config.model, language=language)).eval()
+    model.tokenizer.quantizer.initialised.fill_(True)
+    before, names = said(model, batch), list(model.state_dict())
+    table = type(model.language.get_submodule(model.language.WORDS.removesuffix(".weight")))
+    adapt(model, LoraConfig(rank=2), new_rows=True)
+    for now, then in zip(said(model, batch), before, strict=True):
+        torch.testing.assert_close(now, then, rtol=1e-6, atol=1e-6)
+    adapted = {name.rpartition(".lora_A")[0] for name in own_names(model, new_rows=True) if "lora_A" in name}
+    assert {name.rpartition(".")[2] for name in adapted} == {
+        "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"
+    } and len(adapted) == 14  # fmt: skip
+    apart = said(moved(model, new_rows=True), batch)
+    merge(model)
+    assert list(model.state_dict()) == names
+    assert type(model.language.get_submodule(model.language.WORDS.removesuffix(".weight"))) is table
+    for one, other in zip(said(model, batch), apart, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
 def test_without_peft_the_extra_is_named(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ConfigError, match=r"pip install 'neurolm\[lora\]'"):

@@ -20,7 +20,9 @@ from neurolm.evaluation.results import RESULTS
 from neurolm.hub.publish import merged
 from neurolm.model.adapters import merge
 from neurolm.train import loop, shared
+from neurolm.train.backbone import with_backbone
 from neurolm.train.instruct import train_instruct
+from neurolm.train.language import train_language
 from neurolm.train.pretrain import train_pretrain
 from neurolm.train.run import RUN, open_run
 
@@ -219,6 +221,27 @@ def test_a_rank_that_the_file_has_not_takes_no_memory(folder):
     path.write_text(json.dumps(card))
     with pytest.raises(CheckpointError, match="says that it has no adapters"):
         load_neurolm(folder / "instruct")
+
+
+def test_both_stages_on_a_language_model_of_transformers(micro_run, hub_settings, tmp_path):
+    (tmp_path / "given").mkdir()
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "vocab_size": 280, "max_position_embeddings": 160}
+    (tmp_path / "given" / "config.json").write_text(json.dumps(hub_settings("gemma3_text", **sizes)))
+    config, given = with_backbone(micro_run.config, str(tmp_path / "given")), str(tmp_path / "given")
+    stages = {name: replace(config.stage(name), steps=2, lora=LoraConfig(rank=2 if name in CHAIN else 0))
+              for name in ("language", *CHAIN)}  # fmt: skip
+    folder = micro_run.copy(tmp_path / "run", without=("language", *CHAIN, RESULTS, RUN))
+    run = open_run(folder, config=replace(config, **stages), store=micro_run.store, device="cpu")
+    train_language(run, texts=micro_run.texts, backbone=given)
+    train_pretrain(run, texts=micro_run.texts)
+    left: list[torch.nn.Module] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared, "whole_state", lambda module: left.append(module) or module.state_dict())
+        train_instruct(run, texts=micro_run.texts)
+    merge(left[0])
+    loaded = load_neurolm(folder / "instruct")[0].state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in left[0].state_dict().items())
+    assert (folder / "instruct" / ADAPTER).is_file() and (folder / "pretrain" / ADAPTER).is_file()
 
 
 def test_what_the_base_learned_from_is_not_tested_on_either(micro_run, tmp_path):
