@@ -41,7 +41,6 @@ from neurolm.core.montage import REACH
 from neurolm.core.names import choose
 from neurolm.core.physics import RATE
 from neurolm.hub.publish import find_checkpoint, find_evaluation, push, save
-from neurolm.live.recorder import Recorder
 from neurolm.live.session import Policy, Session
 from neurolm.live.source import Source
 from neurolm.live.sources.open_source import open_source
@@ -254,6 +253,7 @@ class Model:
         reading: ReadingOptions = BELIEVED,
         unseen: Unseen = "nearest",
         record: str | Path | None = None,
+        outlet: str | None = None,
         person: Person | str | Path | None = None,
     ) -> Session:
         """Answer a question about EEG that is still coming in, once a second.
@@ -273,6 +273,8 @@ class Model:
             How to read the source, as for a recording: its mains frequency, its channels.
         record
             Where to write what is received, ``NAME.vhdr``, for :meth:`ask` to answer again.
+        outlet
+            Name of streams of the Lab Streaming Layer that send probabilities and status on.
 
         Returns
         -------
@@ -285,15 +287,20 @@ class Model:
             As for :meth:`ask`.
         RecordingError
             If there is no such source, or it has no electrode that the model knows.
+        ConfigError
+            If there is no such kind of source, a recording is there already, or an extra is not installed.
         """
         asked = self.asked(question, options, person=person)
         require_no_risk([asked], None if policy is None else policy.risk)
         opened = open_source(source, reading=reading) if isinstance(source, str) else source
-        recorder = None if record is None else Recorder(Path(record), opened.layout)
-        return Session(
-            self.module, self.card, asked, opened, device=self.device, policy=policy, reading=reading, unseen=unseen,
-            recorder=recorder,
-        )  # fmt: skip
+        try:
+            return Session(
+                self.module, self.card, asked, opened, device=self.device, policy=policy, reading=reading,
+                unseen=unseen, record=None if record is None else Path(record), outlet=outlet,
+            )  # fmt: skip
+        except BaseException:
+            opened.close()
+            raise
 
     def explain(
         self,

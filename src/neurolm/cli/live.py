@@ -43,6 +43,7 @@ def live(
     reading: ReadingOptions = NEAREST,
     unseen: Unseen = "nearest",
     record: Path | None = None,
+    outlet: str | None = None,
     person: Path | None = None,
     calibrate: Path | None = None,
     json: bool = False,
@@ -67,6 +68,8 @@ def live(
         What to do with electrodes that the model never saw.
     record
         Write what is received there, as NAME.vhdr, for neurolm ask.
+    outlet
+        Send probabilities and status on, as streams of the Lab Streaming Layer with this name.
     person
         Folder of the calibration for the person, as neurolm calibrate --person writes it.
     calibrate
@@ -77,8 +80,8 @@ def live(
     """
     opened = load_model(model, machine)
     if calibrate is not None:
-        if options or person or record or for_ or json:
-            raise ConfigError("--calibrate takes no --options, --person, --record, --for and --json")
+        if options or person or record or outlet or for_ or json:
+            raise ConfigError("--calibrate takes no --options, --person, --record, --outlet, --for and --json")
         lead(source, asked(question, opened), opened, calibrate, reading=reading, unseen=unseen)
         return
     from neurolm.live.session import Policy
@@ -86,7 +89,7 @@ def live(
     policy = Policy(stride=stride, context=context, risk=risk, seconds=for_)
     session = opened.live(
         source, asked(question, opened), options=options, policy=policy, reading=reading, unseen=unseen, record=record,
-        person=person,
+        outlet=outlet, person=person,
     )  # fmt: skip
     view = AsJson() if json else InTerminal() if terminal().is_terminal else AsLines()
     counts: Counter[str] = Counter()

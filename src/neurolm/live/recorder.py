@@ -59,7 +59,7 @@ class Recorder:
         WriteError
             If the disk is full, say.
         """
-        if not len(chunk.times):
+        if not len(chunk.times) or self._file.closed:
             return
         rate, first = self.layout.rate, float(chunk.times[0])
         if self._seam:

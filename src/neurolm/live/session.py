@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
@@ -19,6 +20,7 @@ from neurolm.checkpoint import Card
 from neurolm.core.errors import QuestionError, argument
 from neurolm.core.physics import RATE
 from neurolm.live.context import CONTEXT, Context
+from neurolm.live.outlet import Outlet
 from neurolm.live.recorder import Recorder
 from neurolm.live.source import Chunk, Layout, Notice, Source
 from neurolm.live.state import State, Status
@@ -32,6 +34,8 @@ ZERO_PHASE = (
     "the model was trained on EEG that was filtered from both sides (zero-phase), and live filters see the past alone: "
     "what it is shown is a little unlike what it knows (`neurolm prepare --filters causal` avoids that)"
 )
+LSL = "lsl:"
+"""How the names of sources begin whose times are on LSL's clock."""
 _BREAKS: dict[str, Status] = {
     "gap": "gap", "clock-jump": "clock jump", "reconnected": "gap", "channels-changed": "channels changed",
     "rate-changed": "rate changed",
@@ -92,13 +96,17 @@ class Session:
         The mains frequency, and what becomes of channels without contact, as for a file.
     unseen
         What to do with electrodes that the model never saw.
-    recorder
-        Writes all that is received.
+    record
+        Where to write all that is received, ``NAME.vhdr``.
+    outlet
+        Name of the streams of the Lab Streaming Layer that send states on.
 
     Raises
     ------
     RecordingError
         If the source has no electrode that the model knows.
+    ConfigError
+        If there is such a recording already, or MNE-LSL is needed and missing.
     """
 
     def __init__(
@@ -112,9 +120,10 @@ class Session:
         policy: Policy | None = None,
         reading: ReadingOptions = BELIEVED,
         unseen: Unseen = "nearest",
-        recorder: Recorder | None = None,
+        record: Path | None = None,
+        outlet: str | None = None,
     ) -> None:
-        self.card, self.asked, self.source, self.recorder = card, asked, source, recorder
+        self.card, self.asked, self.source = card, asked, source
         self.policy, self.reading, self.unseen = policy or Policy(), reading, unseen
         task = asked.question.task
         step = max(1, round((self.policy.stride or task.stride) * RATE))
@@ -132,6 +141,8 @@ class Session:
         self._markers: list[tuple[float, str]] = []
         self._arrival = self._began = time.monotonic()
         self._stream = self._opened(source.layout)
+        self.outlet = None if outlet is None else Outlet(outlet, asked.question.task.question, task.labels)
+        self.recorder = None if record is None else Recorder(record, source.layout)
 
     def _opened(self, layout: Layout) -> Stream:
         return Stream(
@@ -140,13 +151,31 @@ class Session:
         )  # fmt: skip
 
     def close(self) -> None:
-        """Close the source and what is recorded; closing twice does nothing."""
+        """Close the source, what is recorded and what is sent; closing twice does nothing."""
         self.source.close()
         if self.recorder is not None:
             self.recorder.close()
+        if self.outlet is not None:
+            self.outlet.close()
 
     def __iter__(self) -> Iterator[State]:
         """Yield a state for each second of EEG, and for each thing that happens to the source; then one at its end."""
+        try:
+            for state in self._said():
+                if self.outlet is not None:
+                    self._send(state)
+                yield state
+        finally:
+            self.close()
+
+    def _send(self, state: State) -> None:
+        assert self.outlet is not None
+        on_its_clock = self._stream.layout.name.startswith(LSL)
+        self.outlet.push(
+            state.probabilities, state.age, state.latency, state.status, state.time if on_its_clock else None
+        )
+
+    def _said(self) -> Iterator[State]:
         try:
             for event in self.source:
                 self._began = time.monotonic()
@@ -161,7 +190,7 @@ class Session:
                     break
             yield from self._states(self._stream.flush())
         finally:
-            self.close()
+            self.source.close()
         yield self._state("ended")
 
     def _chunk(self, chunk: Chunk) -> Iterator[State]:
