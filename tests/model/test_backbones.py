@@ -14,12 +14,13 @@ import torch
 from neurolm.ask.engine import generate, read_on, read_prefix, score_after, score_options
 from neurolm.batches.loader import Document, build_batch, build_patches
 from neurolm.core.backbones import read_settings, sizes
-from neurolm.core.config import LoraConfig
+from neurolm.core.config import LanguageConfig, LoraConfig, TransformerConfig
 from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.model.adapters import adapt, merge, own
 from neurolm.model.attention import Visibility
 from neurolm.model.backbone import Backbone, blocks, new_language
 from neurolm.model.gpt2 import save_gpt2
+from neurolm.model.hub_model import normalised
 from neurolm.model.hub_weights import load_language
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.precision import keep_in_bfloat16
@@ -259,6 +260,49 @@ def test_operations_are_those_of_the_matrices_of_the_blocks(hub_language, family
     heads = next(iter(blocks(model))).self_attn.q_proj.weight.shape[0]
     expected = 6 * 10 * matrices + 2 * 6 * pairs * heads * config.transformer.layers + 6 * 9 * 24 * 70
     assert pairs == 55 and text_flops(config, tokens) == expected
+
+
+LLAMA3 = {"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0, "original_max_position_embeddings": 8192,
+          "rope_type": "llama3"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "weights"),
+    [
+        ({"model_type": "qwen3", "hidden_size": 1024, "intermediate_size": 3072, "num_hidden_layers": 28,
+          "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 40960,
+          "rope_scaling": None, "rope_theta": 1000000, "sliding_window": None, "use_sliding_window": False,
+          "max_window_layers": 28, "eos_token_id": 151645, "torch_dtype": "bfloat16", "tie_word_embeddings": True,
+          "vocab_size": 151936}, 596_049_920),
+        ({"model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
+          "num_attention_heads": 9, "num_key_value_heads": 3, "max_position_embeddings": 8192, "rope_theta": 100000,
+          "rope_interleaved": False, "is_llama_config": True, "rope_scaling": None, "tie_word_embeddings": True,
+          "vocab_size": 49152}, 134_515_008),
+        ({"model_type": "llama", "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
+          "head_dim": 64, "num_attention_heads": 32, "num_key_value_heads": 8, "max_position_embeddings": 131072,
+          "rope_scaling": LLAMA3, "rope_theta": 500000.0, "pretraining_tp": 1, "tie_word_embeddings": True,
+          "vocab_size": 128256}, 1_235_814_400),
+        ({"model_type": "gemma3_text", "hidden_size": 640, "intermediate_size": 2048, "num_hidden_layers": 18,
+          "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 256, "max_position_embeddings": 32768,
+          "rope_local_base_freq": 10000.0, "rope_theta": 1000000.0, "rope_scaling": None, "sliding_window": 512,
+          "_sliding_window_pattern": 6, "attn_logit_softcapping": None, "final_logit_softcapping": None,
+          "query_pre_attn_scalar": 256, "hidden_activation": "gelu_pytorch_tanh", "use_bidirectional_attention": False,
+          "pad_token_id": 0, "vocab_size": 262144}, 268_098_176),
+    ],
+    ids=["Qwen3-0.6B", "SmolLM2-135M", "Llama-3.2-1B", "gemma-3-270m"],
+)  # fmt: skip
+def test_models_of_the_hub_have_as_many_weights_as_their_pages_say(changes, weights):
+    text = normalised(changes, "config.json")
+    known = sizes(read_settings(text))
+    shape = TransformerConfig(layers=known.layers, heads=known.heads, width=known.width)
+    config = LanguageConfig(
+        transformer=shape, positions=known.positions, text_tokens=changes["vocab_size"], backbone=text
+    )
+    with torch.device("meta"):
+        model = new_language(config, output=True)
+    assert sum(p.numel() for p in model.parameters()) == weights
+    rope = model.model.config.rope_parameters
+    assert (rope["full_attention"] if config.family == "gemma3_text" else rope)["rope_theta"] == changes["rope_theta"]
 
 
 # --- a stranger's configuration ---

@@ -179,6 +179,8 @@ def status(child: int, until: float) -> int:
 
 
 if __name__ == "__main__":
+    if "model_type" in Path(sys.argv[1]).read_text():  # once, before the processes part: it takes seconds
+        pass
     jobs = json.loads(Path(sys.argv[1]).read_text())
     if any("lora" in job["changes"] for job in jobs):
         import peft  # noqa: F401

@@ -154,7 +154,7 @@ class TextTokenizer:
 
     @classmethod
     def load(
-        cls, source: Path | str, *, of_hub: bool = False, end: str | None = None, tokens: int | None = None
+        cls, source: Path | str, *, of_hub: bool = False, end: int | None = None, tokens: int | None = None
     ) -> TextTokenizer:
         """Load a tokenizer.
 
@@ -166,7 +166,8 @@ class TextTokenizer:
         of_hub
             Whether it may be that of any model; then ``tokenizer_config.json`` lies beside it.
         end, tokens
-            What ends a text, where no file says it, and how many tokens the model has; for such a tokenizer.
+            Id of what ends a text, where tokenizer_config.json does not say it, and how many tokens the model has; for
+            such a tokenizer.
 
         Raises
         ------
@@ -181,8 +182,9 @@ class TextTokenizer:
         if not file.exists():
             return cls(_gpt2(folder), source=str(folder))
         if of_hub and (folder / SETTINGS_FILE).exists():
-            found, manner = _read(file), Manner.load(folder, end=end)
-            return cls(_backend(plain_hub(found, file, tokens=tokens), file), source=str(file), manner=manner)
+            backend = _backend(plain_hub(_read(file), file, tokens=tokens), file)
+            manner = Manner.load(folder, end=None if end is None else backend.id_to_token(end))
+            return cls(backend, source=str(file), manner=manner)
         return cls(_backend(_plain(file), file), source=str(file))
 
 

@@ -11,6 +11,7 @@ from neurolm.checkpoint import Card
 from neurolm.core.config import STAGES
 from neurolm.core.table import Cell, Column, Table, columns, escape_markdown
 from neurolm.core.terminal import printable
+from neurolm.model.language import NAMES
 from neurolm.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def model_card(
         neural=neural,
         encoder=neural.encoder,
         language=language.transformer,
+        family=NAMES[language.family],
         text_tokens=language.text_tokens,
         stages={name: card.run.stage(name) for name in STAGES[: STAGES.index(card.stage) + 1]},
         evaluation=evaluation,

@@ -109,18 +109,11 @@ class Given:
         return self.found.get("model_type") == OWN
 
     @property
-    def _end(self) -> str | None:
-        """The token that ends a text, by the ids of its configuration."""
+    def _end(self) -> int | None:
+        """Id of the token that ends a text, by its configuration."""
         ids = self.found.get("eos_token_id")
         first = ids[0] if isinstance(ids, list) and ids else ids
-        if not isinstance(first, int):
-            return None
-        from tokenizers import Tokenizer
-
-        try:
-            return str(Tokenizer.from_file(str(self.folder / TOKENIZER_FILE)).id_to_token(first) or "") or None
-        except Exception:  # the library raises plain Exception for every kind of damage, which is said later
-            return None
+        return first if isinstance(first, int) and 0 <= first < 2**31 else None
 
     def _files(self) -> list[Path]:
         return weight_files(self.folder)
