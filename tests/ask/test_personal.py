@@ -1,6 +1,7 @@
 """Answers adapted to one person: what labels teach, what stays as it was without them, and whose files are taken."""
 
 import json
+import os
 import re
 import shutil
 
@@ -14,7 +15,7 @@ import neurolm
 from neurolm.ask.calibration import Calibration
 from neurolm.ask.personal import ARRAYS, Person, PersonFile, fit
 from neurolm.cli import FAILED, main
-from neurolm.core.errors import CheckpointError, ConfigError, QuestionError
+from neurolm.core.errors import CheckpointError, ConfigError, QuestionError, WriteError
 from neurolm.store.manifest import Label
 
 QUESTION = "Is this EEG segment of high workload?"
@@ -241,6 +242,26 @@ def test_arrays_that_no_fit_gives_are_refused_whoever_vouches_for_them(contrary,
     monkeypatch.setattr("neurolm.ask.personal._digest", lambda _, stated: stated.digest)
     with pytest.raises(CheckpointError, match=said):
         Person.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", [PersonFile.FILE, ARRAYS])
+def test_a_pipe_or_gigabytes_are_no_files_of_a_person(contrary, tmp_path, name):
+    contrary.save(tmp_path)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises((CheckpointError, ConfigError), match="pipe"):
+        Person.load(tmp_path)
+    (tmp_path / name).unlink()
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(8 << 30)
+    with pytest.raises((CheckpointError, ConfigError), match="such a file has at most"):
+        Person.load(tmp_path)
+
+
+def test_where_nothing_can_be_written_is_said(contrary, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(WriteError, match=r"file/person\.json: .*[Nn]ot a directory"):
+        contrary.save(tmp_path / "file")
 
 
 def test_other_features_than_the_models_are_refused(model, contrary, rhythm):

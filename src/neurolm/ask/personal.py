@@ -31,7 +31,7 @@ from neurolm.checkpoint import SideFile
 from neurolm.core.amounts import in_words, many
 from neurolm.core.config import require_within, to_json
 from neurolm.core.errors import CheckpointError, ConfigError, QuestionError
-from neurolm.core.files import atomic_file, dump_json
+from neurolm.core.files import atomic_file, dump_json, require_writable
 from neurolm.core.names import readable
 from neurolm.core.small_files import LARGE, read_small
 
@@ -222,7 +222,14 @@ class Person:
             )
 
     def save(self, folder: Path) -> None:
-        """Write both files into a folder: the arrays first, which the JSON file then vouches for."""
+        """Write both files into a folder: the arrays first, which the JSON file then vouches for.
+
+        Raises
+        ------
+        WriteError
+            If nothing can be written there.
+        """
+        require_writable(folder / PersonFile.FILE)
         folder.mkdir(parents=True, exist_ok=True)
         content = save(
             {

@@ -97,7 +97,9 @@ def _person(
 
     from neurolm.api import load
     from neurolm.ask.personal import PersonFile
+    from neurolm.core.files import require_writable
 
+    require_writable(person / PersonFile.FILE)
     opened = load(folder, device=machine.device, precision=machine.precision)
     found = opened.calibrate(labels, reading=reading, unseen=unseen)
     found.save(person)

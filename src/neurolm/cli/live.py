@@ -126,7 +126,7 @@ def lead(source: str, question: str, model: Model, folder: Path, *, reading: Rea
     found = model.calibrate(table, reading=reading, unseen=unseen)
     found.save(folder)
     say(*found.described, folder / PersonFile.FILE)
-    say(f'next: neurolm live {source} "{task.question}" --person {folder}')
+    say(f'next: neurolm live {source} "{task.question}" --model {model.folder} --person {folder}')
 
 
 class AsJson:
