@@ -19,6 +19,7 @@ from neurolm.core.errors import CheckpointError, NeuroLMError
 from neurolm.evaluation.results import RESULTS
 from neurolm.hub.publish import merged
 from neurolm.model.adapters import merge
+from neurolm.report.run_page import write_report
 from neurolm.train import loop, shared
 from neurolm.train.backbone import with_backbone
 from neurolm.train.instruct import train_instruct
@@ -110,6 +111,10 @@ def test_everything_answers_with_it_and_merged_the_same(tuned, tmp_path, micro_r
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
     assert models[0].explain(raw, question, windows=1).option in models[0].card.tasks[-1].labels
     assert np.array_equal(models[0].embed(raw).codes, models[1].embed(raw).codes)
+    page = write_report(tuned[0], out=tmp_path / "page.html").read_text(encoding="utf-8")
+    stored = load_file(tuned[0] / "instruct" / ADAPTER).values()
+    number = f"{sum(tensor.numel() for tensor in stored):,}"
+    assert f"{number} in adapters and beside them; the others are those of ../pretrain" in page
     with pytest.raises(CheckpointError, match="has no adapters to merge"):
         merged(whole, tmp_path / "again")
 
