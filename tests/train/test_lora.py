@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import neurolm
+from neurolm import checkpoint
 from neurolm.checkpoint import ADAPTER, CONFIG, WEIGHTS, AdapterFile, load_card, load_neurolm, weights_digest
 from neurolm.core.config import LoraConfig
 from neurolm.core.errors import CheckpointError, NeuroLMError
@@ -170,6 +171,28 @@ def test_another_base_is_refused_and_its_own_is_found_elsewhere(folder, tmp_path
     changed(pretrain / ADAPTER, lambda tensors: tensors["scaling.mean"].add_(1e-3))
     with pytest.raises(CheckpointError, match=r"pretrain: not the pretrain checkpoint that .*instruct was trained on"):
         load_neurolm(instruct)
+
+
+def test_a_base_on_the_hub_is_fetched_and_taken_by_its_digest(folder, tmp_path, monkeypatch):
+    before = load_neurolm(folder / "instruct")[0].state_dict()
+    hub = tmp_path / "cache"
+    hub.mkdir()
+    for name in ("pretrain", "language", "tokenizer"):
+        shutil.move(folder / name, hub / name)
+    path, asked = folder / "instruct" / AdapterFile.FILE, []
+    path.write_text(path.read_text().replace('"hub": ""', '"hub": "somebody/base"'))
+
+    def fetched(source, files, **_):
+        asked.append((source, ADAPTER in files and WEIGHTS in files))
+        return hub / "pretrain"
+
+    monkeypatch.setattr(checkpoint, "hub_folder", fetched)
+    after = load_neurolm(folder / "instruct")[0].state_dict()
+    assert asked == [("somebody/base", True)]
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    changed(hub / "pretrain" / ADAPTER, lambda tensors: tensors["head.trained"][0].neg_())
+    with pytest.raises(CheckpointError, match="its weights are others"):
+        load_neurolm(folder / "instruct")
 
 
 def test_the_digest_is_of_the_weights_however_they_are_written(tmp_path, micro_run):
