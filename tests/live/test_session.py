@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neurolm import ReadingOptions
-from neurolm.core.errors import QuestionError
+from neurolm.core.errors import QuestionError, RecordingError
 from neurolm.core.physics import RATE as MODEL_RATE
 from neurolm.live.session import Policy
 from neurolm.live.source import Chunk, Layout, Notice
@@ -208,3 +208,20 @@ def test_markers_are_taken_along(causal_model, lab):
     marked = Chunk(samples=one.samples, times=one.times, received=one.received, markers=((0.1, "tone"),))
     states = lab.live(causal_model, [marked, *others])
     assert states[0].markers == ((0.1, "tone"),) and not any(state.markers for state in states[1:])
+
+
+@pytest.mark.parametrize("rate", [100.0, 128.0, 160.0, 256.0, 300.0, 512.0, 1000.0])
+def test_any_rate_gives_a_second_for_a_second(causal_model, lab, rate):
+    layout = Layout(channels=("C3", "O1"), rate=rate, name="memory")
+    states = lab.live(causal_model, lab.chunks(lab.eeg(6, rate=rate), rate=rate), layout=layout)
+    assert len(states) == 7 and [w.start for w in lab.finished(states)] == pytest.approx([0, 2])
+    for second, state in enumerate(states[:6], start=1):  # the last sample of a second at 200 Hz is due 5 ms before it
+        assert second - 0.005 - 1 / rate < state.time < second
+    assert any("band limited" in note for note in states[0].notes) == (rate < 160)
+
+
+def test_what_is_too_slow_is_refused_and_its_source_closed(causal_model, lab, tmp_path):
+    source = lab.Memory(Layout(channels=("C3", "O1"), rate=64.0, name="a board"), [])
+    with pytest.raises(RecordingError, match="a board: 64 samples per second"):
+        causal_model.live(source, QUESTION, record=tmp_path / "r.vhdr")
+    assert source.closed and list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from neurolm.checkpoint import Card
+from neurolm.core.errors import RecordingError
 from neurolm.core.physics import RATE
 from neurolm.live.electrodes import LOOK, Electrodes
 from neurolm.live.source import Layout
@@ -15,7 +16,7 @@ from neurolm.live.windows import Finished, Windows
 from neurolm.recording import checks
 from neurolm.recording.causal import CausalFilter
 from neurolm.recording.options import Unknown, Unseen
-from neurolm.recording.preprocess import SECONDS_FOR_MAINS, find_mains
+from neurolm.recording.preprocess import LOWEST_RATE, SECONDS_FOR_MAINS, band_note, find_mains
 
 DRIFT = 0.02
 """Seconds by which the clock of a source may leave the count of its samples before the times of windows follow it."""
@@ -47,9 +48,15 @@ class Stream:
     def __init__(
         self, layout: Layout, card: Card, windows: Windows, *, mains: float | None, unknown: Unknown, unseen: Unseen
     ) -> None:
+        if layout.rate < LOWEST_RATE:
+            raise RecordingError(
+                f"{layout.name or 'the source'}: {layout.rate:g} samples per second; the model needs frequencies that "
+                f"take at least {LOWEST_RATE:g}: let the amplifier send more"
+            )
         self.layout, self.windows = layout, windows
         self.electrodes = Electrodes(layout, card, unknown=unknown, unseen=unseen)
-        self.notes: list[str] = [*layout.notes, *self._shown()]
+        band = band_note(layout.rate)
+        self.notes: list[str] = [*layout.notes, *([band] if band else []), *self._shown()]
         """What there is to say; whoever says it empties the list."""
         self.time = 0.0
         """Of the newest sample, in seconds on the source's clock."""
