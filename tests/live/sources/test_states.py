@@ -30,6 +30,7 @@ class Sender:
 
     def send(self, signal, *, pause=0.0, shift=0.0):
         """Send (channels, samples) after so many seconds in which nothing is."""
+        assert self.stream.wait_for_consumers(30)  # else what is sent is lost
         first = round((self.next + pause) * RATE)
         stamps = self.began + (first + np.arange(signal.shape[1])) / RATE + shift
         for at in range(0, signal.shape[1], 50):
