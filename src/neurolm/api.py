@@ -253,6 +253,7 @@ class Model:
         reading: ReadingOptions = BELIEVED,
         unseen: Unseen = "nearest",
         record: str | Path | None = None,
+        markers: Sequence[str] | None = None,
         outlet: str | None = None,
         person: Person | str | Path | None = None,
     ) -> Session:
@@ -273,6 +274,8 @@ class Model:
             How to read the source, as for a recording: its mains frequency, its channels.
         record
             Where to write what is received, ``NAME.vhdr``, for :meth:`ask` to answer again.
+        markers
+            Names of the LSL streams whose markers are taken along; by default all of the EEG's machine.
         outlet
             Name of streams of the Lab Streaming Layer that send probabilities and status on.
 
@@ -292,7 +295,7 @@ class Model:
         """
         asked = self.asked(question, options, person=person)
         require_no_risk([asked], None if policy is None else policy.risk)
-        opened = open_source(source, reading=reading) if isinstance(source, str) else source
+        opened = open_source(source, reading=reading, markers=markers) if isinstance(source, str) else source
         try:
             return Session(
                 self.module, self.card, asked, opened, device=self.device, policy=policy, reading=reading,

@@ -50,6 +50,8 @@ def test_what_cannot_be_is_said_before_anything_begins(file, evidence_run, capsy
     assert "--context 0" in capsys.readouterr().err
     assert live(file, evidence_run, "--record", str(tmp_path / "r.edf")) == 2
     assert "NAME.vhdr" in capsys.readouterr().err
+    assert live(file, evidence_run, "--markers", "tones") == 2
+    assert "--markers tones names LSL streams" in capsys.readouterr().err
     assert main(["live", str(file), QUESTION, "--model", str(evidence_run)]) == 2
     assert f"write file:{file}" in capsys.readouterr().err
 

@@ -43,6 +43,7 @@ def live(
     reading: ReadingOptions = NEAREST,
     unseen: Unseen = "nearest",
     record: Path | None = None,
+    markers: Sequence[str] | None = None,
     outlet: str | None = None,
     person: Path | None = None,
     calibrate: Path | None = None,
@@ -68,6 +69,8 @@ def live(
         What to do with electrodes that the model never saw.
     record
         Write what is received there, as NAME.vhdr, for neurolm ask.
+    markers
+        Names of the LSL streams whose markers are taken along; by default all of the EEG's machine.
     outlet
         Send probabilities and status on, as streams of the Lab Streaming Layer with this name.
     person
@@ -80,8 +83,10 @@ def live(
     """
     opened = load_model(model, machine)
     if calibrate is not None:
-        if options or person or record or outlet or for_ or json:
-            raise ConfigError("--calibrate takes no --options, --person, --record, --outlet, --for and --json")
+        if options or person or record or markers or outlet or for_ or json:
+            raise ConfigError(
+                "--calibrate takes no --options, --person, --record, --markers, --outlet, --for and --json"
+            )
         lead(source, asked(question, opened), opened, calibrate, reading=reading, unseen=unseen)
         return
     from neurolm.live.session import Policy
@@ -89,7 +94,7 @@ def live(
     policy = Policy(stride=stride, context=context, risk=risk, seconds=for_)
     session = opened.live(
         source, asked(question, opened), options=options, policy=policy, reading=reading, unseen=unseen, record=record,
-        outlet=outlet, person=person,
+        markers=markers, outlet=outlet, person=person,
     )  # fmt: skip
     view = AsJson() if json else InTerminal() if terminal().is_terminal else AsLines()
     counts: Counter[str] = Counter()

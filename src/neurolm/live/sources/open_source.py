@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from neurolm.core.errors import ConfigError
+from neurolm.core.errors import ConfigError, argument
 from neurolm.core.names import choose
 from neurolm.live.guard import Guard
 from neurolm.live.source import Source
@@ -61,6 +61,8 @@ def open_source(
             raise ConfigError(f"{name}: for a recording write file:{name}")
         known = "; sources are written " + ", ".join(SOURCES.values())
         raise ConfigError(f"{name!r}: no kind of source is called {kind!r}{choose(kind, list(SOURCES))}{known}")
+    if markers is not None and kind != "lsl":
+        raise ConfigError(f"{name}: {argument(markers=list(markers))} names LSL streams, which go with lsl: alone")
     if kind == "file":
         from neurolm.live.sources.replay import open_replay
 
