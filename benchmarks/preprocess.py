@@ -24,7 +24,7 @@ import numpy as np
 
 from neurolm.core.physics import BAND, RATE
 from neurolm.recording import spectral
-from neurolm.recording.filters import Design, grid
+from neurolm.recording.filters import Design, output_grid
 from neurolm.recording.options import ReadingOptions
 from neurolm.recording.preprocess import preprocess, preprocess_blocks
 from neurolm.recording.recording import Recording, open_recording
@@ -126,7 +126,7 @@ def floor(path: Path) -> tuple[float, float]:
     record = opened(path)
     reading = min(timed(path.read_bytes) for _ in range(3))
     design = Design(record.rate, RATE, BAND, MAINS)
-    places = grid(record.samples, design)
+    places = output_grid(record.samples, design)
     count = -(-places.samples // 120_000)
     block = spectral._Block.of(0, places.samples // count, places, design)
     values = np.ones((8, block.size), np.float32)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from neurolm.core.errors import RecordingError
+from neurolm.core.physics import Filters
 from neurolm.recording import spectral
 from neurolm.recording.channels import Signal
 from neurolm.recording.options import ReadingOptions
@@ -152,10 +153,11 @@ def pretended(*, channels: int, rate: float, hours: float) -> Recording:
     )
 
 
-def test_memory_does_not_grow_with_the_recording() -> None:
+@pytest.mark.parametrize("filters", ["zero-phase", "causal"])
+def test_memory_does_not_grow_with_the_recording(filters: Filters) -> None:
     peaks = []
     for hours in (0.5, 3):
-        found = preprocess_blocks(pretended(channels=2, rate=100.0, hours=hours), mains=50.0)
+        found = preprocess_blocks(pretended(channels=2, rate=100.0, hours=hours), mains=50.0, filters=filters)
         tracemalloc.start()
         assert sum(len(block) for block in found.blocks) == hours * 3600 * 200
         peaks.append(tracemalloc.get_traced_memory()[1])

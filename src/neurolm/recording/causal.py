@@ -31,7 +31,8 @@ _HALF_POWER = 0.8  # of the band's lower edge: 84 % of the edge itself passes; t
 _LOW_PASS_ORDER = 8  # 35 dB at 125 Hz, which 200 samples per second show as 75 Hz
 _NOTCH_WIDTH = 2.0  # Hz between the points of -3 dB
 _AT_ONCE = 1 << 18  # numbers that are filtered at a time
-_READ_AT_ONCE = 1 << 22  # of a recording
+_READ_AT_ONCE = 1 << 22  # of a recording; and seconds of it
+_READ_SECONDS = 300.0
 
 
 class CausalFilter:
@@ -147,7 +148,7 @@ def filter_blocks(
     """
     causal = CausalFilter(channels, design.rate, mains=design.notch)
     length = output_grid(samples, design).samples  # of the symmetric filter's result, so that stores are as long
-    size = max(_READ_AT_ONCE // channels, math.ceil(design.rate))
+    size = math.ceil(max(min(_READ_AT_ONCE / channels, _READ_SECONDS * design.rate), design.rate))
     edges = [*range(0, samples, size), samples]
     due = [min(causal.due(edge), length) for edge in edges]
     last = max((i for i in range(1, len(edges)) if due[i - 1] < due[i] and wanted(due[i - 1], due[i])), default=0)
