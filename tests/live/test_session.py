@@ -162,6 +162,14 @@ def test_it_ends_after_so_many_seconds(causal_model, lab):
     assert states[-1].time == pytest.approx(6.5, abs=0.005) and source.closed
 
 
+@pytest.mark.parametrize("seconds", [0.3, 1.1, 2.7])
+def test_it_ends_at_the_sample_whatever_fractions_add_up_to(causal_model, lab, seconds):
+    source = lab.Memory(LAYOUT, lab.chunks(lab.eeg(4), most=2))
+    session = causal_model.live(source, QUESTION, policy=Policy(seconds=seconds), reading=MAINS)
+    list(session)
+    assert session.received == pytest.approx(seconds, abs=1e-6)
+
+
 def test_the_mains_are_found_in_what_came_first(causal_model, lab):
     signal = lab.eeg(16)
     time = np.arange(signal.shape[1]) / RATE

@@ -157,23 +157,22 @@ class Session:
             self.recorder.close()
         if self.outlet is not None:
             self.outlet.close()
+            self.outlet = None
 
     def __iter__(self) -> Iterator[State]:
         """Yield a state for each second of EEG, and for each thing that happens to the source; then one at its end."""
         try:
             for state in self._said():
-                if self.outlet is not None:
-                    self._send(state)
+                self._send(state)
                 yield state
         finally:
             self.close()
 
     def _send(self, state: State) -> None:
-        assert self.outlet is not None
-        on_its_clock = self._stream.layout.name.startswith(LSL)
-        self.outlet.push(
-            state.probabilities, state.age, state.latency, state.status, state.time if on_its_clock else None
-        )
+        outlet = self.outlet
+        if outlet is not None:
+            when = state.time if self._stream.layout.name.startswith(LSL) else None
+            outlet.push(state.probabilities, state.age, state.latency, state.status, when)
 
     def _said(self) -> Iterator[State]:
         try:
@@ -186,7 +185,8 @@ class Session:
                     break
                 else:
                     yield from self._notice(event)
-                if self.policy.seconds is not None and self.received >= self.policy.seconds:
+                half = 0.5 / self._stream.layout.rate  # of a sample, since seconds are sums of fractions
+                if self.policy.seconds is not None and self.received > self.policy.seconds - half:
                     break
             yield from self._states(self._stream.flush())
         finally:
