@@ -12,6 +12,7 @@ from neurolm import api
 from neurolm.ask.prompt import Prompt
 from neurolm.batches.text import TextTokenizer
 from neurolm.checkpoint import load_card, load_neurolm
+from neurolm.cli import main
 from neurolm.core.config import to_json
 from neurolm.core.errors import CheckpointError, ConfigError, TextError
 from neurolm.model.attention import Visibility
@@ -341,3 +342,21 @@ def test_features_are_brought_to_the_size_of_the_words(chatting, micro_config):
     plain = replace(micro_config, model=replace(micro_config.model, feature_scale=0.0))
     assert with_backbone(plain, str(chatting("llama"))).model.feature_scale == pytest.approx(0.2, rel=0.1)
     assert with_backbone(micro_config, str(chatting("llama"))).model.feature_scale == 0.1
+
+
+def test_the_command_takes_a_folder_once_and_says_what_is_wrong_with_another(source, micro_store, tmp_path, capsys):
+    def neurolm(stage: str, *words: str) -> int:
+        return main(["train", stage, "--store", str(micro_store), "--out", str(tmp_path / "run"), *words])
+
+    given = source("llama", hidden_size=128)
+    few = ("--language.steps", "2", "--tokenizer.steps", "2", "--tokenizer.max_patches", "24")
+    assert neurolm("language", "--backbone", given, *few) == 0
+    assert json.loads((tmp_path / "run" / "command.json").read_text())["backbone"] == given
+    assert neurolm("tokenizer") == 0  # whose config is the run's, and words those of the model
+    card = load_card(tmp_path / "run" / "tokenizer")
+    assert card.run.model.language.family == "llama" and card.run.tokenizer.steps == 2
+    capsys.readouterr()
+    assert neurolm("pretrain", "--backbone", source("llama", hidden_size=16)) != 0
+    assert "this run was begun with another config" in capsys.readouterr().err
+    assert neurolm("pretrain", "--backbone", str(tmp_path / "nowhere")) != 0
+    assert "no such folder" in capsys.readouterr().err
