@@ -127,8 +127,8 @@ def main() -> None:
                 found[method].append(each)
             count += 1
     print(
-        f"\n{run.config.recipe}: {count} moments of {len(who)} {given.part} people, {given.samples} samples of "
-        f"{given.seconds} s"
+        f"\n{run.config.recipe}: {count} moments spread over {len(who)} {given.part} people, "
+        f"{given.samples} samples of {given.seconds} s"
     )
     for name, measure in MEASURES.items():
         table(found, measure, name)

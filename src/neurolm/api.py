@@ -48,7 +48,10 @@ from neurolm.model.neurolm import NeuroLM
 from neurolm.model.precision import keep_in_bfloat16
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.recording.options import BELIEVED, ReadingOptions, Unseen
+from neurolm.signals import Method
 from neurolm.signals.forecast import Forecast, forecast, require_causal
+from neurolm.signals.impute import Imputed, impute
+from neurolm.signals.models import to_impute
 from neurolm.signals.reconstruct import Reconstructed, longest_window, reconstruct
 from neurolm.store.store import Label
 
@@ -547,6 +550,40 @@ class Model:
             self._forecaster(), self.card, source, at=at, seconds=seconds, count=n, seed=seed, reading=reading,
             unseen=unseen,
         )  # fmt: skip
+
+    def impute(
+        self,
+        source: str | Path | mne.io.BaseRaw,
+        channels: Sequence[str],
+        *,
+        method: Method = "splines",
+        reading: ReadingOptions = BELIEVED,
+        unseen: Unseen = "nearest",
+    ) -> Imputed:
+        """Make missing or bad electrodes from the others; those that the recording has are compared with what is made.
+
+        >>> model.impute("recording.edf", ["Cz"]).signal      # float32 (samples at 200 Hz, electrodes), µV
+
+        Parameters
+        ----------
+        source, reading, unseen
+            As for :meth:`ask`; splines use electrodes that the model never saw, too.
+        channels
+            Electrodes to make.
+        method
+            ``splines``, spherical splines as MNE has them; or ``model``, these with amplitudes halfway to what the
+            tokenizer makes of them.
+
+        Raises
+        ------
+        QuestionError
+            If one is no electrode of a known position, or fewer than four others are there.
+        RecordingError
+            As for :meth:`ask`.
+        """
+        recording, seconds = to_impute(source, channels, self.card, method=method, reading=reading, unseen=unseen)
+        tokenizer = self._whole().tokenizer.to(self.device) if method == "model" else None
+        return impute(recording, channels, method=method, tokenizer=tokenizer, seconds=seconds)
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write a folder that ``from_pretrained`` loads, with a model card; returns the folder."""

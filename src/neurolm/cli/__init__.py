@@ -42,6 +42,7 @@ VERBS = (
     "nearest",
     "forecast",
     "reconstruct",
+    "impute",
     "calibrate",
     "convert",
     "verify",

@@ -169,6 +169,8 @@ def _arguments(function: Verb, *, without: Sequence[str] = ()) -> Iterator[Argum
             continue
         inner, helps_inner = get_type_hints(found.kind, include_extras=True), _helps(found.kind)
         for field in dataclasses.fields(found.kind):
+            if field.name in parameters:  # which means something else in this verb
+                continue
             default = field.default if found.default is EMPTY else getattr(found.default, field.name)
             help = helps_inner.get(field.name, "")
             yield Argument(field.name, inner[field.name], default, word=False, help=help, whole=found)
