@@ -32,7 +32,7 @@ def test_the_synthetic_board_streams_the_electrodes_of_its_description():
     samples = np.concatenate([chunk.samples for chunk in chunks], axis=1)
     assert samples.shape[0] == 16 and 150 < samples.shape[1] < 1000
     times = np.concatenate([chunk.times for chunk in chunks])
-    assert (np.diff(times) > 0).all() and abs(times[-1] - time.time()) < 5
+    assert (np.diff(times) > 0).all() and 0 < times[-1] < 20
     # BrainFlow's own sines: 5 Hz and higher from channel to channel, with noise, tens of microvolts.
     assert 1 < samples.std(axis=1).min() < samples.std(axis=1).max() < 1000
     source.close()

@@ -246,7 +246,7 @@ def test_the_player_of_mne_lsl_sends_a_recording(name, listen):
     )
     raw.set_annotations(mne.Annotations([0.5, 1.5], [0, 0.1], ["tone", "answer"]))
     with PlayerLSL(raw, chunk_size=50, n_repeat=np.inf, name=name, source_id=name, annotations=True):
-        heard = listen(f"lsl:{name}")
+        heard = listen(f"lsl:{name}", markers=[f"{name}-annotations"])
         assert heard.source.layout.channels == ("FZ", "C3")
         heard.wait(
             lambda h: len(h.numbers()) > 550 and {m[1] for c in h.chunks for m in c.markers} >= {"tone", "answer"}

@@ -1,6 +1,7 @@
 """Boards that BrainFlow knows, in EEG: ``brainflow:synthetic``, ``brainflow:cyton?port=/dev/ttyUSB0``
 
-Electrodes are those of the board's own description. Time stamps are those of this machine's clock when samples arrived.
+Electrodes are those of the board's own description. Time stamps are those of this machine's clock when samples arrived,
+from the moment on at which the board was begun.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Board:
         self._electrodes = choose_electrodes(channels, self._name, reading)
         self._layout = Layout(channels=self._electrodes.names, rate=rate, name=self._name, notes=self._electrodes.notes)
         self._stamps, self._marked = described["timestamp_channel"], described.get(_MARKED_BY)
-        self._closed = threading.Event()
+        self._closed, self._zero = threading.Event(), time.time()
         # One object for one board: BrainFlow knows sessions by board and parameters, not by object.
         self._board = brainflow().BoardShim(number, parameters)
         self._begin()
@@ -96,11 +97,14 @@ class Board:
     @property
     def ahead(self) -> float:
         """Seconds by which `time.monotonic` is ahead of the clock of the stamps."""
-        return time.monotonic() - time.time()
+        return time.monotonic() - self._now()
+
+    def _now(self) -> float:
+        return time.time() - self._zero
 
     def __iter__(self) -> Iterator[Chunk | Notice]:
         """Yield what arrives until the source is closed."""
-        arrived, newest = time.monotonic(), time.time()
+        arrived, newest = time.monotonic(), self._now()
         while not self._closed.wait(_POLL):
             try:
                 numbers = self._board.get_board_data()
@@ -111,10 +115,11 @@ class Board:
                 yield Notice(kind="reconnecting", text=f"{self._name} has sent nothing since", time=newest)
                 if not self._begin_again():
                     return
-                yield Notice(kind="reconnected", text=f"{self._name} is back", time=time.time())
+                yield Notice(kind="reconnected", text=f"{self._name} is back", time=self._now())
                 arrived = time.monotonic()
             if not numbers.shape[1]:
                 continue
+            numbers[self._stamps] -= self._zero
             arrived, newest = time.monotonic(), float(numbers[self._stamps, -1])
             yield Chunk(
                 samples=self._electrodes.of(numbers[self._rows]),

@@ -53,7 +53,7 @@ def open_markers(names: Sequence[str] | None, host: str, timeout: float) -> list
         If one that is named is not there.
     """
     if names is None:
-        there = lsl().resolve_streams(LOOK)
+        there = lsl().resolve_streams(2 * LOOK)
         return [MarkerStream(one) for one in there if one.hostname == host and _marks(one)]
     found = []
     for name in names:
