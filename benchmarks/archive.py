@@ -30,7 +30,7 @@ import torch
 from edfio import Edf, EdfSignal
 from torch.utils.flop_counter import FlopCounterMode
 
-from neurolm.api import Model, load
+from neurolm.api.model import Model, load
 from neurolm.ask.answering import Asked, answer_all
 from neurolm.ask.prompt import contributions
 from neurolm.ask.recording import Windows, read_recording, read_windows

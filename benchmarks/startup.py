@@ -30,7 +30,7 @@ marks.append(("import torch", used()))
 import scipy.fft, scipy.special
 marks.append(("import SciPy's transforms", used()))
 from neurolm.ask.recording import read_recording
-from neurolm.api import load
+from neurolm.api.model import load
 marks.append(("import neurolm", used()))
 model = load(sys.argv[1])
 marks.append(("load the model", used()))

@@ -22,7 +22,7 @@ WIDTH = 100
 """Characters that a line of the map may have."""
 ROOMS = (
     "recording", "corpora", "prepare", "store", "batches", "model", "tasks", "train", "ask", "live", "signals",
-    "archive", "evaluation", "report", "hub", "official", "cli", "core",
+    "archive", "evaluation", "report", "hub", "official", "api", "cli", "core",
 )  # fmt: skip
 """The packages in the order of the pipeline; last what people call, and what everything stands on."""
 DATA = {
@@ -47,6 +47,9 @@ WHERE = (
     ("a recipe, or a setting of one", "core/recipes.py"),
     ("how options are scored", "ask/engine.py"),
     ("what an answer says", "ask/answer.py"),
+    ("a source of live EEG", "live/sources/open_source.py"),
+    ("a state of a live session", "live/state.py"),
+    ("a family of language models", "core/backbones.py"),
     ("what a report says", "report/templates/run.html"),
     ("a column of the tables of answers", "ask/rows.py"),
     ("what the overview of an archive shows, and in which order", "report/overview.py"),

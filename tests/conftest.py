@@ -264,7 +264,8 @@ class Outcome:
 _LIMITED = """
 import contextlib, io, json, resource, sys, time
 import mne, pyxdf, scipy.io, torch
-from neurolm import api, official
+from neurolm import official
+from neurolm.api import model
 from neurolm.cli import main
 
 def peak():

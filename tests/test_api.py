@@ -12,7 +12,7 @@ import torch
 from edfio import Edf, EdfSignal
 
 import neurolm
-from neurolm.api import REACH, UNDECIDED
+from neurolm.ask.answer import UNDECIDED
 from neurolm.ask.calibration import Calibration, TaskCalibration
 from neurolm.ask.novelty import Ranges, describe, measure_range
 from neurolm.ask.prompt import Prompt, option_probabilities
@@ -22,7 +22,7 @@ from neurolm.batches.loader import read_sample
 from neurolm.batches.windows import labelled_windows
 from neurolm.checkpoint import load_neurolm, save_checkpoint
 from neurolm.core.errors import CheckpointError, ConfigError, QuestionError, RecordingError
-from neurolm.core.montage import ELECTRODES, template_positions
+from neurolm.core.montage import ELECTRODES, REACH, template_positions
 from neurolm.core.physics import PATCH
 from neurolm.prepare.prepare import prepare
 from neurolm.recording.options import ReadingOptions
@@ -224,8 +224,8 @@ def test_several_questions_are_answered_as_each_alone(model, file, monkeypatch):
     alone = tuple(model.ask(file, question) for question in model.questions)
     assert len(alone) > 1 and model.ask_all(file, [QUESTION]) == (model.ask(file, QUESTION),)
     opened = []
-    real = neurolm.api.read_recording
-    monkeypatch.setattr("neurolm.api.read_recording", lambda *a, **k: opened.append(a) or real(*a, **k))
+    real = neurolm.api.loaded.read_recording
+    monkeypatch.setattr("neurolm.api.loaded.read_recording", lambda *a, **k: opened.append(a) or real(*a, **k))
     assert model.ask_all(file) == model.ask_all(file, model.questions) == alone
     assert model.ask_all(file, QUESTION) == (model.ask(file, QUESTION),)
     assert len(opened) == 4
@@ -472,7 +472,7 @@ def test_samples_that_are_nan_are_in_no_answer_wherever_they_are(model, signal, 
 
 
 def test_answering_imports_no_training():
-    code = "import neurolm.api, sys; print([n for n in sys.modules if n.split('.')[:2] in LAST])"
+    code = "import neurolm.api.model, sys; print([n for n in sys.modules if n.split('.')[:2] in LAST])"
     last = "LAST = [['neurolm', room] for room in ('train', 'report', 'cli', 'prepare', 'corpora')]; "
     done = subprocess.run([sys.executable, "-c", last + code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

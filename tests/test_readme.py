@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 import neurolm
-from neurolm.api import Answer, Embedding, Model
+from neurolm.api.model import Model
+from neurolm.ask.answer import Answer
+from neurolm.ask.embedding import Embedding
 from neurolm.cli import VERBS, command
 from neurolm.core.config import STAGES
 from neurolm.core.recipes import RECIPES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from neurolm.api import Model
+from neurolm.api.model import Model
 from neurolm.batches.windows import Window
 from neurolm.core.physics import RATE
 from neurolm.store.store import Store

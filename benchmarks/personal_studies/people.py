@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import log_softmax
 
-from neurolm.api import Model
+from neurolm.api.model import Model
 from neurolm.ask import spectra
 from neurolm.ask.answering import Asked
 from neurolm.ask.prompt import contributions

@@ -7,7 +7,7 @@ from itertools import groupby
 import mne
 import numpy as np
 
-from neurolm.api import Model
+from neurolm.api.model import Model
 from neurolm.ask.recording import read_recording
 from neurolm.core.physics import RATE
 from neurolm.corpora.simulated.head import make_head

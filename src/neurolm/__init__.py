@@ -8,10 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neurolm.adapters import load_adapters
-    from neurolm.api import Answer, Model, from_pretrained, load
+    from neurolm.api.adapters import load_adapters
+    from neurolm.api.model import Model, from_pretrained, load
     from neurolm.archive.archive import ask_archive, ask_many
     from neurolm.archive.embed import embed_archive
+    from neurolm.ask.answer import Answer
     from neurolm.recording.options import ReadingOptions
 
 try:
@@ -29,11 +30,11 @@ def __getattr__(name: str) -> Any:
     if name in ("ask_archive", "ask_many"):
         return getattr(import_module("neurolm.archive.archive"), name)
     if name == "load_adapters":
-        return import_module("neurolm.adapters").load_adapters
+        return import_module("neurolm.api.adapters").load_adapters
     if name == "embed_archive":
         return import_module("neurolm.archive.embed").embed_archive
     if name in __all__:
-        return getattr(import_module("neurolm.api"), name)
+        return getattr(import_module("neurolm.api.model"), name)
     raise AttributeError(f"module 'neurolm' has no attribute {name!r}")
 
 

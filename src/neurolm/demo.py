@@ -19,7 +19,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from neurolm.api import Answer, load
+from neurolm.api.model import load
+from neurolm.ask.answer import Answer
 from neurolm.batches.splits import split_folds, split_subjects
 from neurolm.batches.text import read_texts
 from neurolm.core.config import STAGES, RunConfig, to_json

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from neurolm.api import Model
+from neurolm.api.model import Model
 from neurolm.archive.archive import ask_many
 from neurolm.ask.evidence import Evidence
 from neurolm.ask.recording import Windows, read_recording, read_windows

@@ -19,7 +19,7 @@ from rich.console import Console
 
 import neurolm
 from neurolm import __version__
-from neurolm.api import Answer, WindowAnswer
+from neurolm.ask.answer import Answer, WindowAnswer
 from neurolm.cli import FAILED, INTERRUPTED, VERBS, command, main
 from neurolm.cli.answers import answer_lines, bar_characters, condense
 from neurolm.cli.ask import MODEL_VARIABLE, find_model

@@ -16,7 +16,7 @@ from PIL import Image
 from rich.console import Console
 from safetensors.numpy import save_file
 
-from neurolm.api import Answer, WindowAnswer
+from neurolm.ask.answer import Answer, WindowAnswer
 from neurolm.batches.loader import sample_from
 from neurolm.batches.text import TextTokenizer, shipped_text
 from neurolm.checkpoint import Card, save_checkpoint

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from edfio import Edf, EdfSignal
 
 import neurolm
-from neurolm.api import Model
+from neurolm.api.model import Model
 from neurolm.batches.loader import Document, build_batch
 from neurolm.cli import FAILED, main
 from neurolm.core.errors import CheckpointError, QuestionError

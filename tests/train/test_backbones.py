@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from neurolm import api
+import neurolm
 from neurolm.ask.prompt import Prompt
 from neurolm.batches.text import TextTokenizer
 from neurolm.checkpoint import load_card, load_neurolm
@@ -96,9 +96,9 @@ def test_every_stage_trains_the_model_and_what_is_saved_answers_as_it_did(traine
     card = load_card(run.folder / "instruct")
     assert card.run.model.language.family == family
     write_edf(tmp_path / "a.edf", seed=0)
-    model = api.load(run.folder)
+    model = neurolm.load(run.folder)
     model.save_pretrained(tmp_path / "saved")
-    again = api.load(tmp_path / "saved")
+    again = neurolm.load(tmp_path / "saved")
     answers = [one.ask(tmp_path / "a.edf", load_task("workload").question) for one in (model, again)]
     assert answers[0].probabilities == answers[1].probabilities and answers[0].question
     assert equal(model.module.state_dict(), again.module.state_dict())

@@ -38,7 +38,7 @@ from neurolm.recording.readers import as_one_of_many
 from neurolm.store.store import Label, Store
 
 if TYPE_CHECKING:
-    from neurolm.api import Model
+    from neurolm.api.model import Model
 
 _ROUNDING = 1e-6
 """By how much a probability may leave its range."""
@@ -227,7 +227,7 @@ def _model(folder: str, content: str, device: str, precision: Precision) -> Mode
     """The model, loaded once in a process, which computes with one thread: processes are the parallelism."""
     import torch
 
-    from neurolm.api import load
+    from neurolm.api.model import load
 
     torch.set_num_threads(1)  # a sum of parts, by as many threads as there are, has other last digits
     return load(folder, device=device, precision=precision)

@@ -10,7 +10,7 @@ from neurolm.ask.rows import recording_rows
 from neurolm.core.amounts import duration, likely, many
 
 if TYPE_CHECKING:
-    from neurolm.api import Answer
+    from neurolm.ask.answer import Answer
     from neurolm.ask.rows import Outcome
 
 TIMELINE_LINES = 40

@@ -22,7 +22,8 @@ from neurolm.recording.links import require_content
 from neurolm.recording.options import ReadingOptions, Unseen
 
 if TYPE_CHECKING:
-    from neurolm.api import Answer, Model
+    from neurolm.api.model import Model
+    from neurolm.ask.answer import Answer
 
 NEAREST = ReadingOptions(unknown="nearest")
 MODEL_VARIABLE = "NEUROLM_MODEL"
@@ -205,7 +206,7 @@ def load_model(model: Path | None, machine: Answering) -> Model:
     machine.set_threads()
 
     with _without_collecting():
-        from neurolm.api import load
+        from neurolm.api.model import load
 
         return load(folder, device=machine.device, precision=machine.precision)
 

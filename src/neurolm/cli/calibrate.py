@@ -95,7 +95,7 @@ def _person(
     """Adapt a model's answers to one person, and keep what was fitted in a folder of its own."""
     machine.set_threads()
 
-    from neurolm.api import load
+    from neurolm.api.model import load
     from neurolm.ask.personal import PersonFile
     from neurolm.core.files import require_writable
 

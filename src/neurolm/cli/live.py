@@ -20,7 +20,7 @@ from neurolm.recording.options import ReadingOptions, Unseen
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from neurolm.api import Model
+    from neurolm.api.model import Model
     from neurolm.live.session import Session
     from neurolm.live.state import State
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from neurolm.api import Model
+from neurolm.api.model import Model
 from neurolm.ask.precision import Chosen, choose_precision
 from neurolm.checkpoint import AdapterFile, add_adapters, load_base, load_card, load_text
 from neurolm.core.device import choose_device
