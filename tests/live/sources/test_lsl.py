@@ -240,7 +240,8 @@ def test_the_player_of_mne_lsl_sends_a_recording(name, listen):
     """Volts, by the powers of ten that MNE-LSL writes for units; its annotations, a channel for each text."""
     from mne_lsl.player import PlayerLSL
 
-    numbers = np.random.default_rng(0).normal(0, 2e-5, (3, 500))
+    # No multiple of the chunk: the player sends such a recording whole where it begins again.
+    numbers = np.random.default_rng(0).normal(0, 2e-5, (3, 480))
     raw = mne.io.RawArray(
         numbers, mne.create_info(["Fz", "C3", "STI 014"], 250, ["eeg", "eeg", "stim"]), verbose="error"
     )
