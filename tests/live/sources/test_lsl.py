@@ -13,6 +13,7 @@ import pytest
 from neurolm.core.errors import ConfigError, RecordingError
 from neurolm.live.source import Chunk, Notice
 from neurolm.live.sources import lsl as lsl_source
+from neurolm.live.sources import lsl_streams
 from neurolm.live.sources.open_source import open_source
 from neurolm.recording.options import ReadingOptions
 
@@ -300,6 +301,16 @@ def test_what_is_not_there_is_said_with_what_is(name):
     assert time.monotonic() - began < 10
     with pytest.raises(RecordingError, match=r"markers=.*no stream is called 'nobody' within 0.3 s"):
         open_source(f"lsl:{name}x", markers=["nobody"], timeout=0.3)
+
+
+def test_what_the_last_listing_alone_shows_is_opened(name, monkeypatch):
+    _stream, _near = outlet(name, source_id="amp"), outlet(f"{name}x")
+    monkeypatch.setattr(lsl_streams, "look", lambda *_given, **_how: [])  # as where answers come too late
+    source = open_source(f"lsl:{name}", timeout=0.3)
+    assert source.layout.channels == ("C3", "C4")
+    source.close()
+    with pytest.raises(RecordingError, match=rf"source id 'other' within 0.3 s: did you mean {name}x\?; .*'{name}' "):
+        open_source(f"lsl:{name}@other", timeout=0.3)
 
 
 def test_of_several_streams_of_a_name_one_is_chosen_by_its_source(name):

@@ -19,6 +19,8 @@ from neurolm.recording.formats.stream_channels import describe_channels
 
 LOOK = 0.5
 """Seconds in which streams that are there answer."""
+_LONGEST_LOOK = 2.0
+"""Seconds after which one that waits is let through, as Ctrl-C is not heard while liblsl looks."""
 _MANY = 64
 """More streams than one could mean."""
 OPENING = 10.0
@@ -94,17 +96,20 @@ def find_stream(name: str, source_id: str | None, timeout: float) -> Any:
     RecordingError
         If there is none, or more than one.
     """
-    until = time.monotonic() + timeout
+    until, seconds = time.monotonic() + timeout, LOOK
     while True:
-        found = look(name, source_id)
+        found = look(name, source_id, seconds)
         if found:  # others of the same name have as much time
             found = look(name, source_id, 2 * LOOK, fewest=_MANY) or found
         if found or time.monotonic() >= until:
             break
+        seconds = min(2 * seconds, _LONGEST_LOOK)  # a busy machine's streams may need longer to answer
+    there = [] if found else list(lsl().resolve_streams(2 * LOOK))
+    found = found or _meant([one for one in there if (one.name == name if name else one.stype == "EEG")], source_id)
     if len(found) == 1:
         return found[0]
     if not found:
-        raise RecordingError(_nothing_found(name, source_id, timeout))
+        raise RecordingError(_nothing_found(name, source_id, timeout, there))
     raise RecordingError(
         f"lsl:{name}: {len(found)} streams could be meant: {listed(found)}; add the source id of one, as "
         f"lsl:{found[0].name}@{found[0].source_id}"
@@ -132,18 +137,21 @@ def open_inlet(stream: Any, *, recover: bool) -> Any:
 def look(name: str, source_id: str | None, seconds: float = LOOK, *, fewest: int = 1) -> list[Any]:
     """Return the streams that could be meant, as soon as a number of them has answered."""
     criteria = {"name": name} if name else {"stype": "EEG"}
-    found = lsl().resolve_streams(seconds, **criteria, minimum=fewest)
-    signals = [one for one in found if one.dtype != "string"] or found
+    return _meant(lsl().resolve_streams(seconds, **criteria, minimum=fewest), source_id)
+
+
+def _meant(found: Sequence[Any], source_id: str | None) -> list[Any]:
+    """Of streams with the right name, those that are signals rather than markers, of the right source."""
+    signals = [one for one in found if one.dtype != "string"] or list(found)
     return [one for one in signals if source_id is None or one.source_id == source_id]
 
 
-def _nothing_found(name: str, source_id: str | None, timeout: float) -> str:
-    there = lsl().resolve_streams(LOOK)
+def _nothing_found(name: str, source_id: str | None, timeout: float, there: Sequence[Any]) -> str:
     what = f"no stream of this name{'' if source_id is None else f' and source id {source_id!r}'}" if name else "no EEG"
     said = listed(there) if there else "no stream at all: is it started, in the same network, and let through by "
     if not there:
         said += "firewalls (UDP 16571, TCP and UDP 16572 to 16604)?"
-    near = did_you_mean(name, [one.name for one in there]) if name else ""
+    near = did_you_mean(name, sorted({one.name for one in there} - {name})) if name else ""
     return f"lsl:{name}: {what} within {timeout:g} s{near}; there is {said}"
 
 
