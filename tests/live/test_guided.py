@@ -1,6 +1,7 @@
 """A person led through labelled blocks, live: what is recorded has the labels that were asked for, and teaches."""
 
 import json
+import shlex
 import time
 from itertools import pairwise
 
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 
 from neurolm.cli import FAILED, main
+from neurolm.cli.values import as_flags, names_or_pairs
 from neurolm.core.errors import ConfigError, QuestionError, RecordingError
 from neurolm.corpora.table import read_table
 from neurolm.live.guided import SETTLED, guide, schedule
 from neurolm.live.session import Policy
 from neurolm.live.source import Chunk, Layout, Notice
+from neurolm.recording.options import ReadingOptions
 
 QUESTION = "Is this EEG segment of high workload?"
 RATE = 250
@@ -119,6 +122,14 @@ def test_live_answers_for_a_person_are_those_of_a_recording(causal_model, lab, t
         lab.live(causal_model, [], person=ada, policy=Policy(risk=0.1))
 
 
+def test_flags_are_written_as_they_are_read():
+    reading = ReadingOptions(mains=60.0, channels={"a,b": "C3", "ch 2": "C4"}, cap=None, unknown="drop")
+    words = as_flags(reading, ReadingOptions())
+    assert words[:4] == ["--unknown", "drop", "--mains", "60"] and len(words) == 6
+    assert names_or_pairs(words[5]) == reading.channels
+    assert as_flags(ReadingOptions(channels=["C3", "C4"]), ReadingOptions()) == ["--channels", "C3,C4"]
+
+
 def test_the_command_leads_records_and_fits(evidence_run, tmp_path, capsys):
     source, out = "synthetic:?task=workload&speed=max&channels=C3,O1", tmp_path / "ada"
     how = ["live", source, QUESTION, "--model", str(evidence_run), "--mains", "50", "--calibrate", str(out)]
@@ -126,6 +137,11 @@ def test_the_command_leads_records_and_fits(evidence_run, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "4 blocks, 1 min 36 s in all" in said and said.count("get ready for") == 4
     assert "calibrated for ada on 32 windows (Yes 16, No 16) of 1 min 12 s" in said
+    (following,) = [line for line in said.splitlines() if line.startswith("next: ")]
+    words = shlex.split(following.removeprefix("next: "))
+    assert words == ["neurolm", *how[:5], "--mains", "50", "--person", str(out)]
+    assert main([*words[1:], "--for", "3"]) == 0
+    assert "calibrated for ada" in capsys.readouterr().out
     ask = ["ask", str(out / "calibration.vhdr"), QUESTION, "--model", str(evidence_run), "--mains", "50", "--json"]
     assert main([*ask, "--person", str(out)]) == 0
     assert json.loads(capsys.readouterr().out)["person"] == "ada"

@@ -31,7 +31,8 @@ def test_every_state_is_a_line_of_json(file, evidence_run, capsys):
     assert [state["status"] for state in states[:3]] == ["warming up"] * 3 and states[-1]["status"] == "ended"
     assert len(states) == 13 and states[-1]["options"] == ["Yes", "No"]
     assert sum(states[-1]["probabilities"]) == pytest.approx(1) and states[-1]["windows"] == 5
-    assert err.startswith("0:12 of EEG; ") and "last answer: " in err
+    assert err.startswith("0:12 of EEG; unlike the training 9 ×")
+    assert err.splitlines()[-1] == "no answer: all of it was unlike the training"
 
 
 def test_without_a_terminal_states_are_lines(file, evidence_run, capsys, tmp_path):
@@ -39,10 +40,27 @@ def test_without_a_terminal_states_are_lines(file, evidence_run, capsys, tmp_pat
     lines = capsys.readouterr().out.splitlines()
     states = [line for line in lines if line.startswith("    0:0")]
     assert [line.split()[0] for line in states] == ["0:01", "0:02", "0:03", "0:04", "0:05", "0:06", "0:06"]
-    assert " warming up" in states[0] and "Yes 0." in states[-1]
+    assert " warming up" in states[0] and "Yes 0." in states[-2] and states[-1].endswith("ended")
     assert any("full attention" in line for line in lines) and lines[-3].startswith("0:06 of EEG; ")
     assert lines[-1] == f"{tmp_path / 'live.vhdr'}: recorded; `neurolm ask` answers it again"
     assert main(["ask", str(tmp_path / "live.vhdr"), QUESTION, "--model", str(evidence_run)]) == 0
+
+
+def test_a_session_without_an_answer_to_act_on_says_so(file, evidence_run, capsys, monkeypatch):
+    monkeypatch.setattr("neurolm.live.session.ALLOWED", 1.0)  # nothing is further outside
+    assert live(file, evidence_run) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("last answer: ") and lines[-1].endswith("5 windows up to 0:12")
+    assert live(file, evidence_run, "--for", "2") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "no answer: no window was whole"
+
+
+def test_waiting_for_the_mains_frequency_is_explained(file, evidence_run, capsys):
+    assert main(["live", f"file:{file}?speed=max", QUESTION, "--model", str(evidence_run), "--for", "2"]) == 0
+    said = "note: waiting up to 10 s to find the mains frequency; --mains 50 avoids it"
+    assert capsys.readouterr().out.splitlines().count(said) == 1
+    assert live(file, evidence_run, "--for", "2") == 0
+    assert said not in capsys.readouterr().out
 
 
 def test_what_cannot_be_is_said_before_anything_begins(file, evidence_run, capsys, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from neurolm.cli.answers import bar_characters
 from neurolm.cli.ask import NEAREST, asked, load_model
 from neurolm.cli.show import as_json, terminal
-from neurolm.cli.values import Answering
+from neurolm.cli.values import Answering, as_flags
 from neurolm.core.amounts import duration, likely, many
 from neurolm.core.errors import ConfigError, QuestionError
 from neurolm.core.terminal import say
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
     from neurolm.live.session import Session
     from neurolm.live.state import State
 
+CONTEXT = 60.0
+"""Seconds that an answer is about, as `live.context` has it, which is slow to import."""
 BAR = 32
 """Characters of a bar of probability."""
+NO_ANSWER = ("unlike the training", "undecided", "bad contact")
+"""States in which there is EEG, and no answer to act on."""
 SHOWN = 5
 """Notes that stay in view."""
 
@@ -37,7 +42,7 @@ def live(
     model: Path | None = None,
     options: Sequence[str] | None = None,
     stride: float | None = None,
-    context: float = 60.0,
+    context: float = CONTEXT,
     risk: float | None = None,
     for_: float | None = None,
     reading: ReadingOptions = NEAREST,
@@ -87,10 +92,17 @@ def live(
             raise ConfigError(
                 "--calibrate takes no --options, --person, --record, --markers, --outlet, --for and --json"
             )
-        lead(source, asked(question, opened), opened, calibrate, reading=reading, unseen=unseen)
+        text = asked(question, opened)
+        lead(source, text, opened, calibrate, reading=reading, unseen=unseen)
+        how = ["--model", str(model)] * (model is not None) + ["--unseen", unseen] * (unseen != "nearest")
+        how += ["--stride", f"{stride:g}"] if stride is not None else []
+        how += ["--context", f"{context:g}"] * (context != CONTEXT)
+        how += [*as_flags(reading, NEAREST), *as_flags(machine, Answering()), "--person", str(calibrate)]
+        say(f"next: {shlex.join(['neurolm', 'live', source, text, *how])}")
         return
     from neurolm.live.session import Policy
 
+    looking(source, error=json)
     policy = Policy(stride=stride, context=context, risk=risk, seconds=for_)
     session = opened.live(
         source, asked(question, opened), options=options, policy=policy, reading=reading, unseen=unseen, record=record,
@@ -103,7 +115,7 @@ def live(
         with view:
             for state in session:
                 counts[state.status] += 1
-                last = state
+                last = state if state.status == "answer" else last
                 view.show(state)
     except KeyboardInterrupt:
         pass
@@ -125,13 +137,13 @@ def lead(source: str, question: str, model: Model, folder: Path, *, reading: Rea
             f"{task.question!r}: the model has no evidence for this question that could be adapted to a person; "
             "`neurolm calibrate RUN --store STORE --evidence fit` adds it"
         )
+    looking(source, error=False)
     blocks = schedule(task.labels, seconds=max(SECONDS, task.seconds + 5.0))
     say(f"{task.question} Do, or be, in each block what makes its answer the right one.")
     table = guide(open_source(source, reading=reading), blocks, folder, task=task.name, prompt=say)
     found = model.calibrate(table, reading=reading, unseen=unseen)
     found.save(folder)
     say(*found.described, folder / PersonFile.FILE)
-    say(f'next: neurolm live {source} "{task.question}" --model {model.folder} --person {folder}')
 
 
 class AsJson:
@@ -153,7 +165,7 @@ class AsLines(AsJson):
 
     def show(self, state: State) -> None:
         """Print what there is to say, and the state."""
-        said = "" if state.probabilities is None else f"  {_pooled(state)}"
+        said = "" if state.probabilities is None or state.status == "ended" else f"  {_pooled(state)}"
         say(*(f"note: {note}" for note in state.notes), f"{duration(state.time):>8}  {state.status}{said}")
 
 
@@ -213,13 +225,27 @@ def _pooled(state: State) -> str:
     return "  ".join(f"{option} {likely(probability)}" for option, probability in each)
 
 
+def looking(source: str, *, error: bool) -> None:
+    """Say what is looked for, which may take seconds."""
+    kind, _, name = source.partition(":")
+    if kind == "lsl":
+        say(f"looking for {name or 'a stream of type EEG'} …", error=error)
+
+
 def summary(session: Session, counts: Counter[str], last: State | None) -> list[str]:
-    """What a session was: how long, in which states, and what its last answer was."""
+    """What a session was: how long, in which states, and what the last state that was an answer said."""
     counts.pop("ended", None)
     said = ", ".join(f"{status} {count:,} ×" for status, count in counts.most_common())
     out = [f"{duration(session.received)} of EEG; {said or 'nothing came'}"]
-    if last is not None and last.answer is not None and last.since is not None:
-        out.append(f"last answer: {last.answer}; {_pooled(last)}; {many(last.windows, 'window')}")
+    others = [status for status, _ in counts.most_common() if status in NO_ANSWER]
+    if last is not None:
+        out.append(
+            f"last answer: {last.answer}; {_pooled(last)}; {many(last.windows, 'window')} up to {duration(last.time)}"
+        )
+    elif others:
+        out.append(f"no answer: all of it was {' or '.join(others)}")
+    elif counts:
+        out.append("no answer: no window was whole")
     if session.recorder is not None:
         out += [f"{path}: recorded; `neurolm ask` answers it again" for path in session.recorder.parts]
     return out

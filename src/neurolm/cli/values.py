@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from neurolm.core.config import Precision
-from neurolm.core.errors import ConfigError
+from neurolm.core.errors import ConfigError, flag_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -108,6 +108,21 @@ READERS: dict[Any, Callable[[str], Any]] = {
     str | int: name_or_number,
 }
 """How a text becomes a value of a type; other types are left to jsonargparse."""
+
+
+def as_flags(options: Any, default: Any) -> list[str]:
+    """Write the fields of a dataclass that differ from the default's as flags, as `READERS` read them."""
+    said: list[str] = []
+    for name in (field.name for field in fields(options)):
+        value = getattr(options, name)
+        if value == getattr(default, name):
+            continue
+        if isinstance(value, Mapping):
+            value = ",".join(f"{key}={entry}".replace(",", "\\,") for key, entry in value.items())
+        elif isinstance(value, list | tuple):
+            value = ",".join(map(str, value))
+        said += [flag_of(name), f"{value:g}" if isinstance(value, float) else str(value)]
+    return said
 
 
 def missing(flag: str, what: str) -> NoReturn:

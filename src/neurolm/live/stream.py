@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from neurolm.checkpoint import Card
-from neurolm.core.errors import RecordingError
+from neurolm.core.errors import RecordingError, argument
 from neurolm.core.physics import RATE
 from neurolm.live.electrodes import LOOK, Electrodes
 from neurolm.live.source import Layout
@@ -63,6 +63,10 @@ class Stream:
         self.filter: CausalFilter | None = None
         if mains is not None:
             self._make_filter(mains)
+        else:
+            self.notes.append(
+                f"waiting up to {SECONDS_FOR_MAINS:g} s to find the mains frequency; {argument(mains=50)} avoids it"
+            )
         self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
         self.restart()
 
