@@ -106,7 +106,16 @@ def test_the_verb_makes_and_compares(micro_run, file, capsys):
     words = ["impute", file, "--channels", "Cz,Fz", "--model", str(micro_run.folder)]
     assert main([*words, "--out", "whole_eeg.fif"]) == 0
     said = capsys.readouterr().out
-    assert "a.edf: CZ, FZ from 9 other electrodes by splines" in said and "whole_eeg.fif: the recording with" in said
+    assert "a.edf: CZ, FZ from 9 other electrodes by splines" in said
+    assert "whole_eeg.fif: the recording with them, filtered to 0.1–75 Hz, at 200 Hz" in said
+    assert "note: FZ was not recorded" in said
+    assert "CZ was not recorded" not in said and "nothing was written" not in said
+    assert main(["impute", file, "--channels", "Fz,Oz", "--model", str(micro_run.folder)]) == 0
+    said = capsys.readouterr().out
+    assert "note: OZ was not recorded, so that there is nothing to compare it with" in said
+    assert "note: nothing was written: --out whole_eeg.fif keeps what was made" in said
+    assert main(["impute", file, "--channels", "Cz", "--method", "model", "--model", str(micro_run.folder)]) == 0
+    assert "splines halfway to the mean spectrum" in (said := capsys.readouterr().out) and "docs/" not in said
     assert main([*words, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert [one["electrode"] for one in printed["scores"]] == ["CZ"]
@@ -117,7 +126,8 @@ def test_the_verb_makes_and_compares(micro_run, file, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--channels", "Foo"], "--channels Foo: no electrode of a known position"),
+        (["--channels", "Foo"], "--channels Foo: no electrode of a known position: give names of the 10-10 system"),
+        (["--channels", "PO77"], "--channels PO77: no electrode of a known position: did you mean PO7"),
         (["--channels", "Oz", "--method", "model"], "--channels OZ: the model never saw such an electrode"),
         (["--channels", "Cz,Pz,P3,P4,O1,O2,C3"], "3 other electrodes of known position (FP1, FP2, C4); 4 are needed"),
         (["--channels", "Cz", "--out", "a.edf"], "a.edf: recordings are written as FIF"),

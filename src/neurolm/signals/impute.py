@@ -18,7 +18,7 @@ from neurolm.ask.recording import ModelInput
 from neurolm.core.errors import QuestionError, WriteError, argument
 from neurolm.core.files import atomic_file
 from neurolm.core.montage import channel_id, resolve, template_positions
-from neurolm.core.names import choose
+from neurolm.core.names import did_you_mean
 from neurolm.core.physics import PATCH, RATE, SCALE
 from neurolm.core.stretches import Stretches
 from neurolm.model.encoder import SPECTRUM
@@ -76,9 +76,8 @@ def official_names(channels: Sequence[str]) -> tuple[str, ...]:
     for channel in channels:
         name = resolve(channel)
         if name not in known:
-            raise QuestionError(
-                f"{argument(channels=channel)}: no electrode of a known position{choose(channel, list(known))}"
-            )
+            near = did_you_mean(channel, list(known)) or ": give names of the 10-10 system, as Cz,PO7"
+            raise QuestionError(f"{argument(channels=channel)}: no electrode of a known position{near}")
         found.append(name)
     return tuple(dict.fromkeys(found))
 
