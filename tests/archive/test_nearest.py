@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow
 import pyarrow.parquet as parquet
 import pytest
 import torch
@@ -97,6 +98,32 @@ def test_the_command_finds_what_is_like_a_file_that_the_table_has_not(table, mic
     assert "nowhere.edf: neither a recording of" in capsys.readouterr().err
     assert main(["nearest", str(table), "--to", f"{file}@900", *model]) == 2
     assert "no window holds second 900" in capsys.readouterr().err
+
+
+def test_whose_recordings_they_are_can_be_said(table, tmp_path, capsys):
+    """A table that knows nobody refuses to leave a person out, until an expression finds people in the names."""
+    rows = parquet.read_table(table)
+    place, none = rows.column_names.index("subject"), pyarrow.nulls(len(rows), pyarrow.string())
+    nobody = tmp_path / "nobody.parquet"
+    parquet.write_table(rows.set_column(place, "subject", none), nobody)
+    with pytest.raises(QuestionError, match="not known whose recordings these are, so that apart='subject' cannot"):
+        nearest(nobody, "workload-03", apart="subject")
+    by_name, known = (
+        nearest(one, "workload-03", count=400, apart="subject", subject=expression)
+        for one, expression in ((nobody, "-([0-9]+)$"), (table, None))
+    )
+    assert [one.recording for one in by_name] == [one.recording for one in known] and len(known) < len(rows)
+    with pytest.raises(QuestionError, match="not known whose the query is"):
+        nearest(table, np.zeros(known_width(rows)), apart="subject")
+    with pytest.raises(ConfigError, match="not found in"):
+        nearest(nobody, "workload-03", apart="subject", subject="nobody-([0-9]+)$")
+    assert main(["nearest", str(nobody), "--to", "workload-03", "--apart", "subject"]) == 2
+    assert "a person out: say it with --subject, an expression whose group" in capsys.readouterr().err
+    assert main(["nearest", str(nobody), "--to", "workload-03", "--apart", "subject", "--subject=-([0-9]+)$"]) == 0
+
+
+def known_width(rows):
+    return len(rows["vector"][0].as_py())
 
 
 def test_moments_are_told_from_names():

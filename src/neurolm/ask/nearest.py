@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -101,6 +101,7 @@ def nearest(
     at: float | None = None,
     count: int = 10,
     apart: Apart = "itself",
+    subject: str | None = None,
 ) -> tuple[Near, ...]:
     """Find the rows of a table of features that are most like another, the nearest first.
 
@@ -123,11 +124,14 @@ def nearest(
     apart
         Which rows are not looked at: those of the query's own time (``itself``), of its ``recording``, or of its
         ``subject``, whoever may be the most like themselves; or none (``nothing``).
+    subject
+        Whose recordings the table's are, where it does not know: a regular expression with one group, which is looked
+        for in each recording's name, such as ``Subject(\\d+)``.
 
     Raises
     ------
     QuestionError
-        If the table has no such recording or moment.
+        If the table has no such recording or moment, or nobody says whose it is and that is not to be looked at.
     ConfigError
         If an argument is not valid, or the query is of another model.
     StoreError
@@ -142,19 +146,28 @@ def nearest(
             raise QuestionError(f"{to}: the table {table} has no such recording; give one of its column recording")
         to = found
     query = to if isinstance(to, Query) else Query(vector=np.asarray(to))
-    total, rows = np.zeros(len(query.vector)), 0
-    for _, vectors in read_rows(table):
+    if subject is not None and query.recording is not None:
+        query = replace(query, subject=whose(query.recording, subject))
+    total, rows, told = np.zeros(len(query.vector)), 0, subject is not None
+    for part, vectors in read_rows(table):
         if vectors.shape[1:] != query.vector.shape:
             raise ConfigError(
                 f"{table}: vectors of {vectors.shape[1]} numbers, and the query has {query.vector.shape}; embed it "
                 "with the model of the table"
             )
         total, rows = total + vectors.sum(axis=0, dtype=np.float64), rows + len(vectors)
+        told = told or part["subject"].null_count < len(part)
+    if apart == "subject" and (query.subject is None or not told):
+        unknown = f"whose {query.recording or 'the query'} is" if told else "whose recordings these are"
+        raise QuestionError(
+            f"{table}: it is not known {unknown}, so that {argument(apart='subject')} cannot leave a person out: say "
+            f"it with {argument('subject')}, an expression whose group is the person in their names: 'Subject([0-9]+)'"
+        )
     mean = total / max(rows, 1)
     best: list[tuple[float, dict[str, Any]]] = []
     for part, vectors in read_rows(table):
         similar = _cosine(vectors - mean, query.vector - mean)
-        similar[_left_out(part, query, apart)] = -np.inf
+        similar[_left_out(part, query, apart, subject)] = -np.inf
         first = np.argsort(-similar, kind="stable")[:count]
         columns = part.select(list(COLUMNS)).take(first).to_pylist()
         best += [(float(similar[n]), row) for n, row in zip(first, columns, strict=True) if np.isfinite(similar[n])]
@@ -168,7 +181,15 @@ def _cosine(vectors: np.ndarray, query: np.ndarray) -> np.ndarray:
     return np.divide(vectors @ query, lengths, out=np.zeros(len(vectors)), where=lengths > 0)
 
 
-def _left_out(part: Any, query: Query, apart: Apart) -> np.ndarray:
+def whose(recording: str, subject: str) -> str:
+    """Return whose a recording is by its name in a table, as ``corpora.trials.subject_of`` finds it in a path."""
+    from neurolm.corpora.trials import subject_of  # all layouts come along, and answers need none
+
+    path = Path(recording)
+    return subject_of(path, Path(path.anchor), subject)
+
+
+def _left_out(part: Any, query: Query, apart: Apart, subject: str | None) -> np.ndarray:
     """Which rows are not to be looked at: bool (rows,)."""
 
     def same(column: str, value: str | None) -> np.ndarray:
@@ -179,7 +200,13 @@ def _left_out(part: Any, query: Query, apart: Apart) -> np.ndarray:
     own = same("recording", query.recording)
     if apart == "itself":
         return own & (part["start"].to_numpy() < query.stop) & (part["stop"].to_numpy() > query.start)
-    return own | same("subject", query.subject) if apart == "subject" else own
+    if apart == "recording":
+        return own
+    if subject is None:
+        return own | same("subject", query.subject)
+    names = part["recording"].to_pylist()
+    same_person = {name: whose(name, subject) == query.subject for name in set(names)}
+    return own | np.array([same_person[name] for name in names], bool)
 
 
 def moment(text: str) -> tuple[str, float | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +24,7 @@ def nearest(
     to: str,
     count: int = 10,
     apart: Literal["nothing", "itself", "recording", "subject"] = "itself",
+    subject: str | None = None,
     model: Path | None = None,
     reading: ReadingOptions = NEAREST,
     unseen: Unseen = "nearest",
@@ -42,10 +44,14 @@ def nearest(
         Most rows to show.
     apart
         What is not looked at: the stretch itself, all of its recording, or all of its subject.
+    subject
+        Whose recordings these are, where the table does not know: an expression whose group is the person in their
+        names, such as 'Subject([0-9]+)'.
     unseen
         What to do with electrodes that the model never saw, where the recording is not in the table.
     """
-    from neurolm.ask.nearest import moment, query_of
+    from neurolm.archive.inputs import Source
+    from neurolm.ask.nearest import moment, query_of, whose
     from neurolm.ask.nearest import nearest as find
 
     name, at = moment(to)
@@ -56,7 +62,9 @@ def nearest(
         if not Path(name).exists():
             raise RecordingError(f"{name}: neither a recording of {table} nor a file; give one of either")
         query = _embedded(table, Path(name), at, model, reading, unseen, machine)
-    found = find(table, query, count=count, apart=apart)
+        person = Source(name, Path(name).absolute()).subject if subject is None else whose(name, subject)
+        query = replace(query, subject=person)
+    found = find(table, query, count=count, apart=apart, subject=subject)
     if json:
         print_json(found)
         return
