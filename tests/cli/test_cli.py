@@ -20,6 +20,7 @@ from rich.console import Console
 import neurolm
 from neurolm import __version__
 from neurolm.ask.answer import Answer, WindowAnswer
+from neurolm.ask.question import SIMULATED
 from neurolm.cli import FAILED, INTERRUPTED, VERBS, command, main
 from neurolm.cli.answers import answer_lines, bar_characters, condense
 from neurolm.cli.ask import MODEL_VARIABLE, find_model
@@ -395,6 +396,13 @@ def test_a_probability_for_eeg_unlike_the_training_is_not_shown_without_saying_s
     assert answer_lines(replace(an_answer(5), outside=0.15))[1] == "Yes, probability 0.62"
     unlike = answer_lines(replace(an_answer(5), outside=1.0))[1]
     assert unlike == "Yes, probability 0.62; 100% of the windows are unlike the training data"
+
+
+def test_a_model_of_simulated_eeg_gives_no_verdict_without_saying_so():
+    told = replace(an_answer(5), notes=(SIMULATED, "mains taken as 50 Hz"))
+    assert answer_lines(told)[1] == "Yes, probability 0.62; the model knows simulated EEG only"
+    assert answer_lines(replace(told, calibrated=False))[1].endswith("be said; the model knows simulated EEG only")
+    assert f"note: {SIMULATED}" in answer_lines(told)
 
 
 def test_what_is_not_calibrated_is_not_shown_as_certain():

@@ -10,6 +10,7 @@ import numpy as np
 
 from neurolm.ask import ALLOWED
 from neurolm.ask.calibration import TaskCalibration
+from neurolm.ask.question import SIMULATED
 from neurolm.core.amounts import many
 
 GAP = 0.01
@@ -105,6 +106,11 @@ class Answer:
     def unlike(self) -> bool | None:
         """Whether so many windows are unlike the training data that the probability must not stand without it."""
         return None if self.outside is None else self.outside > ALLOWED
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the model knows simulated EEG only, so that it means nothing what it says of real EEG."""
+        return SIMULATED in self.notes
 
     @property
     def runs(self) -> list[tuple[WindowAnswer, ...]]:

@@ -98,12 +98,13 @@ def verdict(answer: Answer) -> str:
     low, high = answer.interval or (0.0, 0.0)
     if not answer.trained:
         return f"{answer.answer}{leaning}; a guess: the model was not tuned on this question"
+    simulated = "; the model knows simulated EEG only" if answer.simulated else ""
     if not answer.calibrated:
-        return f"{answer.answer}{leaning}, not calibrated: how probable it is cannot be said"
+        return f"{answer.answer}{leaning}, not calibrated: how probable it is cannot be said{simulated}"
     interval = f" ({likely(low)} to {likely(high)})" if answer.interval else ""
     needed = "" if answer.threshold is None else f"; {answer.threshold:.2f} needed for a risk of {answer.risk:g}"
     unlike = f"; {answer.outside:.0%} of the windows are unlike the training data" if answer.unlike else ""
-    return f"{answer.answer}{leaning}, probability {likely(answer.probability)}{interval}{needed}{unlike}"
+    return f"{answer.answer}{leaning}, probability {likely(answer.probability)}{interval}{needed}{unlike}{simulated}"
 
 
 def short_lines(outcome: Outcome) -> Iterator[str]:
