@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 from scipy.special import log_softmax, softmax
+from sklearn.metrics import balanced_accuracy_score, log_loss
 
 import neurolm
 from neurolm.ask.calibration import Calibration
-from neurolm.ask.personal import ARRAYS, Person, PersonFile, fit
+from neurolm.ask.personal import ARRAYS, Person, PersonFile, fit, left_out
+from neurolm.ask.worth import blocks_of
 from neurolm.cli import FAILED, main
 from neurolm.core.errors import CheckpointError, ConfigError, QuestionError, WriteError
 from neurolm.store.manifest import Label
@@ -58,6 +60,44 @@ def test_a_person_like_all_others_stays_near_the_answer_for_anybody():
         after = log_softmax(asked(fit(before, features, labels), new, scaled), axis=1)
         gains.append((after - new)[np.arange(500), truth].mean())
     assert np.mean(gains) > -0.02
+
+
+def test_what_a_fit_is_worth_is_told_by_blocks_that_it_was_not_fitted_on():
+    rng = np.random.default_rng(7)
+    before, features, labels = windows(rng, 80, shift=1.5)
+    order = np.argsort(labels, kind="stable").reshape(2, 2, 20).swapaxes(0, 1).ravel()  # No, Yes, No, Yes
+    before, features, labels = before[order], features[order], labels[order]
+    blocks = blocks_of(np.arange(80) * 200, labels, length=200)
+    assert blocks.tolist() == np.repeat(range(4), 20).tolist()
+    found = left_out(before, features, labels, blocks)
+    after = np.concatenate(
+        [
+            log_softmax(asked(fit(before[blocks != b], features[blocks != b], labels[blocks != b]),
+                              before[blocks == b], features[blocks == b]), axis=1)
+            for b in range(4)
+        ]
+    )  # fmt: skip
+    assert found.blocks == 4 and found.helps
+    for logs, accuracy, likelihood in zip((before, after), found.accuracy, found.likelihood, strict=True):
+        assert accuracy == pytest.approx(balanced_accuracy_score(labels, logs.argmax(axis=1)))
+        assert likelihood == pytest.approx(-log_loss(labels, np.exp(logs)), rel=1e-6)
+    assert left_out(before[:60], features[:60], labels[:60], blocks[:60]) is None  # one block of an option
+
+
+def test_labels_of_nothing_do_not_help():
+    rng = np.random.default_rng(8)
+    before, features, labels = windows(rng, 120, shift=0.0)
+    blocks = np.arange(120) // 6
+    wrong = np.arange(20)[blocks] % 2  # by turns, whatever the state is
+    gains = [left_out(before, features, (wrong + flip) % 2, blocks) for flip in (0, 1)]
+    assert not all(one.helps for one in gains) and all(abs(one.accuracy[1] - 0.5) < 0.2 for one in gains)
+    assert left_out(before, features, labels, np.arange(120) // 2).blocks == 60
+
+
+def test_a_pause_or_another_label_begins_a_block():
+    starts, labels = np.array([0, 200, 400, 2000, 2200, 2400]), np.array([1, 1, 1, 1, 1, 0])
+    assert blocks_of(starts, labels, length=400).tolist() == [0, 0, 0, 1, 1, 2]
+    assert blocks_of(starts[:0], labels[:0], length=400).tolist() == []
 
 
 @pytest.mark.parametrize("labels", [[], [1], [0, 0, 0]])

@@ -137,6 +137,8 @@ def test_the_command_leads_records_and_fits(evidence_run, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "4 blocks, 1 min 36 s in all" in said and said.count("get ready for") == 4
     assert "calibrated for ada on 32 windows (Yes 16, No 16) of 1 min 12 s" in said
+    assert "note: nobody follows the words in synthetic:" in said and "temperature" not in said
+    assert "workload: left out in turn, its 4 blocks are answered with balanced accuracy 0." in said
     (following,) = [line for line in said.splitlines() if line.startswith("next: ")]
     words = shlex.split(following.removeprefix("next: "))
     assert words == ["neurolm", *how[:5], "--mains", "50", "--person", str(out)]

@@ -15,9 +15,10 @@ import torch
 
 from neurolm.ask import spectra
 from neurolm.ask.answering import Asked
-from neurolm.ask.personal import Adapted, Person, PersonTask, fit
+from neurolm.ask.personal import Adapted, Person, PersonTask, fit, left_out
 from neurolm.ask.prompt import voices, weighed
 from neurolm.ask.recording import ModelInput
+from neurolm.ask.worth import Worth, blocks_of
 from neurolm.core.errors import ConfigError, argument
 from neurolm.core.names import choose, readable
 from neurolm.core.physics import RATE
@@ -107,9 +108,10 @@ def fit_person(
         for label in stretches(Length(recording.length)) if callable(stretches) else stretches:
             of_task[label.task].append(label)
         for task in of_task.keys() & tasks.keys():
-            found[task] += _heard(module, tasks[task], recording, of_task[task], device)
-    fitted = {task: _fitted(tasks[task].question.task, parts) for task, parts in sorted(found.items()) if parts}
-    fitted = {task: (known, adapted) for task, (known, adapted) in fitted.items() if sum(map(bool, known.windows)) > 1}
+            before = int(found[task][-1].blocks[-1]) + 1 if found[task] else 0
+            found[task] += _heard(module, tasks[task], recording, of_task[task], device, first_block=before)
+    all_fitted = {task: _fitted(tasks[task].question.task, parts) for task, parts in sorted(found.items()) if parts}
+    fitted = {task: each for task, each in all_fitted.items() if sum(map(bool, each[0].windows)) > 1}
     if not fitted:
         what = "; ".join(
             f"{task.name}: {', '.join(task.labels)}, {task.seconds} s or longer"
@@ -119,7 +121,10 @@ def fit_person(
             f"{readable(name)}: no task has labelled windows of two options, from which something could be learned; "
             f"label stretches of two options or more ({what})"
         )
-    return Person(name=name, model=model, tasks=fitted)
+    return Person(
+        name=name, model=model, tasks={task: (known, adapted) for task, (known, adapted, _) in fitted.items()},
+        worth={task: worth for task, (_, _, worth) in fitted.items()},
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -129,12 +134,20 @@ class _Found:
     before: np.ndarray
     features: np.ndarray
     labels: np.ndarray
+    blocks: np.ndarray
+    """Which of the person's blocks each lies in."""
     samples: int
     """How many they show, each counted once."""
 
 
 def _heard(
-    module: NeuroLM, asked: Asked, recording: ModelInput, labels: Sequence[Label], device: torch.device
+    module: NeuroLM,
+    asked: Asked,
+    recording: ModelInput,
+    labels: Sequence[Label],
+    device: torch.device,
+    *,
+    first_block: int,
 ) -> Iterator[_Found]:
     """Ask the windows of a recording's labels that show electrodes which the evidence knows."""
     task, beside = asked.question.task, asked.prompt.beside
@@ -146,12 +159,17 @@ def _heard(
         return
     samples = recording.samples([start for start, _ in places], task.seconds)
     shown = sum(stop - start for start, stop in united([(start, start + task.seconds * RATE) for start, _ in places]))
+    starts, classes = np.array(places).T
+    blocks = first_block + blocks_of(starts, classes, length=round(max(task.seconds, task.stride) * RATE))
     for first in range(0, len(places), AT_ONCE):
         windows, part = list(islice(samples, AT_ONCE)), places[first : first + AT_ONCE]
         said, scores, known = voices(module, asked.prompt, windows, device=device)
         before = asked.question.calibration.log_probabilities(weighed(said, known, beside.weight) + scores)
         features = beside.readout.standardise(spectra.features(windows, beside.electrodes))
-        yield _Found(before=before, features=features, labels=np.array([label for _, label in part]), samples=shown)
+        yield _Found(
+            before=before, features=features, labels=np.array([label for _, label in part]),
+            blocks=blocks[first : first + AT_ONCE], samples=shown,
+        )  # fmt: skip
         shown = 0
 
 
@@ -176,13 +194,14 @@ def labelled_starts(recording: ModelInput, labels: Sequence[Label], task: Task) 
             yield from ((start, number) for start in range(max(first, part.start), end + 1, step))
 
 
-def _fitted(task: Task, parts: Sequence[_Found]) -> tuple[PersonTask, Adapted]:
-    before, features, labels = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("before", "features", "labels")
+def _fitted(task: Task, parts: Sequence[_Found]) -> tuple[PersonTask, Adapted, Worth | None]:
+    before, features, labels, blocks = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("before", "features", "labels", "blocks")
     )
-    adapted = fit(before, features, labels, worth=min(1.0, task.stride / task.seconds))
+    worth = min(1.0, task.stride / task.seconds)
+    adapted = fit(before, features, labels, worth=worth)
     known = PersonTask(
         task=task.name, labels=task.labels, windows=tuple(np.bincount(labels, minlength=len(task.labels)).tolist()),
         seconds=sum(part.samples for part in parts) / RATE, coldness=adapted.coldness,
     )  # fmt: skip
-    return known, adapted
+    return known, adapted, left_out(before, features, labels, blocks, worth=worth)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from scipy.special import log_softmax
 from neurolm.ask.calibration import LARGEST_LOG_TEMPERATURE, Calibration, TaskCalibration
 from neurolm.ask.evidence import Beside
 from neurolm.ask.risk import NO_POINTS
+from neurolm.ask.worth import FEWEST, Worth, parts_of, weigh
 from neurolm.checkpoint import SideFile
 from neurolm.core.amounts import in_words, many
 from neurolm.core.config import require_within, to_json
@@ -43,6 +44,7 @@ OFFSET_SPREAD = 2.0
 WEIGHT_SPREAD = 8.0
 """The same of the weight of a feature, whose scale is that of the evidence: all electrodes together have about 1."""
 REMEDY = "make it anew with `neurolm calibrate RUN --labels labels.csv --person FOLDER`"
+UNHELPFUL = "answers without it are better, unless it is calibrated anew with more or other blocks"
 _LARGEST = 1e6  # of any number in the arrays: beyond what a fit gives
 _LONGEST = 200  # characters of a name
 
@@ -56,6 +58,10 @@ class Adapted:
     """float (options,), nats."""
     weights: np.ndarray
     """float (features, options), for features that are scaled as the evidence's."""
+
+    def log_probabilities(self, before: np.ndarray, features: np.ndarray) -> np.ndarray:
+        """Return those of the person's options, as `fit` takes them for anybody."""
+        return log_softmax(self.coldness * before + features @ self.weights + self.offset, axis=1)
 
 
 def fit(
@@ -115,6 +121,34 @@ def fit(
     weights[:, present] = weight_spread * axes[kept].T @ added[:-1]
     offset[present] = offset_spread * added[-1]
     return Adapted(float(np.exp(coldness_spread * found[0])), offset, weights)
+
+
+def left_out(
+    before: np.ndarray, features: np.ndarray, labels: np.ndarray, blocks: np.ndarray, *, worth: float = 1.0
+) -> Worth | None:
+    """Tell what a fit is worth: each block in turn is asked about with what the others teach.
+
+    Parameters
+    ----------
+    before, features, labels, worth
+        As for `fit`.
+    blocks
+        Which block each window lies in, integers (windows,).
+
+    Returns
+    -------
+    Worth or None
+        None where an option has fewer than two blocks.
+    """
+    parts = parts_of(blocks, labels)
+    if parts is None:
+        return None
+    after = np.zeros_like(before)
+    for part in np.unique(parts):
+        out = parts == part
+        adapted = fit(before[~out], features[~out], labels[~out], worth=worth)
+        after[out] = adapted.log_probabilities(before[out], features[out])
+    return weigh(log_softmax(before, axis=1), after, labels, blocks=len(np.unique(blocks)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,15 +214,22 @@ class Person:
     """As in `PersonFile`."""
     tasks: Mapping[str, tuple[PersonTask, Adapted]]
     """By their names."""
+    worth: Mapping[str, Worth | None] = field(default_factory=dict)
+    """Task → what it is worth on blocks that were left out; None where they are too few. Not kept in files."""
 
     @property
     def described(self) -> tuple[str, ...]:
-        """A line for each task: what was fitted, and on what."""
-        return tuple(
-            f"{task.task}: calibrated for {readable(self.name)} on {task.in_words}; temperature divided by "
-            f"{task.coldness:.2f}"
-            for task, _ in self.tasks.values()
-        )
+        """Lines for each task: what was fitted, on what, and what it is worth."""
+        lines = []
+        for name, (task, _) in self.tasks.items():
+            lines.append(f"{name}: calibrated for {readable(self.name)} on {task.in_words}")
+            worth = self.worth.get(name)
+            if worth is not None:
+                lines.append(f"{name}: {worth.in_words}")
+                lines += [f"warning: {name}: it does not help; {UNHELPFUL}"] * (not worth.helps)
+            elif name in self.worth:
+                lines.append(f"note: {name}: label {FEWEST} blocks or more of each option to be told what it is worth")
+        return tuple(lines)
 
     def of(self, task: str, labels: Sequence[str]) -> tuple[PersonTask, Adapted]:
         """Return what was fitted for a task, with its options in a given order.

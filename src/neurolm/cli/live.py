@@ -31,6 +31,8 @@ BAR = 32
 """Characters of a bar of probability."""
 NO_ANSWER = ("unlike the training", "undecided", "bad contact")
 """States in which there is EEG, and no answer to act on."""
+UNLED = ("file:", "synthetic:")
+"""Sources in which nobody does what they are told."""
 SHOWN = 5
 """Notes that stay in view."""
 
@@ -137,6 +139,8 @@ def lead(source: str, question: str, model: Model, folder: Path, *, reading: Rea
             f"{task.question!r}: the model has no evidence for this question that could be adapted to a person; "
             "`neurolm calibrate RUN --store STORE --evidence fit` adds it"
         )
+    if source.startswith(UNLED):
+        say(f"note: nobody follows the words in {source}: what is fitted on it is of no use but to try the command")
     looking(source, error=False)
     blocks = schedule(task.labels, seconds=max(SECONDS, task.seconds + 5.0))
     say(f"{task.question} Do, or be, in each block what makes its answer the right one.")
