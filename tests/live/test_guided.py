@@ -136,6 +136,7 @@ def test_the_command_leads_records_and_fits(evidence_run, tmp_path, capsys):
     assert main(how) == 0
     said = capsys.readouterr().out
     assert "4 blocks, 1 min 36 s in all" in said and said.count("get ready for") == 4
+    assert said.count("    5 s more\n    stop\n") == 4
     assert "calibrated for ada on 32 windows (Yes 16, No 16) of 1 min 12 s" in said
     assert "note: nobody follows the words in synthetic:" in said and "temperature" not in said
     assert "workload: left out in turn, its 4 blocks are answered with balanced accuracy 0." in said

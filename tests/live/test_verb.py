@@ -55,6 +55,12 @@ def test_a_session_without_an_answer_to_act_on_says_so(file, evidence_run, capsy
     assert capsys.readouterr().out.splitlines()[-1] == "no answer: no window was whole"
 
 
+def test_markers_are_lines(evidence_run, capsys):
+    source = "synthetic:?task=workload&speed=max&seconds=9&every=4&channels=C3,O1"
+    assert main(["live", source, QUESTION, "--model", str(evidence_run), "--mains", "50"]) == 0
+    assert sum(line.startswith("marker: ") for line in capsys.readouterr().out.splitlines()) == 3
+
+
 def test_waiting_for_the_mains_frequency_is_explained(file, evidence_run, capsys):
     assert main(["live", f"file:{file}?speed=max", QUESTION, "--model", str(evidence_run), "--for", "2"]) == 0
     said = "note: waiting up to 10 s to find the mains frequency; --mains 50 avoids it"

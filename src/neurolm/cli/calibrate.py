@@ -1,10 +1,11 @@
 """neurolm calibrate runs/mine --store store"""
 
+import shlex
 from pathlib import Path
 from typing import Literal
 
 from neurolm.cli.ask import NEAREST
-from neurolm.cli.values import Answering, instruct_folder, missing, one_run
+from neurolm.cli.values import Answering, as_flags, instruct_folder, missing, one_run
 from neurolm.core.errors import ConfigError
 from neurolm.core.terminal import say
 from neurolm.recording.options import ReadingOptions, Unseen
@@ -105,4 +106,5 @@ def _person(
     found.save(person)
     say(*found.described, person / PersonFile.FILE)
     question = next(task.question for task in opened.card.tasks if task.name in found.tasks)
-    say(f'next: neurolm ask RECORDING "{question}" --model {folder} --person {person}')
+    how = ["--model", str(folder), *as_flags(reading, NEAREST), "--person", str(person)]
+    say(f"next: {shlex.join(['neurolm', 'ask', 'RECORDING', question, *how])}")

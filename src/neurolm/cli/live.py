@@ -59,17 +59,22 @@ def live(
 ) -> None:
     """Answer a question about EEG that is still coming in, once a second.
 
+    Other examples: neurolm live "file:night.edf?speed=max" QUESTION --json answers about a recording as fast as it can;
+    neurolm live "synthetic:?task=workload" QUESTION --context 10 about simulated EEG; neurolm live lsl:ActiChamp
+    QUESTION --calibrate persons/anna leads a person through labelled blocks. --risk and --person exclude each other.
+
     Parameters
     ----------
     source
-        lsl:NAME (a stream of the Lab Streaming Layer), file:PATH (a recording, replayed), synthetic: or brainflow:ID (a
-        board).
+        lsl:NAME or lsl:NAME@SOURCE_ID (a stream of the Lab Streaming Layer), file:PATH?speed=8 (a recording, replayed),
+        synthetic:?task=workload (simulated EEG) or brainflow:ID?port=PORT (a board); settings after ? may be left out,
+        and need quotes in a shell. See docs/live_sources.md for all.
     stride
         Seconds from the start of a window to that of the next; by default as in training.
     context
         Seconds up to now that an answer is about.
     risk
-        Largest share of wrong answers, such as 0.1; else the answer is undecided.
+        Largest share of wrong answers, such as 0.1; else the answer is undecided. Not with --person.
     for_
         Seconds of EEG after which to end; by default when the source does, or at Ctrl-C.
     unseen
@@ -81,7 +86,7 @@ def live(
     outlet
         Send probabilities and status on, as streams of the Lab Streaming Layer with this name.
     person
-        Folder of the calibration for the person, as neurolm calibrate --person writes it.
+        Folder of the calibration for the person, as --calibrate or neurolm calibrate --person writes it.
     calibrate
         Lead a person through labelled blocks instead, and calibrate for them: a new folder for the recording and for
         what is fitted, which --person takes.
@@ -143,7 +148,10 @@ def lead(source: str, question: str, model: Model, folder: Path, *, reading: Rea
         say(f"note: nobody follows the words in {source}: what is fitted on it is of no use but to try the command")
     looking(source, error=False)
     blocks = schedule(task.labels, seconds=max(SECONDS, task.seconds + 5.0))
-    say(f"{task.question} Do, or be, in each block what makes its answer the right one.")
+    say(
+        f"The question is: {task.question}",
+        "Each block names an answer: be in the state in which it is the right one, from 'now' until 'stop'.",
+    )
     table = guide(open_source(source, reading=reading), blocks, folder, task=task.name, prompt=say)
     found = model.calibrate(table, reading=reading, unseen=unseen)
     found.save(folder)
@@ -170,7 +178,8 @@ class AsLines(AsJson):
     def show(self, state: State) -> None:
         """Print what there is to say, and the state."""
         said = "" if state.probabilities is None or state.status == "ended" else f"  {_pooled(state)}"
-        say(*(f"note: {note}" for note in state.notes), f"{duration(state.time):>8}  {state.status}{said}")
+        notes = [*(f"note: {note}" for note in state.notes), *(f"marker: {text}" for _, text in state.markers)]
+        say(*notes, f"{duration(state.time):>8}  {state.status}{said}")
 
 
 class InTerminal(AsJson):

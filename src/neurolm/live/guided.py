@@ -27,6 +27,8 @@ READY = 4.0
 """Seconds to get ready before a block."""
 SETTLED = 1.0
 """Seconds after the word is given from which on the label counts."""
+LAST = 5.0
+"""Seconds before the end of a block at which it is said to be near."""
 NAME = "calibration"
 """Of the recording."""
 
@@ -161,6 +163,9 @@ def _words(blocks: Sequence[Block]) -> list[tuple[float, str]]:
     """What is said, and when."""
     said: list[tuple[float, str]] = []
     for number, block in enumerate(blocks, start=1):
-        said.append((block.ready, f"{number} of {len(blocks)}: get ready for {block.label!r}"))
+        said.append((block.ready, f"{number} of {len(blocks)}: get ready for {block.label!r}, until it ends"))
         said.append((block.start, f"    now {block.label!r}, {block.stop - block.start:g} s"))
+        if block.stop - LAST > block.start:
+            said.append((block.stop - LAST, f"    {LAST:g} s more"))
+        said.append((block.stop, "    stop"))
     return [*said, (blocks[-1].stop, "done, thank you")]
