@@ -1,4 +1,4 @@
-"""What a personal calibration is worth: labelled blocks that it was not fitted on, asked before and after."""
+"""What a personal calibration is worth, told by labelled blocks that were left out"""
 
 from __future__ import annotations
 
