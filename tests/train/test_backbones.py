@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 import neurolm
 from neurolm.ask.prompt import Prompt
+from neurolm.batches.hub_text import plain_hub
 from neurolm.batches.text import TextTokenizer
 from neurolm.checkpoint import load_card, load_neurolm
 from neurolm.cli import main
@@ -242,7 +243,53 @@ def test_a_template_without_a_place_for_a_question_leaves_plain_text(chatting, t
         assert text.decode(Prompt.of(load_task("workload"), text, 272).answers[0]) == " Yes <|im_end|>"
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% set x = 'a' * 6000000000 %}", "{{ 'a' | center(3000000000) }}", "{{ '%3000000000d' | format(1) }}",
+    ],
+)  # fmt: skip
+def test_a_template_without_end_or_measure_is_refused_with_its_file(chatting, template):
+    folder = chatting("llama")
+    for name in ("tokenizer_config.json", "chat_template.jinja"):
+        found = {"eos_token": "<|im_end|>", "chat_template": template}
+        (folder / "tokenizer_config.json").write_text(json.dumps(found))
+        if name == "chat_template.jinja":
+            (folder / name).write_text(template + " ")
+        text = TextTokenizer.load(folder, of_hub=True, tokens=272)
+        with pytest.raises(TextError, match=rf"{name}: its chat template takes more than 5 s or 256 MiB"):
+            _ = text.turns
+        if "range" in template:  # once is enough: it takes its five seconds
+            break
+
+
 # --- what is refused ---
+
+
+LLAMA = (  # the patterns by which Llama 3 and o200k cut text
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+O200K = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{M}]*[\p{Ll}\p{Lm}\p{M}]+(?i:'s|'t|'re)?|\p{N}{1,3}|\s+(?!\S)|\s+"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "taken"),
+    [
+        (LLAMA, True), (O200K, True), (r"a*b*|c*d*|[*+*+]+", True), (r"\*\+\*x{3}", True),
+        (r".*.*.*.*.*.*.*.*Z", False), (r".{0,99}.{1,}.{,99}Z", False), (r"(a*|b)a*(c|a*)Z", False),
+        (r"(?#[)a*a*a*a*]", False), (r"a*a*(?i)a*|b", False), (r"(?<n>x|y\g<n>)", False), ("(?x)a*#[\na*a*]", False),
+    ],
+)  # fmt: skip
+def test_patterns_that_search_in_a_high_power_of_a_text_are_refused(pattern, taken):
+    split = {"type": "Split", "pattern": {"Regex": pattern}}
+    found = {"model": {"type": "BPE"}, "decoder": {"type": "ByteLevel"}, "pre_tokenizer": split}
+    if taken:
+        assert json.loads(plain_hub(found, "tokenizer.json"))["pre_tokenizer"] == split
+    else:
+        with pytest.raises(TextError, match=r"tokenizer.json: it cuts text by the pattern .* may take for ever"):
+            plain_hub(found, "tokenizer.json")
 
 
 def test_words_of_another_width_are_told_to_be_given(source, begin, micro_texts):

@@ -1,7 +1,7 @@
 """Text tokenizers and chat templates that come with other language models than GPT-2.
 
-Both are a stranger's: a tokenizer may consist of parts that do nothing but cut text and look it up, and a template runs
-in jinja's sandbox, once, to see what it puts around a question.
+Both are a stranger's: a tokenizer may consist of parts that do nothing but cut text and look it up, and a template is
+rendered once, apart (`chat_template`), to see what it puts around a question.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from neurolm.batches.chat_template import LONGEST, render_turns
 from neurolm.core.errors import TextError
 from neurolm.core.files import dump_json, write_text
 from neurolm.core.small_files import parse_json, read_small, read_text
@@ -30,10 +31,18 @@ _PARTS = {
 _INNER = ("pretokenizers", "processors", "decoders")
 _REPEATED = re.compile(r"\)[*+{]|\)\?[*+{]")
 """In a pattern: a repeated group, over which a search may take time without end."""
-_PATTERN, _TEMPLATE = 1000, 1 << 16
-"""Most characters of a pattern and of a template, or of what a template writes."""
-_MARK, _DATE = "the question stands here", "26 Jul 2024"
-"""The date that templates are told which ask for one: the same prompt always has the same tokens."""
+_PATTERN = 1000
+"""Most characters of a pattern."""
+_ELEMENT = re.compile(
+    r"(?P<hidden>\\g|\(\?#|\(\?[a-z]*x|(?!\A)\(\?[a-z-]+\))|\\[pP]\{[^}]*\}|\\.|\[(?:\\.|[^\]])*\]"
+    r"|(?P<open>\()|(?P<close>\))|(?P<or>\|)|(?P<many>[*+]|\{\d*(?:,\d*)?\})",
+    re.DOTALL,
+)
+"""In a pattern: what could hide a repetition from a reader; a character or a set of them; what alternatives and
+repetitions are made of."""
+_MANY, _FEW = 3, 9
+"""Repetitions in one alternative, and how often something may be repeated that is not counted among them. A search
+may take the power of the former of a text's length; the families' own patterns have two."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +55,8 @@ class Manner:
     """The token that templates put before a conversation."""
     template: str | None = None
     """Its chat template."""
+    source: str = field(default="chat template", compare=False)
+    """The file with the template, for messages."""
 
     @functools.cached_property
     def turns(self) -> tuple[str, str] | None:
@@ -53,6 +64,11 @@ class Manner:
 
         A template that cannot be rendered, or that changes the question or leaves it out, has no place for it: such a
         model is asked in plain text.
+
+        Raises
+        ------
+        TextError
+            If the template does not end, or takes more memory than any template needs.
         """
         return None if self.template is None else _turns(self)
 
@@ -88,10 +104,11 @@ class Manner:
             raise TextError(
                 f"{path}: says no eos_token, the token that ends a text: add it, as the model's card has it"
             )
+        source = path if template is None else folder / TEMPLATE_FILE
         template = template or _chosen(found.get("chat_template"))
-        if template is not None and len(template) > _TEMPLATE:
-            raise TextError(f"{path}: a chat template of {len(template):,} characters; at most {_TEMPLATE:,} are read")
-        return cls(end=ends, begin=_token(found.get("bos_token")) or "", template=template)
+        if template is not None and len(template) > LONGEST:
+            raise TextError(f"{source}: a chat template of {len(template):,} characters; at most {LONGEST:,} are read")
+        return cls(end=ends, begin=_token(found.get("bos_token")) or "", template=template, source=str(source))
 
 
 def _token(value: Any) -> str | None:
@@ -110,38 +127,7 @@ def _chosen(value: Any) -> str | None:
 
 @functools.cache
 def _turns(manner: Manner) -> tuple[str, str] | None:
-    from jinja2 import nodes
-    from jinja2.exceptions import TemplateError
-    from jinja2.ext import Extension, loopcontrols
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    class Generation(Extension):
-        """``{% generation %}``, which marks what a model writes, and changes nothing."""
-
-        tags = {"generation"}  # noqa: RUF012
-
-        def parse(self, parser: Any) -> list[nodes.Node]:
-            next(parser.stream)
-            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
-    def refuse(message: str) -> None:
-        raise TemplateError(message)
-
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, Generation]
-    )
-    environment.globals |= {"raise_exception": refuse, "strftime_now": lambda form: _DATE}
-    try:
-        written = environment.from_string(manner.template or "").render(
-            messages=[{"role": "user", "content": _MARK}], add_generation_prompt=True, enable_thinking=False,
-            bos_token=manner.begin, eos_token=manner.end, tools=None,
-        )  # fmt: skip
-    except Exception:  # whatever a stranger's template does
-        return None
-    if written.count(_MARK) != 1 or len(written) > _TEMPLATE:
-        return None
-    before, _, after = written.partition(_MARK)
-    return before, after
+    return render_turns(manner.template or "", manner.begin, manner.end, source=manner.source)
 
 
 def plain_hub(found: Mapping[str, Any], source: Path | str, *, tokens: int | None = None) -> str:
@@ -190,7 +176,30 @@ def _require_simple(part: Any, source: Path | str) -> None:
         return
     pattern = part.get("pattern") or {}
     regex = pattern.get("Regex", "") if isinstance(pattern, dict) else ""
-    if len(regex) > _PATTERN or _REPEATED.search(regex):
+    if len(regex) > _PATTERN or _REPEATED.search(regex) or _repetitions(regex) >= _MANY:
         raise TextError(f"{source}: it cuts text by the pattern {regex[:60]!r}…, which may take for ever")
     if part.get("type") == "Replace" and (regex or len(str(part.get("content"))) > 1):
         raise TextError(f"{source}: it replaces {str(pattern)[:60]} by {str(part.get('content'))[:60]!r}")
+
+
+def _repetitions(regex: str) -> int:
+    """How many repetitions follow one another in a pattern at most; alternatives within groups count together."""
+    most = here = depth = 0
+    for part in _ELEMENT.finditer(regex):
+        kind = part.lastgroup
+        if kind == "hidden":
+            return _MANY
+        if kind in ("open", "close"):
+            depth += 1 if kind == "open" else -1
+        elif kind == "or" and depth == 0:
+            here = 0
+        elif kind == "many" and _is_many(part[0]):
+            here += 1
+            most = max(most, here)
+    return most
+
+
+def _is_many(repetition: str) -> bool:
+    """Whether ``*``, ``+``, ``{3}`` or ``{1,3}`` leaves a search many ways to go."""
+    _, comma, most = repetition.strip("{}").partition(",")
+    return repetition in "*+" or (bool(comma) and int(most or _FEW + 1) > _FEW)
