@@ -107,6 +107,18 @@ def test_what_breaks_off_is_no_calibration(tmp_path):
         guide(person, blocks, tmp_path / "eve", task="workload", prompt=person.hear)
 
 
+def test_labels_and_calibrations_that_are_there_are_kept(evidence_run, tmp_path, capsys):
+    table = tmp_path / "labels.csv"
+    table.write_text("mine")
+    with pytest.raises(ConfigError, match=r"labels\.csv: is there already; begin with a new folder"):
+        guide(Obedient(20), schedule(("Yes", "No")), tmp_path, task="workload", prompt=print)
+    table.rename(tmp_path / "person.json")
+    words = ["--model", str(evidence_run), "--calibrate", str(tmp_path)]
+    assert main(["live", "synthetic:?speed=max", "Is this EEG segment of high workload?", *words]) == FAILED
+    assert "person.json: is there already; give --calibrate a new folder" in capsys.readouterr().err
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("person.json", "mine")]
+
+
 def test_live_answers_for_a_person_are_those_of_a_recording(causal_model, lab, tmp_path):
     blocks = schedule(("Yes", "No"), seconds=10, rounds=2, ready=1, seed=3)
     person = Obedient(60)

@@ -1,13 +1,15 @@
 """What was received can be asked again: the recording is whole at every moment, and gives the same answers."""
 
+import resource
 from dataclasses import replace
+from types import SimpleNamespace
 
 import mne
 import numpy as np
 import pytest
 
 from neurolm import ReadingOptions
-from neurolm.core.errors import ConfigError
+from neurolm.core.errors import ConfigError, WriteError
 from neurolm.live.recorder import Recorder
 from neurolm.live.session import Policy
 from neurolm.live.source import Chunk, Layout, Notice
@@ -99,13 +101,72 @@ def test_asked_again_it_is_answered_as_it_was(causal_model, lab, tmp_path, monke
     lab.assert_same(states, answer)
 
 
-@pytest.mark.parametrize("name", ["r.edf", "r"])
+@pytest.mark.parametrize("name", ["r.edf", "r", "r.VHDR"])
 def test_other_formats_are_refused(tmp_path, name):
     with pytest.raises(ConfigError, match=r"BrainVision, NAME\.vhdr"):
         Recorder(tmp_path / name, LAYOUT)
 
 
-def test_a_recording_is_never_written_over(tmp_path, lab):
-    recorded(tmp_path / "r.vhdr", lab.chunks(lab.eeg(1))).close()
-    with pytest.raises(ConfigError, match="there already"):
+@pytest.mark.parametrize("there", ["r.vhdr", "r.eeg", "r.vmrk"])
+def test_a_recording_is_never_written_over(tmp_path, there):
+    (tmp_path / there).write_bytes(b"mine")
+    with pytest.raises(ConfigError, match=rf"{there} is there already"):
         Recorder(tmp_path / "r.vhdr", LAYOUT)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(there, b"mine")]
+
+
+def test_parts_pass_over_numbers_that_are_taken(tmp_path, lab):
+    (tmp_path / "r-2.eeg").write_bytes(b"mine")
+    (tmp_path / "r-3.vmrk").write_bytes(b"mine")
+    changed = Notice(kind="channels-changed", text="", time=4.0, layout=Layout(channels=("Fz",), rate=200.0))
+    more = lab.chunks(lab.eeg(2, channels=1, rate=200.0), rate=200.0, start=4.0)
+    recorder = recorded(tmp_path / "r.vhdr", [*lab.chunks(lab.eeg(4)), changed, *more])
+    recorder.close()
+    assert recorder.parts == [tmp_path / "r.vhdr", tmp_path / "r-4.vhdr"]
+    assert open_recording(recorder.parts[1]).seconds == 2
+    assert (tmp_path / "r-2.eeg").read_bytes() == (tmp_path / "r-3.vmrk").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("a\nb.vhdr", "line breaks"), ("a\x85b.vhdr", "line breaks"), (" a.vhdr", "a space in front"),
+     ("a\udcf1.vhdr", "no text"), ("a\0.vhdr", "no text"),
+     ("ä" * 120 + ".vhdr", "a name of 245 bytes"), ("a" * 300 + ".vhdr", "a name of 305 bytes.*a shorter one")],
+)  # fmt: skip
+def test_names_that_no_header_or_disk_can_hold_are_refused(tmp_path, name, said):
+    with pytest.raises(ConfigError, match=said):
+        Recorder(tmp_path / name, LAYOUT)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["Jürgen, 2.vhdr", "a" * 175 + ".vhdr", "脑电 x.y.vhdr"])
+def test_all_other_names_can_be_opened_again(tmp_path, name, lab):
+    recorded(tmp_path / name, lab.chunks(lab.eeg(1))).close()
+    assert open_recording(tmp_path / name).samples == 250
+
+
+def test_a_full_disk_leaves_whole_samples(tmp_path, lab):
+    recorder = recorded(tmp_path / "r.vhdr", lab.chunks(lab.eeg(4)))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000 * 8 + 1501, limits[1]))  # the system writes what there is room for
+    try:
+        with pytest.raises(WriteError, match=r"r\.eeg: cannot be written \(File too large\); free space"):
+            for chunk in lab.chunks(lab.eeg(2), start=4.0):
+                recorder.write(chunk)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        recorder.close()
+    found = open_recording(tmp_path / "r.vhdr")  # which refuses half a sample
+    assert 1000 <= found.samples == recorder.samples <= 1187
+    np.testing.assert_allclose(found.read(0, 4), lab.eeg(4), rtol=1e-6)
+
+
+def test_what_the_system_writes_in_parts_is_written_whole(tmp_path, lab):
+    recorder = Recorder(tmp_path / "r.vhdr", LAYOUT)
+    raw = recorder._file
+    recorder._file = SimpleNamespace(write=lambda data: raw.write(data[:1000]), closed=False, close=raw.close)
+    recorder.write(lab.chunks(lab.eeg(2), most=501)[0])
+    for chunk in lab.chunks(lab.eeg(2))[1:]:
+        recorder.write(chunk)
+    recorder.close()
+    assert (tmp_path / "r.eeg").stat().st_size == recorder.samples * 8

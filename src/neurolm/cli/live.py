@@ -14,7 +14,7 @@ from neurolm.cli.ask import NEAREST, asked, load_model
 from neurolm.cli.show import as_json, terminal
 from neurolm.cli.values import Answering, as_flags
 from neurolm.core.amounts import duration, likely, many
-from neurolm.core.errors import ConfigError, QuestionError
+from neurolm.core.errors import ConfigError, QuestionError, argument
 from neurolm.core.terminal import say
 from neurolm.recording.options import ReadingOptions, Unseen
 
@@ -137,6 +137,8 @@ def lead(source: str, question: str, model: Model, folder: Path, *, reading: Rea
     from neurolm.live.guided import SECONDS, guide, schedule
     from neurolm.live.sources.open_source import open_source
 
+    if (person := folder / PersonFile.FILE).exists():
+        raise ConfigError(f"{person}: is there already; give {argument('calibrate')} a new folder")
     one = model.asked(question)
     task = one.question.task
     if one.prompt.beside is None:  # before anybody sits through it

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from neurolm.core.amounts import in_words
-from neurolm.core.errors import QuestionError, RecordingError, argument
+from neurolm.core.errors import ConfigError, QuestionError, RecordingError, argument
 from neurolm.corpora.table import TABLE
 from neurolm.corpora.trials import Trial, write_table
 from neurolm.live.recorder import SUFFIX, Recorder
@@ -120,8 +120,10 @@ def guide(source: Source, blocks: Sequence[Block], folder: Path, *, task: str, p
     RecordingError
         If the source ends before the last block does, or its channels or rate change.
     ConfigError, WriteError
-        If there is a recording already, or nothing can be written there.
+        If there is a recording or a table already, or nothing can be written there.
     """
+    if (table := folder / TABLE).exists():
+        raise ConfigError(f"{table}: is there already; begin with a new folder")
     recorder = Recorder(folder / f"{NAME}{SUFFIX}", source.layout)
     end = blocks[-1].stop
     words = _words(blocks)
@@ -151,7 +153,6 @@ def guide(source: Source, blocks: Sequence[Block], folder: Path, *, task: str, p
             f"{source.layout.name}: ended after {now:.0f} s, and the blocks last {end:.0f} s; begin anew, with another "
             "folder"
         )
-    table = folder / TABLE
     trials = [
         Trial(file=recorder.path, start=block.start + SETTLED, stop=block.stop, label=block.label) for block in blocks
     ]

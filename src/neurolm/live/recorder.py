@@ -7,9 +7,11 @@ there. Gaps are filled up with zeros, and marked as ``BAD_ACQ_SKIP``, MNE's word
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,10 @@ from neurolm.live.source import Chunk, Layout, Notice
 SUFFIX = ".vhdr"
 LONGEST_GAP = 3600.0
 """Seconds of a gap that are filled up; a longer one is marked as a seam alone."""
+LONGEST_NAME = 180
+"""Bytes of a recording's name: file systems take 255, with a number and what marks a file that is being written."""
+_NO_LINE = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode's categories of line breaks and other control characters, and of bytes that are no text."""
 _SKIP, _SEAM = "Comment,BAD_ACQ_SKIP", "New Segment,"
 
 
@@ -31,22 +37,22 @@ class Recorder:
     ----------
     path
         Header of the recording, ``NAME.vhdr``; the others lie beside it. When channels or rate change, what follows
-        goes into ``NAME-2.vhdr``, and so on.
+        goes into ``NAME-2.vhdr``, and so on, past the numbers that are taken.
 
     Raises
     ------
     ConfigError
-        If the name ends otherwise, or there is such a recording already.
+        If the name is none that a header can hold, or one of its files is there already.
     WriteError
         If nothing can be written there.
     """
 
     def __init__(self, path: Path, layout: Layout) -> None:
-        if path.suffix.lower() != SUFFIX:
-            raise ConfigError(f"{argument(record=str(path))}: recordings are written as BrainVision, NAME{SUFFIX}")
-        if path.exists():
-            raise ConfigError(f"{argument(record=str(path))}: is there already; choose another name")
-        require_writable(path)
+        _require_name(path)
+        for file in _files(path):
+            if file.exists() or file.is_symlink():
+                raise ConfigError(f"{argument(record=str(path))}: {file.name} is there already; choose another name")
+            require_writable(file)
         self.path, self.parts = path, [path]
         self._seam, self._jumped = False, False
         self._begin(layout)
@@ -64,8 +70,7 @@ class Recorder:
         rate, first = self.layout.rate, float(chunk.times[0])
         if self._seam:
             self._skip(first)
-        with self._writing():
-            self._file.write(np.ascontiguousarray(chunk.samples.T, "<f4").tobytes())
+        self._append(np.ascontiguousarray(chunk.samples.T, "<f4").tobytes())
         for when, text in chunk.markers:
             self._mark(f"Stimulus,{_written(text)}", self.samples + max(0, round((when - first) * rate)))
         self.samples += len(chunk.times)
@@ -75,8 +80,8 @@ class Recorder:
         """What follows does not continue what came before."""
         if notice.layout is not None:
             self.close()
-            number = len(self.parts) + 1
-            self.parts.append(self.path.with_name(f"{self.path.stem}-{number}{SUFFIX}"))
+            numbered = (self.path.with_name(f"{self.path.stem}-{number}{SUFFIX}") for number in count(2))
+            self.parts.append(next(one for one in numbered if not any(file.exists() for file in _files(one))))
             self._begin(notice.layout)
         elif self.samples:
             self._seam = True
@@ -91,12 +96,25 @@ class Recorder:
         self._seam = False
         self._jumped = False
         self._next = 0.0
-        header, self._data, self._markers = (self.parts[-1].with_suffix(suffix) for suffix in (SUFFIX, ".eeg", ".vmrk"))
-        header.parent.mkdir(parents=True, exist_ok=True)
+        header, self._data, self._markers = _files(self.parts[-1])
         with self._writing():
-            self._file: FileIO = self._data.open("wb", buffering=0)
+            header.parent.mkdir(parents=True, exist_ok=True)
+            self._file: FileIO = self._data.open("xb", buffering=0)  # never in the place of another's
         write_text(self._markers, _markers_head(self._data.name))
         write_text(header, _header(layout, self._data.name, self._markers.name))
+
+    def _append(self, data: bytes) -> None:
+        """Write samples, all of them; what a full disk or Ctrl-C leaves of them is cut off again."""
+        left = memoryview(data)
+        with self._writing():
+            try:
+                while left:
+                    left = left[self._file.write(left) :]
+            except BaseException:
+                with suppress(OSError):
+                    self._file.truncate(self.samples * len(self.layout.channels) * 4)
+                    self._file.seek(0, 2)
+                raise
 
     def _skip(self, time: float) -> None:
         """Fill up a gap that ends now, or mark the seam."""
@@ -122,6 +140,28 @@ class Recorder:
             yield
         except OSError as error:
             raise WriteError(f"{self._data}: cannot be written ({error.strerror}); free space") from error
+
+
+def _files(header: Path) -> tuple[Path, Path, Path]:
+    """Header, samples and markers."""
+    return header, header.with_suffix(".eeg"), header.with_suffix(".vmrk")
+
+
+def _require_name(path: Path) -> None:
+    """Refuse names that are not in a header as they are, or that no file system takes."""
+    said = argument(record=str(path))
+    if path.suffix != SUFFIX:
+        raise ConfigError(f"{said}: recordings are written as BrainVision, NAME{SUFFIX}")
+    if path.name != path.name.strip() or any(unicodedata.category(one) in _NO_LINE for one in path.name):
+        raise ConfigError(
+            f"{argument(record=repr(str(path)))}: the header names the other files in a line each, and this name has "
+            "line breaks, other characters that are no text, or a space in front; choose another name"
+        )
+    if (length := len(path.name.encode())) > LONGEST_NAME:
+        raise ConfigError(
+            f"{argument(record=path.name[:40])}…: a name of {length} bytes, and {LONGEST_NAME} are the most; "
+            "choose a shorter one"
+        )
 
 
 def _header(layout: Layout, data: str, markers: str) -> str:
