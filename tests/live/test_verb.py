@@ -4,11 +4,14 @@ import json
 import signal
 import subprocess
 import sys
+from math import inf, nan
 
 import pytest
 
 from neurolm import ReadingOptions
-from neurolm.cli import main
+from neurolm.cli import INTERRUPTED, main
+from neurolm.core.errors import QuestionError
+from neurolm.live.session import Policy
 from neurolm.recording.recording import open_recording
 
 QUESTION = "Is this EEG segment of high workload?"
@@ -72,12 +75,30 @@ def test_waiting_for_the_mains_frequency_is_explained(file, evidence_run, capsys
 def test_what_cannot_be_is_said_before_anything_begins(file, evidence_run, capsys, tmp_path):
     assert live(file, evidence_run, "--context", "0") == 2
     assert "--context 0" in capsys.readouterr().err
+    for flag, value, said in (
+        ("--stride", "1e300", "--stride 1e+300: give 0.005 to 3,600 s"),
+        ("--for", "0", "--for 0: give the seconds after which to end"),
+    ):
+        assert live(file, evidence_run, flag, value) == 2
+        assert said in capsys.readouterr().err
+    for values in ({"seconds": 0}, {"seconds": inf}, {"stride": inf}, {"stride": nan}, {"context": inf}):
+        with pytest.raises(QuestionError, match=f"{next(iter(values))}={next(iter(values.values()))}: give"):
+            Policy(**values)
     assert live(file, evidence_run, "--record", str(tmp_path / "r.edf")) == 2
     assert "NAME.vhdr" in capsys.readouterr().err
     assert live(file, evidence_run, "--markers", "tones") == 2
     assert "--markers tones names LSL streams" in capsys.readouterr().err
     assert main(["live", str(file), QUESTION, "--model", str(evidence_run)]) == 2
     assert f"write file:{file}" in capsys.readouterr().err
+
+
+def test_an_interrupt_while_the_model_loads_promises_nothing(file, evidence_run, capsys, monkeypatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("neurolm.cli.live.load_model", interrupted)
+    assert live(file, evidence_run) == INTERRUPTED
+    assert capsys.readouterr().err.split() == ["interrupted"]
 
 
 def test_an_interrupt_ends_it_with_a_summary_and_a_kill_costs_nothing_recorded(evidence_run, tmp_path):

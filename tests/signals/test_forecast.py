@@ -179,12 +179,16 @@ def test_the_verb_prints_writes_and_draws(causal_run, tmp_path, capsys, monkeypa
         (["--seconds", "0"], "--seconds 0: give 1 to 60 s"),
         (["--at", "50"], "--at 50 s: the recording has nothing right before; it was interrupted or ends at 40 s"),
         (["--at", "-1"], "--at -1 s: nothing of the recording lies before; choose a later moment"),
+        (["--seed", "-1"], "--seed -1: give a whole number from 0 to 9,223,372,036,854,775,807"),
+        (["--seed", "1" + 40 * "0"], "give a whole number from 0 to 9,223,372,036,854,775,807"),
         (["--electrodes", "Cz", "--plot", "a.png"], "--electrodes Cz: the forecast has none of that name"),
+        (["--electrodes", "", "--plot", "a.png"], "--electrodes: name the electrodes to draw, as O1,Cz"),
     ],
 )
 def test_what_cannot_be_forecast_is_said(causal_run, tmp_path, capsys, monkeypatch, more, message, alternating):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "a.edf", alternating(5))
+    monkeypatch.setattr("neurolm.signals.forecast.draw_paths", None)  # nothing is sampled before it is said
     assert main(["forecast", "a.edf", "--model", str(causal_run), *more]) == FAILED
     assert message in capsys.readouterr().err
 
@@ -203,5 +207,7 @@ def test_the_library_forecasts_as_the_verb_does(opened, causal_run, tmp_path, al
     np.testing.assert_array_equal(found.waveform, same.waveform)
     assert found.scores == same.scores and found.waveform.shape == (3, 400, 2) and found.past.shape == (20 * 200, 2)
     wide = replace(opened.card, run=replace(opened.card.run, pretrain=replace(opened.card.run.pretrain, max_patches=3)))
+    with pytest.raises(QuestionError, match="at=inf: give the seconds from the start"):
+        model.forecast(file, at=float("inf"))
     with pytest.raises(QuestionError, match="2 electrodes, and this model learned from windows of 3 patches"):
         forecast(opened.language, wide, file, at=20, **HOW)

@@ -53,6 +53,8 @@ VERBS = (
 DIFFERS, FAILED, PREEMPTED, INTERRUPTED = 1, 2, 75, 130
 """Exit statuses: done, with the result that something does not hold; what was asked cannot be done; asked to stop by
 SIGTERM, and saved (sysexits.h: try again later); Ctrl-C."""
+_BEGINNING_ANEW = ("live", "explain", "nearest", "forecast", "reconstruct", "impute", "calibrate")
+"""Verbs that keep nothing of what was done when they are interrupted."""
 _HELP = ("-h", "--help", "help")
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
@@ -93,7 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NeuroLMError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
-        say("", "interrupted; the same command goes on from here", error=True)
+        begins_anew = given[0] in _BEGINNING_ANEW
+        say("", "interrupted" if begins_anew else "interrupted; the same command goes on from here", error=True)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe, such as head, has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -50,7 +50,7 @@ def forecast(
     n
         Number of samples.
     seed
-        Another one draws other samples.
+        Another one, from 0 on, draws other samples.
     unseen
         What to do with electrodes that the model never saw.
     electrodes
@@ -68,8 +68,9 @@ def forecast(
     from neurolm.signals.forecast import write_bands
 
     found = draw(
-        opened.language, opened.card, file, at=at, seconds=seconds, count=n, seed=seed, reading=reading, unseen=unseen
-    )
+        opened.language, opened.card, file, at=at, seconds=seconds, count=n, seed=seed, reading=reading, unseen=unseen,
+        drawn=electrodes,
+    )  # fmt: skip
     written = [] if out is None else [f"{write_bands(found, out)}: a row for each electrode, second and band"]
     if plot is not None:
         from neurolm.report.drawings.forecast import fans

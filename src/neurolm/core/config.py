@@ -274,6 +274,7 @@ class StageConfig:
         for name in ("epochs", "steps", "eeg_batch", "text_batch", "samples_at_once", "final_learning_rate",
                      "weight_decay", "clip", "seed"):  # fmt: skip
             _require(getattr(self, name) >= 0, f"{name} must not be negative, but is {getattr(self, name)}")
+        _require(self.seed < 2**63, f"seed must be below 2**63, but is {self.seed}")
         _require(self.epochs > 0 or self.steps > 0, "one of epochs and steps must be positive")
         _require(self.eeg_batch + self.text_batch > 0, "eeg_batch and text_batch are both 0")
         for name in ("learning_rate", "text_length", "max_patches", "evaluate_every", "save_every", "keep_states"):

@@ -45,7 +45,7 @@ class Context:
     question
         What is asked.
     seconds
-        Length of the context; inf keeps all.
+        Length of the context.
     risk
         Largest share of wrong answers, as for ``neurolm ask``.
     """

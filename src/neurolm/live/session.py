@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from neurolm.ask import ALLOWED
 from neurolm.ask.answer import UNDECIDED, WindowAnswer
 from neurolm.ask.answering import Asked
 from neurolm.checkpoint import Card
-from neurolm.core.errors import QuestionError, argument
+from neurolm.core.errors import QuestionError, argument, takes
 from neurolm.core.physics import RATE
 from neurolm.live.context import CONTEXT, Context
 from neurolm.live.outlet import Outlet
@@ -34,6 +35,8 @@ ZERO_PHASE = (
     "the model was trained on EEG that was filtered from both sides (zero-phase), and live filters see the past alone: "
     "what it is shown is a little unlike what it knows (`neurolm prepare --filters causal` avoids that)"
 )
+LONGEST_STRIDE = 3600.0
+"""Most seconds from the start of a window to that of the next."""
 LSL = "lsl:"
 """How the names of sources begin whose times are on LSL's clock."""
 _BREAKS: dict[str, Status] = {
@@ -69,16 +72,19 @@ class Policy:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        if self.stride is not None and not self.stride * RATE >= 1:
-            raise QuestionError(f"{argument(stride=self.stride)}: give seconds, as 1 or 0.5")
-        if not self.context > 0:
+        if self.stride is not None and not 1 / RATE <= self.stride <= LONGEST_STRIDE:
+            raise QuestionError(
+                f"{argument(stride=self.stride)}: give {1 / RATE:g} to {LONGEST_STRIDE:,.0f} s, as 1 or 0.5"
+            )
+        if not 0 < self.context < math.inf:
             raise QuestionError(f"{argument(context=self.context)}: give the seconds that an answer is about, as 60")
         if self.risk is not None and not 0 < self.risk < 1:
             raise QuestionError(
                 f"{argument(risk=self.risk)}: give a share of wrong answers between 0 and 1, such as 0.1"
             )
-        if self.seconds is not None and not self.seconds > 0:
-            raise QuestionError(f"{argument(seconds=self.seconds)}: give the seconds after which to end, as 60")
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
+            name = "seconds" if takes("seconds") else "for"  # as the verb calls it
+            raise QuestionError(f"{argument(**{name: self.seconds})}: give the seconds after which to end, as 60")
 
 
 class Session:

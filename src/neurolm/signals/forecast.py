@@ -8,7 +8,8 @@ Nothing after the moment is known to the forecast: the recording is cut off ther
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from neurolm.ask.recording import ModelInput, read_recording
 from neurolm.ask.table_files import table_file
 from neurolm.checkpoint import Card
 from neurolm.core.errors import CheckpointError, QuestionError, argument
+from neurolm.core.names import choose
 from neurolm.core.physics import PATCH, RATE, SCALE
 from neurolm.core.stretches import holding
 from neurolm.model.neurolm import NeuroLM
@@ -32,14 +34,16 @@ from neurolm.signals.scores import ForecastScore, amplitudes, scores
 if TYPE_CHECKING:
     import mne
 
+SHOWN = 3
+"""Electrodes that are drawn where none are named."""
 PAST = 30
 """Most seconds before the moment that are looked at."""
 OF_AR = 10
 """Seconds before the moment to which AR models are fitted."""
 MODEL, AR, EARLIER, PERSISTENCE = METHODS = ("model", "AR model", "seconds of the past", "last second again")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-FARTHEST, MOST = 60, 1000
-"""Seconds, and samples, of a forecast at most."""
+FARTHEST, MOST, LAST_SEED = 60, 1000, 2**63 - 1
+"""Seconds, and samples, of a forecast at most, and the largest seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +145,7 @@ def forecast(
     making: Making = MAKING,
     reading: ReadingOptions,
     unseen: Unseen,
+    drawn: Sequence[str] | None = None,
 ) -> Forecast:
     """Sample how a recording may go on, and score that where it does go on.
 
@@ -158,6 +163,8 @@ def forecast(
         How far, and how many samples.
     making
         How EEG is made of codes, see ``paths.Making``.
+    drawn
+        Electrodes that are to be drawn: names that there are not are refused before the work.
 
     Raises
     ------
@@ -169,8 +176,9 @@ def forecast(
         As for ``Model.ask``.
     """
     require_causal(card)
-    _require_range(seconds, count)
+    _require_range(at, seconds, count, seed)
     given = read_recording(source, card, reading=reading, unseen=unseen, until=at)
+    places_of(given.electrodes, drawn)
     past, end = _past(given, at)
     channel, longest = given.channels, _longest(card, given)
     followed = (
@@ -219,7 +227,33 @@ def simple_forecasts(
     return {AR: np.stack(drawn), EARLIER: earlier, PERSISTENCE: np.repeat(past[None, -1:], seconds, axis=1)}
 
 
-def _require_range(seconds: int, count: int) -> None:
+def places_of(electrodes: Sequence[str], names: Sequence[str] | None) -> list[int]:
+    """Return where electrodes of some names are among others; by default some from all over the head.
+
+    Raises
+    ------
+    QuestionError
+        If one is not among them, or none is named.
+    """
+    if names is None:
+        shown = min(SHOWN, len(electrodes))
+        return np.unique(np.linspace(0, len(electrodes) - 1, shown).round().astype(int)).tolist()
+    if not names:
+        raise QuestionError(f"{argument('electrodes')}: name the electrodes to draw, as O1,Cz")
+    places = {name.upper(): place for place, name in enumerate(electrodes)}
+    for name in names:
+        if name.upper() not in places:
+            raise QuestionError(
+                f"{argument(electrodes=name)}: the forecast has none of that name{choose(name, electrodes)}"
+            )
+    return [places[name.upper()] for name in names]
+
+
+def _require_range(at: float | None, seconds: int, count: int, seed: int) -> None:
+    if at is not None and not math.isfinite(at):
+        raise QuestionError(f"{argument(at=at)}: give the seconds from the start of the recording, as 60")
+    if not 0 <= seed <= LAST_SEED:
+        raise QuestionError(f"{argument(seed=seed)}: give a whole number from 0 to {LAST_SEED:,}")
     if not 1 <= seconds <= FARTHEST:
         raise QuestionError(f"{argument(seconds=seconds)}: give 1 to {FARTHEST} s")
     if not 1 <= count <= MOST:

@@ -201,7 +201,9 @@ def open_board(rest: str, reading: ReadingOptions) -> Board:
     RecordingError
         If the board cannot be begun, or has no EEG.
     """
-    readers = {key: number(0, "a whole number", whole=True) if key in _NUMBERS else str for key in _SETTINGS}
+    readers = {
+        key: number(0, "a whole number", most=2**31 - 1, whole=True) if key in _NUMBERS else str for key in _SETTINGS
+    }
     name, given = split_settings(rest, {**readers, "board": _id}, "brainflow")
     try:
         board = _id(name)

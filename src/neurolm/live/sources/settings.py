@@ -13,6 +13,8 @@ from neurolm.core.names import choose
 
 UNLIMITED = ("max", "0")
 """Words for a speed without a limit."""
+SLOWEST = 1e-3
+"""Least speed: no clock waits for the next samples of any."""
 
 
 def split_settings(rest: str, settings: Mapping[str, Callable[[str], Any]], source: str) -> tuple[str, dict[str, Any]]:
@@ -52,16 +54,17 @@ def split_settings(rest: str, settings: Mapping[str, Callable[[str], Any]], sour
     return found[1], values
 
 
-def number(least: float, what: str, *, whole: bool = False) -> Callable[[str], Any]:
-    """Return what reads a number that is at least so large."""
+def number(least: float, what: str, *, most: float = math.inf, whole: bool = False) -> Callable[[str], Any]:
+    """Return what reads a number between two others."""
+    limits = f"{least:g} or more" if math.isinf(most) else f"{least:g} to {most:,.0f}"
 
     def read(text: str) -> float | int:
         try:
             value = int(text) if whole else float(text)
         except ValueError:
             value = math.nan
-        if not least <= value < math.inf:
-            raise ValueError(f"give {what}, {least:g} or more")
+        if not least <= value <= most or math.isinf(value):
+            raise ValueError(f"give {what}, {limits}")
         return value
 
     return read
@@ -75,6 +78,8 @@ def speed(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 < value < math.inf:
-        raise ValueError("give how many times faster than real time, as 8, or max for as fast as it goes")
+    if not SLOWEST <= value < math.inf:
+        raise ValueError(
+            f"give how many times faster than real time, {SLOWEST:g} or more, as 8, or max for as fast as it goes"
+        )
     return value

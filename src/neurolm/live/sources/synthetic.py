@@ -41,6 +41,10 @@ _FADE = 1
 """Seconds in which one scene becomes the next."""
 _PERSON, _HEAD, _SCENE = 0, 1, 7
 """What a seed is for; persons and heads are those of the corpus of the same seed."""
+_STATE, _SECONDS, _RATE, _SEED = 3600, 10**9, 20_000, 2**63 - 1
+"""Most seconds of a state and in all, samples per second, and seed."""
+_SAMPLES = 2_000_000
+"""Most samples of a state, which is made at once."""
 _NOBODY = 1000
 """A person whom no corpus of usual size has."""
 _BY_TASK = {protocol.task: protocol for protocol in PROTOCOLS}
@@ -143,12 +147,12 @@ def open_synthetic(rest: str, reading: ReadingOptions) -> Synthetic:
     """
     settings = {
         "task": _task,
-        "every": number(4, "whole seconds that each state lasts", whole=True),
-        "seconds": number(1, "seconds"),
-        "rate": number(160, "whole samples per second", whole=True),
+        "every": number(4, "whole seconds that each state lasts", most=_STATE, whole=True),
+        "seconds": number(1, "seconds", most=_SECONDS),
+        "rate": number(160, "whole samples per second", most=_RATE, whole=True),
         "channels": lambda text: text.split(","),
-        "seed": number(0, "a whole number", whole=True),
-        "person": number(0, "a whole number", whole=True),
+        "seed": number(0, "a whole number", most=_SEED, whole=True),
+        "person": number(0, "a whole number", most=_SEED, whole=True),
         "speed": speed,
     }
     name, given = split_settings(rest, settings, "synthetic")
@@ -156,6 +160,11 @@ def open_synthetic(rest: str, reading: ReadingOptions) -> Synthetic:
         raise ConfigError(f"synthetic:{rest}: nothing but settings may follow, as synthetic:?task=workload")
     protocol = given.get("task", _TASKS["eyes"])
     protocol = replace(protocol, scene_seconds=given.get("every", 20), rate=given.get("rate", protocol.rate))
+    if (samples := protocol.scene_seconds * protocol.rate) > _SAMPLES:
+        raise ConfigError(
+            f"synthetic:{rest}: every={protocol.scene_seconds} at rate={protocol.rate} are {samples:,} samples of each "
+            f"state, and {_SAMPLES:,} are the most; lower one of them"
+        )
     scenario = Scenario(protocol, given.get("seconds", math.inf), given.get("seed", 0), given.get("person", _NOBODY))
     if "channels" in given:
         reading = replace(reading, channels=given["channels"])

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurolm.core.errors import QuestionError, argument
-from neurolm.core.names import choose
 from neurolm.core.physics import RATE
 from neurolm.report.drawings.style import BLUE, GREY, canvas, styled
 from neurolm.signals.bands import HERTZ, NAMES, in_band, power_decibels, spectrum_decibels
+from neurolm.signals.forecast import places_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
 
     from neurolm.signals.forecast import Forecast
 
-SHOWN, BEFORE = 3, 3
-"""Electrodes, and seconds of the past, that are drawn."""
+BEFORE = 3
+"""Seconds of the past that are drawn."""
 BAND = "alpha"
 """Whose power is drawn over time."""
 FANS = ((5, 95, 0.2), (25, 75, 0.35))
@@ -41,7 +40,7 @@ def fans(found: Forecast, electrodes: Sequence[str] | None = None) -> Figure:
     QuestionError
         If the forecast has no such electrode.
     """
-    chosen = _chosen(found, electrodes)
+    chosen = places_of(found.electrodes, electrodes)
     figure = canvas(1.9 * len(chosen) + 0.9)
     axes = figure.subplots(len(chosen), 3, squeeze=False, width_ratios=(2, 1, 1))
     drawn = found.spectra(found.waveform)
@@ -58,19 +57,6 @@ def fans(found: Forecast, electrodes: Sequence[str] | None = None) -> Figure:
         axes[-1, column].set_xlabel(label)
     axes[0, 0].legend(loc="upper left", ncols=3)
     return figure
-
-
-def _chosen(found: Forecast, electrodes: Sequence[str] | None) -> list[int]:
-    if electrodes is None:
-        shown = min(SHOWN, len(found.electrodes))
-        return np.unique(np.linspace(0, len(found.electrodes) - 1, shown).round().astype(int)).tolist()
-    places = {name.upper(): place for place, name in enumerate(found.electrodes)}
-    for name in electrodes:
-        if name.upper() not in places:
-            raise QuestionError(
-                f"{argument(electrodes=name)}: the forecast has none of that name{choose(name, found.electrodes)}"
-            )
-    return [places[name.upper()] for name in electrodes]
 
 
 def _fan(axes: Axes, x: np.ndarray, samples: np.ndarray, label: str = "") -> None:
