@@ -30,7 +30,7 @@ INNER = {
         "target_nontarget", "tuab tuev tusl",
     ],
     "prepare": ["journal report", "worker", "channel_names plan", "preparation", "prepare"],
-    "batches": ["hub_text", "splits text", "windows", "loader"],
+    "batches": ["chat_template", "hub_text", "splits text", "windows", "loader"],
     "train": [
         "backbone left_out figures machine flops feed optim wording", "evidence stage", "loop", "run", "shared",
         "calibrate", "language tokenizer pretrain instruct",
