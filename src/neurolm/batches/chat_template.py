@@ -1,4 +1,7 @@
-"""A stranger's chat template, rendered once in a process of its own: jinja's sandbox limits neither time nor memory."""
+"""A stranger's chat template, rendered once in a process with limits of time and memory
+
+The sandbox of jinja, in which it runs there, has no such limits.
+"""
 
 from __future__ import annotations
 
