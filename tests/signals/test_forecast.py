@@ -15,6 +15,7 @@ import neurolm
 from neurolm.api.model import Model
 from neurolm.batches.loader import Document, build_batch
 from neurolm.cli import FAILED, main
+from neurolm.cli.forecast import table
 from neurolm.core.errors import CheckpointError, QuestionError
 from neurolm.model.encoder import FLOOR
 from neurolm.model.tokenizer import Reconstruction
@@ -157,6 +158,7 @@ def test_the_verb_prints_writes_and_draws(causal_run, tmp_path, capsys, monkeypa
     assert main([*words, "--at", "20", "--plot", "a.png", "--out", "a.csv", "--electrodes", "o1"]) == 0
     said = capsys.readouterr().out
     assert "a.edf from 20 s on: 4 samples of 2 s, 2 electrodes" in said and "last second again" in said
+    assert "One moment proves nothing" in said and "autoregressive (AR)" in said
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert main([*words, "--at", "20", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -169,7 +171,22 @@ def test_the_verb_prints_writes_and_draws(causal_run, tmp_path, capsys, monkeypa
     at_the_end = json.loads(capsys.readouterr().out)
     assert (at_the_end["at"], at_the_end["scores"], at_the_end["bands"][0]["observed"]) == (40, [], None)
     assert main([*words, "--at", "39"]) == 0
-    assert "note: not scored: the recording does not go on for 2 s" in capsys.readouterr().out
+    assert "note: not scored: the recording does not go on for 2 s" in (said := capsys.readouterr().out)
+    assert "nothing was recorded right before" not in said
+    assert main([*words, "--at", "40.5"]) == 0
+    said = capsys.readouterr().out
+    assert "a.edf from 40 s on" in said
+    assert "note: nothing was recorded right before 40.5 s: the forecast begins at 40 s" in said
+
+
+def test_the_table_begins_with_means_and_what_the_model_is_beyond_the_past(opened, tmp_path, alternating):
+    file = write(tmp_path / "a.edf", alternating(5))
+    found = forecast(opened.language, opened.card, file, at=20, seconds=3, count=3, **HOW)
+    means, (beyond,), *seconds = table(found).groups
+    spectrum = {name: np.mean([one.spectrum_db for one in found.scores if one.method == name]) for name in METHODS}
+    assert [row[1:3] for row in means] == [("mean", pytest.approx(spectrum[name])) for name in METHODS]
+    assert float(beyond[2]) == pytest.approx(spectrum[MODEL] - spectrum[EARLIER], abs=0.005) and beyond[2][0] in "+-"
+    assert [row[1] for row in seconds[0]] == [1, 2, 3] and len(seconds) == len(METHODS)
 
 
 @pytest.mark.parametrize(

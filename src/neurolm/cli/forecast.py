@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from neurolm.cli.ask import NEAREST
@@ -17,6 +18,14 @@ from neurolm.recording.options import ReadingOptions, Unseen
 if TYPE_CHECKING:
     from neurolm.core.table import Table
     from neurolm.signals.forecast import Forecast
+    from neurolm.signals.scores import ForecastScore
+
+
+BEYOND = "model – past seconds"
+ONE_MOMENT = (
+    f"{BEYOND}: below 0, the model is nearer to what followed. One moment proves nothing: at another, differences as "
+    "small as these turn round"
+)
 
 
 def forecast(
@@ -86,7 +95,8 @@ def forecast(
     )
     if found.scores:
         print_table(table(found))
-    say(*(f"note: {note}" for note in found.notes), *written)
+    notes = [ONE_MOMENT, *found.notes] if found.scores else found.notes
+    say(*(f"note: {note}" for note in notes), *written)
 
 
 def as_values(found: Forecast) -> dict[str, Any]:
@@ -96,19 +106,33 @@ def as_values(found: Forecast) -> dict[str, Any]:
 
 
 def table(found: Forecast) -> Table:
-    """A row for each method and second."""
-    from neurolm.core.table import Column, Table
+    """A row for each method, what the model is beyond the simple one, then a row for each method and second."""
+    from neurolm.core.table import Cell, Column, Table
+    from neurolm.signals.forecast import AR, EARLIER, MODEL
+
+    def figures(one: ForecastScore) -> tuple[float, float, float]:
+        return one.spectrum_db, one.power_crps, one.waveform_crps
+
+    def called(method: str) -> str:
+        return "autoregressive (AR)" if method == AR else method
 
     heads = (
         Column(head="forecast by"),
         Column(head="second", form="d"),
-        Column(head="log spectrum, RMSE in dB", form=".2f"),
-        Column(head="band power, CRPS in dB", form=".2f"),
-        Column(head="waveform, CRPS in µV", form=".2f"),
-        Column(head=f"perplexity of {found.codebook} codes", form=".0f"),
+        Column(head="log spectrum, RMSE in dB", form=".2f", narrow="spectrum,\nRMSE in dB"),
+        Column(head="band power, CRPS in dB", form=".2f", narrow="bands,\nCRPS in dB"),
+        Column(head="waveform, CRPS in µV", form=".2f", narrow="waveform,\nCRPS in µV"),
+        Column(head=f"perplexity of {found.codebook} codes", form=".0f", narrow=f"perplexity\n(of {found.codebook})"),
     )
-    rows = [
-        (one.method, one.second, one.spectrum_db, one.power_crps, one.waveform_crps, one.code_perplexity)
-        for one in found.scores
+    methods = {
+        name: [one for one in found.scores if one.method == name]
+        for name in dict.fromkeys(one.method for one in found.scores)
+    }
+    mean = {name: [fmean(each) for each in zip(*map(figures, rows), strict=True)] for name, rows in methods.items()}
+    means: list[tuple[Cell, ...]] = [(called(name), "mean", *values, None) for name, values in mean.items()]
+    beyond = [f"{one - other:+.2f}" for one, other in zip(mean[MODEL], mean[EARLIER], strict=True)]
+    seconds: list[list[tuple[Cell, ...]]] = [
+        [(called(name), one.second, *figures(one), one.code_perplexity) for one in rows]
+        for name, rows in methods.items()
     ]
-    return Table(columns=heads, groups=[rows[i : i + found.seconds] for i in range(0, len(rows), found.seconds)])
+    return Table(columns=heads, groups=[means, [(BEYOND, "mean", *beyond, None)], *seconds])

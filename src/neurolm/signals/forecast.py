@@ -194,6 +194,8 @@ def forecast(
         for method, samples in simple_forecasts(past, seconds, count, np.random.default_rng(seed)).items():
             found += scores(method, samples, followed)
     notes = given.notes if followed is not None or at is None else (*given.notes, _too_short(seconds))
+    if at is not None and end < round(at * RATE) - 1:  # a sample is lost where rates do not divide
+        notes = (f"nothing was recorded right before {at:g} s: the forecast begins at {end / RATE:g} s", *notes)
     return Forecast(
         recording=given.name, at=end / RATE, electrodes=given.electrodes, scores=found, notes=notes,
         codebook=card.run.model.tokenizer.codes, codes=paths.codes, waveform=as_signal(paths.patches),

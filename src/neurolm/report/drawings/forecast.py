@@ -9,7 +9,7 @@ import numpy as np
 
 from neurolm.core.physics import RATE
 from neurolm.report.drawings.style import BLUE, GREY, canvas, styled
-from neurolm.signals.bands import HERTZ, NAMES, in_band, power_decibels, spectrum_decibels
+from neurolm.signals.bands import BANDS, HERTZ, NAMES, in_band, power_decibels, spectrum_decibels
 from neurolm.signals.forecast import places_of
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 BEFORE = 3
 """Seconds of the past that are drawn."""
+UNIT = "dB re 1 µV²/Hz"
 BAND = "alpha"
 """Whose power is drawn over time."""
 FANS = ((5, 95, 0.2), (25, 75, 0.35))
@@ -41,7 +42,7 @@ def fans(found: Forecast, electrodes: Sequence[str] | None = None) -> Figure:
         If the forecast has no such electrode.
     """
     chosen = places_of(found.electrodes, electrodes)
-    figure = canvas(1.9 * len(chosen) + 0.9)
+    figure = canvas(1.9 * len(chosen) + 1.2)
     axes = figure.subplots(len(chosen), 3, squeeze=False, width_ratios=(2, 1, 1))
     drawn = found.spectra(found.waveform)
     real = None if found.followed is None else found.spectra(found.followed)
@@ -51,11 +52,13 @@ def fans(found: Forecast, electrodes: Sequence[str] | None = None) -> Figure:
         _spectrum(row[1], drawn[:, :, place], None if real is None else real[:, place])
         _powers(row[2], found.at, past[:, place], drawn[:, :, place], None if real is None else real[:, place])
         row[0].set_ylabel(f"{found.electrodes[place]} (µV)")
-    for column, title in enumerate(("waveform", "log spectrum of all seconds (dB)", f"log power of {BAND} (dB)")):
+    low, high = BANDS[BAND]
+    titles = ("waveform", f"mean log spectrum\n({UNIT})", f"log power of {BAND}, {low}–{high} Hz\n({UNIT})")
+    for column, title in enumerate(titles):
         axes[0, column].set_title(title)
     for column, label in enumerate(("seconds", "Hz", "seconds")):
         axes[-1, column].set_xlabel(label)
-    axes[0, 0].legend(loc="upper left", ncols=3)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
     return figure
 
 
@@ -74,8 +77,6 @@ def _waveform(axes: Axes, found: Forecast, place: int) -> None:
         axes.plot(after, found.followed[:, place], color="black", linewidth=0.7, label="what followed")
     axes.axvline(found.at, color=GREY, linestyle="--", linewidth=0.8)
     axes.set_xlim(found.at - len(before) / RATE, found.at + found.seconds)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.25 * (high - low))  # for the legend
 
 
 def _spectrum(axes: Axes, drawn: np.ndarray, real: np.ndarray | None) -> None:
