@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,14 +12,16 @@ import torch
 import neurolm
 from neurolm.ask.recording import ModelInput
 from neurolm.cli import FAILED, main
+from neurolm.cli.reconstruct import table
 from neurolm.core.errors import CheckpointError
 from neurolm.core.montage import channel_id
 from neurolm.core.stretches import Stretch
 from neurolm.model.encoder import RealPatches
 from neurolm.model.tokenizer import NeuralTokenizer, Reconstruction, targets
+from neurolm.report.drawings.tokenizer import round_trip
 from neurolm.signals.bands import ALL, BANDS, NAMES, decibels, means
 from neurolm.signals.models import open_model
-from neurolm.signals.reconstruct import reconstruct
+from neurolm.signals.reconstruct import BandError, reconstruct
 
 ELECTRODES = ("C3", "O1")
 
@@ -76,6 +79,16 @@ def test_bands_are_means_of_their_hertz():
     assert decibels(np.array([9.9, -1.0])) == pytest.approx([20, -20])
 
 
+def test_what_is_nearly_nothing_is_shown_without_a_sign():
+    """The window's share of variance is -0.001, which rounds to nothing."""
+    error = BandError(electrode="all", band="delta", spectrum_db=5.0, correlation=-0.004, variance=-0.001)
+    shown = table(SimpleNamespace(overall=(error, error)))
+    assert shown.texts()[0][0] == ("delta", "5.0", "0.00", "0.00")
+    cells = [[row[n] for group in shown.texts() for row in group] for n in range(len(shown.columns))]
+    heads = [column.heading(each) for column, each in zip(shown.columns, cells, strict=True)]
+    assert max(head.count("\n") for head in heads) == 1
+
+
 def test_silence_has_no_correlation(tokenizer):
     signal = np.zeros((1000, 2))
     signal[:, 0] = np.random.default_rng(0).standard_normal(1000)
@@ -89,7 +102,8 @@ def test_the_verb_prints_writes_and_draws(micro_run, write_edf, tmp_path, capsys
     words = ["reconstruct", "a.edf", "--model", str(micro_run.folder), "--seconds", "4"]
     assert main([*words, "--out", "errors.csv", "--plot", "a.png"]) == 0
     said = capsys.readouterr().out
-    assert "a.edf: 3 windows of 4 s, 36 patches as" in said and "note: no code holds a window's mean" in said
+    assert "a.edf: 3 windows of 4 s, 36 seconds of single electrodes, each written as one of" in said
+    assert "note: how large a window's EEG is" in said and "-0.00" not in said
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     with (tmp_path / "errors.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -97,7 +111,11 @@ def test_the_verb_prints_writes_and_draws(micro_run, write_edf, tmp_path, capsys
     assert main([*words, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert [error["spectrum_db"] for error in printed["errors"]] == [float(row["spectrum_db"]) for row in rows[:-6]]
+    assert "example_start" not in printed
     same = neurolm.load(micro_run.folder).reconstruct("a.edf", seconds=4)
+    assert same.example_start == 4.0 and "np." not in repr(same)  # of the second of three windows
+    (traces, *_) = round_trip(same).axes
+    assert traces.get_title("left").startswith("4–8 s of the recording, lines ")
     assert [error["variance"] for error in printed["errors"]] == pytest.approx([e.variance for e in same.errors])
 
 

@@ -67,8 +67,8 @@ def reconstruct(
         print_json(as_values(found))
         return
     say(
-        f"{found.recording}: {many(found.windows, 'window')} of {found.seconds} s, {found.patches:,} patches as "
-        f"{found.codes:,} of {found.codebook:,} codes"
+        f"{found.recording}: {many(found.windows, 'window')} of {found.seconds} s, {found.patches:,} seconds of single "
+        f"electrodes, each written as one of {found.codebook:,} codes; {found.codes:,} of these were used"
     )
     print_table(table(found))
     say(*(f"note: {note}" for note in found.notes), *written)
@@ -79,7 +79,7 @@ def as_values(found: Reconstructed) -> dict[str, object]:
     from dataclasses import asdict
 
     values = asdict(found)
-    del values["example"]
+    del values["example"], values["example_start"]
     return values
 
 
@@ -90,8 +90,8 @@ def table(found: Reconstructed) -> Table:
     rows = [(error.band, error.spectrum_db, error.correlation, error.variance) for error in found.overall]
     heads = (
         Column(head="band"),
-        Column(head="log spectrum, dB", form=".1f"),
-        Column(head="correlation of the waveform", form=".2f", narrow="corr. of\nwaveform"),
-        Column(head="share of variance", form=".2f"),
+        Column(head="log spectrum, dB", form=".1f", narrow="spectrum,\ndB"),
+        Column(head="correlation of the waveform", form="z.2f", narrow="corr. of\nwaveform"),
+        Column(head="share of variance", form="z.2f", narrow="share of\nvariance"),
     )
     return Table(columns=heads, groups=[rows[:-1], rows[-1:]])

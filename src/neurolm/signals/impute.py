@@ -193,7 +193,7 @@ def score(electrode: str, made: np.ndarray, recorded: np.ndarray) -> ImputeScore
     difference = in_band(decibels(amplitudes(made))) - in_band(decibels(amplitudes(recorded)))
     own, other = made - made.mean(), recorded - recorded.mean()
     size, product = float((other**2).sum()), float((own * other).sum())
-    both = np.sqrt(float((own**2).sum()) * size)
+    both = math.sqrt(float((own**2).sum()) * size)
     return ImputeScore(
         electrode=electrode,
         correlation=product / both if both > 0 else None,

@@ -17,7 +17,7 @@ from neurolm.ask.recording import ModelInput, Windows, read_windows
 from neurolm.ask.table_files import SUFFIXES, require_pyarrow, table_file
 from neurolm.batches.loader import Sample, in_batches
 from neurolm.core.errors import ConfigError, argument
-from neurolm.core.physics import PATCH
+from neurolm.core.physics import PATCH, RATE
 from neurolm.model.encoder import SPECTRUM
 from neurolm.model.tokenizer import NeuralTokenizer
 from neurolm.signals.bands import NAMES, decibels, sums
@@ -64,6 +64,8 @@ class Reconstructed:
     electrodes: tuple[str, ...]
     example: Decoded = field(repr=False)
     """The window in the middle, for a picture."""
+    example_start: float
+    """When it begins, seconds from the start of the recording."""
 
 
 def longest_window(max_patches: int, max_seconds: int, channels: int) -> int:
@@ -97,11 +99,11 @@ def reconstruct(tokenizer: NeuralTokenizer, recording: ModelInput, *, seconds: i
     log = tokenizer.config.spectrum == "log"
     totals: dict[str, np.ndarray] = defaultdict(lambda: np.zeros((len(recording.channels), SPECTRUM)))
     used = np.zeros(tokenizer.config.codes, bool)
-    example, count, patches = None, 0, 0
+    example, place, count, patches = None, 0, 0, 0
     for samples in _batches(windows):
         for found in round_trips(tokenizer, samples):
             if example is None or count <= len(windows.starts) // 2:
-                example = pictured(found, log=log)
+                example, place = pictured(found, log=log), count
             count, patches = count + 1, patches + found.raw.shape[0] * found.raw.shape[1]
             for code in np.unique(found.codes):
                 used[code] = True
@@ -116,13 +118,11 @@ def reconstruct(tokenizer: NeuralTokenizer, recording: ModelInput, *, seconds: i
         recording=recording.name, seconds=windows.seconds, windows=count, patches=patches, codes=int(used.sum()),
         codebook=len(used), errors=tuple(errors), notes=(*windows.notes, OFFSETS),
         overall=tuple(_errors("all", {name: total.sum(axis=0) for name, total in totals.items()})),
-        electrodes=recording.electrodes, example=example,
+        electrodes=recording.electrodes, example=example, example_start=windows.starts[place] / RATE,
     )  # fmt: skip
 
 
-OFFSETS = (
-    "no code holds a window's mean and standard deviation over all electrodes: the waveform has them from the window"
-)
+OFFSETS = "how large a window's EEG is, and its mean, is taken from the recording for the waveform: codes do not say it"
 """What the round trip is told beside the codes."""
 
 
@@ -155,7 +155,7 @@ def _errors(electrode: str, totals: dict[str, np.ndarray]) -> list[BandError]:
                 electrode=electrode,
                 band=band,
                 spectrum_db=float(np.sqrt(spectrum[place] / count[place])),
-                correlation=product / np.sqrt(own * other) if own > 0 and other > 0 else None,
+                correlation=product / float(np.sqrt(own * other)) if own > 0 and other > 0 else None,
                 variance=(2 * product - other) / own if own > 0 else None,
             )
         )

@@ -82,7 +82,8 @@ def round_trip(found: Reconstructed) -> Figure:
     figure = canvas(0.6 * len(chosen) + 2 * (0.25 * len(bands) + 1.0) + 1.1)
     heights = (0.6 * len(chosen) + 1.1, *2 * [0.25 * len(bands) + 1.0])
     grid = figure.add_gridspec(3, 2, height_ratios=heights, width_ratios=(2.2, 1))
-    _traces(figure.add_subplot(grid[0, 0]), found.example, found.electrodes, chosen)
+    traces = figure.add_subplot(grid[0, 0])
+    _traces(traces, found.example, found.electrodes, chosen, start=found.example_start)
     _spectra(figure.add_subplot(grid[0, 1]), found.example)
     maps = (
         ("spectrum_db", "difference of the log spectra (dB, root mean square)", "Oranges", (0, None)),
@@ -108,10 +109,14 @@ def _chosen(electrodes: Sequence[str]) -> np.ndarray:
     return np.unique(np.linspace(0, len(electrodes) - 1, shown).round().astype(int))
 
 
-def _traces(axes: Axes, decoded: Decoded, electrodes: Sequence[str], chosen: np.ndarray) -> None:
+def _traces(
+    axes: Axes, decoded: Decoded, electrodes: Sequence[str], chosen: np.ndarray, *, start: float | None = None
+) -> None:
+    """``start``: seconds of the recording at which the window begins, where it is of one that is named."""
     raw, waveform = decoded.raw, decoded.waveform
     count = min(len(raw), SECONDS_SHOWN * RATE)
-    seconds = np.arange(count) / RATE
+    begin = start or 0.0
+    seconds = begin + np.arange(count) / RATE
     low, high = np.percentile(raw[:count, chosen], (0.5, 99.5), axis=0)
     gap = 1.2 * float((high - low).max())
     for place, column in enumerate(chosen):
@@ -119,7 +124,9 @@ def _traces(axes: Axes, decoded: Decoded, electrodes: Sequence[str], chosen: np.
         axes.plot(seconds, raw[:count, column] - centre, color=GREY, linewidth=0.8, label="EEG")
         axes.plot(seconds, waveform[:count, column] - centre, color=RED, linewidth=1.0, label="from codes")
     axes.set_yticks([-gap * place for place in range(len(chosen))], [electrodes[c] for c in chosen])
-    axes.set(title=f"µV, electrodes {gap:.0f} µV apart", xlabel="seconds", xlim=(0, count / RATE))
+    end = begin + count / RATE
+    where = "" if start is None else f"{begin:g}–{end:g} s of the recording, "
+    axes.set(title=f"{where}lines {gap:.0f} µV apart", xlabel="seconds", xlim=(begin, end))
     axes.grid(axis="y", visible=False)
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles[:2], labels[:2], ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
