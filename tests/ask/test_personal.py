@@ -210,6 +210,11 @@ def test_only_what_was_calibrated_is_asked_for_a_person(model, contrary, rhythm,
         ([Label(TASK, "Yes", 0, 10)], "Ada: no task has labelled windows of two options"),
         ([Label(TASK, "Yes", 0, 10), Label(TASK, "No", 10, 13)], "workload: Yes, No, 4 s or longer"),
         ([Label("sleep", "Wake", 0, 10)], "label stretches of two options or more"),
+        (
+            [Label("workloads", "Yes", 0, 10)],
+            "Ada: the labels are of workloads, of which the model has no evidence; label stretches of two options or "
+            "more of what it has (events: background, epileptiform, slowing, 10 s or longer; workload: Yes, No",
+        ),
         ([Label(TASK, "yes", 0, 10)], "the label 'yes' is no option of workload: did you mean Yes"),
     ],
 )
@@ -225,6 +230,7 @@ def test_windows_stay_within_their_labels(model, rhythm):
     (known, _) = person.tasks[TASK]
     assert dict(zip(known.labels, known.windows, strict=True)) == {"Yes": 3, "No": 4}
     assert known.seconds == 8 + 10
+    assert "array(" not in repr(person) and "name='Ada'" in repr(person)
 
 
 def edited(folder, change):

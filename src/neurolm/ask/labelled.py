@@ -102,11 +102,13 @@ def fit_person(
     if not name:
         raise ConfigError(f"{argument(name=name)}: say whose recordings these are")
     found: dict[str, list[_Found]] = defaultdict(list)
+    named: set[str] = set()
     for source, stretches in each:
         recording = opened(source)
         of_task: dict[str, list[Label]] = defaultdict(list)
         for label in stretches(Length(recording.length)) if callable(stretches) else stretches:
             of_task[label.task].append(label)
+        named |= of_task.keys()
         for task in of_task.keys() & tasks.keys():
             before = int(found[task][-1].blocks[-1]) + 1 if found[task] else 0
             found[task] += _heard(module, tasks[task], recording, of_task[task], device, first_block=before)
@@ -117,6 +119,12 @@ def fit_person(
             f"{task.name}: {', '.join(task.labels)}, {task.seconds} s or longer"
             for task in (one.question.task for one in tasks.values())
         )
+        if named and not named & tasks.keys():
+            unknown = sorted(named)
+            raise ConfigError(
+                f"{readable(name)}: the labels are of {', '.join(map(readable, unknown))}, of which the model has no "
+                f"evidence; label stretches of two options or more of what it has ({what})"
+            )
         raise ConfigError(
             f"{readable(name)}: no task has labelled windows of two options, from which something could be learned; "
             f"label stretches of two options or more ({what})"

@@ -54,9 +54,9 @@ class Adapted:
     """What labelled windows change about a task's log-odds: ``coldness * before + features @ weights + offset``."""
 
     coldness: float
-    offset: np.ndarray
+    offset: np.ndarray = field(repr=False)
     """float (options,), nats."""
-    weights: np.ndarray
+    weights: np.ndarray = field(repr=False)
     """float (features, options), for features that are scaled as the evidence's."""
 
     def log_probabilities(self, before: np.ndarray, features: np.ndarray) -> np.ndarray:
