@@ -479,6 +479,17 @@ def test_progress_without_a_terminal_is_a_few_plain_lines(capsys, monkeypatch):
     assert lines[-1].startswith("pretrain: step 200/200")
 
 
+def test_after_the_last_step_of_the_last_stage_it_is_said_what_takes_its_time(capsys):
+    for stage in ("pretrain", "instruct"):
+        with Display(Console(force_terminal=False)) as display:
+            for step in (1, 2):
+                figures = {"tokens_per_second": 10.0, "seconds_left": 1, "parts": {"loss": 1.0}}
+                display.training(TrainingProgress(stage=stage, step=step, steps=2, **figures))
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == "instruct: all steps are done; the last validation, evidence and calibration follow"
+    assert sum("calibration" in line for line in said) == 1
+
+
 def test_progress_of_recordings_says_hours_of_eeg_an_hour_while_something_is_left(capsys):
     """0.0106 h of EEG in 2 s are 19.08 h an hour."""
     for done, hours, failures, wanted in (

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurolm.core.amounts import duration
+from neurolm.core.config import STAGES
 from neurolm.core.files import dump_json
 from neurolm.core.terminal import printable, say
 
@@ -75,6 +76,9 @@ class Display:
             f"{progress.tokens_per_second:,.0f} tokens/s  {losses(progress.parts)}"
         )
         self._show(progress.stage, progress.step, progress.steps, figures)
+        if progress.stage == STAGES[-1] and progress.step == progress.steps:
+            what = "all steps are done; the last validation, evidence and calibration follow"
+            self.console.print(f"{progress.stage}: {what}", markup=False, highlight=False, soft_wrap=True)
 
     def preparing(self, progress: PrepareProgress) -> None:
         """Show how far a preparation is: recordings, time left, hours of EEG an hour, failures."""
