@@ -14,7 +14,8 @@ import torch
 from neurolm.ask.engine import generate, read_on, read_prefix, score_after, score_options
 from neurolm.batches.loader import Document, build_batch, build_patches
 from neurolm.core.backbones import read_settings, sizes
-from neurolm.core.config import LanguageConfig, LoraConfig, TransformerConfig
+from neurolm.core.config import LanguageConfig, LoraConfig, TransformerConfig, to_json
+from neurolm.core.decode import load_json
 from neurolm.core.errors import CheckpointError, ConfigError
 from neurolm.model.adapters import adapt, merge, own
 from neurolm.model.attention import Visibility
@@ -25,6 +26,7 @@ from neurolm.model.hub_weights import load_language
 from neurolm.model.neurolm import NeuroLM
 from neurolm.model.precision import keep_in_bfloat16
 from neurolm.model.transformer import Cache, set_checkpointing
+from neurolm.train.backbone import open_backbone
 from neurolm.train.flops import attention_size, text_flops
 
 FAMILIES = ("gpt2", "llama", "qwen3", "smollm3", "gemma3_text")
@@ -317,6 +319,10 @@ def test_models_of_the_hub_have_as_many_weights_as_their_pages_say(changes, weig
         ({"hidden_size": 2**40}, "hidden_size: 1099511627776 is no value of a model"),
         ({"intermediate_size": 0}, "intermediate_size must be a whole number from 1"),
         ({"num_attention_heads": "4"}, "num_attention_heads must be a whole number"),
+        ({"num_hidden_layers": True}, "num_hidden_layers must be a whole number from 1 to 200, not True"),
+        ({"initializer_range": "x"}, "initializer_range must be a number from 0 on, as 0.02, not x"),
+        ({"initializer_range": [1]}, r"initializer_range must be a number from 0 on, as 0.02, not \[1\]"),
+        ({"initializer_range": True}, "initializer_range must be a number from 0 on, as 0.02, not True"),
         ({"final_logit_softcapping": 30.0}, "soft cap cannot be computed here"),
         ({"quantization_config": {"load_in_4bit": True}}, "quantised weights"),
         ({"layer_types": ["full_attention"] * 10**5}, "layer_types: 100,000 entries"),
@@ -328,6 +334,34 @@ def test_models_of_the_hub_have_as_many_weights_as_their_pages_say(changes, weig
 def test_configurations_that_no_model_has_are_refused(hub_language, changes, message):
     with pytest.raises((ConfigError, CheckpointError), match=message):
         Backbone(hub_language("llama", **changes))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *((name, None) for name in ("num_hidden_layers", "num_attention_heads", "hidden_size", "intermediate_size",
+                                    "max_position_embeddings", "initializer_range")),
+        ("hidden_size", True), ("n_layer", 10**6), ("initializer_range", -1.0),
+    ],
+)  # fmt: skip
+def test_a_strange_value_in_a_checkpoint_is_named_with_its_field_and_file(hub_language, tmp_path, field, value):
+    language = hub_language("llama")
+    strange = json.loads(language.backbone) | {field: value}
+    (tmp_path / "config.json").write_text(to_json(language).replace(
+        json.dumps(language.backbone), json.dumps(json.dumps(strange))
+    ))  # fmt: skip
+    shown = "null" if value is None else value
+    with pytest.raises(ConfigError, match=rf"config\.json.*{field} must be a (whole )?number from .* not {shown}"):
+        load_json(LanguageConfig, tmp_path / "config.json")
+
+
+@pytest.mark.parametrize(("field", "value"), [("n_layer", None), ("n_head", True), ("initializer_range", "x")])
+def test_of_gpt2_too(tmp_path, field, value):
+    found = {"model_type": "gpt2", "n_layer": 2, "n_head": 2, "n_embd": 8, "n_positions": 64, "vocab_size": 270}
+    assert sizes(found | {"n_inner": None}).inner == 32
+    (tmp_path / "config.json").write_text(json.dumps(found | {field: value}))
+    with pytest.raises(ConfigError, match=rf"config\.json: {field} must be a (whole )?number"):
+        _ = open_backbone(str(tmp_path)).language
 
 
 def test_nothing_of_a_configuration_counts_but_what_says_how_the_model_computes(hub_settings, hub_language, tmp_path):

@@ -32,6 +32,8 @@ _SIZES = {
     "intermediate_size": 2**20, "head_dim": 65_536, "max_position_embeddings": 2**24,
 }  # fmt: skip
 """Sizes, and the most that each may be: ``config.DEEPEST`` and the like, before memory of these sizes is taken."""
+_MAY_BE_NULL = ("num_key_value_heads", "head_dim", "n_inner")
+"""Sizes that follow from the others where a file says null."""
 _GPT2 = {
     "n_layer": "num_hidden_layers", "n_head": "num_attention_heads", "n_embd": "hidden_size",
     "n_positions": "max_position_embeddings", "n_inner": "intermediate_size",
@@ -136,10 +138,24 @@ def check(found: Mapping[str, Any]) -> None:
             raise ConfigError(f"{name}: a text of {len(value):,} characters, which no model has")
         if isinstance(value, int | float) and not abs(value) < 2**31:  # NaN too
             raise ConfigError(f"{name}: {str(value)[:20]} is no value of a model")
-    for name, most in _SIZES.items():
-        value = found.get(name, found.get(next((old for old, new in _GPT2.items() if new == name), ""), 1))
-        if value is not None and not (isinstance(value, int) and 1 <= value <= most):
-            raise ConfigError(f"{name} must be a whole number from 1 to {most:,}, not {str(value)[:20]}")
+    _require_numbers(found)
+
+
+def _require_numbers(found: Mapping[str, Any]) -> None:
+    """Refuse sizes that no model has, and a scale of initial weights that is none."""
+    for name, value in found.items():
+        most = _SIZES.get(_GPT2.get(name, name))
+        if most is None or (value is None and name in _MAY_BE_NULL):
+            continue
+        if not (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most):
+            raise ConfigError(f"{name} must be a whole number from 1 to {most:,}, not {_shown(value)}")
+    spread = found.get("initializer_range", 0.0)
+    if isinstance(spread, bool) or not (isinstance(spread, int | float) and 0 <= spread < 2**31):
+        raise ConfigError(f"initializer_range must be a number from 0 on, as 0.02, not {_shown(spread)}")
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value)[:20]
 
 
 def plain(found: Mapping[str, Any]) -> str:
@@ -148,13 +164,14 @@ def plain(found: Mapping[str, Any]) -> str:
 
 
 def sizes(found: Mapping[str, Any]) -> Sizes:
-    """Return the sizes in a configuration that `check` has passed.
+    """Return the sizes in a configuration.
 
     Raises
     ------
     ConfigError
-        If one is missing.
+        If one is missing, or none that a model has.
     """
+    _require_numbers(found)
     named = {_GPT2.get(name, name): value for name, value in found.items()}
     try:
         width, heads = named["hidden_size"], named["num_attention_heads"]

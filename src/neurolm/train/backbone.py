@@ -72,11 +72,14 @@ class Given:
             If it is of no family that is admitted, or says what no model has.
         """
         text_tokens = self.text.size if self.text is not None else self.found.get("vocab_size")
-        if not isinstance(text_tokens, int):
+        if not isinstance(text_tokens, int) or isinstance(text_tokens, bool):
             raise ConfigError(f"{self.folder / CONFIG}: vocab_size is {text_tokens!r}, not a number of tokens")
         if self._is_gpt2:
             backbone, end = OWN, None
-            known = sizes(self.found)
+            try:
+                known = sizes(self.found)
+            except ConfigError as error:
+                raise ConfigError(f"{self.folder / CONFIG}: {error}") from error
         else:
             backbone = _normalised(self.found, str(self.folder / CONFIG))
             end = None if self.text is None else self.text.end_of_text
