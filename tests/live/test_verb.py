@@ -10,6 +10,7 @@ import pytest
 
 from neurolm import ReadingOptions
 from neurolm.cli import INTERRUPTED, main
+from neurolm.cli.live import looking
 from neurolm.core.errors import QuestionError
 from neurolm.live.session import Policy
 from neurolm.recording.recording import open_recording
@@ -56,6 +57,12 @@ def test_a_session_without_an_answer_to_act_on_says_so(file, evidence_run, capsy
     assert lines[-1].startswith("last answer: ") and lines[-1].endswith("5 windows up to 0:12")
     assert live(file, evidence_run, "--for", "2") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "no answer: no window was whole"
+
+
+def test_while_a_stream_is_looked_for_it_is_said(capsys):
+    for source in ("lsl:Amp@left", "lsl:", "synthetic:"):
+        looking(source, error=True)
+    assert capsys.readouterr().err.splitlines() == ["looking for Amp@left …", "looking for a stream of type EEG …"]
 
 
 def test_markers_are_lines(evidence_run, capsys):

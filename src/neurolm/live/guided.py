@@ -164,7 +164,9 @@ def _words(blocks: Sequence[Block]) -> list[tuple[float, str]]:
     """What is said, and when."""
     said: list[tuple[float, str]] = []
     for number, block in enumerate(blocks, start=1):
-        said.append((block.ready, f"{number} of {len(blocks)}: get ready for {block.label!r}, until it ends"))
+        said.append(
+            (block.ready, f"{number} of {len(blocks)}: get ready for {block.label!r}, and stay so until 'stop'")
+        )
         said.append((block.start, f"    now {block.label!r}, {block.stop - block.start:g} s"))
         if block.stop - LAST > block.start:
             said.append((block.stop - LAST, f"    {LAST:g} s more"))
