@@ -95,9 +95,9 @@ def live(
     """
     opened = load_model(model, machine)
     if calibrate is not None:
-        if options or person or record or markers or outlet or for_ or json:
+        if options or person or record or markers or outlet or for_ or json or risk is not None:
             raise ConfigError(
-                "--calibrate takes no --options, --person, --record, --markers, --outlet, --for and --json"
+                "--calibrate takes no --options, --person, --record, --markers, --outlet, --for, --risk and --json"
             )
         text = asked(question, opened)
         lead(source, text, opened, calibrate, reading=reading, unseen=unseen)

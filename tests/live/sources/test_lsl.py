@@ -237,6 +237,23 @@ def test_markers_are_taken_along(name, listen):
     np.testing.assert_allclose([at - began for at, _ in found], [0.5, 2.5], atol=2e-3)
 
 
+def test_markers_that_vanish_while_they_are_opened_cost_themselves_alone(name, listen, monkeypatch):
+    stream, marks = outlet(name), lsl.StreamInfo(f"{name}-gone", "Markers", 1, 0, "string", f"{name}-gone")
+    away = lsl.StreamOutlet(marks)
+
+    def opened(found):
+        raise TimeoutError("the timeout expired")
+
+    monkeypatch.setattr("neurolm.live.sources.lsl_markers.MarkerStream", opened)
+    heard = listen(f"lsl:{name}")
+    assert (
+        f"markers of {name}-gone are not taken along: it was listed, but does not answer" in heard.source.layout.notes
+    )
+    with pytest.raises(RecordingError, match=f"{name}-gone does not answer: the timeout expired"):
+        open_source(f"lsl:{name}", markers=[f"{name}-gone"], timeout=30)
+    del stream, away
+
+
 def test_the_player_of_mne_lsl_sends_a_recording(name, listen):
     """Volts, by the powers of ten that MNE-LSL writes for units; its annotations, a channel for each text."""
     from mne_lsl.player import PlayerLSL

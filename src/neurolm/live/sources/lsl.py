@@ -68,8 +68,9 @@ class LslSource:
                 f"lsl:{self._name}: it was found but cannot be opened: {error} Do firewalls let it through?"
             ) from error
         self._electrodes = choose_electrodes(self._described.channels, f"lsl:{self._name}", reading)
-        self._layout = self._laid_out()
-        self._marking = open_markers(markers, self._described.host, timeout)
+        layout = self._laid_out()
+        self._marking, notes = open_markers(markers, self._described.host, timeout)
+        self._layout = replace(layout, notes=(*layout.notes, *notes))
 
     def _laid_out(self) -> Layout:
         rate = self._described.rate or self._reading.rate

@@ -35,7 +35,7 @@ class MarkerStream:
                 yield float(stamp), text
 
 
-def open_markers(names: Sequence[str] | None, host: str, timeout: float) -> list[MarkerStream]:
+def open_markers(names: Sequence[str] | None, host: str, timeout: float) -> tuple[list[MarkerStream], list[str]]:
     """Open streams of markers: those of some names, or all that are there of the same machine.
 
     Parameters
@@ -47,23 +47,37 @@ def open_markers(names: Sequence[str] | None, host: str, timeout: float) -> list
     timeout
         Seconds to look for each of the names.
 
+    Returns
+    -------
+    tuple
+        The streams, and notes about those that nobody named and that no longer answer.
+
     Raises
     ------
     RecordingError
-        If one that is named is not there.
+        If one that is named is not there, or does not answer.
     """
+    found: list[MarkerStream] = []
     if names is None:
-        there = lsl().resolve_streams(2 * LOOK)
-        return [MarkerStream(one) for one in there if one.hostname == host and _marks(one)]
-    found = []
+        notes = []
+        for stream in lsl().resolve_streams(2 * LOOK):
+            if stream.hostname == host and _marks(stream):
+                try:
+                    found.append(MarkerStream(stream))
+                except (RuntimeError, TimeoutError):
+                    notes.append(f"markers of {stream.name} are not taken along: it was listed, but does not answer")
+        return found, notes
     for name in names:
         there = lsl().resolve_streams(timeout, name=name)
         if not there:
             said = listed(lsl().resolve_streams(LOOK)) or "none at all"
             asked = argument(markers=list(names))
             raise RecordingError(f"{asked}: no stream is called {name!r} within {timeout:g} s; there is {said}")
-        found.append(MarkerStream(there[0]))
-    return found
+        try:
+            found.append(MarkerStream(there[0]))
+        except (RuntimeError, TimeoutError) as error:
+            raise RecordingError(f"{argument(markers=list(names))}: {name} does not answer: {error}") from error
+    return found, []
 
 
 def _marks(stream: Any) -> bool:
