@@ -21,7 +21,7 @@ PLACES = {
 """Calls, and the files that may make them."""
 OWN = {
     "cli/__init__.py", "hub/model_card.py", "batches/text.py", "report/overview_page.py",  # what ships with neurolm
-    "recording/isolation.py",  # of Linux
+    "recording/isolation.py", "batches/chat_template.py",  # of Linux
     "prepare/journal.py", "evaluation/baselines/fit.py", "hub/publish.py", "core/files.py",  # what neurolm wrote
     "archive/worker.py",  # answers that neurolm wrote
 }  # fmt: skip
