@@ -115,6 +115,11 @@ def live(
         source, asked(question, opened), options=options, policy=policy, reading=reading, unseen=unseen, record=record,
         markers=markers, outlet=outlet, person=person,
     )  # fmt: skip
+    watch(session, json=json)
+
+
+def watch(session: Session, *, json: bool) -> None:
+    """Show the states of a session until it ends or is interrupted, then what it was."""
     view = AsJson() if json else InTerminal() if terminal().is_terminal else AsLines()
     counts: Counter[str] = Counter()
     last: State | None = None
