@@ -20,7 +20,11 @@ COLUMNS = (30, 218, 406, 594, 782)
 ROWS = {"data": 142, "learning": 274, "answers": 406, "arriving": 538}
 """Upper edges of the boxes."""
 STRIPS = (
-    (24, "cli/, api/, demo.py", "what people call: the command, the library, everything in one command"),
+    (
+        24,
+        "cli/, api/, server/, demo.py",
+        "what people call: the command, the library, the page, everything in one command",
+    ),
     (644, "core/", "what all stand on: rate and scale, electrodes, settings, recipes, errors, files, and the batch"),
 )
 """Upper edge, name and purpose of what spans all columns."""
