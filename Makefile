@@ -1,5 +1,5 @@
 # make demo    install, simulate a corpus, train a model on it, evaluate, ask, write runs/demo/report.html
-# make test    install with the development tools, then linters and tests
+# make test    install with the development tools (and Chromium, where apt-get can), then linters and tests
 # make audit   look for known weaknesses in what constraints.txt pins
 #
 # Only files whose hashes are known (hashes.txt), but torch's: make install HASHED=1
@@ -19,7 +19,7 @@ ENOUGH := import sys; sys.exit(sys.version_info[:2] < (3, 11))
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-eegmat test audit clean
+.PHONY: help install demo demo-eegmat chromium test audit clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -58,8 +58,18 @@ demo-eegmat: install
 	@test -n '$(DATA)' || { echo 'give the folder of the recordings: make demo-eegmat DATA=path/to/eegmat' >&2; exit 1; }
 	$(VENV)/bin/neurolm demo --corpus eegmat --data '$(DATA)' --out runs/eegmat $(ARGS)
 
+# Tests of the page need a browser: the system's, never one that Playwright fetches. Without it they are skipped.
+chromium:
+	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
+		command -v $$name >/dev/null 2>&1 && exit 0; done; \
+	if [ "$$(id -u)" = 0 ]; then as_root=; else as_root='sudo -n'; fi; \
+	if command -v apt-get >/dev/null 2>&1 && $$as_root true 2>/dev/null; then \
+		echo 'installing Chromium from the packages of the system, for tests of the page' && \
+		$$as_root apt-get update -qq && $$as_root apt-get install -y -qq chromium >/dev/null && exit 0; fi; \
+	echo 'no Chromium here, and none could be installed: tests of the page are skipped (fail, where CI is set)' >&2
+
 # One thread per test process: the processes share the cores already.
-test: $(VENV)/installed-dev
+test: $(VENV)/installed-dev chromium
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
