@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import neurolm
-from neurolm.ask.answer import UNDECIDED, Answer, conclude
+from neurolm.ask.answer import UNDECIDED, Answer, WindowAnswer, conclude
 from neurolm.ask.calibration import TaskCalibration
 from neurolm.ask.risk import OperatingPoints
 from neurolm.ask.rows import Outcome
@@ -261,3 +261,15 @@ def test_thousands_of_lines_open_at_once(tmp_path):
     text = page_of(tmp_path, outcomes)
     assert len(text) < 5e6 and time.process_time() - begun < 20
     assert text.count("<details>") == 5000
+
+
+def test_a_timeline_of_sleep_is_a_hypnogram():
+    stages = ("Wake", "NREM-1", "NREM-2", "NREM-3", "REM")
+    windows = tuple(
+        WindowAnswer(
+            start=30.0 * i, stop=30.0 * (i + 1), probabilities=tuple(float(place == said) for place in range(5))
+        )
+        for i, said in enumerate((0, 4, 1, 3))  # Wake, REM, N1, N3: the deeper, the lower
+    )
+    night = replace(an_answer([0.9]), options=stages, timeline=windows)
+    assert timeline(night).line == "M0 1H1V3H2V5H3V9H4"

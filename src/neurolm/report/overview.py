@@ -18,6 +18,7 @@ import numpy as np
 from neurolm.ask.answer import UNDECIDED, Answer
 from neurolm.ask.rows import Outcome, RecordingRow, best_option, recording_rows
 from neurolm.core.amounts import likely
+from neurolm.tasks.stages import drawn_order
 
 MOST = 5000
 """Lines of a page, which must open at once."""
@@ -236,6 +237,8 @@ def _columns(counts: np.ndarray, tallest: int) -> str:
 def timeline(answer: Answer) -> Strip:
     """Draw the timeline of an answer: a line at the height of the likeliest option, the first one uppermost.
 
+    Sleep stages stand as in a hypnogram, REM below Wake.
+
     Windows of a long recording share a step, which shows what most of them say; where time is missing, the line is
     interrupted.
     """
@@ -245,13 +248,14 @@ def timeline(answer: Answer) -> Strip:
     distances = sorted(later.start - window.start for window, later in pairwise(windows))
     usual = distances[len(distances) // 2] if distances else 1.0
     places = [round((window.start - windows[0].start) / (usual or 1.0)) for window in windows]
+    height = {option: row for row, option in enumerate(drawn_order(answer.options))}
     total = places[-1] + 1
     width = min(BINS, total)
     said: list[Counter[int]] = [Counter() for _ in range(width)]
     sure: list[int] = [0] * width
     for place, window in zip(places, windows, strict=True):
         step = place * width // total
-        said[step][best_option(window.probabilities)] += 1
+        said[step][height[best_option(window.probabilities)]] += 1
         sure[step] += 1 if window.decided or not answer.trained else -1
     # Between two windows there may be no start of one: with more steps than windows only where time is missing.
     steps = [(counted.most_common(1)[0][0], sure[x] >= 0) if counted else None for x, counted in enumerate(said)]
