@@ -1,4 +1,4 @@
-"""Sleep stages by any of their names, in the words of the AASM, and the order in which hypnograms draw them"""
+"""Sleep stages by any of their names, in the order in which hypnograms draw them"""
 
 from __future__ import annotations
 
