@@ -209,6 +209,17 @@ def test_formats_open_with_their_electrodes(shared: Path) -> None:
         assert 5 < np.median(np.abs(recording.read() - np.median(recording.read(), axis=1, keepdims=True))) < 60
 
 
+@pytest.mark.parametrize("name", ["bdf/test.bdf", "brainvision/test.vhdr", "fif/ssvep_subject03_raw.fif"])
+def test_when_a_recording_began_is_what_mne_says(shared: Path, name: str) -> None:
+    path = shared / "eeg" / "formats" / name
+    began = mne.io.read_raw(path, verbose="error").info["meas_date"]
+    assert open_recording(path, reading=ReadingOptions(unknown="drop", unit="auto")).start == began.replace(tzinfo=None)
+
+
+def test_a_file_without_a_start_has_none(shared: Path) -> None:
+    assert open_recording(shared / "eeg" / "formats" / "eeglab" / "eeglab_data.set").start is None
+
+
 def test_a_part_of_a_recording_opens_the_whole(shared: Path) -> None:
     folder = shared / "eeg" / "formats" / "brainvision"
     assert open_recording(folder / "test.eeg").path == folder / "test.vhdr"

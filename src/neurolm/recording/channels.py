@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,8 @@ class RawRecording:
     """Indices of channels → their signal; all of one rate."""
     notes: list[str] = field(default_factory=list)
     """What the reader said."""
+    start: datetime | None = None
+    """When it began, by the clock of the place, as the file says it; None where it does not."""
 
     @property
     def name(self) -> str:

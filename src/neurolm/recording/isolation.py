@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +76,13 @@ def open_isolated(
         If the reader cannot read the file, crashes, hangs, or takes more memory than files of this size need.
     """
     process = _Process(path, reader)
-    channels, notes, signal = process.call(_open, opener, path, reader, options or {}, truncated)
+    channels, notes, start, signal = process.call(_open, opener, path, reader, options or {}, truncated)
 
     def load(indices: Sequence[int]) -> Signal:
         volts = tuple(signal.volts[i] for i in indices)
         return replace(signal, volts=volts, read=lambda first, last: process.call(_read, first, last, indices))
 
-    return RawRecording(path, channels, load, notes)
+    return RawRecording(path, channels, load, notes, start)
 
 
 class _Process:
@@ -135,7 +136,7 @@ def _as_here(flags: str | None, folder: Path | None, function: Callable[..., Any
 
 def _open(
     opener: Callable[..., RawRecording], path: Path, reader: str, options: dict[str, Any], truncated: str
-) -> tuple[tuple[Channel, ...], list[str], Signal]:
+) -> tuple[tuple[Channel, ...], list[str], datetime | None, Signal]:
     """Open a file; runs in the process."""
     import mne  # noqa: F401 - what is loaded once is no file's
     import pyxdf  # noqa: F401
@@ -150,7 +151,7 @@ def _open(
         source = opener(path, reader, options, truncated=truncated)
         signal = source.load(range(len(source.channels)))
     _source = source
-    return source.channels, source.notes, replace(signal, read=_read)  # its own does not travel
+    return source.channels, source.notes, source.start, replace(signal, read=_read)  # its own does not travel
 
 
 def _read(first: int, last: int, indices: Sequence[int] = ()) -> np.ndarray:

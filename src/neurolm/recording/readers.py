@@ -143,7 +143,8 @@ def open_mne(raw: mne.io.BaseRaw, path: Path | None = None) -> RawRecording:
     def load(indices: Sequence[int]) -> Signal:
         return _mne_signal(raw, indices, [volts[i] for i in indices])
 
-    return RawRecording(path, channels, load)
+    began = raw.info["meas_date"]
+    return RawRecording(path, channels, load, start=None if began is None else began.replace(tzinfo=None))
 
 
 @contextlib.contextmanager
@@ -180,7 +181,7 @@ def _open_edf(path: Path, reading: ReadingOptions) -> RawRecording:
         Channel(s.label, "eeg" if s.unit is not None else "other", s.unit, s.rate, uncalibrated=s.uncalibrated)
         for s in header.signals
     )
-    return RawRecording(path, channels, lambda indices: _load_edf(path, header, indices, notes), notes)
+    return RawRecording(path, channels, lambda indices: _load_edf(path, header, indices, notes), notes, header.start)
 
 
 def _load_edf(path: Path, header: edf.Header, indices: Sequence[int], notes: list[str]) -> Signal:

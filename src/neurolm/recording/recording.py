@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,8 @@ class Recording:
     stretches: Stretches = field(repr=False)
     """What was recorded without interruption, as far as header and annotations tell; ``missing.find_stretches`` looks
     at the samples too."""
+    start: datetime | None = field(default=None, repr=False)
+    """When it began, by the clock of the place, as the file says it; None where it does not."""
     bad: tuple[tuple[int, int], ...] = field(default=(), repr=False)
     """First sample, and the one after the last, of what annotations call bad."""
     extreme: float = field(default=checks.LARGEST, repr=False, compare=False)
@@ -358,6 +361,7 @@ def assemble(opened: RawRecording, chosen: Selection, unit: str | None, *, rejec
         unit="/".join(dict.fromkeys(units)),
         coverage=chosen.coverage,
         stretches=interrupted.stretches,
+        start=opened.start,
         bad=interrupted.bad,
         _signal=signal if chosen.weights is None else replace(signal, direct=None),
         _microvolts=microvolts,
