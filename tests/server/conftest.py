@@ -1,11 +1,21 @@
-"""What the tests of the service share: a browser."""
+"""What the tests of the service share: an app in this process, the command in one of its own, and a browser."""
 
 import os
+import re
 import shutil
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
+import requests
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+
+from neurolm.server.settings import ServerSettings
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -80,3 +90,111 @@ def new_page(watched_pages: WatchedPages) -> Iterator[Callable[..., Page]]:
     """
     yield watched_pages.open
     assert not watched_pages.faults, "\n".join(watched_pages.faults)
+
+
+@pytest.fixture(scope="session")
+def eeg_folder(tmp_path_factory, write_edf) -> Path:
+    """A folder of two recordings, with electrodes that the micro run knows."""
+    folder = tmp_path_factory.mktemp("recordings")
+    write_edf(folder / "anna.edf", seed=1, names=("C3", "O1", "Fz", "C4"), seconds=30)
+    write_edf(folder / "night" / "bert.edf", seed=2, names=("C3", "O1", "Fz", "C4"), seconds=30)
+    return folder
+
+
+@pytest.fixture
+def server_settings(evidence_run, eeg_folder, tmp_path) -> ServerSettings:
+    """What a service of the micro run is made with; uploads in a folder of the test's own."""
+    return ServerSettings(models=(evidence_run,), folder=eeg_folder, uploads=tmp_path / "uploads", device="cpu")
+
+
+@pytest.fixture
+def make_client() -> Iterator[Callable]:
+    """The function that makes a client of an app with given settings."""
+    from fastapi.testclient import TestClient
+
+    from neurolm.server.app import create_app
+
+    opened = []
+
+    def make(settings: ServerSettings, **how) -> TestClient:
+        client = TestClient(create_app(settings), base_url=f"http://127.0.0.1:{settings.port}", **how)
+        client.__enter__()
+        opened.append(client)
+        return client
+
+    yield make
+    for client in opened:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def client(make_client, server_settings):
+    """A client of a service in this process, of the micro run and the folder of two recordings."""
+    return make_client(server_settings)
+
+
+@dataclass
+class ServiceProcess:
+    """A running `neurolm serve`."""
+
+    process: subprocess.Popen
+    address: str
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def api(self) -> str:
+        """The address of the API."""
+        return f"{self.address}/api/v1"
+
+    def end(self, number: int = signal.SIGTERM, seconds: float = 30) -> int:
+        """Send a signal and return the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+
+@pytest.fixture
+def service_process(evidence_run, eeg_folder, tmp_path) -> Iterator[Callable[..., ServiceProcess]]:
+    """The function that starts `neurolm serve` on a free port, of the micro run and the folder of two recordings.
+
+    Further flags may be given, and variables of the environment by name; what it takes ends with the test.
+    """
+    running = []
+
+    def start(*flags: object, **environment: str) -> ServiceProcess:
+        words = ["--model", evidence_run, "--folder", eeg_folder, "--port", "0", "--device", "cpu", *flags]
+        if "--uploads" not in flags:
+            words += ["--uploads", tmp_path / "uploads"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "neurolm", "serve", *map(str, words)], stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        )  # fmt: skip
+        running.append(process)
+        said: list[str] = []
+        there = threading.Event()
+
+        def listen() -> None:
+            for line in process.stdout:
+                said.append(line.rstrip("\n"))
+                if re.search(r"https?://\S+", line):
+                    there.set()
+            there.set()
+
+        threading.Thread(target=listen, daemon=True).start()
+        assert there.wait(120), said
+        found = re.search(r"https?://[^\s#/]+", "\n".join(said))
+        assert found, said
+        return ServiceProcess(process, found[0], said)
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture
+def running(service_process) -> ServiceProcess:
+    """A running service, as most tests want it."""
+    found = service_process()
+    assert requests.get(f"{found.api}/health", timeout=10).json()["status"] == "ok"
+    return found

@@ -37,6 +37,7 @@ VERBS = (
     "evaluate",
     "ask",
     "live",
+    "serve",
     "explain",
     "embed",
     "nearest",

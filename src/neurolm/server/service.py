@@ -1,0 +1,58 @@
+"""What lives as long as the service: its models, its recordings, what answers and draws"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Request
+
+from neurolm.core.names import choose
+from neurolm.server.errors import NoSuch
+from neurolm.server.library import Library
+from neurolm.server.models import load_models
+from neurolm.server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from neurolm.api.model import Model
+
+
+class Service:
+    """Models and recordings, and what is made of them."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.settings = settings
+        self.began = time.monotonic()
+        self.models: dict[str, Model] = load_models(settings)
+        """By name; the first is asked where a request names none."""
+        self.library = Library(settings)
+        self.ending = threading.Event()
+        """Set when what still runs has to end: a few seconds after the service was asked to."""
+        self.traces: Any = None
+        self.engine: Any = None
+
+    def model(self, name: str | None = None) -> Model:
+        """Return a model by its name; without one, the first.
+
+        Raises
+        ------
+        NoSuch
+            If there is none of this name.
+        """
+        found = self.models.get(next(iter(self.models)) if name is None else name)
+        if found is None:
+            raise NoSuch(f"model={name!r}{choose(str(name), list(self.models))}")
+        return found
+
+    def close(self) -> None:
+        """End what runs, and delete what was uploaded."""
+        for one in (self.engine, self.traces):
+            if one is not None:
+                one.close()
+        self.library.close()
+
+
+def service(request: Request) -> Service:
+    """Return the service that a request is for; routes take it by ``Depends(service)``."""
+    return request.app.state.service
