@@ -1,0 +1,203 @@
+/**
+ * What stands around the traces: where the rows lie, names of channels, the grid of time, times, and the scale bar.
+ */
+
+import { shown } from "./marks.js";
+import { MM, clockText, gridSteps, labelStep, ticks, timeText } from "./scales.js";
+
+const AXIS = 22;
+const CLOCK = 15;
+/** Room between left, right and midline, in rows. */
+const APART = 0.55;
+
+/** Left, right or midline by the number of a name's electrodes (odd, even, z), where nobody has said so; null: neither. */
+export function sideOf(channel) {
+  if (channel.side !== undefined) return channel.side;
+  const sides = new Set(
+    channel.name.split("-").map((part) => {
+      const found = /^[A-Za-z]+?(\d+|[zZ])$/.exec(part.trim());
+      return !found ? null : /[zZ]/.test(found[1]) ? "mid" : Number(found[1]) % 2 ? "left" : "right";
+    }),
+  );
+  sides.delete(null);
+  return sides.size === 1 ? [...sides][0] : null;
+}
+
+/** Rows of channels between two heights: {channel, name, side, bad, y}, sides slightly apart. */
+export function layRows(channels, top, bottom) {
+  const sides = channels.map(sideOf);
+  let slots = 0;
+  const places = sides.map((side, i) => {
+    if (i && side !== sides[i - 1]) slots += APART;
+    slots += 1;
+    return slots - 0.5;
+  });
+  const step = (bottom - top) / Math.max(1, slots);
+  return {
+    step,
+    rows: channels.map(({ name, bad }, channel) => ({ channel, name, bad: bad || null, side: sides[channel], y: top + places[channel] * step })),
+  };
+}
+
+export const axisHeight = (clock) => AXIS + (clock === null ? 0 : CLOCK);
+
+/** Vertical lines of time; the bold ones where a label may stand. */
+export function drawGrid(frame) {
+  const { surface } = frame;
+  const { context, colours } = surface;
+  const { thin, bold } = gridSteps(frame.seconds);
+  for (const [step, name] of [[thin, "grid"], [bold, "grid-bold"]]) {
+    if (step * frame.pixelsPerSecond < 4) continue;
+    context.strokeStyle = colours.get(name);
+    context.lineWidth = 1;
+    context.beginPath();
+    for (const second of ticks(frame.start, frame.stop, step)) {
+      const x = surface.sharp(frame.x(second));
+      if (x < frame.left || x > frame.right) continue;
+      context.moveTo(x, frame.top);
+      context.lineTo(x, frame.bottom);
+    }
+    context.stroke();
+  }
+}
+
+/** Times under the plot: since the start of the recording and, where it is known, the clock's. */
+export function drawAxis(frame, clock) {
+  const { surface } = frame;
+  const { context, colours, height } = surface;
+  context.fillStyle = colours.get("plot");
+  context.fillRect(0, frame.bottom, surface.width, height - frame.bottom);
+  context.strokeStyle = colours.get("grid-bold");
+  context.lineWidth = 1;
+  context.beginPath();
+  context.moveTo(frame.left, surface.sharp(frame.bottom));
+  context.lineTo(frame.right, surface.sharp(frame.bottom));
+  const step = labelStep(frame.pixelsPerSecond, 78);
+  const decimals = step < 1 ? 1 : 0;
+  context.textBaseline = "middle";
+  context.textAlign = "center";
+  for (const second of ticks(frame.start, frame.stop, step)) {
+    const x = frame.x(second);
+    if (x < frame.left - 0.5 || x > frame.right + 0.5) continue;
+    context.moveTo(surface.sharp(x), frame.bottom);
+    context.lineTo(surface.sharp(x), frame.bottom + 4);
+    const text = timeText(second, decimals);
+    const half = 26;
+    const at = Math.min(Math.max(x, frame.left + half - 8), surface.width - half);
+    context.font = colours.font(12);
+    context.fillStyle = colours.get("plot-text");
+    context.fillText(text, at, frame.bottom + 13);
+    if (clock === null) continue;
+    context.font = colours.font(11);
+    context.fillStyle = colours.get("plot-soft");
+    context.fillText(clockText(clock, second), at, frame.bottom + 13 + CLOCK);
+  }
+  context.stroke();
+  context.textAlign = "right";
+  context.font = colours.font(11);
+  context.fillStyle = colours.get("plot-soft");
+  context.fillText("time", frame.left - 10, frame.bottom + 13);
+  if (clock !== null) context.fillText("clock", frame.left - 10, frame.bottom + 13 + CLOCK);
+  context.textAlign = "left";
+}
+
+/** Names of channels; bad ones with a cross, struck through and in another colour. */
+export function drawLabels(frame, rows, step, hovered) {
+  const { surface } = frame;
+  const { context, colours } = surface;
+  context.fillStyle = colours.get("plot");
+  context.fillRect(0, 0, frame.left, frame.bottom);
+  context.strokeStyle = colours.get("grid-bold");
+  context.lineWidth = 1;
+  context.beginPath();
+  context.moveTo(surface.sharp(frame.left) - 1 / surface.ratio, frame.top);
+  context.lineTo(surface.sharp(frame.left) - 1 / surface.ratio, frame.bottom);
+  context.stroke();
+  const size = Math.min(12.5, Math.max(8, step * 0.85));
+  const every = Math.max(1, Math.ceil((size * 0.95) / step));
+  context.textAlign = "right";
+  context.textBaseline = "middle";
+  for (const row of rows) {
+    if (row.channel % every && row.channel !== hovered) continue;
+    drawLabel(frame, row, size, row.channel === hovered);
+  }
+  context.textAlign = "left";
+}
+
+function drawLabel(frame, row, size, hovered) {
+  const { context, colours } = frame.surface;
+  const right = frame.left - 8;
+  context.font = colours.font(size, hovered ? 700 : row.bad ? 400 : 500);
+  const name = shown(row.name);
+  const room = right - (row.bad ? 20 : 4);
+  const wide = Math.min(room, context.measureText(name).width);
+  context.fillStyle = colours.get(row.bad ? "bad" : "plot-text");
+  context.fillText(name, right, row.y, room);
+  if (!row.bad) return;
+  context.strokeStyle = colours.get("bad");
+  context.lineWidth = 1.3;
+  context.beginPath();
+  context.moveTo(right - wide - 1, row.y);
+  context.lineTo(right + 1, row.y);
+  const x = right - wide - 10;
+  context.moveTo(x - 3.5, row.y - 3.5);
+  context.lineTo(x + 3.5, row.y + 3.5);
+  context.moveTo(x + 3.5, row.y - 3.5);
+  context.lineTo(x - 3.5, row.y + 3.5);
+  context.stroke();
+}
+
+/** Ten millimetres in µV and a second as bars, with sensitivity, speed and polarity in words; at the lower right. */
+export function drawScale(frame, { sensitivity, negativeUp }) {
+  const { surface } = frame;
+  const { context, colours } = surface;
+  const speed = frame.pixelsPerSecond / MM;
+  const up = 10 * MM;
+  const long = frame.seconds <= 60 ? 1 : labelStep(frame.pixelsPerSecond, 24);
+  const across = long * frame.pixelsPerSecond;
+  const lines = [`${number(sensitivity)} µV/mm`, `${number(speed)} mm/s`, negativeUp ? "negative up" : "positive up"];
+  context.font = colours.font(11);
+  const wide = Math.max(...lines.map((line) => context.measureText(line).width), across < 110 ? across : 0);
+  const width = 16 + 10 + Math.max(wide, context.measureText(`${number(sensitivity * 10)} µV`).width) + 10;
+  const height = up + 34;
+  const x = frame.right - width - 6;
+  const y = frame.bottom - height - 6;
+  context.globalAlpha = 0.9;
+  context.fillStyle = colours.get("plot");
+  context.fillRect(x, y, width, height);
+  context.globalAlpha = 1;
+  context.strokeStyle = colours.get("grid-bold");
+  context.lineWidth = 1;
+  context.strokeRect(surface.sharp(x), surface.sharp(y), width, height);
+  const bar = x + 12;
+  const foot = y + 8 + up;
+  context.strokeStyle = context.fillStyle = colours.get("plot-text");
+  context.lineWidth = 1.5;
+  context.beginPath();
+  context.moveTo(bar - 3, foot - up);
+  context.lineTo(bar + 3, foot - up);
+  context.moveTo(bar, foot - up);
+  context.lineTo(bar, foot);
+  if (across < 110) {
+    context.lineTo(bar + across, foot);
+    context.moveTo(bar + across, foot - 3);
+    context.lineTo(bar + across, foot + 3);
+  } else {
+    context.moveTo(bar - 3, foot);
+    context.lineTo(bar + 3, foot);
+  }
+  context.stroke();
+  context.textBaseline = "middle";
+  context.font = colours.font(11, 600);
+  context.fillText(`${number(sensitivity * 10)} µV`, bar + 8, foot - up + 6);
+  context.font = colours.font(11);
+  context.fillStyle = colours.get("plot-soft");
+  lines.forEach((line, i) => i < 1 && context.fillText(line, bar + 8, foot - up + 21));
+  context.fillText(across < 110 ? `${number(long)} s · ${lines[1]}` : lines[1], bar - 4, foot + 12, width - 12);
+  return { x, y, width, height };
+}
+
+export function number(value) {
+  if (value >= 100) return value.toFixed(0);
+  return String(Number(value.toPrecision(value >= 10 ? 3 : 2)));
+}
