@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from neurolm.api.model import Model, from_pretrained, load
     from neurolm.archive.archive import ask_archive, ask_many
     from neurolm.archive.embed import embed_archive
-    from neurolm.ask.answer import Answer
+    from neurolm.ask.answer import Answer, Progress
     from neurolm.recording.options import ReadingOptions
 
 try:
@@ -20,7 +20,7 @@ try:
 except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
-__all__ = ["Answer", "Model", "ReadingOptions", "__version__", "ask_archive", "ask_many",
+__all__ = ["Answer", "Model", "Progress", "ReadingOptions", "__version__", "ask_archive", "ask_many",
            "embed_archive", "from_pretrained", "load", "load_adapters"]  # fmt: skip
 
 
@@ -33,6 +33,8 @@ def __getattr__(name: str) -> Any:
         return import_module("neurolm.api.adapters").load_adapters
     if name == "embed_archive":
         return import_module("neurolm.archive.embed").embed_archive
+    if name == "Progress":
+        return import_module("neurolm.ask.answer").Progress
     if name in __all__:
         return getattr(import_module("neurolm.api.model"), name)
     raise AttributeError(f"module 'neurolm' has no attribute {name!r}")

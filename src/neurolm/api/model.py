@@ -8,15 +8,15 @@ print(answer.answer, answer.probability)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neurolm.api.signals import Signals
 from neurolm.ask import EXPLAINED, FREE_SECONDS
-from neurolm.ask.answer import Answer
-from neurolm.ask.answering import Asked, answer_all, require_no_risk
+from neurolm.ask.answer import Answer, Progress
+from neurolm.ask.answering import Asked, answer_all, answer_stepwise, require_no_risk, require_risk
 from neurolm.ask.engine import generate
 from neurolm.ask.explanation import Explanation, explain
 from neurolm.ask.labelled import AnyRecording, fit_person
@@ -93,6 +93,37 @@ class Model(Signals):
         (answer,) = self._answer_all(source, [asked], reading=reading, unseen=unseen, risk=risk)
         return answer
 
+    def ask_stream(
+        self,
+        source: str | Path | mne.io.BaseRaw | ModelInput,
+        question: str,
+        *,
+        options: Sequence[str] | None = None,
+        reading: ReadingOptions = BELIEVED,
+        unseen: Unseen = "nearest",
+        risk: float | None = None,
+        person: Person | str | Path | None = None,
+    ) -> Iterator[Progress | Answer]:
+        """Answer a question as :meth:`ask` does, and give windows as soon as they are answered.
+
+        >>> for step in model.ask_stream("night.edf", question):
+        ...     print(step.done if isinstance(step, Progress) else step.answer)
+
+        Parameters and errors are those of :meth:`ask`; a recording that cannot be opened is an error at once. Once the
+        iterator is closed, nothing more is read or computed.
+
+        Yields
+        ------
+        Progress
+            The next windows, in the order of time.
+        Answer
+            In the end: what :meth:`ask` returns.
+        """
+        asked = self.asked(question, options, person=person)
+        require_risk([asked], risk)
+        recording = self._opened(source, reading=reading, unseen=unseen)
+        return answer_stepwise(self.module, recording, asked, device=self.device, risk=risk)
+
     def ask_all(
         self,
         source: str | Path | mne.io.BaseRaw | ModelInput,
@@ -136,9 +167,7 @@ class Model(Signals):
         unseen: Unseen,
         risk: float | None,
     ) -> tuple[Answer, ...]:
-        if risk is not None and not 0 < risk < 1:
-            raise QuestionError(f"{argument(risk=risk)}: give a share of wrong answers between 0 and 1, such as 0.1")
-        require_no_risk(asked, risk)
+        require_risk(asked, risk)
         recording = self._opened(source, reading=reading, unseen=unseen)
         return answer_all(self.module, recording, asked, device=self.device, risk=risk)
 

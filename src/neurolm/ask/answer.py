@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -34,6 +34,20 @@ class WindowAnswer:
     """What `Contributions.language_model` is the sum of: nats in this window, for the recording's two options."""
     evidence: float | None = None
     """The same of the evidence; None where it does not speak."""
+    unlike: bool | None = None
+    """Whether the window is unlike the training data; None where its range is not known, and in older answers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Windows of a recording that were answered just now, while others still are to be."""
+
+    windows: tuple[WindowAnswer, ...]
+    """In the order of time. Who spoke for the recording's answer in them is not known yet."""
+    done: int
+    """Windows that are answered, these included."""
+    total: int
+    """Windows of the recording."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +149,7 @@ def conclude(
     risk: float | None = None,
     evidence: np.ndarray | None = None,
     no_evidence: str | None = None,
+    unlike: np.ndarray | None = None,
 ) -> Answer:
     """Make an answer of the likelihoods of a recording's windows; who asked what about which is left open.
 
@@ -156,14 +171,16 @@ def conclude(
         What of the log-likelihoods is evidence beside the language model, of the same shape; None where none spoke.
     no_evidence
         Why none spoke.
+    unlike
+        Whether each window is unlike the training data, bool (windows,); None where that is not known.
     """
+    timeline = answer_windows(likelihoods, calibration, spans=spans, risk=risk, unlike=unlike)
     windows, pooled = calibration.probabilities(likelihoods), calibration.pool(likelihoods)
     best = int(pooled.argmax())
-    threshold = least = doubt = None
+    threshold = doubt = None
     if risk is not None:
-        threshold, least = calibration.pooled.threshold(risk), calibration.per_window.threshold(risk)
+        threshold = calibration.pooled.threshold(risk)
         doubt = _doubt(calibration, risk, threshold, float(pooled[best]))
-    sure = np.full(len(windows), risk is None) if least is None else windows.max(axis=1) >= least
     against, language, beside = _apart(likelihoods, evidence, best, calibration)
     worth = calibration.weight(len(windows))
     contributions = Contributions(
@@ -178,15 +195,8 @@ def conclude(
         probability=float(pooled[best]),
         probabilities=tuple(float(p) for p in pooled),
         timeline=tuple(
-            WindowAnswer(
-                start=start,
-                stop=stop,
-                probabilities=tuple(float(p) for p in row),
-                decided=bool(enough),
-                language_model=float(language[i]),
-                evidence=None if beside is None else float(beside[i]),
-            )
-            for i, ((start, stop), row, enough) in enumerate(zip(spans, windows, sure, strict=True))
+            replace(window, language_model=float(language[i]), evidence=None if beside is None else float(beside[i]))
+            for i, window in enumerate(timeline)
         ),
         electrodes=(),
         trained=True,
@@ -197,6 +207,33 @@ def conclude(
         risk=risk,
         threshold=threshold,
         contributions=contributions,
+    )
+
+
+def answer_windows(
+    likelihoods: np.ndarray,
+    calibration: TaskCalibration,
+    *,
+    spans: Sequence[tuple[float, float]],
+    risk: float | None = None,
+    unlike: np.ndarray | None = None,
+) -> tuple[WindowAnswer, ...]:
+    """Answer for windows each by itself; who spoke for the answer of the recording in them is left open.
+
+    Parameters are those of `conclude`, for any of a recording's windows.
+    """
+    windows = calibration.probabilities(likelihoods)
+    least = None if risk is None else calibration.per_window.threshold(risk)
+    sure = np.full(len(windows), risk is None) if least is None else windows.max(axis=1) >= least
+    return tuple(
+        WindowAnswer(
+            start=start,
+            stop=stop,
+            probabilities=tuple(float(p) for p in row),
+            decided=bool(enough),
+            unlike=None if unlike is None else bool(unlike[i]),
+        )
+        for i, ((start, stop), row, enough) in enumerate(zip(spans, windows, sure, strict=True))
     )
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from neurolm.ask.answer import Answer, conclude
+from neurolm.ask.answer import Answer, Progress, answer_windows, conclude
 from neurolm.ask.novelty import describe
 from neurolm.ask.personal import Person, personal
-from neurolm.ask.prompt import Prompt, all_contributions
+from neurolm.ask.prompt import PLACES, Prompt, all_contributions
 from neurolm.ask.question import Question
 from neurolm.ask.recording import ModelInput, Windows, read_windows
 from neurolm.core.errors import QuestionError, argument
@@ -53,6 +53,19 @@ class Asked:
         return None if self.prompt.beside.knows(electrodes.tolist()) else "it knows none of these electrodes"
 
 
+def require_risk(asked: Sequence[Asked], risk: float | None) -> None:
+    """Refuse a risk that is none, or that answers cannot keep to.
+
+    Raises
+    ------
+    QuestionError
+        If it is not between 0 and 1, or as `require_no_risk`.
+    """
+    if risk is not None and not 0 < risk < 1:
+        raise QuestionError(f"{argument(risk=risk)}: give a share of wrong answers between 0 and 1, such as 0.1")
+    require_no_risk(asked, risk)
+
+
 def require_no_risk(asked: Sequence[Asked], risk: float | None) -> None:
     """Refuse to keep to a risk where answers are a person's.
 
@@ -66,6 +79,91 @@ def require_no_risk(asked: Sequence[Asked], risk: float | None) -> None:
         raise QuestionError(
             f"{argument(risk=risk)}: the thresholds for a risk are of answers about anybody, not of those for {one}: "
             "leave out the risk or the person"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Said:
+    """What was said about windows of a recording: enough to answer at any risk, without the model."""
+
+    language: np.ndarray
+    """What the language model adds to the options' log-likelihoods, float64 (windows, options)."""
+    evidence: np.ndarray
+    """The same of the evidence beside it."""
+    features: np.ndarray
+    """What the windows are like: float64 (windows, features) of ``novelty.describe``."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[Said]) -> Said:
+        """One after the other."""
+        return cls(
+            language=np.concatenate([part.language for part in parts]),
+            evidence=np.concatenate([part.evidence for part in parts]),
+            features=np.concatenate([part.features for part in parts]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inquiry:
+    """A question put to a recording."""
+
+    asked: Asked
+    windows: Windows
+
+    @classmethod
+    def of(cls, asked: Asked, recording: ModelInput) -> Inquiry:
+        """Put a question to a recording.
+
+        Raises
+        ------
+        RecordingError
+            If the recording is too short.
+        """
+        task = asked.question.task
+        return cls(asked=asked, windows=Windows.of(recording, seconds=task.seconds, stride=task.stride))
+
+    def progress(self, said: Said, first: int, *, risk: float | None = None) -> Progress:
+        """Answer for some windows alone, of which the first has this place among all."""
+        question, count = self.asked.question, len(said.language)
+        windows = answer_windows(
+            said.language + said.evidence,
+            question.calibration,
+            spans=self.windows.spans[first : first + count],
+            risk=risk,
+            unlike=question.unlike(said.features),
+        )
+        if not question.trained:  # guesses decide nothing
+            windows = tuple(replace(window, decided=False) for window in windows)
+        return Progress(windows=windows, done=first + count, total=len(self.windows.starts))
+
+    def conclude(self, said: Said, *, risk: float | None = None) -> Answer:
+        """Answer for the recording, from what was said about all of its windows."""
+        question, recording = self.asked.question, self.windows.recording
+        silence = self.asked.silence(recording.channels)
+        answer = conclude(
+            said.language + said.evidence,
+            question.calibration,
+            options=question.task.labels,
+            spans=self.windows.spans,
+            overlap=question.overlap,
+            risk=risk,
+            evidence=said.evidence if silence is None else None,
+            no_evidence=silence,
+            unlike=question.unlike(said.features),
+        )
+        novelty = question.novelty(said.features)
+        if not question.trained:  # guesses decide nothing
+            answer = replace(answer, timeline=tuple(replace(window, decided=False) for window in answer.timeline))
+        return replace(
+            answer,
+            recording=recording.name,
+            question=question.task.question,
+            electrodes=recording.electrodes,
+            trained=question.trained,
+            calibrated=question.fitted is not None,
+            outside=None if novelty is None else novelty.outside,
+            person=question.person,
+            notes=answer.notes + question.caveats(novelty) + self.windows.notes,
         )
 
 
@@ -94,59 +192,60 @@ def answer_all(
     CheckpointError
         If the model gives what is NaN or infinite.
     """
-    windows = [
-        Windows.of(recording, seconds=one.question.task.seconds, stride=one.question.task.stride) for one in asked
-    ]
-    same: dict[tuple[int, tuple[int, ...]], list[int]] = {}  # questions about the same windows
-    for number, each in enumerate(windows):
-        same.setdefault((each.seconds, each.starts), []).append(number)
-    groups = list(same.values())
-    said: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in asked]
-    for group, samples in read_windows([windows[numbers[0]] for numbers in groups]):
-        features = describe(samples)
-        prompts = [asked[number].prompt for number in groups[group]]
-        for number, found in zip(groups[group], all_contributions(model, prompts, samples, device=device), strict=True):
-            said[number].append((*found, features))
+    inquiries = [Inquiry.of(one, recording) for one in asked]
+    said: list[list[Said]] = [[] for _ in asked]
+    for number, part in _heard(model, inquiries, device):
+        said[number].append(part)
     return tuple(
-        _answer(one, of, *(np.concatenate(parts) for parts in zip(*found, strict=True)), risk=risk)
-        for one, of, found in zip(asked, windows, said, strict=True)
+        inquiry.conclude(Said.joined(parts), risk=risk) for inquiry, parts in zip(inquiries, said, strict=True)
     )
 
 
-def _answer(
-    asked: Asked,
-    windows: Windows,
-    language: np.ndarray,
-    evidence: np.ndarray,
-    features: np.ndarray,
-    *,
-    risk: float | None,
-) -> Answer:
-    """Conclude from what language model and evidence say for the options, (windows, options), and from the windows'
-    features of ``novelty.describe``."""
-    question, recording = asked.question, windows.recording
-    silence = asked.silence(recording.channels)
-    answer = conclude(
-        language + evidence,
-        question.calibration,
-        options=question.task.labels,
-        spans=windows.spans,
-        overlap=question.overlap,
-        risk=risk,
-        evidence=evidence if silence is None else None,
-        no_evidence=silence,
-    )
-    unlike = question.novelty(features)
-    if not question.trained:  # guesses decide nothing
-        answer = replace(answer, timeline=tuple(replace(window, decided=False) for window in answer.timeline))
-    return replace(
-        answer,
-        recording=recording.name,
-        question=question.task.question,
-        electrodes=recording.electrodes,
-        trained=question.trained,
-        calibrated=question.fitted is not None,
-        outside=None if unlike is None else unlike.outside,
-        person=question.person,
-        notes=answer.notes + question.caveats(unlike) + windows.notes,
-    )
+def answer_stepwise(
+    model: NeuroLM, recording: ModelInput, asked: Asked, *, device: torch.device, risk: float | None = None
+) -> Iterator[Progress | Answer]:
+    """Answer a question about a recording as far as it is read: windows as soon as they are known, in the end all.
+
+    Nothing more is read or computed once the iterator is closed.
+
+    Yields
+    ------
+    Progress
+        The next windows, in the order of time.
+    Answer
+        In the end: the same as that of `answer_all`.
+
+    Raises
+    ------
+    RecordingError, CheckpointError
+        As `answer_all`.
+    """
+    inquiry = Inquiry.of(asked, recording)
+    said: list[Said] = []
+    done = 0
+    for _, part in _heard(model, [inquiry], device):
+        said.append(part)
+        yield inquiry.progress(part, done, risk=risk)
+        done += len(part.language)
+    yield inquiry.conclude(Said.joined(said), risk=risk)
+
+
+def _heard(model: NeuroLM, inquiries: Sequence[Inquiry], device: torch.device) -> Iterator[tuple[int, Said]]:
+    """Number of an inquiry, and what is said about its next windows: about as many as make a batch."""
+    same: dict[tuple[int, tuple[int, ...]], list[int]] = {}  # questions about the same windows
+    for number, inquiry in enumerate(inquiries):
+        same.setdefault((inquiry.windows.seconds, inquiry.windows.starts), []).append(number)
+    groups = list(same.values())
+    prompts = [[inquiries[number].asked.prompt for number in group] for group in groups]
+    cuts = [inquiries[group[0]].windows for group in groups]
+    most = [_batch(cut, max(prompt.places for prompt in ours), device) for cut, ours in zip(cuts, prompts, strict=True)]
+    for group, samples in read_windows(cuts, most=most):
+        features = describe(samples)
+        found = all_contributions(model, prompts[group], samples, device=device)
+        for number, (language, evidence) in zip(groups[group], found, strict=True):
+            yield number, Said(language=language, evidence=evidence, features=features)
+
+
+def _batch(windows: Windows, text: int, device: torch.device) -> int:
+    """How many windows make a full batch, with so much text after each."""
+    return PLACES[device.type] // (windows.seconds * len(windows.recording.channels) + text)

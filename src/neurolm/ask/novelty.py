@@ -59,6 +59,10 @@ class TrainingRange:
         low, high, spread = (np.array(values) for values in (self.low, self.high, self.spread))
         return np.maximum(0, np.maximum(low - features, features - high)) / spread
 
+    def unlike(self, features: np.ndarray) -> np.ndarray:
+        """Whether each window lies outside the range and its margin, bool (windows,); from (windows, features)."""
+        return np.any(self.excess(features) > self.margin, axis=1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ranges(SideFile):

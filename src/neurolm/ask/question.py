@@ -57,6 +57,22 @@ class Question:
         found = [compare(known, features) for known in self.ranges]
         return min(found, key=lambda novelty: novelty.outside, default=None)
 
+    def unlike(self, features: np.ndarray) -> np.ndarray | None:
+        """Whether each window is unlike the training windows of every task that it may belong to, bool (windows,).
+
+        Parameters
+        ----------
+        features
+            Of ``novelty.describe``, (windows, features).
+
+        Returns
+        -------
+        np.ndarray or None
+            None where no range is known.
+        """
+        found = [known.unlike(features) for known in self.ranges]
+        return np.logical_and.reduce(found) if found else None
+
     def caveats(self, novelty: Novelty | None) -> tuple[str, ...]:
         """What limits an answer, the worst first."""
         limit = NOT_TUNED if not self.trained else NOT_CALIBRATED if self.fitted is None else self.precision

@@ -191,29 +191,40 @@ class Windows:
         return [within[i] for i in np.unique(np.linspace(0, len(within) - 1, min(most, len(within))).astype(int))]
 
 
-def read_windows(cuts: Sequence[Windows]) -> Iterator[tuple[int, list[Sample]]]:
+def read_windows(
+    cuts: Sequence[Windows], *, most: Sequence[int] | None = None, after: int = 0
+) -> Iterator[tuple[int, list[Sample]]]:
     """Read windows of several lengths or strides from one pass over a recording.
 
     Parameters
     ----------
     cuts
         Windows of the same recording.
+    most
+        How many windows of each cut are wanted together at most. The first ones come in smaller numbers, a quarter of
+        it and then twice as many each time, so that nobody waits long for them.
+    after
+        How many windows of each cut are left out: those that were read before.
 
     Yields
     ------
     int, list of Sample
-        Which of the cuts, and its next windows: about ``AT_ONCE`` bytes, whatever blocks they are from; the last ones
-        are fewer.
+        Which of the cuts, and its next windows: about ``AT_ONCE`` bytes at most, whatever blocks they are from; the
+        last ones are fewer.
     """
     each = [(cut, windows.recording.span(start, windows.seconds)) for cut, windows in enumerate(cuts)
-            for start in windows.starts]  # fmt: skip
+            for start in windows.starts[after:]]  # fmt: skip
     waiting: list[list[Sample]] = [[] for _ in cuts]
+    wanted = None if most is None else [max(1, many // 4) for many in most]
     for place, sample in cuts[0].recording.cut([span for _, span in each]) if cuts else ():
         cut = each[place][0]
         waiting[cut].append(sample)
-        if len(waiting[cut]) * sample.patches.nbytes >= AT_ONCE:
+        enough = wanted is not None and len(waiting[cut]) >= wanted[cut]
+        if enough or len(waiting[cut]) * sample.patches.nbytes >= AT_ONCE:
             yield cut, waiting[cut]
             waiting[cut] = []
+            if most is not None and wanted is not None:
+                wanted[cut] = max(1, min(2 * wanted[cut], most[cut]))
     yield from ((cut, samples) for cut, samples in enumerate(waiting) if samples)
 
 
