@@ -1,0 +1,33 @@
+// Who answers: what a model was trained on, what it can be asked, and what limits it.
+
+import { fill, h, name, printable } from "../dom.js";
+import { many, number } from "../format.js";
+import { notice } from "./problem.js";
+
+export const SIMULATED = "This model was trained on simulated EEG only: what it says of a person’s EEG means nothing.";
+
+/** All about a model. */
+export function modelCard(model) {
+  return h("section", { class: "card model" },
+    h("h3", {}, name(model.name)),
+    model.simulated ? notice(SIMULATED, "warning") : null,
+    h("dl", { class: "facts" },
+      h("dt", {}, "Trained on"), h("dd", {}, model.simulated ? "simulated EEG" : "recorded EEG"),
+      h("dt", {}, "Knows"), h("dd", {}, electrodes(model)),
+      h("dt", {}, "Calibrated"), h("dd", {}, model.calibrated ? "yes, on people it was not trained on" : "no: read its probabilities as an order, not as shares"),
+      model.recipe && [h("dt", {}, "Recipe"), h("dd", {}, printable(model.recipe))]),
+    h("h4", {}, "It was trained to answer"),
+    model.tasks.length ? h("ul", { class: "plain" }, model.tasks.map((task) => h("li", {},
+      h("span", {}, printable(task.question)),
+      h("span", { class: "hint" }, `${task.options.map(printable).join(" · ")}; every ${number(task.stride)} s, ${number(task.seconds)} s of EEG`))))
+      : h("p", { class: "muted" }, "Nothing: it was not tuned on any question."),
+    model.notes.map((text) => h("p", { class: "hint" }, printable(text))));
+}
+
+function electrodes(model) {
+  if (!model.electrodes.length) return "–";
+  const words = `${many(model.electrodes.length, "electrode")}`;
+  if (model.electrodes.length <= 8) return `${words}: ${model.electrodes.map(printable).join(", ")}`;
+  const details = h("details", {}, h("summary", {}, words));
+  return fill(details, [...details.childNodes], h("span", { class: "hint" }, model.electrodes.map(printable).join(", ")));
+}
