@@ -202,9 +202,12 @@ export class Answers {
 
   /** All complete answers again, at another risk; the model is not asked anew. */
   async conclude(risk) {
+    const turn = (this.turn = (this.turn ?? 0) + 1);
     for (const one of this.all.filter((other) => other.answer && other.id)) {
       try {
-        this.concluded(one, await api.concluded(this.id, one.id, risk));
+        const answer = await api.concluded(this.id, one.id, risk);
+        if (turn !== this.turn) return; // the slider has moved on
+        this.concluded(one, answer);
         if (one === this.open) announce(announcement(one.answer));
         this.redraw(one);
       } catch (error) {

@@ -77,10 +77,15 @@ function draw(place, found, window) {
 function seconds(found) {
   if (!found.seconds.length) return null;
   const most = Math.max(...found.seconds.map((second) => Math.abs(second.effect)), 1e-9);
-  return h("div", { class: "seconds", role: "img", "aria-label": `Effect of each second, up to ${signed(most)} nats; the table below has all` },
-    found.seconds.map((second) => {
-      const bar = h("span", { class: second.effect < 0 ? "second against" : "second for" });
-      bar.style.height = `${(Math.abs(second.effect) / most) * 50}%`;
-      return h("span", { class: "second-place", title: `${clock(second.start, true)}: ${signed(second.effect)} nats` }, bar);
-    }));
+  const labelled = found.seconds.length <= 8;
+  const bars = found.seconds.map((second) => {
+    const bar = h("span", { class: second.effect < 0 ? "second against" : "second for" });
+    bar.style.height = `${(Math.abs(second.effect) / most) * 50}%`;
+    return h("span", { class: "second-place", title: `${clock(second.start, true)}: ${signed(second.effect)} nats` }, bar);
+  });
+  return h("figure", { role: "img", "aria-label": `Effect of each second, up to ${signed(most)} nats; the table below has all` },
+    h("div", { class: "seconds" }, bars),
+    h("div", { class: "seconds-axis" }, found.seconds.filter((_, i) => labelled || i === 0 || i === found.seconds.length - 1).map((second) =>
+      h("span", {}, labelled ? [clock(second.start), h("br"), signed(second.effect, 1)] : clock(second.start)))),
+    h("figcaption", { class: "hint" }, "Second by second, nats: above the line for it, below against it"));
 }

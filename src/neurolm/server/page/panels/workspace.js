@@ -97,6 +97,7 @@ export class Workspace {
     this.view.goTo(Math.min(this.second ?? 0, Math.max(0, facts.seconds - 1)));
     this.moved({ start: this.view.start, pageSeconds: this.view.pageSeconds });
     this.loadOverview();
+    this.view.canvas.focus({ preventScroll: true });
     announce(`${printable(this.entry.name)}: ${facts.channels.length} channels, ${duration(facts.seconds)}. Press ? for all keys.`);
   }
 
