@@ -91,7 +91,8 @@ def test_the_formats_that_the_page_names_are_those_that_can_be_opened():
     assert said is not None
     of = {
         "EDF": ".edf", "BDF": ".bdf", "BrainVision": ".vhdr", "EEGLAB": ".set", "FIF": ".fif", "GDF": ".gdf",
-        "XDF": ".xdf", "Neuroscan": ".cnt", "ANT": ".cnt", "Curry": ".cdt", "EGI": ".raw", "Nihon Kohden": ".eeg", "Persyst": ".lay",
+        "XDF": ".xdf", "Neuroscan": ".cnt", "ANT": ".cnt", "Curry": ".cdt", "EGI": ".raw", "Nihon Kohden": ".eeg",
+        "Persyst": ".lay",
         "Nicolet": ".data", "WFDB": ".hea", "MATLAB": ".mat", "NumPy": ".npy", "CSV": ".csv", "Parquet": ".parquet",
     }  # fmt: skip
     text = re.sub(r'"\s*\+\s*"', "", said[1])
