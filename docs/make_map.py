@@ -31,7 +31,7 @@ DATA = {
     "report/templates/*.html": "What pages say and how they look, filled in by `page.py`",
     "report/templates/*.js": "How the overview of an archive is searched and sorted; it does without, too",
     "server/page/*.*": "The page of the service: HTML, styles, and what it does",
-    "server/page/panels/*.*": "The page's parts, from the first page to the window of an answer; begin with `workspace.js`",
+    "server/page/panels/*.*": "What the page is put together of, from start to answers; begin with `workspace.js`",
     "server/page/viewer/*.*": "How the page draws EEG and answers; knows nothing of neurolm; begin with `traces.js`",
     "hub/model_card.md.jinja": "What a model card says, filled in by `model_card.py`",
     "evaluation/published.toml": "Figures that others published, each with the address at which it was read",
