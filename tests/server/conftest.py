@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,6 +86,8 @@ def watched_pages(browser: Browser) -> Iterator[WatchedPages]:
 def new_page(watched_pages: WatchedPages) -> Iterator[Callable[..., Page]]:
     """The function that opens a page (arguments as of Playwright's `new_context`).
 
+    Wait by Playwright's `expect`, not by `wait_for_function`, which the content security policy of the page forbids.
+
     At the end, the test fails where a page met an error of its own, was refused something by its content security
     policy, or asked another machine for anything.
     """
@@ -152,44 +155,59 @@ class ServiceProcess:
         return self.process.wait(seconds)
 
 
+@contextmanager
+def _served(*flags: object, **environment: str) -> Iterator[ServiceProcess]:
+    """Run `neurolm serve` on a free port, until the end of the context."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "neurolm", "serve", "--port", "0", "--device", "cpu", *map(str, flags)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+    )  # fmt: skip
+    said: list[str] = []
+    there = threading.Event()
+
+    def listen() -> None:
+        for line in process.stdout:
+            said.append(line.rstrip("\n"))
+            if re.search(r"https?://\S+", line):
+                there.set()
+        there.set()
+
+    listening = threading.Thread(target=listen, daemon=True)
+    listening.start()
+    try:
+        assert there.wait(120), said
+        found = re.search(r"https?://[^\s#/]+", "\n".join(said))
+        assert found, said
+        yield ServiceProcess(process, found[0], said)
+    finally:
+        process.kill()
+        process.wait()
+        listening.join(10)
+        process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def served() -> Callable[..., AbstractContextManager[ServiceProcess]]:
+    """The context in which `neurolm serve` runs with given flags and variables of the environment."""
+    return _served
+
+
 @pytest.fixture
 def service_process(evidence_run, eeg_folder, tmp_path) -> Iterator[Callable[..., ServiceProcess]]:
     """The function that starts `neurolm serve` on a free port, of the micro run and the folder of two recordings.
 
     Further flags may be given, and variables of the environment by name; what it takes ends with the test.
     """
-    running = []
+    with ExitStack() as running:
 
-    def start(*flags: object, **environment: str) -> ServiceProcess:
-        words = ["--model", evidence_run, "--folder", eeg_folder, "--port", "0", "--device", "cpu", *flags]
-        if "--uploads" not in flags:
-            words += ["--uploads", tmp_path / "uploads"]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "neurolm", "serve", *map(str, words)], stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
-        )  # fmt: skip
-        running.append(process)
-        said: list[str] = []
-        there = threading.Event()
+        def start(*flags: object, **environment: str) -> ServiceProcess:
+            words = ["--model", evidence_run, "--folder", eeg_folder, *flags]
+            if "--uploads" not in flags:
+                words += ["--uploads", tmp_path / "uploads"]
+            return running.enter_context(_served(*words, **environment))
 
-        def listen() -> None:
-            for line in process.stdout:
-                said.append(line.rstrip("\n"))
-                if re.search(r"https?://\S+", line):
-                    there.set()
-            there.set()
-
-        threading.Thread(target=listen, daemon=True).start()
-        assert there.wait(120), said
-        found = re.search(r"https?://[^\s#/]+", "\n".join(said))
-        assert found, said
-        return ServiceProcess(process, found[0], said)
-
-    yield start
-    for process in running:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+        yield start
 
 
 @pytest.fixture

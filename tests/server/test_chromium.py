@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_modules_run_in_the_browser(site, new_page) -> None:
     (folder / "index.html").write_text("<!doctype html><script type='module' src='app.js'></script>")
     page = new_page()
     page.goto(address)
-    page.wait_for_function("document.title === '42'")
+    expect(page).to_have_title("42")
 
 
 @pytest.mark.parametrize(
