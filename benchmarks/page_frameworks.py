@@ -1,4 +1,4 @@
-"""Two ways to build a page beside each other: NiceGUI and plain ES modules, each with traces, a table and a button
+"""NiceGUI and plain ES modules beside each other: a page with traces, a table and a button by each
 
     python -m venv other && other/bin/pip install nicegui numpy
     python benchmarks/page_frameworks.py --nicegui other/bin/python
