@@ -48,13 +48,14 @@ BOXES = {
     "archive/": (4, "answers", ANSWERS, ("thousands of", "recordings at once")),
     "live/": (1, "arriving", ANSWERS, ("an answer every", "second, by caches")),
     "signals/": (2, "arriving", ANSWERS, ("codes back to EEG,", "seconds to come")),
+    "export/": (3, "arriving", ANSWERS, ("EDF+, BIDS, CSV:", "for other programs")),
 }
 ARROWS = (
     ("corpora/", "recording/"), ("recording/", "prepare/"), ("prepare/", "store/"), ("store/", "batches/"),
     ("batches/", "train/"), ("official/", "model/"), ("model/", "train/"), ("train/", "checkpoint.py"),
     ("checkpoint.py", "hub/"), ("checkpoint.py", "ask/"), ("tasks/", "ask/"), ("ask/", "evaluation/"),
     ("evaluation/", "report/"), ("report/", "archive/"),
-    ("ask/", "live/"), ("ask/", "signals/"),
+    ("ask/", "live/"), ("ask/", "signals/"), ("ask/", "export/"),
 )  # fmt: skip
 
 
@@ -119,7 +120,7 @@ def picture() -> str:
         heading("from recordings to batches", "data"),
         heading("from batches to a model", "learning"),
         heading("from a question to an answer", "answers"),
-        heading("live EEG, and EEG out of a model", "arriving"),
+        heading("live EEG, EEG out of a model, answers for other programs", "arriving"),
         *(arrow(*pair) for pair in ARROWS),
         *(box(name) for name in BOXES),
         *(strip(*one) for one in STRIPS),

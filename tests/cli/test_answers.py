@@ -3,6 +3,7 @@
 import json
 import re
 
+import mne
 import numpy as np
 import pytest
 from edfio import Edf, EdfSignal
@@ -12,8 +13,10 @@ from neurolm.ask.answer import conclude
 from neurolm.ask.calibration import Calibration, TaskCalibration
 from neurolm.ask.novelty import Ranges
 from neurolm.ask.rows import Outcome
+from neurolm.ask.verdict import verdict
 from neurolm.cli import main
 from neurolm.cli.answers import short_lines
+from neurolm.cli.show import as_json
 
 QUESTION = "Is this EEG segment of high workload?"
 
@@ -50,6 +53,34 @@ def test_an_answer_to_an_untrained_question_is_called_a_guess(micro_run, file, c
     assert main([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["trained"], found["calibrated"]) == (False, False)
+
+
+def test_an_answer_is_exported_for_other_programs(micro_run, file, capsys, tmp_path):
+    ask = ["ask", str(file), QUESTION, "--model", str(micro_run.folder), "--export"]
+    for name in ("answers.edf", "answers.csv", "answers.json", f"bids:{tmp_path / 'bids'}"):
+        given = name if name.startswith("bids:") else str(tmp_path / name)
+        assert main([*ask, given]) == 0
+        assert capsys.readouterr().out.splitlines()[-1].endswith(": for other programs")
+    (answer,) = neurolm.load(micro_run.folder).ask_all(file, [QUESTION])
+    assert json.loads((tmp_path / "answers.json").read_text()) == json.loads(as_json(answer))
+    marks = mne.read_annotations(tmp_path / "answers.edf")
+    assert marks.description[0].endswith(f"{QUESTION} {verdict(answer)}")
+    assert marks.onset[1] == 0 and marks.onset[-1] + marks.duration[-1] == pytest.approx(answer.timeline[-1].stop)
+    (events,) = (tmp_path / "bids").rglob("*_events.tsv")
+    assert len(events.read_text().splitlines()) == 1 + len(answer.timeline)
+
+
+def test_an_export_that_cannot_be_is_refused_before_the_model_is_loaded(micro_run, file, capsys, tmp_path):
+    for words, said in (
+        ([str(file), QUESTION, "--export", str(tmp_path / "a.xlsx")], "bids:FOLDER"),
+        ([str(file), QUESTION, "--export", str(file)], "the recording itself"),
+        ([str(file), "--generate", "This is", "--export", "a.edf"], "no answer without a question"),
+        ([str(file), str(file), QUESTION, "--export", "a.edf"], "--out answers.csv"),
+    ):
+        assert main(["ask", *words, "--model", str(tmp_path / "none")]) == 2
+        assert said in capsys.readouterr().err
+    assert main(["ask", str(file), QUESTION, "--export", "a.txt", "--model", str(micro_run.folder)]) == 2
+    assert "no sleep staging" in capsys.readouterr().err
 
 
 def test_a_line_says_where_most_windows_do_not_agree():

@@ -24,6 +24,7 @@ from neurolm.recording.options import ReadingOptions, Unseen
 if TYPE_CHECKING:
     from neurolm.api.model import Model
     from neurolm.ask.answer import Answer
+    from neurolm.export.export import Format
 
 NEAREST = ReadingOptions(unknown="nearest")
 MODEL_VARIABLE = "NEUROLM_MODEL"
@@ -43,6 +44,7 @@ def ask(
     risk: float | None = None,
     generate: str | None = None,
     person: Path | None = None,
+    export: str | None = None,
     out: Path | None = None,
     jobs: int = 0,
     scheduler: str | None = None,
@@ -69,6 +71,9 @@ def ask(
         Continue this text freely as well.
     person
         Folder of the calibration for the person who was recorded, as neurolm calibrate --person writes it.
+    export
+        File for other programs, by its ending: .edf (annotations), .csv, .tsv or .parquet (windows), .json, .txt
+        (hypnogram); or bids:FOLDER for BIDS derivatives. For one recording.
     out
         Table of the answers, ending in .parquet, .csv, .tsv or .jsonl; others and a page lie beside it.
     jobs
@@ -81,8 +86,13 @@ def ask(
         raise QuestionError("--options are answers to a question: give the question after the file")
     how: dict[str, Any] = {"options": options, "reading": reading, "unseen": unseen, "risk": risk}
     if out is None and len(recordings) == 1 and is_one_file(recordings[0]):
-        _ask_one(Path(recordings[0]), question, questions, generate, model, machine, json=json, person=person, **how)
+        _ask_one(
+            Path(recordings[0]), question, questions, generate, model, machine, json=json, person=person,
+            export=export, **how,
+        )  # fmt: skip
         return True
+    if export is not None:
+        raise ConfigError(f"--export {export} is for one recording: of several, --out answers.csv makes tables")
     if person is not None:
         raise QuestionError("--person is for one recording of that person: give a single file, and no --out")
     if generate is not None:
@@ -124,9 +134,11 @@ def _ask_one(
     *,
     json: bool,
     options: Sequence[str] | None,
+    export: str | None,
     **how: Any,
 ) -> None:
-    """Print the answers about one recording."""
+    """Print the answers about one recording, and export them."""
+    into = None if export is None else _place_of(export, file, asks=question is not None or questions is not None)
     opened = open_model(file, model, machine)
     values: Any = {}
     answers: list[Answer] = []
@@ -147,7 +159,32 @@ def _ask_one(
             how.pop(name)
         values["generated"] = opened.generate(file, generate, **how)
         blocks.append([f"{generate.strip()} {values['generated']}"])
+    if into is not None:
+        written = _exported(answers, into, file, how["reading"])
+        blocks.append([f"{written}: for other programs"])
     print_json(values) if json else say(*(line for i, block in enumerate(blocks) for line in ([""] * (i > 0) + block)))
+
+
+def _place_of(export: str, recording: Path, *, asks: bool) -> tuple[Path, Format]:
+    """Where answers go, and in which format: before the model is loaded, since some places cannot be."""
+    from neurolm.export.export import target
+
+    into = target(export)
+    if not asks:
+        raise QuestionError(f"--export {export}: there is no answer without a question: give one after the file")
+    if into[0].resolve() == recording.resolve():
+        raise ConfigError(f"--export {export}: this is the recording itself; choose another name")
+    return into
+
+
+def _exported(answers: Sequence[Answer], into: tuple[Path, Format], file: Path, reading: ReadingOptions) -> Path:
+    """Write answers for other programs; returns the file."""
+    from neurolm.export.export import export_answer
+    from neurolm.recording.readers import open_raw
+
+    path, format = into
+    start = open_raw(file, reading).start if format == "edf" else None
+    return export_answer(answers[0] if len(answers) == 1 else answers, path, format=format, start=start)
 
 
 def _as_lines(recordings: Sequence[str], *, jobs: int, json: bool, **how: Any) -> bool:

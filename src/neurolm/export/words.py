@@ -1,0 +1,65 @@
+"""What is written of a stretch: a sleep stage by its standard name, or question and answer
+
+Programs for sleep know stages by their names alone (the standard texts of EDF+, which MNE's and YASA's examples use):
+no probability can stand there. Everything else carries it, and says where it is none.
+"""
+
+from __future__ import annotations
+
+import re
+
+from neurolm.ask.answer import UNDECIDED, Answer
+from neurolm.core.amounts import likely
+from neurolm.export.stretches import Stretch
+
+NOT_SCORED = "?"
+"""The stage of EDF+'s standard texts where there is none."""
+UNLIKE = "unlike the training data"
+NO_DIAGNOSIS = "research software, no diagnosis"
+_STAGES = {
+    "w": "W", "wake": "W", "awake": "W",
+    "n1": "N1", "s1": "N1", "nrem1": "N1", "1": "N1",
+    "n2": "N2", "s2": "N2", "nrem2": "N2", "2": "N2",
+    "n3": "N3", "s3": "N3", "nrem3": "N3", "3": "N3", "s4": "N3", "n4": "N3", "nrem4": "N3", "4": "N3", "sws": "N3",
+    "r": "R", "rem": "R",
+}  # fmt: skip
+"""What people call a stage, in small letters without signs, and what the AASM calls it."""
+
+
+def stages(answer: Answer) -> dict[str, str] | None:
+    """Return the sleep stage (W, N1, N2, N3, R) that each option is; None where the answer is no sleep staging.
+
+    That of a guess is none either: its stages must not pass for a hypnogram.
+    """
+    found = {option: _STAGES.get(_plain(option), "") for option in answer.options}
+    return found if answer.trained and all(found.values()) and {"W", "R"} <= set(found.values()) else None
+
+
+def _plain(option: str) -> str:
+    return re.sub(r"[^a-z0-9]|^(sleep)? *stage", "", option.casefold())
+
+
+def stage_of(stretch: Stretch, known: dict[str, str]) -> str:
+    """Return the stage of a stretch; ``?`` where it is undecided."""
+    return NOT_SCORED if stretch.answer == UNDECIDED else known[stretch.answer]
+
+
+def text_of(answer: Answer, stretch: Stretch) -> str:
+    """Write a stretch as an annotation has it: the question, the option, and how probable it is."""
+    if (known := stages(answer)) is not None:
+        return f"Sleep stage {stage_of(stretch, known)}"
+    size = _size(answer, stretch.probability)
+    said = f"{UNDECIDED} (likeliest {stretch.likeliest}, {size})" if stretch.answer == UNDECIDED else ""
+    marks = f", {UNLIKE}" if answer.unlike else ""
+    return f"{_asked(answer.question)} {said or f'{stretch.answer} ({size})'}{marks}"
+
+
+def _size(answer: Answer, probability: float) -> str:
+    """How probable it is; of a guess nothing that looks like it."""
+    if not answer.trained:
+        return "a guess"
+    return f"p={likely(probability)}" if answer.calibrated else f"likelihood {likely(probability)}, not calibrated"
+
+
+def _asked(question: str) -> str:
+    return question if question.endswith("?") else f"{question}:"
