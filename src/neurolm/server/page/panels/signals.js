@@ -104,12 +104,13 @@ export class Signals {
 
   /** Bad for the eye only: the average reference leaves it out; the model's answer stays what it is. */
   toggleBad(channel) {
-    const parts = this.facts.channels.some((one) => one.name === channel) ? [channel] : channel.split("-");
-    for (const part of parts.slice(0, 1)) {
-      const bad = !this.bad.delete(part);
-      if (bad) this.bad.add(part);
-      announce(`${printable(part)} is ${bad ? "marked as bad" : "no longer marked as bad"}`);
+    if (!this.facts.channels.some((one) => one.name === channel)) {
+      this.badDialog(); // a row of several electrodes: which of them is meant, is asked
+      return;
     }
+    const bad = !this.bad.delete(channel);
+    if (bad) this.bad.add(channel);
+    announce(`${printable(channel)} is ${bad ? "marked as bad" : "no longer marked as bad"}`);
     this.applyBad();
   }
 

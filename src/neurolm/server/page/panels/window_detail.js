@@ -18,8 +18,8 @@ export function windowDetail(workspace, one, { select }) {
   const ask = () => explain(workspace, one, index, place);
   const step = (by, words, picture) => pictureButton(words, picture, () => select(index + by), { disabled: !one.windows[index + by] });
   const detail = h("article", { class: "card window", "data-testid": "window-detail", "aria-label": "Window" },
-    h("div", { class: "row spread" }, h("h3", {}, `Window ${clock(window.start, true)}–${clock(window.stop, true)}`),
-      h("span", { class: "row" }, step(-1, "The window before", "back"), step(1, "The next window", "forward"), pictureButton("Close the window", "close", () => select(null)))),
+    h("div", { class: "row spread top" }, h("h3", {}, `Window ${clock(window.start, true)}–${clock(window.stop, true)}`),
+      h("span", { class: "steps" }, step(-1, "The window before", "back"), step(1, "The next window", "forward"), pictureButton("Close the window", "close", () => select(null)))),
     h("p", {}, h("strong", {}, name(options[top])), `, ${window.decided ? "decided" : "undecided at the chosen risk"}`,
       window.unlike ? h("span", { class: "tag" }, "unlike the training") : null),
     h("table", { class: "options" }, h("caption", { class: "unseen" }, "Probability of every option in this window"),

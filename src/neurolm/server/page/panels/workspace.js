@@ -16,6 +16,7 @@ import { Signals } from "./signals.js";
 import { Tabs } from "./tabs.js";
 
 const COLUMNS = 2000;
+const HOUR = 3600;
 
 /** A recording that is shown. `close` ends what it had under way. */
 export class Workspace {
@@ -123,7 +124,7 @@ export class Workspace {
   async loadOverview() {
     try {
       const page = decodePage(await api.overview(this.entry.id, COLUMNS, this.ending.signal));
-      this.whole.setData(page, { ...this.facts, startTime: this.facts.start_time });
+      this.whole.setData(page, { ...this.facts, startTime: this.facts.seconds < HOUR ? null : this.facts.start_time });
       this.whole.setWindow(this.view.start, this.view.pageSeconds);
     } catch (error) {
       if (error.name === "AbortError") return;

@@ -101,6 +101,13 @@ export function listen(view) {
   canvas.addEventListener("pointerleave", () => !press && view.setCursor(null));
 }
 
+/** The channel whose name, left of the traces, is under a point; null where none is. */
+function nameAt(view, x, y) {
+  const { frame, rows } = view;
+  if (!frame || !rows?.length || x >= frame.left || y < frame.top || y > frame.bottom) return null;
+  return rows.reduce((best, other) => (Math.abs(other.y - y) < Math.abs(best.y - y) ? other : best)).name;
+}
+
 function drag(view, press, x) {
   if (!press.moved && Math.abs(x - press.x) < DRAG) return;
   press.moved = true;
@@ -119,13 +126,15 @@ function drag(view, press, x) {
 
 function hover(view, x, y) {
   const over = view.marks.hit(x, y);
-  view.canvas.style.cursor = over ? "pointer" : "grab";
+  view.canvas.style.cursor = over || nameAt(view, x, y) ? "pointer" : "grab";
   view.canvas.title = over ? String(over.annotation.text) : "";
   view.setCursor(over && y < view.frame.top ? null : view.at(x, y));
 }
 
 function click(view, x, y, event) {
   view.measured = null;
+  const name = nameAt(view, x, y);
+  if (name) view.dispatchEvent(new CustomEvent("channel", { detail: { name } }));
   const mark = view.marks.hit(x, y);
   if (mark) view.selectAnnotation(mark);
   else if (event.pointerType === "touch") view.setCursor(view.at(x, y));

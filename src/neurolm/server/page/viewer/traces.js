@@ -17,6 +17,7 @@
  *
  * Where a page has other `channels` than the source says (another montage), the rows follow the page. Events are CustomEvents;
  * `detail`: 'view' {start, pageSeconds, text}, 'sensitivity' {sensitivity}, 'annotation' {annotation, index},
+ * 'channel' {name} (its name, left of the traces, was clicked),
  * 'hover' {second, channel, text} or null, 'drawn' {milliseconds, complete}, 'failed' {message}.
  * Keys (the canvas takes the focus; `keydown` lets an app pass keys on): ←/→ a second, PgUp/PgDn/space a page, Home/End,
  * ↑/↓ sensitivity, [ and ] from annotation to annotation, Escape takes selection and highlight away. Drag or wheel pans,
