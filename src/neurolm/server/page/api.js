@@ -24,6 +24,7 @@ const REMEDIES = {
   421: "Open the page by the address that `neurolm serve` printed.",
   429: "The service has much to do: try again in a moment.",
   500: "Try again; if it stays, the service's log says more.",
+  503: "The service is being stopped, or started again: try again in a moment.",
   507: "The disk of the service is full: delete recordings that you no longer need.",
 };
 
@@ -132,16 +133,17 @@ export async function view(id, { signal = null, onprogress = null } = {}) {
   }
 }
 
-/** Samples of a page, as they come: bytes. */
-export async function traces(id, words, signal) {
-  const response = await send(`${at(id)}/traces?${new URLSearchParams(words)}`, { accept: "application/octet-stream", signal });
-  return response.arrayBuffer();
+/** Samples as they come: bytes. A service that was restarted may have to make them ready again. */
+async function samples(path, signal) {
+  for (;;) {
+    const response = await send(path, { accept: "application/octet-stream", signal });
+    if (response.status !== 202) return response.arrayBuffer();
+    await pause(Number.parseFloat(response.headers.get("Retry-After")) || 1, signal);
+  }
 }
 
-export async function overview(id, columns, signal) {
-  const response = await send(`${at(id)}/overview?columns=${columns}`, { accept: "application/octet-stream", signal });
-  return response.arrayBuffer();
-}
+export const traces = (id, words, signal) => samples(`${at(id)}/traces?${new URLSearchParams(words)}`, signal);
+export const overview = (id, words, signal) => samples(`${at(id)}/overview?${new URLSearchParams(words)}`, signal);
 
 /** Uploads the files of one recording; `onprogress(share)`. Returns {done: a promise of the entry, cancel()}. */
 export function upload(files, onprogress) {

@@ -9,11 +9,13 @@ const SHOWN = 300;
 export class Annotations {
   constructor(facts, jump) {
     this.all = facts.annotations;
+    this.more = facts.more_annotations ?? 0;
     this.jump = jump;
     this.count = h("p", { class: "hint", role: "status" });
     this.list = h("ul", { class: "plain annotations" });
     this.filter = h("input", { type: "search", placeholder: "Filter", "aria-label": "Filter annotations", oninput: () => this.show() });
     this.element = h("div", { class: "stack pad" }, h("h2", { class: "unseen" }, "Annotations"),
+      this.more > 0 && h("p", { class: "hint" }, `The recording has ${this.more.toLocaleString("en")} more, which are not shown.`),
       this.all.length ? [this.filter, this.count, this.list] : h("p", { class: "empty" }, "The recording has no annotations."));
     this.show();
   }

@@ -21,7 +21,12 @@ export class Signals {
   /** The words of a request for traces. */
   words() {
     const own = this.own().find((montage) => `own:${montage.name}` === this.montage);
-    return { montage: own ? own.channels : this.montage, ...this.filters, bad: [...this.bad].join(",") };
+    return { montage: own ? own.channels : this.montage, ...this.filters, bad: [...this.bad].join(","), ...this.version() };
+  }
+
+  /** Which reading of the file is meant: the browser keeps pages, and must not take those of another reading for this one. */
+  version() {
+    return this.facts.version ? { v: this.facts.version } : {};
   }
 
   own() {

@@ -123,7 +123,7 @@ export class Workspace {
 
   async loadOverview() {
     try {
-      const page = decodePage(await api.overview(this.entry.id, COLUMNS, this.ending.signal));
+      const page = decodePage(await api.overview(this.entry.id, { columns: COLUMNS, ...this.signals.version() }, this.ending.signal));
       this.whole.setData(page, { ...this.facts, startTime: this.facts.seconds < HOUR ? null : this.facts.start_time });
       this.whole.setWindow(this.view.start, this.view.pageSeconds);
     } catch (error) {
