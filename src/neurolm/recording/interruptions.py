@@ -48,7 +48,7 @@ def interpret(marks: Iterable[Mark], stretches: Stretches, rate: float, *, rejec
     """
     skipped, seams, bad, texts = [], [], [], []
     for onset, duration, text in marks:
-        word = text.strip().lower().removeprefix("comment").lstrip("/")  # BrainVision: type/description
+        word = _word(text)
         span = (round(onset * rate), round((onset + duration) * rate))
         if word.startswith(SKIP):
             skipped.append(span)
@@ -69,6 +69,15 @@ def interpret(marks: Iterable[Mark], stretches: Stretches, rate: float, *, rejec
             else f"annotated as bad, and used all the same: {named}"
         ]
     return Interrupted(found, tuple(united(bad)), tuple(notes))
+
+
+def is_bad(text: str) -> bool:
+    """Whether an annotation of this text calls what it covers bad."""
+    return _word(text).startswith("bad")
+
+
+def _word(text: str) -> str:
+    return text.strip().lower().removeprefix("comment").lstrip("/")  # BrainVision: type/description
 
 
 def describe(stretches: Stretches, rate: float) -> list[str]:

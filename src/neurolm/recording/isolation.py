@@ -42,7 +42,7 @@ _waiting: list[Worker] = []
 _source: RawRecording | None = None
 """In such a process: the file."""
 _bytes = 0
-"""In such a process: what `_size` says of the file."""
+"""In such a process: what `size_of` says of the file."""
 _guarded = False
 """In such a process: whether it opens nothing but files."""
 
@@ -90,7 +90,7 @@ class _Process:
 
     def __init__(self, path: Path, reader: str) -> None:
         self._path, self._reader = path, reader
-        self._patience = round(PATIENCE + _size(path) / PACE, 2)
+        self._patience = patience(path)
         self._worker = next(_usable(), None) or Worker(silent=True)
         weakref.finalize(self, _give_back, self._worker)
 
@@ -143,11 +143,11 @@ def _open(
     import scipy.io  # noqa: F401
 
     global _source, _bytes, _guarded
-    _source, _bytes = None, _size(path)  # before another one takes memory
+    _source, _bytes = None, size_of(path)  # before another one takes memory
     if not _guarded:
         _guarded = True
         sys.addaudithook(_refuse_endless)
-    with as_recording_error(path, "cannot be understood"), _limited(_bytes):
+    with as_recording_error(path, "cannot be understood"), limited_memory(_bytes):
         source = opener(path, reader, options, truncated=truncated)
         signal = source.load(range(len(source.channels)))
     _source = source
@@ -158,14 +158,19 @@ def _read(first: int, last: int, indices: Sequence[int] = ()) -> np.ndarray:
     """Read samples of the file that is open; runs in the process."""
     assert _source is not None
     path, what = _source.path, f"samples {first:,} to {last:,} cannot be read: the file is damaged"
-    with as_recording_error(path, what), _limited(_bytes):
+    with as_recording_error(path, what), limited_memory(_bytes):
         try:
             return _source.load(indices).read(first, last)
         except OSError as error:
             raise RecordingError(f"{path}: cannot be read any more: {error}; is it still there?") from error
 
 
-def _size(path: Path) -> int:
+def patience(path: Path) -> float:
+    """Seconds that reading a recording may take at a time."""
+    return round(PATIENCE + size_of(path) / PACE, 2)
+
+
+def size_of(path: Path) -> int:
     """Bytes of a recording: of a folder's files, and of what lies beside a small file by its name."""
     files = [path]
     if path.is_dir():
@@ -188,7 +193,7 @@ def _refuse_endless(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 @contextmanager
-def _limited(size: int) -> Iterator[None]:
+def limited_memory(size: int) -> Iterator[None]:
     """Let this process have no more memory than it has, a file of a size may need, and the machine has (on Linux)."""
     taken, there = Path("/proc/self/statm"), Path("/proc/meminfo")
     if not taken.exists():
