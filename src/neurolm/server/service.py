@@ -13,6 +13,7 @@ from neurolm.server.errors import NoSuch
 from neurolm.server.library import Library
 from neurolm.server.models import load_models
 from neurolm.server.settings import ServerSettings
+from neurolm.server.traces.traces import Traces
 
 if TYPE_CHECKING:
     from neurolm.api.model import Model
@@ -29,7 +30,7 @@ class Service:
         self.library = Library(settings)
         self.ending = threading.Event()
         """Set when what still runs has to end: a few seconds after the service was asked to."""
-        self.traces: Any = None
+        self.traces = Traces(settings.readers)
         self.engine: Any = None
 
     def model(self, name: str | None = None) -> Model:
