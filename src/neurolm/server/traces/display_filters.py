@@ -1,4 +1,4 @@
-"""Filters of a page: zero-phase high-pass, low-pass and notch, such that a page shows what the whole recording would
+"""Filters of a page, zero-phase: it shows what the whole filtered recording would show there
 
 >>> filters = DisplayFilters(highpass=0.5, lowpass=70, notch=50)
 >>> sections = filters.sections(256.0)

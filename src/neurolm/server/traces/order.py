@@ -1,4 +1,4 @@
-"""Where an electrode stands on a page: left before right before middle, front before back, side before centre"""
+"""Where an electrode stands on a page: left before right before middle, front before back"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page of traces: what of a recording is shown between two moments, and the bytes in which it travels
+"""A page of traces: what is shown between two moments, and the bytes in which it travels
 
 ``NLT1``; the length of what follows as uint32; JSON, padded with spaces so that the samples start at a multiple of 4;
 int16, little endian, of shape (channels, columns) or, for smallest and largest values, (channels, columns, 2).

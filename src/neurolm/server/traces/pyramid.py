@@ -1,4 +1,4 @@
-"""The pyramid: samples as int16, and their smallest and largest values at every coarser level, in files that are mapped
+"""The pyramid: samples as int16, and their extremes at every coarser level, in files that are mapped
 
 >>> pyramid = Pyramid(folder)
 >>> pyramid.samples(0, 2560)        # float32 (channels, samples), µV; NaN where nothing was recorded

@@ -1,4 +1,4 @@
-"""What a recording shows: its channels with kind, unit and electrode, and its numbers block by block
+"""What a recording shows: channels with kind, unit and electrode, and numbers block by block
 
 Other than a question, a page of traces takes whatever can be read: channels that are no EEG, bad ones, and recordings
 that would be refused because an electrode is unknown or most channels are flat.

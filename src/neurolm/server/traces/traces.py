@@ -1,4 +1,4 @@
-"""Traces of the service's recordings: pyramids are made once, in processes of their own, and kept open
+"""Traces of the service's recordings: pyramids are made once, in processes of their own
 
 >>> traces = Traces()
 >>> traces.view(entry)              # {"ready": False, "progress": 0.4} while it is made, then all that a page needs

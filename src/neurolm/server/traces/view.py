@@ -1,4 +1,4 @@
-"""What the page has to know of a recording before it draws: channels, montages, filters, annotations, gaps"""
+"""What is to be known of a recording before it is drawn: channels, montages, annotations, gaps"""
 
 from __future__ import annotations
 
