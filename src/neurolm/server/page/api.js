@@ -16,12 +16,12 @@ export class ApiError extends Error {
 }
 
 const REMEDIES = {
-  0: "Is `neurolm serve` still running? This page goes on by itself as soon as it answers.",
-  401: "Open the address that `neurolm serve` printed: it ends with the token.",
-  403: "Open the page by the address that `neurolm serve` printed.",
+  0: "Is “neurolm serve” still running? This page goes on by itself as soon as it answers.",
+  401: "Open the address that “neurolm serve” printed: it ends with the token.",
+  403: "Open the page by the address that “neurolm serve” printed.",
   404: "It may have been deleted, or its time has passed: go back to the recordings, and add it again.",
   413: "Cut the recording into parts, or start the service with a higher limit.",
-  421: "Open the page by the address that `neurolm serve` printed.",
+  421: "Open the page by the address that “neurolm serve” printed.",
   429: "The service has much to do: try again in a moment.",
   500: "Try again; if it stays, the service's log says more.",
   503: "The service is being stopped, or started again: try again in a moment.",

@@ -7,7 +7,7 @@ import { inspectionPage } from "./panels/inspection.js";
 import { problem, progress } from "./panels/problem.js";
 import { startPage } from "./panels/start.js";
 import { Workspace } from "./panels/workspace.js";
-import { addressOf, applyTheme, isDark, place, setPlace, setTaste, setToken, takeToken } from "./state.js";
+import { addressOf, applyTheme, isDark, place, setAnswersOf, setPlace, setTaste, setToken, takeToken } from "./state.js";
 
 const main = document.getElementById("main");
 
@@ -36,6 +36,7 @@ const app = {
   /** A recording is read in another way: what was known of it no longer holds. */
   forget(id) {
     app.entries.delete(id);
+    setAnswersOf(id, []);
   },
 };
 

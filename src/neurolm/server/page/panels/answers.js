@@ -25,13 +25,21 @@ export class Answers {
     return this.workspace.entry.id;
   }
 
-  /** Asks; what comes is shown as it comes. */
+  /** Asks, or opens the answer that is there; what comes is shown as it comes. */
   async ask(body, model) {
+    const before = this.all.find((one) => !one.error && one.question === body.question && one.model === model
+      && (one.body.options ?? []).join() === (body.options ?? []).join());
+    if (before) {
+      this.choose(before);
+      this.show();
+      return;
+    }
     const risk = this.workspace.questions.risk;
     const one = { body, model, question: body.question, options: body.options ?? [], windows: [], total: null, answer: null, error: null,
       id: null, selected: null, controller: new AbortController(), waiting: null };
     this.all.push(one);
     this.choose(one);
+    this.show();
     announce(`Asking: ${printable(body.question)}`);
     try {
       await api.ask(this.id, risk === null ? body : { ...body, risk }, {
@@ -52,6 +60,19 @@ export class Answers {
       one.bands?.finish?.();
       this.redraw(one);
     }
+  }
+
+  /** The questions that were lost with the connection, once more. */
+  askLost() {
+    for (const one of this.all.filter((other) => other.error?.status === 0)) {
+      this.remove(one);
+      this.ask(one.body, one.model);
+    }
+  }
+
+  /** Scrolls to the answers where they are beside the traces, which stay. */
+  show() {
+    if (matchMedia("(min-width: 901px)").matches) this.element.scrollIntoView({ block: "start" });
   }
 
   arrived(one, kind, data) {
@@ -138,6 +159,7 @@ export class Answers {
   choose(one) {
     this.open = one;
     this.redraw(one);
+    one.strip?.scrollIntoView({ block: "nearest" });
     this.workspace.questions?.showRisk();
   }
 

@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { add, announce, button, fill, h, icon, name, printable } from "../dom.js";
 import { bytes, duration, many, number } from "../format.js";
 import { notice, problem, progress, sentence } from "./problem.js";
-import { flagsIn, inWords, readingForm } from "./reading.js";
+import { inWords, readingForm, settingsIn } from "./reading.js";
 
 const HOW = { alias: "by its name", exact: "by its name", "left out": "left out", nearest: "nearest to its position" };
 
@@ -55,7 +55,7 @@ function draw(page, app, entry, found, focus = false) {
         h("section", {}, h("details", { class: "card" }, h("summary", {}, "Read it in another way"),
           h("p", { class: "hint" }, "Where the file says nothing, or something wrong. It holds for traces and answers of this "
             + "recording, not for the file."), readingForm(found, null, apply))))));
-  if (focus) show.focus({ preventScroll: true });
+  if (focus && found.usable) show.focus({ preventScroll: true });
   document.title = `${printable(entry.name)} – neurolm`;
 }
 
@@ -65,10 +65,10 @@ function verdict(found) {
 }
 
 function problemCard(text, found, apply) {
-  const flags = flagsIn(text);
+  const settings = settingsIn(text);
   return h("div", { class: "notice error" }, icon("warning"), h("div", { class: "notice-body" },
     h("p", {}, sentence(printable(inWords(text)))),
-    flags.length ? readingForm(found, flags, apply) : null));
+    settings.length ? readingForm(found, settings, apply) : null));
 }
 
 function tiles(found) {

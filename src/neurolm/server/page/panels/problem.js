@@ -27,7 +27,7 @@ export function notice(text, kind = "note", testid = null) {
 
 /** A message as a sentence: the service's begin small, as those of a command do. */
 export function sentence(text) {
-  const begun = text.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase());
+  const begun = text.replace(/^[a-z](?=[a-z-]*[ :,])/, (letter) => letter.toUpperCase());
   return /[.!?…:]$/.test(begun) ? begun : `${begun}.`;
 }
 

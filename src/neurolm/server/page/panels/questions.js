@@ -47,7 +47,7 @@ export class Questions {
     const question = h("input", { type: "text", required: true, autocomplete: "off", "data-testid": "free-question", placeholder: "Is this person drowsy?" });
     const options = h("input", { type: "text", required: true, autocomplete: "off", "data-testid": "free-options", value: "Yes, No" });
     const state = h("div", {});
-    return h("details", { class: "card free" }, h("summary", {}, "Ask something else"),
+    const place = h("details", { class: "card free" }, h("summary", {}, "Ask something else"),
       h("form", { class: "stack tight", onsubmit: (event) => {
         event.preventDefault();
         const labels = options.value.split(",").map((one) => one.trim()).filter(Boolean);
@@ -56,11 +56,13 @@ export class Questions {
           return;
         }
         fill(state);
+        place.open = false;
         this.ask({ question: question.value.trim(), options: labels });
       } },
       field("Question", question), field("Options, with commas between them", options), state,
       notice("A guess: the model was not tuned on other questions than its own. How often such answers are right is not known.", "warning"),
       h("div", { class: "row end" }, button("Ask", () => {}, { kind: "primary small", "data-testid": "ask-free", type: "submit" }))));
+    return place;
   }
 
   /** The accepted share of wrong answers; null: every answer is given. */

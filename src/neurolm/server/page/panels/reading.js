@@ -17,18 +17,22 @@ const FIELDS = {
   stream: { words: "Stream or variable", hint: "of a file that holds several: its name or number" },
 };
 
-/** The settings that a message names as remedies, by their flags of the command: --unit → unit. */
-export function flagsIn(text) {
-  return Object.keys(FIELDS).filter((key) => new RegExp(`--${key}\\b`).test(text));
+// how a message of the library spells a setting: truncated='accept', rate=250, channels= (a flag where a command wrote it)
+const KEYS = Object.keys(FIELDS).join("|");
+const SPELT = new RegExp(String.raw`(?:\b(${KEYS})=('[^']*'|"[^"]*"|\d[\d.]*|\{[^}]*\}|\[[^\]]*\])?|--(${KEYS})\b(?: (auto|V|mV|uV|nV|drop|nearest|interpolate|error|accept|refuse|\d[\d.]*)\b)?(?: \(of neurolm prepare\))?)`, "g");
+
+/** The settings that a message names as remedies. */
+export function settingsIn(text) {
+  return [...new Set([...text.matchAll(SPELT)].map(([, one, , other]) => one ?? other))];
 }
 
-/** A message with the names that this page has for the flags. */
+/** A message with the words that this page has for the settings. */
 export function inWords(text) {
-  return text.replace(/--([a-z]+)(?:[ =](accept|drop|nearest|interpolate|auto|refuse|error)\b)?/g, (all, key, value) => {
-    const known = FIELDS[key];
-    if (!known) return all;
-    const choice = known.choices?.find(([one]) => one === value)?.[1] ?? value;
-    return `“${known.words}${choice ? `: ${choice}` : ""}”`;
+  return text.replace(SPELT, (all, one, quoted, other, plain) => {
+    const { words, choices } = FIELDS[one ?? other];
+    const value = (quoted ?? plain ?? "").replace(/^(['"])(.*)\1$/, "$2");
+    const choice = choices?.find(([key]) => key === value)?.[1] ?? value;
+    return `“${words}${choice ? `: ${choice}` : ""}”`;
   });
 }
 

@@ -122,6 +122,7 @@ export class Signals {
   applyBad() {
     for (const channel of this.facts.channels) channel.bad = this.bad.has(channel.name) ? channel.bad || "marked by you" : null;
     this.drawBad();
+    this.workspace.source.channels = [...this.facts.channels]; // another list, so that its rows are laid out anew
     this.workspace.view.setSource(this.workspace.source, { keep: true });
   }
 

@@ -53,7 +53,7 @@ function dropZone(app, trouble) {
     over(0);
     const folders = [...event.dataTransfer.items].filter((item) => item.webkitGetAsEntry?.()?.isDirectory);
     if (folders.length) refuse("A folder was dropped: drop the files of one recording. Recordings that are folders (.mff, "
-      + ".mefd) are opened from the folder that `neurolm serve --folder` names.");
+      + ".mefd) are opened from the folder that “neurolm serve --folder” names.");
     else take([...event.dataTransfer.files]);
   });
   const refuse = (words) => fill(trouble, problem({ message: words }, { dismiss: () => fill(trouble) }));

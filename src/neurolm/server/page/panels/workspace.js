@@ -199,6 +199,7 @@ export class Workspace {
     if (!this.view) return;
     this.again();
     this.loadOverview();
+    this.answers.askLost();
   }
 
   remember(key, value) {
