@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import socket
 import threading
@@ -13,7 +14,7 @@ from typing import Any
 
 import uvicorn
 
-from neurolm.core.errors import ConfigError, argument
+from neurolm.core.errors import FLAGS, ConfigError, argument
 from neurolm.server.app import create_app
 from neurolm.server.settings import ServerSettings
 
@@ -43,6 +44,7 @@ def run(settings: ServerSettings, *, told: Callable[[str], None]) -> None:
             app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=LONGEST,
             lifespan="on",
         )  # fmt: skip
+        os.environ.pop(FLAGS, None)  # from now on messages are for users of the page and the API, who give no flags
         server = _Server(config, lambda: told(address(host, port)))
         server.run(sockets=[listening])
 

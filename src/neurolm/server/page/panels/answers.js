@@ -85,6 +85,9 @@ export class Answers {
     } else if (kind === "windows") {
       one.windows.push(...data.windows);
       one.total = data.total;
+      const quarter = Math.floor((4 * data.done) / data.total);
+      if (quarter > (one.quarter ?? 0) && quarter < 4) announce(`${data.done} of ${data.total} windows`);
+      one.quarter = quarter;
       one.bands?.add(data.windows);
       if (this.open === one && one.running) {
         one.running.show(data.done, data.total);

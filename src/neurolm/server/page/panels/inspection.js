@@ -6,7 +6,11 @@ import { bytes, duration, many, number } from "../format.js";
 import { notice, problem, progress, sentence } from "./problem.js";
 import { inWords, readingForm, settingsIn } from "./reading.js";
 
-const HOW = { alias: "by its name", exact: "by its name", "left out": "left out", nearest: "nearest to its position" };
+const LONG = 80;
+const HOW = {
+  name: "by its name", alias: "by its name", given: "as you said", cap: "by its place on the cap", position: "nearest to its position",
+  derived: "made from others", interpolated: "made from others", source: "only for others",
+};
 
 /** Shows what was understood of a recording; `app.show(id, second)` draws its traces. */
 export async function inspectionPage(main, app, entry) {
@@ -112,6 +116,6 @@ function notes(found) {
 function annotations(found) {
   const kinds = Object.entries(found.annotations);
   if (!kinds.length) return h("p", { class: "empty" }, "The file has none.");
-  return h("ul", { class: "plain chips" }, kinds.slice(0, 60).map(([text, count]) => h("li", { class: "chip" }, name(text), ` × ${count}`)),
+  return h("ul", { class: "plain chips" }, kinds.slice(0, 60).map(([text, count]) => h("li", { class: "chip", title: printable(text) }, name(text.length > LONG ? `${text.slice(0, LONG)}…` : text), ` × ${count}`)),
     kinds.length > 60 && h("li", { class: "hint" }, `and ${kinds.length - 60} kinds more`));
 }

@@ -73,6 +73,8 @@ async function send(files, app, trouble) {
   fill(trouble, bar);
   bar.querySelector("button").focus();
   announce(`Sending ${named}`);
+  const leaving = (event) => event.preventDefault(); // asks before the page is left with a file half sent
+  window.addEventListener("beforeunload", leaving);
   try {
     task = api.upload(files, (share) => bar.update(share < 1 ? `Sending ${named}: ${bytes(share * size)} of ${bytes(size)}`
       : `${named} has arrived and is being looked at`, share < 1 ? share : null));
@@ -86,6 +88,8 @@ async function send(files, app, trouble) {
       return;
     }
     fill(trouble, problem(error, { title: `${named} was not taken`, again: () => send(files, app, trouble), dismiss: () => fill(trouble) }));
+  } finally {
+    window.removeEventListener("beforeunload", leaving);
   }
 }
 
