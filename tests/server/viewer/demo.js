@@ -1,5 +1,6 @@
 /**
- * The views together, as an app would connect them; ?kind=sleep|yes_no|events|classes &hours= &channels= &page= &whole &scalp
+ * The views together, as an app would connect them;
+ * ?kind=sleep|yes_no|events|classes &hours= &channels= &page= &slow= &whole &scalp &square
  */
 
 import { BandsView } from "/viewer/bands.js";
@@ -10,15 +11,23 @@ import { PLACES, envelope, makeSource, makeWindows } from "./synthetic.js";
 
 const wanted = new URLSearchParams(location.search);
 const OPTIONS = {
-  sleep: { options: ["NREM-1", "NREM-2", "NREM-3", "REM", "Wake"], length: 30, stride: 30, name: "Which stage of sleep is this?" },
+  sleep: {
+    options: ["NREM-1", "NREM-2", "NREM-3", "REM", "Wake"], length: 30, stride: 30,
+    name: "Which stage of sleep is this?",
+  },
   yes_no: { options: ["Yes", "No"], length: 4, stride: 2, name: "Is the person doing mental arithmetic?" },
-  events: { options: ["background", "spike or sharp wave", "eye movement", "artefact"], length: 5, stride: 5, name: "What is this event?" },
+  events: {
+    options: ["background", "spike or sharp wave", "eye movement", "artefact"], length: 5, stride: 5,
+    name: "What is this event?",
+  },
   classes: { options: ["happy", "neutral", "sad"], length: 10, stride: 10, name: "What does the person feel?" },
 };
 const kind = wanted.get("kind") ?? "yes_no";
-const seconds = Number(wanted.get("hours") ?? 1) * 3600;
-const source = makeSource({ count: Number(wanted.get("channels") ?? 19), seconds, square: wanted.has("square"), slow: Number(wanted.get("slow") ?? 5) });
-const view = new TraceView(document.querySelector("#traces"), source, { pageSeconds: Number(wanted.get("page") ?? 10) });
+const number = (name, otherwise) => Number(wanted.get(name) ?? otherwise);
+const seconds = number("hours", 1) * 3600;
+const count = number("channels", 19);
+const source = makeSource({ count, seconds, square: wanted.has("square"), slow: number("slow", 5) });
+const view = new TraceView(document.querySelector("#traces"), source, { pageSeconds: number("page", 10) });
 const bands = new BandsView(document.querySelector("#bands"));
 const overview = new OverviewView(document.querySelector("#overview"));
 overview.setData(envelope(seconds), { ...source, gaps: source.gaps.map(([from, to]) => [from, to]) });
@@ -45,7 +54,9 @@ bands.add(windows);
 bands.finish();
 
 if (wanted.has("scalp")) {
-  const electrodes = Object.entries(PLACES).map(([name, [x, y]]) => ({ name, x, y, effect: 0.5 * Math.sin(2.2 * x + 0.8) * Math.cos(1.4 * y) - 0.25 * y, spread: 0.06 }));
+  const effect = (x, y) => 0.5 * Math.sin(2.2 * x + 0.8) * Math.cos(1.4 * y) - 0.25 * y;
+  const places = Object.entries(PLACES);
+  const electrodes = places.map(([name, [x, y]]) => ({ name, x, y, effect: effect(x, y), spread: 0.06 }));
   document.querySelector("#scalp").append(scalpMap(electrodes, { title: "What carried Yes", unit: "nats for Yes" }));
 }
 Object.assign(globalThis, { view, bands, overview, source, windows });

@@ -20,28 +20,33 @@ function noise(i, seed) {
 export function microvoltsAt(channel, sample, rate) {
   const t = sample / rate;
   const back = channel % 8 > 2 ? 1 : 0.4;
-  const alpha = 22 * back * Math.sin(2 * Math.PI * (9.6 + 0.05 * channel) * t + channel) * (0.6 + 0.4 * Math.sin(t * 0.9 + channel * 0.3));
+  const waxing = 0.6 + 0.4 * Math.sin(t * 0.9 + channel * 0.3);
+  const alpha = 22 * back * waxing * Math.sin(2 * Math.PI * (9.6 + 0.05 * channel) * t + channel);
   const slow = 14 * Math.sin(2 * Math.PI * 1.7 * t + channel * 0.7) + 9 * Math.sin(2 * Math.PI * 0.45 * t + channel);
   const blink = channel % 8 === 0 && t % 4.3 < 0.35 ? 90 * Math.sin((Math.PI * (t % 4.3)) / 0.35) : 0;
   return alpha + slow + blink + 6 * noise(sample, channel) + 4 * noise(sample >> 2, channel + 50);
 }
 
 /** A source of traces. `slow`: milliseconds that every answer takes. */
-export function makeSource({ count = 19, seconds = 3600, rate = 200, gaps = [[95, 103]], slow = 5, square = false } = {}) {
+export function makeSource({ count, seconds, rate = 200, gaps = [[95, 103]], slow = 5, square = false }) {
   const names = [...NAMES, ...MORE].slice(0, count);
   const asked = [];
   const value = square ? (channel, sample) => ((sample / rate) % 2 < 1 ? 50 : -50) : microvoltsAt;
   const traces = ({ start, seconds: length, columns, signal }) =>
     new Promise((resolve, reject) => {
       asked.push({ start, length, columns });
-      signal?.addEventListener("abort", () => reject(new DOMException("no longer wanted", "AbortError")));
+      signal?.addEventListener("abort", () => {
+        source.aborted += 1;
+        reject(new DOMException("no longer wanted", "AbortError"));
+      });
       setTimeout(() => resolve(page(names, value, { start, length, columns, rate, gaps, seconds })), slow);
     });
-  return {
-    seconds, gaps, traces, asked, startTime: "2024-03-01T22:13:05",
+  const source = {
+    aborted: 0, seconds, gaps, traces, asked, startTime: "2024-03-01T22:13:05",
     channels: names.map((name, i) => ({ name, bad: i === 6 ? "flat for 80 % of the time" : null })),
     annotations: annotations(seconds),
   };
+  return source;
 }
 
 function annotations(seconds) {
@@ -52,7 +57,10 @@ function annotations(seconds) {
     { start: 3.6, duration: 0, text: "<b>not bold</b>\u202e", bad: false },
     { start: 8.0, duration: 0, text: "eyes open", bad: false },
   ];
-  for (let start = 60; start < seconds; start += 47) made.push({ start, duration: start % 3 ? 0 : 12, text: start % 3 ? "spike" : "seizure?", bad: false });
+  for (let start = 60; start < seconds; start += 47) {
+    const long = start % 3 === 0;
+    made.push({ start, duration: long ? 12 : 0, text: long ? "seizure?" : "spike", bad: false });
+  }
   return made;
 }
 
@@ -109,13 +117,14 @@ export function makeWindows(kind, { seconds, length, stride, count }) {
     chances[winner] += 0.5 + 0.5 * noise(i >> 2, 2) + (kind === "events" ? 0.5 : 0.3);
     const sum = chances.reduce((one, other) => one + other, 0);
     const probabilities = chances.map((chance) => chance / sum);
-    windows.push({ start, stop: start + length, probabilities, decided: Math.max(...probabilities) > 0.42, unlike: noise(i >> 4, 77) > 0.86 });
+    const decided = Math.max(...probabilities) > 0.42;
+    windows.push({ start, stop: start + length, probabilities, decided, unlike: noise(i >> 4, 77) > 0.86 });
   }
   return windows;
 }
 
 export const PLACES = {
-  Fp1: [-0.29, 0.9], Fp2: [0.29, 0.9], F7: [-0.76, 0.55], F8: [0.76, 0.55], F3: [-0.4, 0.5], F4: [0.4, 0.5], Fz: [0, 0.46],
-  T3: [-0.94, 0], T4: [0.94, 0], C3: [-0.47, 0], C4: [0.47, 0], Cz: [0, 0], T5: [-0.76, -0.55], T6: [0.76, -0.55],
-  P3: [-0.4, -0.5], P4: [0.4, -0.5], Pz: [0, -0.46], O1: [-0.29, -0.9], O2: [0.29, -0.9],
+  Fp1: [-0.29, 0.9], Fp2: [0.29, 0.9], F7: [-0.76, 0.55], F8: [0.76, 0.55], F3: [-0.4, 0.5], F4: [0.4, 0.5],
+  T3: [-0.94, 0], T4: [0.94, 0], C3: [-0.47, 0], C4: [0.47, 0], T5: [-0.76, -0.55], T6: [0.76, -0.55],
+  P3: [-0.4, -0.5], P4: [0.4, -0.5], O1: [-0.29, -0.9], O2: [0.29, -0.9], Fz: [0, 0.46], Cz: [0, 0], Pz: [0, -0.46],
 };

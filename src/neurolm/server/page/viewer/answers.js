@@ -125,8 +125,8 @@ export class Answers {
       let slice = found.at(-1);
       if (slice?.pixel !== pixel) {
         slice = {
-          pixel, from, to, count: 0, chances: new Float32Array(count), most: new Float32Array(count), votes: new Uint16Array(count),
-          undecided: 0, unlike: 0, joins: Boolean(slice) && from <= slice.to + GAP, first: i,
+          pixel, from, to, count: 0, undecided: 0, unlike: 0, joins: Boolean(slice) && from <= slice.to + GAP,
+          chances: new Float32Array(count), most: new Float32Array(count), votes: new Uint16Array(count),
         };
         found.push(slice);
       }
@@ -153,6 +153,12 @@ export class Answers {
     const doubt = [decided ? "" : "undecided", unlike ? "unlike the training" : ""].filter(Boolean).join(", ");
     return `${timeText(start)} – ${timeText(stop)}  ${said}${doubt ? `  (${doubt})` : ""}`;
   }
+}
+
+/** A share in words; what is there is never said to be none of it. */
+export function percent(count, all) {
+  const share = all ? (100 * count) / all : 0;
+  return share > 0 && share < 1 ? "< 1 %" : `${Math.round(share)} %`;
 }
 
 function finish(slice) {

@@ -1,20 +1,20 @@
 /**
- * Answers under the traces, on the same axis of time: for sleep and other classes a hypnogram and a hypnodensity, for yes and
- * no a band of probability, for events marks; what is undecided hatched, what is unlike the training cross-hatched.
+ * Answers under the traces, on the same axis of time: for sleep and other classes a hypnogram and a hypnodensity, for
+ * yes and no a band of probability, for events marks; undecided ones hatched, those unlike the training cross-hatched.
  *
  *     const bands = new BandsView(element);
  *     bands.begin({ options: ["Yes", "No"], kind: "yes_no", seconds: 3600, length: 4, name: "Is the person asleep?" });
- *     bands.add([{ start: 0, stop: 4, probabilities: [0.2, 0.8], decided: true, unlike: false }]);   // as they come
+ *     bands.add([{ start: 0, stop: 4, probabilities: [0.2, 0.8], decided: true, unlike: false }]);    // as they come
  *     bands.finish();
  *     bands.setRange(120, 10);      // the page's; bands.setWhole() shows the whole recording, setWindow the page in it
  *     bands.addEventListener("seek", ({ detail }) => view.goTo(detail.start));
  *     bands.addEventListener("select", ({ detail }) => console.log(detail.index, detail.window));
  *
- * The element grows to what the answers need unless it has a height. ←/→ move from window to window ('move' {index, window}),
- * Home and End to the first and last, Enter selects; a click selects and seeks.
+ * The element grows to what the answers need unless it has a height. ←/→ move from window to window (with Shift ten;
+ * 'move' {index, window}), Home and End to the first and last, Enter selects and seeks, so does a click.
  */
 
-import { Answers } from "./answers.js";
+import { Answers, percent } from "./answers.js";
 import { drawAxis, drawGrid } from "./frame.js";
 import { Legend } from "./legend.js";
 import { shown } from "./marks.js";
@@ -24,6 +24,8 @@ import { drawStrips, stripsHeight } from "./strips.js";
 import { Surface } from "./surface.js";
 
 const AXIS = 22;
+/** Milliseconds between two drawings while answers stream in. */
+const BREATH = 150;
 
 export class BandsView extends EventTarget {
   constructor(container, { gutter = GUTTER } = {}) {
@@ -40,6 +42,7 @@ export class BandsView extends EventTarget {
     this.canvas = this.surface.canvas;
     this.#listen();
     this.range = null;
+    this.version = this.drawnAt = 0;
     this.clear();
   }
 
@@ -59,7 +62,7 @@ export class BandsView extends EventTarget {
   add(windows) {
     if (!this.answers) return;
     this.answers.add(windows);
-    this.#changed();
+    this.#changed(false);
   }
 
   finish() {
@@ -109,6 +112,7 @@ export class BandsView extends EventTarget {
   }
 
   destroy() {
+    clearTimeout(this.updating);
     this.surface.destroy();
     this.legend.destroy();
     this.plot.remove();
@@ -148,13 +152,19 @@ export class BandsView extends EventTarget {
     this.#emit("select", { index: this.selected, window });
   }
 
-  #changed() {
-    this.surface.redraw();
-    this.#describe();
-    this.updating ??= requestAnimationFrame(() => {
-      this.updating = null;
+  /** Draws anew, at once or, while answers stream in, some times a second, as a night of them is no small picture. */
+  #changed(atOnce = true) {
+    clearTimeout(this.updating);
+    const wait = atOnce ? 0 : Math.max(0, this.drawnAt + BREATH - performance.now());
+    const update = () => {
+      this.drawnAt = performance.now();
+      this.version += 1;
+      this.surface.redraw();
+      this.#describe();
       this.legend.update(this.answers, this.surface);
-    });
+    };
+    if (wait) this.updating = setTimeout(update, wait);
+    else update();
   }
 
   #describe() {
@@ -165,7 +175,8 @@ export class BandsView extends EventTarget {
     const doubt = answers.undecided ? `, undecided ${percent(answers.undecided, answers.size)}` : "";
     const unlike = answers.unlike ? `, unlike the training ${percent(answers.unlike, answers.size)}` : "";
     const chosen = this.selected === null ? "" : `; selected window ${answers.text(this.selected)}`;
-    this.surface.describe(`${name}: ${answers.size} windows answered${answers.size ? `: ${shares.join(", ")}${doubt}${unlike}` : ""}${chosen}`);
+    const said = answers.size ? `: ${shares.join(", ")}${doubt}${unlike}` : "";
+    this.surface.describe(`${name}: ${answers.size} windows answered${said}${chosen}`);
   }
 
   #listen() {
@@ -174,7 +185,8 @@ export class BandsView extends EventTarget {
       const { frame, answers } = this;
       if (!frame || !answers) return null;
       const x = event.clientX - canvas.getBoundingClientRect().left;
-      return x < frame.left || x > frame.right ? null : answers.at(frame.start + (x - frame.left) / frame.pixelsPerSecond);
+      if (x < frame.left || x > frame.right) return null;
+      return answers.at(frame.start + (x - frame.left) / frame.pixelsPerSecond);
     };
     canvas.addEventListener("keydown", (event) => this.keydown(event));
     canvas.addEventListener("click", (event) => {
@@ -197,22 +209,28 @@ export class BandsView extends EventTarget {
   #draw() {
     const { surface, answers } = this;
     const { context, colours } = surface;
-    context.fillStyle = colours.get("plot");
-    context.fillRect(0, 0, surface.width, surface.height);
     if (!answers) return;
     const left = this.gutter;
     const right = Math.max(left + 1, surface.width - RIGHT);
     const { start, seconds } = this.range ?? { start: 0, seconds: answers.seconds };
     const pixelsPerSecond = (right - left) / seconds;
     const frame = (this.frame = {
-      surface, left, right, top: 0, bottom: surface.height - AXIS, start, seconds, stop: start + seconds, pixelsPerSecond,
+      surface, left, right, start, seconds, pixelsPerSecond,
+      top: 0,
+      bottom: surface.height - AXIS,
+      stop: start + seconds,
       x: (second) => left + (second - start) * pixelsPerSecond,
     });
-    drawGrid(frame);
-    drawStrips(frame, answers);
-    drawAxis(frame, null);
+    surface.cached(`${start} ${seconds} ${this.version}`, () => {
+      surface.context.fillStyle = colours.get("plot");
+      surface.context.fillRect(0, 0, surface.width, surface.height);
+      drawGrid(frame);
+      drawStrips(frame, answers);
+      drawAxis(frame, null);
+    });
     if (!this.range && this.page) this.#outline(frame, this.page.start, this.page.start + this.page.seconds, 1.5, true);
-    if (this.selected !== null) this.#outline(frame, answers.starts[this.selected], answers.stops[this.selected], 2.5, false);
+    const { selected } = this;
+    if (selected !== null) this.#outline(frame, answers.starts[selected], answers.stops[selected], 2.5, false);
     if (this.hovered !== null && this.hovered < answers.size) {
       const from = frame.x(answers.from(this.hovered));
       tip(frame, answers.text(this.hovered), clamp(from, left, right), frame.top + 36);
@@ -236,9 +254,7 @@ export class BandsView extends EventTarget {
       context.globalAlpha = 1;
     }
     context.strokeStyle = colours.get(faint ? "focus" : "plot-text");
-    context.lineWidth = width;
+    context.lineWidth = to - from < 8 ? 1.5 : width;
     context.strokeRect(from, frame.top + 1.5, to - from, frame.bottom - frame.top - 3);
   }
 }
-
-export const percent = (count, all) => `${all ? Math.round((100 * count) / all) : 0} %`;

@@ -1,8 +1,8 @@
 /**
- * Colours and patterns, read from CSS custom properties when something is drawn, so that light and dark are the page's choice.
+ * Colours and patterns, read from CSS custom properties when something is drawn: light and dark are the page's choice.
  *
- * What a page may set (each has a default for light and for dark, after `prefers-color-scheme`; those here are checked:
- * text 4.5:1 and lines 3:1 against --plot, distinct in lightness as well as in hue):
+ * What a page may set (each has a default for light and dark, by `prefers-color-scheme`; a test checks them:
+ * text 4.5:1, lines 3:1 against --plot; bands differ in lightness or pattern, with a line of --plot-text around them):
  *
  *   --plot            behind the traces              --plot-text       names, times, values
  *   --plot-soft       text of less weight            --plot-font       family of fonts
@@ -20,9 +20,9 @@ const DEFAULTS = {
   "plot-text": ["#1b2430", "#e4e9f0"],
   "plot-soft": ["#55606f", "#9eabbb"],
   "plot-font": ["system-ui, sans-serif", "system-ui, sans-serif"],
-  grid: ["#e3e8ee", "#222b36"],
+  grid: ["#dbe2e9", "#242e3a"],
   "grid-bold": ["#bcc6d1", "#3d4958"],
-  trace: ["#16202c", "#dbe3ec"],
+  trace: ["#16202c", "#c6d1de"],
   "trace-left": ["", ""],
   "trace-right": ["", ""],
   "trace-mid": ["", ""],
@@ -32,14 +32,14 @@ const DEFAULTS = {
   "annotation-bad": ["#a8261b", "#ff8f80"],
   highlight: ["#0067b1", "#63b3f5"],
   focus: ["#0067b1", "#63b3f5"],
-  "band-0": ["#0072b2", "#4aa8e8"],
-  "band-1": ["#c4500a", "#f08a45"],
-  "band-2": ["#00805d", "#2fc79c"],
-  "band-3": ["#8d3f7d", "#dd9bcb"],
-  "band-4": ["#a87000", "#f0b429"],
-  "band-5": ["#2f8fc4", "#9bd6f7"],
-  "band-6": ["#7a7400", "#e6dc4f"],
-  "band-7": ["#6b7480", "#a4afbc"],
+  "band-0": ["#1f7fbf", "#4aa8e8"],
+  "band-1": ["#d9661f", "#f08a45"],
+  "band-2": ["#0a9a73", "#2fc79c"],
+  "band-3": ["#a5589a", "#dd9bcb"],
+  "band-4": ["#ecae2c", "#f0b429"],
+  "band-5": ["#7cc3ea", "#9bd6f7"],
+  "band-6": ["#d8cd3a", "#e6dc4f"],
+  "band-7": ["#8a94a1", "#a4afbc"],
   positive: ["#b3290f", "#ff7a5c"],
   negative: ["#0b5ea8", "#5fb0ff"],
   neutral: ["#ffffff", "#1a212b"],
@@ -113,9 +113,10 @@ const LINES = {
   dots: [7, [[1.5, 2, 3, 2], [5, 5.5, 6.5, 5.5]]],
   rows: [6, [[0, 3, 6, 3]]],
   columns: [6, [[3, 0, 3, 6]]],
+  bricks: [10, [[0, 2, 10, 2], [0, 7, 10, 7], [2, 2, 2, 7], [7, -3, 7, 2], [7, 7, 7, 12]]],
 };
 /** Patterns of options beside their colours, by their place; hatching is kept for what is undecided or unlike. */
-const OF_OPTIONS = [null, "dots", "rows", "columns"];
+const OF_OPTIONS = [null, "dots", "rows", "columns", null, "dots", "rows", "bricks"];
 
 /** A pattern that fills with lines of a colour; for a context scaled by `ratio` device pixels. */
 export function pattern(context, kind, colour, ratio, width = 1.2) {
@@ -140,6 +141,6 @@ export function pattern(context, kind, colour, ratio, width = 1.2) {
 export function optionPattern(context, index, colour, ratio) {
   const kind = OF_OPTIONS[index % OF_OPTIONS.length];
   if (!kind) return null;
-  const ink = textOn(colour) === "#000000" ? "rgba(0,0,0,0.42)" : "rgba(255,255,255,0.5)";
+  const ink = textOn(colour) === "#000000" ? "rgba(0,0,0,0.3)" : "rgba(255,255,255,0.42)";
   return pattern(context, kind, ink, ratio, 1);
 }

@@ -1,9 +1,10 @@
 /**
  * A page of traces as it travels: a few bytes that say what follows, a JSON head, then int16.
  *
- * Little endian. Bytes 0–3 `NLT1`; uint32, the length of the JSON; the JSON (UTF-8, padded with spaces so that the samples
- * begin at a multiple of 4): {start, seconds, columns, kind: "samples" | "minmax", channels: [name…], scale: [µV per unit…]};
- * then int16, `samples`: (channels, columns), `minmax`: (channels, columns, 2), lowest before highest. MISSING: nothing there.
+ * Little endian. Bytes 0–3 `NLT1`; uint32, the length of the JSON; the JSON (UTF-8, padded with spaces so that the
+ * samples begin at a multiple of 4): {start, seconds, columns, kind: "samples" | "minmax", channels: [name…],
+ * scale: [µV per unit…]}; then int16, `samples`: (channels, columns), `minmax`: (channels, columns, 2), lowest before
+ * highest. MISSING: nothing there.
  */
 
 export const MISSING = -32768;
@@ -22,7 +23,9 @@ export function decodePage(buffer) {
   }
   const length = new DataView(buffer).getUint32(4, true);
   const from = 8 + length;
-  if (from > bytes.length) throw new Error(`a page of traces breaks off in its head: ${from} bytes, ${bytes.length} came`);
+  if (from > bytes.length) {
+    throw new Error(`a page of traces breaks off in its head: ${bytes.length} bytes came of ${from}`);
+  }
   const head = JSON.parse(new TextDecoder().decode(bytes.subarray(8, from)));
   const count = head.channels.length * head.columns * (head.kind === "minmax" ? 2 : 1);
   if (bytes.length - from !== 2 * count || head.scale.length !== head.channels.length) {

@@ -9,8 +9,10 @@ const AXIS = 22;
 const CLOCK = 15;
 /** Room between left, right and midline, in rows. */
 const APART = 0.55;
+/** Pixels that a second's bar may have; beyond, it stands for another time. */
+const [NARROWEST, WIDEST] = [12, 230];
 
-/** Left, right or midline by the number of a name's electrodes (odd, even, z), where nobody has said so; null: neither. */
+/** Left, right or midline by the numbers of a name (odd, even, z), where the channel does not say; null: neither. */
 export function sideOf(channel) {
   if (channel.side !== undefined) return channel.side;
   const sides = new Set(
@@ -35,7 +37,9 @@ export function layRows(channels, top, bottom) {
   const step = (bottom - top) / Math.max(1, slots);
   return {
     step,
-    rows: channels.map(({ name, bad }, channel) => ({ channel, name, bad: bad || null, side: sides[channel], y: top + places[channel] * step })),
+    rows: channels.map(({ name, bad }, channel) => {
+      return { channel, name, bad: bad || null, side: sides[channel], y: top + places[channel] * step };
+    }),
   };
 }
 
@@ -82,23 +86,20 @@ export function drawAxis(frame, clock) {
     context.moveTo(surface.sharp(x), frame.bottom);
     context.lineTo(surface.sharp(x), frame.bottom + 4);
     const text = timeText(second, decimals);
-    const half = 26;
-    const at = Math.min(Math.max(x, frame.left + half - 8), surface.width - half);
     context.font = colours.font(12);
     context.fillStyle = colours.get("plot-text");
-    context.fillText(text, at, frame.bottom + 13);
+    context.fillText(text, x, frame.bottom + 13);
     if (clock === null) continue;
     context.font = colours.font(11);
     context.fillStyle = colours.get("plot-soft");
-    context.fillText(clockText(clock, second), at, frame.bottom + 13 + CLOCK);
+    context.fillText(clockText(clock, second), x, frame.bottom + 13 + CLOCK);
   }
   context.stroke();
-  context.textAlign = "right";
+  context.textAlign = "left";
   context.font = colours.font(11);
   context.fillStyle = colours.get("plot-soft");
-  context.fillText("time", frame.left - 10, frame.bottom + 13);
-  if (clock !== null) context.fillText("clock", frame.left - 10, frame.bottom + 13 + CLOCK);
-  context.textAlign = "left";
+  context.fillText("time", 10, frame.bottom + 13);
+  if (clock !== null) context.fillText("clock", 10, frame.bottom + 13 + CLOCK);
 }
 
 /** Names of channels; bad ones with a cross, struck through and in another colour. */
@@ -135,7 +136,7 @@ function drawLabel(frame, row, size, hovered) {
   context.fillText(name, right, row.y, room);
   if (!row.bad) return;
   context.strokeStyle = colours.get("bad");
-  context.lineWidth = 1.3;
+  context.lineWidth = size < 10 ? 0.8 : 1.3;
   context.beginPath();
   context.moveTo(right - wide - 1, row.y);
   context.lineTo(right + 1, row.y);
@@ -147,54 +148,67 @@ function drawLabel(frame, row, size, hovered) {
   context.stroke();
 }
 
-/** Ten millimetres in µV and a second as bars, with sensitivity, speed and polarity in words; at the lower right. */
-export function drawScale(frame, { sensitivity, negativeUp }) {
+/**
+ * Ten millimetres in µV and a second as bars, with sensitivity, speed and polarity in words; at the lower right, and
+ * faint while the pointer is there, so that it hides no EEG.
+ */
+export function drawScale(frame, { sensitivity, negativeUp, cursor }) {
   const { surface } = frame;
   const { context, colours } = surface;
-  const speed = frame.pixelsPerSecond / MM;
   const up = 10 * MM;
-  const long = frame.seconds <= 60 ? 1 : labelStep(frame.pixelsPerSecond, 24);
-  const across = long * frame.pixelsPerSecond;
-  const lines = [`${number(sensitivity)} µV/mm`, `${number(speed)} mm/s`, negativeUp ? "negative up" : "positive up"];
+  const fits = frame.pixelsPerSecond >= NARROWEST && frame.pixelsPerSecond <= WIDEST;
+  const second = fits ? 1 : labelStep(frame.pixelsPerSecond, 40);
+  const across = second * frame.pixelsPerSecond;
+  const words = [`${number(sensitivity)} µV/mm`, negativeUp ? "negative up" : "positive up"];
+  const below = [`${number(second)} s`, `${number(frame.pixelsPerSecond / MM)} mm/s`];
   context.font = colours.font(11);
-  const wide = Math.max(...lines.map((line) => context.measureText(line).width), across < 110 ? across : 0);
-  const width = 16 + 10 + Math.max(wide, context.measureText(`${number(sensitivity * 10)} µV`).width) + 10;
-  const height = up + 34;
-  const x = frame.right - width - 6;
-  const y = frame.bottom - height - 6;
-  context.globalAlpha = 0.9;
-  context.fillStyle = colours.get("plot");
-  context.fillRect(x, y, width, height);
-  context.globalAlpha = 1;
-  context.strokeStyle = colours.get("grid-bold");
-  context.lineWidth = 1;
-  context.strokeRect(surface.sharp(x), surface.sharp(y), width, height);
-  const bar = x + 12;
-  const foot = y + 8 + up;
+  const wide = (text) => context.measureText(text).width;
+  const width = 26 + Math.max(across, ...words.map((text) => wide(text) + 10), wide(below.join("  ·  ")));
+  const height = up + 36;
+  const box = { x: frame.right - width - 6, y: frame.bottom - height - 6, width, height };
+  const under = cursor && frame.x(cursor.second) > box.x - 8 && cursor.y > box.y - 8;
+  context.save();
+  context.globalAlpha = under ? 0.12 : 1;
+  plate(surface, box, under ? 0.12 : 0.88);
+  const [left, foot] = [box.x + 13, box.y + 10 + up];
   context.strokeStyle = context.fillStyle = colours.get("plot-text");
   context.lineWidth = 1.5;
-  context.beginPath();
-  context.moveTo(bar - 3, foot - up);
-  context.lineTo(bar + 3, foot - up);
-  context.moveTo(bar, foot - up);
-  context.lineTo(bar, foot);
-  if (across < 110) {
-    context.lineTo(bar + across, foot);
-    context.moveTo(bar + across, foot - 3);
-    context.lineTo(bar + across, foot + 3);
-  } else {
-    context.moveTo(bar - 3, foot);
-    context.lineTo(bar + 3, foot);
-  }
-  context.stroke();
+  bracket(context, left, foot, up, across);
   context.textBaseline = "middle";
-  context.font = colours.font(11, 600);
-  context.fillText(`${number(sensitivity * 10)} µV`, bar + 8, foot - up + 6);
+  context.font = colours.font(12, 600);
+  context.fillText(`${number(sensitivity * 10)} µV`, left + 9, foot - up + 4);
   context.font = colours.font(11);
   context.fillStyle = colours.get("plot-soft");
-  lines.forEach((line, i) => i < 1 && context.fillText(line, bar + 8, foot - up + 21));
-  context.fillText(across < 110 ? `${number(long)} s · ${lines[1]}` : lines[1], bar - 4, foot + 12, width - 12);
-  return { x, y, width, height };
+  words.forEach((text, i) => context.fillText(text, left + 9, foot - up + 16.5 + 12 * i));
+  context.fillText(below.join("  ·  "), left - 1, foot + 13);
+  context.restore();
+}
+
+function plate(surface, { x, y, width, height }, alpha) {
+  const { context, colours } = surface;
+  context.save();
+  context.globalAlpha = alpha;
+  context.fillStyle = colours.get("plot");
+  context.strokeStyle = colours.get("grid-bold");
+  context.lineWidth = 1;
+  context.beginPath();
+  context.roundRect(surface.sharp(x), surface.sharp(y), width, height, 5);
+  context.fill();
+  context.stroke();
+  context.restore();
+}
+
+/** An upright bar and a level one from its foot, with strokes at their ends. */
+function bracket(context, x, foot, up, across) {
+  context.beginPath();
+  context.moveTo(x - 3, foot - up);
+  context.lineTo(x + 3, foot - up);
+  context.moveTo(x, foot - up);
+  context.lineTo(x, foot);
+  context.lineTo(x + across, foot);
+  context.moveTo(x + across, foot - 3);
+  context.lineTo(x + across, foot + 3);
+  context.stroke();
 }
 
 export function number(value) {

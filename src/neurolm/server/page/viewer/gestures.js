@@ -2,6 +2,8 @@
  * Pointer, wheel, touch and keys of the traces.
  */
 
+import { rangeOf } from "./readings.js";
+
 /** Pixels from which a press is a drag. */
 const DRAG = 4;
 /** A wheel's notch in pixels, about. */
@@ -61,7 +63,8 @@ const SHIFTED = {
 function moveCursor(view, steps, rows) {
   const { frame, cursor } = view;
   if (!frame || !view.rows.length) return;
-  const x = cursor ? frame.x(cursor.second) + (steps * (frame.right - frame.left)) / 200 : (frame.left + frame.right) / 2;
+  const step = (frame.right - frame.left) / 200;
+  const x = cursor ? frame.x(cursor.second) + steps * step : (frame.left + frame.right) / 2;
   const row = Math.max(0, Math.min(view.rows.length - 1, (cursor?.row.channel ?? 0) + rows));
   const reading = view.at(Math.max(frame.left, Math.min(frame.right, x)), view.rows[row].y);
   view.setCursor(reading);
@@ -115,7 +118,7 @@ function drag(view, press, x) {
   if (press.measure) {
     const to = frame.start + (Math.max(frame.left, Math.min(frame.right, x)) - frame.left) / frame.pixelsPerSecond;
     const { second, row } = press.measure;
-    view.measured = { from: second, to, y: row.y, range: view.rangeOf(row.channel, second, to) };
+    view.measured = { from: second, to, y: row.y, range: rangeOf(view, row.channel, second, to) };
     view.surface.redraw();
     return;
   }

@@ -2,6 +2,7 @@
  * The legend of answers: every option and every sign of caution with its colour, its pattern and its share, as text.
  */
 
+import { percent } from "./answers.js";
 import { shown } from "./marks.js";
 import { cautionPattern, fillOption } from "./strips.js";
 
@@ -12,7 +13,8 @@ export class Legend {
     this.list = document.createElement("ul");
     this.list.className = "viewer-legend";
     Object.assign(this.list.style, {
-      display: "flex", flexWrap: "wrap", gap: "2px 16px", listStyle: "none", margin: "0", padding: `4px 12px 4px ${gutter}px`, fontSize: "12px",
+      display: "flex", flexWrap: "wrap", gap: "2px 16px", listStyle: "none",
+      margin: "0", padding: `4px 12px 4px ${gutter}px`, fontSize: "12px",
     });
     container.append(this.list);
   }
@@ -24,14 +26,16 @@ export class Legend {
     const { counts, size } = answers;
     this.items.forEach(({ text, option }) => {
       const label = shown(answers.options[option]);
-      const share = answers.kind === "events" ? String(counts[option]) : `${Math.round((100 * counts[option]) / Math.max(1, size))} %`;
+      const share = answers.kind === "events" ? String(counts[option]) : percent(counts[option], size);
       text.textContent = size ? `${label} · ${share}` : label;
     });
-    for (const [item, count, label] of [[this.undecided, answers.undecided, "undecided"], [this.unlike, answers.unlike, "unlike the training"]]) {
-      item.hidden = !count;
-      item.style.display = count ? "flex" : "none";
-      item.lastChild.textContent = `${label} · ${Math.max(1, Math.round((100 * count) / Math.max(1, size)))} %`;
-    }
+    this.#caution(this.undecided, "undecided", answers.undecided, size);
+    this.#caution(this.unlike, "unlike the training", answers.unlike, size);
+  }
+
+  #caution(item, label, count, size) {
+    item.style.display = count ? "flex" : "none";
+    item.lastChild.textContent = `${label} · ${percent(count, size)}`;
   }
 
   #build(answers, surface) {
@@ -40,7 +44,8 @@ export class Legend {
     this.list.hidden = !answers;
     this.list.style.display = answers ? "flex" : "none";
     if (!answers) return;
-    Object.assign(this.list.style, { color: surface.colours.get("plot-text"), backgroundColor: surface.colours.get("plot") });
+    const { colours } = surface;
+    Object.assign(this.list.style, { color: colours.get("plot-text"), backgroundColor: colours.get("plot") });
     if (answers.name) {
       const name = this.#item(null);
       name.lastChild.textContent = shown(answers.name);
@@ -48,9 +53,7 @@ export class Legend {
     }
     this.items = answers.order.map((option) => {
       const item = this.#item((brush) => {
-        brush.context.beginPath();
-        brush.context.rect(0, 0, WIDE, HIGH);
-        fillOption(brush, answers, option);
+        fillOption(brush, answers, option, [0, 0, WIDE, HIGH]);
       }, surface);
       return { text: item.lastChild, option };
     });
@@ -70,7 +73,8 @@ export class Legend {
       const ratio = Math.max(1, surface.ratio);
       swatch.width = WIDE * ratio;
       swatch.height = HIGH * ratio;
-      Object.assign(swatch.style, { width: `${WIDE}px`, height: `${HIGH}px`, border: `1px solid ${surface.colours.get("plot-soft")}` });
+      const border = `1px solid ${surface.colours.get("plot-soft")}`;
+      Object.assign(swatch.style, { width: `${WIDE}px`, height: `${HIGH}px`, border });
       swatch.setAttribute("aria-hidden", "true");
       const context = swatch.getContext("2d");
       context.scale(ratio, ratio);

@@ -1,10 +1,12 @@
 /**
- * Annotations and gaps: which lane an annotation's name stands in, how they are drawn, and which one is under the pointer.
+ * Annotations and gaps: the lane in which a name stands, how they are drawn, and which one is under the pointer.
  */
 
 const LANE = 18;
 const MOST_LANES = 3;
 const LONGEST = 220;
+/** Share of the annotations from which on they get another lane above the traces. */
+const CROWD = 0.1;
 const SIZE = 11.5;
 
 /** Annotations with lanes, laid out for a scale of time; lanes stay while one pans. */
@@ -14,7 +16,8 @@ export class Marks {
   }
 
   set(annotations) {
-    this.all = annotations.map((annotation, index) => ({ annotation, index })).sort((a, b) => a.annotation.start - b.annotation.start);
+    this.all = annotations.map((annotation, index) => ({ annotation, index }));
+    this.all.sort((one, other) => one.annotation.start - other.annotation.start);
     this.longest = Math.max(0, ...this.all.map(({ annotation }) => annotation.duration || 0).slice(0, 1e5));
     this.lanes = 0;
     this.scale = null;
@@ -30,8 +33,9 @@ export class Marks {
     const widths = new Map();
     const ends = [];
     for (const mark of this.all) {
-      const { start, duration, text } = mark.annotation;
-      if (!widths.has(text)) widths.set(text, Math.min(LONGEST, context.measureText(shown(text)).width + 14));
+      const { start, duration } = mark.annotation;
+      const text = label(mark.annotation);
+      if (!widths.has(text)) widths.set(text, Math.min(LONGEST, context.measureText(text).width + 14));
       mark.width = widths.get(text);
       const from = start * pixelsPerSecond;
       const lane = Array.from({ length: MOST_LANES }, (_, i) => i).find((i) => (ends[i] ?? -Infinity) <= from);
@@ -39,8 +43,12 @@ export class Marks {
       if (lane !== undefined) ends[lane] = from + Math.max(mark.width, (duration || 0) * pixelsPerSecond) + 3;
     }
     this.lanes = ends.length;
+    // a lane that few need lies over the uppermost traces, so that they leave no room empty on all other pages
+    const inLast = () => this.all.filter((mark) => mark.lane >= this.lanes - 1).length;
+    while (this.lanes > 1 && inLast() < this.all.length * CROWD) this.lanes -= 1;
   }
 
+  /** Room above the traces. */
   get height() {
     return this.lanes ? this.lanes * LANE + 4 : 0;
   }
@@ -109,46 +117,49 @@ export class Marks {
     const laneTop = lane * LANE + 2;
     context.strokeStyle = context.fillStyle = ink;
     context.lineWidth = selected ? 2 : 1;
-    if (x >= frame.left && x <= frame.right) line(frame, x, lane < 0 ? frame.top : laneTop, annotation.bad ? [] : [4, 3]);
+    const from = lane < 0 ? frame.top : laneTop;
+    if (x >= frame.left && x <= frame.right) line(frame, x, from, annotation.bad ? [] : [4, 3]);
     if (annotation.duration && end <= frame.right && end >= frame.left) line(frame, end, frame.top, [1, 3]);
     if (lane < 0) {
       this.drawn.push({ mark, x: x - 3, y: frame.top, width: 6, height: frame.bottom - frame.top });
       return;
     }
-    const from = Math.max(frame.left, x);
+    const near = Math.max(frame.left, x);
     const to = Math.min(frame.right, Math.max(x + width, end));
-    if (to - from < 6) return;
+    if (to - near < 6) return;
     context.save();
     context.beginPath();
-    context.rect(from, laneTop, to - from, LANE - 2);
+    context.rect(near, laneTop, to - near, LANE - 2);
     context.clip();
     context.fillStyle = colours.get("plot");
-    context.fillRect(from, laneTop, to - from, LANE - 2);
+    context.fillRect(near, laneTop, to - near, LANE - 2);
     context.globalAlpha = selected ? 0.32 : 0.15;
     context.fillStyle = ink;
-    context.fillRect(from, laneTop, to - from, LANE - 2);
+    context.fillRect(near, laneTop, to - near, LANE - 2);
     context.globalAlpha = 1;
-    if (x >= frame.left) context.fillRect(from, laneTop, 3, LANE - 2);
+    if (x >= frame.left) context.fillRect(near, laneTop, 3, LANE - 2);
     context.fillStyle = colours.get("plot-text");
-    context.fillText((annotation.bad ? "✕ " : "") + shown(annotation.text), from + 7, laneTop + LANE / 2 - 0.5);
+    context.fillText(label(annotation), near + 7, laneTop + LANE / 2 - 0.5);
     context.restore();
     if (selected) {
       context.strokeStyle = colours.get("focus");
       context.setLineDash([]);
       context.lineWidth = 2;
-      context.strokeRect(from + 1, laneTop + 1, to - from - 2, LANE - 4);
+      context.strokeRect(near + 1, laneTop + 1, to - near - 2, LANE - 4);
     }
-    this.drawn.push({ mark, x: from, y: laneTop, width: to - from, height: LANE - 2 });
+    this.drawn.push({ mark, x: near, y: laneTop, width: to - near, height: LANE - 2 });
     this.drawn.push({ mark, x: x - 3, y: laneTop, width: 6, height: frame.bottom - laneTop, line: true });
   }
 
   /** The mark at a point of the last frame; names go before lines. */
   hit(x, y) {
-    const over = this.drawn.filter((box) => x >= box.x && x <= box.x + box.width && y >= box.y && y <= box.y + box.height);
+    const inside = (box) => x >= box.x && x <= box.x + box.width && y >= box.y && y <= box.y + box.height;
+    const over = this.drawn.filter(inside);
     return (over.find((box) => !box.line) ?? over[0])?.mark ?? null;
   }
 }
 
+const label = (annotation) => (annotation.bad ? "✕ " : "") + shown(annotation.text);
 const colour = (colours, annotation) => colours.get(annotation.bad ? "annotation-bad" : "annotation");
 
 function line(frame, x, from, dash) {

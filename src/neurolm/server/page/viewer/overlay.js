@@ -1,5 +1,5 @@
 /**
- * What lies over the traces for a moment: a highlighted span, the cursor with its reading, a measurement, a tile to come.
+ * What lies over the traces for a moment: a span, the cursor with its reading, a measurement, a tile to come.
  */
 
 import { MM, microvolts } from "./scales.js";
@@ -95,7 +95,7 @@ export function drawPlaceholder(frame, rows, from, to, message) {
   const left = Math.max(frame.left, from);
   const right = Math.min(frame.right, to);
   if (right - left < 2) return;
-  context.strokeStyle = colours.get("grid-bold");
+  context.strokeStyle = colours.get("grid");
   context.lineWidth = 1;
   context.beginPath();
   for (const { y } of rows) {

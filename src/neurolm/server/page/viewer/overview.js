@@ -2,7 +2,7 @@
  * The whole recording as an envelope, with the page as a window in it, annotations as ticks and gaps hatched.
  *
  *     const overview = new OverviewView(element);
- *     overview.setData(page, { seconds, annotations, gaps, startTime });   // page: one channel, minmax, as decode.js makes it
+ *     overview.setData(page, { seconds, annotations, gaps, startTime });   // page: one channel, minmax; see decode.js
  *     overview.setWindow(start, pageSeconds);
  *     overview.addEventListener("seek", ({ detail }) => view.goTo(detail.start));
  *
@@ -23,13 +23,13 @@ export class OverviewView extends EventTarget {
     this.gutter = gutter;
     this.data = { seconds: 0, annotations: [], gaps: [] };
     this.page = null;
+    this.version = 0;
     this.clock = null;
     this.window = { start: 0, seconds: 0 };
     this.surface = new Surface(container, {
       label: "Overview of the recording",
       role: "slider",
       draw: () => this.#draw(),
-      resized: () => (this.picture = null),
     });
     this.canvas = this.surface.canvas;
     this.canvas.style.touchAction = "pan-y";
@@ -43,7 +43,7 @@ export class OverviewView extends EventTarget {
     this.page = page;
     this.data = { seconds, annotations, gaps };
     this.clock = secondOfDay(startTime);
-    this.picture = null;
+    this.version += 1;
     this.#describe();
     this.surface.redraw();
   }
@@ -53,6 +53,9 @@ export class OverviewView extends EventTarget {
     this.#describe();
     this.surface.redraw();
   }
+
+  /** The clock stands under the times where there is room for both. */
+  get #shownClock() { return this.surface.height >= 84 ? this.clock : null; }
 
   refreshColours() { this.surface.refreshColours(); }
   destroy() { this.surface.destroy(); }
@@ -117,31 +120,41 @@ export class OverviewView extends EventTarget {
     const { seconds } = this.data;
     const pixelsPerSecond = (right - left) / Math.max(seconds, 1e-9);
     const frame = (this.frame = {
-      surface, left, right, top: 2, bottom: surface.height - axisHeight(this.clock), start: 0, stop: seconds, seconds, pixelsPerSecond,
+      surface, left, right, seconds, pixelsPerSecond,
+      top: 2,
+      bottom: surface.height - axisHeight(this.#shownClock),
+      start: 0,
+      stop: seconds,
       x: (at) => left + at * pixelsPerSecond,
     });
-    context.fillStyle = colours.get("plot");
-    context.fillRect(0, 0, surface.width, surface.height);
-    if (seconds) {
-      this.#drawEnvelope(frame);
-      for (const [start, stop] of this.data.gaps) {
-        drawNothing(surface, frame.x(start), frame.top, Math.max(1, (stop - start) * pixelsPerSecond), frame.bottom - frame.top, "no data");
-      }
-      this.#drawTicks(frame);
-      drawAxis(frame, this.clock);
-      this.#drawWindow(frame);
-    }
-    context.font = colours.font(11);
-    context.fillStyle = colours.get("plot-soft");
-    context.textAlign = "right";
-    context.textBaseline = "middle";
-    context.fillText("overview", left - 10, (frame.top + frame.bottom) / 2);
-    context.textAlign = "left";
+    surface.cached(this.version, () => this.#drawRecording(frame));
+    if (seconds) this.#drawWindow(frame);
     if (surface.focused) {
       context.strokeStyle = colours.get("focus");
       context.lineWidth = 2;
       context.strokeRect(1, 1, surface.width - 2, surface.height - 2);
     }
+  }
+
+  /** All but the window, which alone moves. */
+  #drawRecording(frame) {
+    const { surface } = frame;
+    const { context, colours } = surface;
+    context.fillStyle = colours.get("plot");
+    context.fillRect(0, 0, surface.width, surface.height);
+    if (this.data.seconds) {
+      this.#drawEnvelope(frame);
+      for (const [start, stop] of this.data.gaps) {
+        const width = Math.max(1, (stop - start) * frame.pixelsPerSecond);
+        drawNothing(surface, frame.x(start), frame.top, width, frame.bottom - frame.top, "no data");
+      }
+      this.#drawTicks(frame);
+      drawAxis(frame, this.#shownClock);
+    }
+    context.font = colours.font(11);
+    context.fillStyle = colours.get("plot-soft");
+    context.textBaseline = "middle";
+    context.fillText("overview", 10, (frame.top + frame.bottom) / 2);
   }
 
   /** Largest extent but for the topmost hundredth, so that one artefact does not flatten all else. */

@@ -9,7 +9,8 @@ export const SENSITIVITIES = [1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 2
 export const SENSITIVITY = 7;
 /** Space at the left for names of channels, the same for all views so that their time axes align; CSS pixels. */
 export const GUTTER = 76;
-export const RIGHT = 12;
+/** Space at the right, half a time that stands under the last line. */
+export const RIGHT = 28;
 
 /** The next step of sensitivity: +1 draws larger (fewer µV/mm), -1 smaller. */
 export function nextSensitivity(value, direction) {

@@ -1,5 +1,5 @@
 /**
- * Values of electrodes between them: spherical splines after Perrin et al. (1989), Electroencephalogr Clin Neurophysiol 72:184–187.
+ * Values of electrodes between them: spherical splines after Perrin et al. (1989), doi:10.1016/0013-4694(89)90180-6.
  */
 
 const ORDER = 4;

@@ -39,28 +39,51 @@ export function cautionPattern(surface, kind) {
   return surface.pattern(kind, (context, ratio) => pattern(context, kind, surface.colours.get("plot-text"), ratio, 1));
 }
 
-export function fillOption(surface, answers, option, alpha = 1) {
+/** Fills boxes ([x, y, width, height] one after the other) with an option's colour and pattern. */
+export function fillOption(surface, answers, option, boxes, alpha = 1) {
   const { context, colours } = surface;
-  const colour = colours.band(answers.bands[option]);
+  const band = answers.bands[option];
+  const colour = colours.band(band);
   context.globalAlpha = alpha;
-  context.fillStyle = colour;
-  context.fill();
-  const over = surface.pattern(`option ${answers.bands[option]}`, (brush, ratio) => optionPattern(brush, answers.bands[option], colour, ratio));
-  if (over) {
-    context.fillStyle = over;
-    context.fill();
-  }
+  fillBoxes(context, boxes, colour);
+  const over = surface.pattern(`option ${band}`, (brush, ratio) => optionPattern(brush, band, colour, ratio));
+  if (over) fillBoxes(context, boxes, over);
   context.globalAlpha = 1;
 }
 
-function gutterText(frame, text, y, soft = false) {
+/** Box by box: one path of a thousand boxes takes a browser without graphics hardware a hundred times as long. */
+function fillBoxes(context, boxes, style) {
+  context.fillStyle = style;
+  for (let i = 0; i < boxes.length; i += 4) context.fillRect(boxes[i], boxes[i + 1], boxes[i + 2], boxes[i + 3]);
+}
+
+/** Text in the gutter, right-aligned: on two lines where it is long and there is room, cut where it is longer still. */
+function gutterText(frame, text, y, { soft = false, lines = 1 } = {}) {
   const { context, colours } = frame.surface;
   context.font = colours.font(11, soft ? 400 : 500);
   context.fillStyle = colours.get(soft ? "plot-soft" : "plot-text");
   context.textAlign = "right";
   context.textBaseline = "middle";
-  context.fillText(text, frame.left - 10, y, frame.left - 14);
+  const room = frame.left - 12;
+  const parts = lines > 1 && context.measureText(text).width > room ? wrap(context, text, room) : [text];
+  parts.forEach((part, i) => {
+    context.fillText(cut(context, part, room), frame.left - 8, y + 12 * (i - (parts.length - 1) / 2));
+  });
   context.textAlign = "left";
+}
+
+function wrap(context, text, room) {
+  const words = text.split(" ");
+  let first = words.shift();
+  while (words.length && context.measureText(`${first} ${words[0]}`).width <= room) first += ` ${words.shift()}`;
+  return words.length ? [first, words.join(" ")] : [first];
+}
+
+function cut(context, text, room) {
+  if (context.measureText(text).width <= room) return text;
+  let length = text.length;
+  while (length > 1 && context.measureText(`${text.slice(0, length)}…`).width > room) length -= 1;
+  return `${text.slice(0, length)}…`;
 }
 
 function rule(frame, y, name = "grid", dash = []) {
@@ -75,11 +98,16 @@ function rule(frame, y, name = "grid", dash = []) {
   context.setLineDash([]);
 }
 
-const edges = (frame, { from, to }) => [Math.max(frame.left, frame.x(from)), Math.min(frame.right, Math.max(frame.x(to), frame.x(from) + 0.5))];
+/** Where a slice begins and ends, on whole pixels of the screen, so that no seam shows between two. */
+function edges(frame, { from, to }) {
+  const { ratio } = frame.surface;
+  const left = Math.round(frame.x(from) * ratio) / ratio;
+  const right = Math.max(left + 1 / ratio, Math.round(frame.x(to) * ratio) / ratio);
+  return [Math.max(frame.left, left), Math.min(frame.right, right)];
+}
 
 function drawHypnogram(frame, answers, slices, top, bottom) {
   const { surface } = frame;
-  const { context, colours } = surface;
   const step = (bottom - top) / answers.options.length;
   const heights = [];
   answers.order.forEach((option, place) => {
@@ -87,113 +115,90 @@ function drawHypnogram(frame, answers, slices, top, bottom) {
     rule(frame, heights[option]);
     gutterText(frame, shown(answers.options[option]), heights[option]);
   });
-  context.strokeStyle = colours.get("plot-soft");
-  context.lineWidth = 1;
-  context.beginPath();
-  slices.forEach((slice, i) => {
-    if (!i || !slice.joins || slices[i - 1].best === slice.best) return;
-    const x = surface.sharp(frame.x(slice.from));
-    if (x < frame.left) return;
-    context.moveTo(x, heights[slices[i - 1].best]);
-    context.lineTo(x, heights[slice.best]);
-  });
-  context.stroke();
-  const thick = Math.min(9, step * 0.5);
+  const thick = Math.min(11, step * 0.62);
   for (const option of answers.order) {
-    context.beginPath();
+    const boxes = [];
     for (const slice of slices) {
       if (slice.best !== option || slice.undecided) continue;
       const [from, to] = edges(frame, slice);
-      context.rect(from, heights[option] - thick / 2, to - from, thick);
+      boxes.push(from, heights[option] - thick / 2, to - from, thick);
     }
-    context.fillStyle = colours.band(answers.bands[option]);
-    context.fill();
+    fillBoxes(surface.context, boxes, surface.colours.band(answers.bands[option]));
   }
-  context.beginPath();
+  const hatched = [];
   for (const slice of slices) {
     if (!slice.undecided) continue;
     const [from, to] = edges(frame, slice);
-    context.rect(from, heights[slice.best] - thick / 2, to - from, thick);
+    hatched.push(from, heights[slice.best] - thick / 2, to - from, thick);
   }
-  fillHatched(surface);
+  fillHatched(surface, hatched);
+  stepLine(frame, slices, (slice) => surface.sharp(heights[slice.best]));
 }
 
-/** Fills the current path as undecided: hatched, with a thin outline where there is room. */
-function fillHatched(surface) {
-  const { context, colours } = surface;
-  context.fillStyle = colours.get("plot");
-  context.fill();
-  context.fillStyle = cautionPattern(surface, "hatch");
-  context.fill();
+/** Fills boxes as undecided: hatched. */
+function fillHatched(surface, boxes) {
+  fillBoxes(surface.context, boxes, surface.colours.get("plot"));
+  fillBoxes(surface.context, boxes, cautionPattern(surface, "hatch"));
 }
 
 function drawDensity(frame, answers, slices, top, bottom) {
-  const { surface } = frame;
-  const { context } = surface;
   const height = bottom - top;
-  gutterText(frame, "100 %", top + 5, true);
-  gutterText(frame, "0 %", bottom - 5, true);
+  gutterText(frame, "100 %", top + 5, { soft: true });
+  gutterText(frame, "0 %", bottom - 5, { soft: true });
   const below = slices.map(() => 0);
   const upwards = [...answers.order].reverse();
   for (const option of upwards) {
-    context.beginPath();
+    const boxes = [];
     slices.forEach((slice, i) => {
       const [from, to] = edges(frame, slice);
       const share = slice.chances[option];
-      const y = bottom - (below[i] + share) * height;
       below[i] += share;
-      context.rect(from, y, to - from, share * height);
+      boxes.push(from, bottom - below[i] * height, to - from, share * height);
     });
-    fillOption(surface, answers, option);
+    fillOption(frame.surface, answers, option, boxes);
+    stepLine(frame, slices, (slice, i) => bottom - below[i] * height, 0.6);
   }
   nameAreas(frame, answers, slices, upwards, bottom, height);
 }
 
-/** Names of options on their areas, where these are high and wide enough. */
+/** Names of options on their areas, where these are high and wide enough; of single windows the probability, too. */
 function nameAreas(frame, answers, slices, upwards, bottom, height) {
-  const { context, colours } = frame.surface;
-  context.font = colours.font(11, 600);
-  context.textAlign = "center";
-  context.textBaseline = "middle";
+  const { colours } = frame.surface;
+  const single = slices.length <= 8;
   for (const option of upwards) {
-    const text = shown(answers.options[option]);
-    const wide = context.measureText(text).width + 8;
+    const colour = colours.band(answers.bands[option]);
     let run = null;
     const close = () => {
-      if (run && run.to - run.from > wide + 24) {
+      if (run) {
+        const chance = single ? ` ${Math.round((100 * run.share) / run.count)} %` : "";
+        const text = shown(answers.options[option]) + chance;
         const y = bottom - (run.y / run.count) * height;
-        const x = (run.from + run.to) / 2;
-        const colour = colours.band(answers.bands[option]);
-        context.fillStyle = colour;
-        context.fillRect(x - wide / 2, y - 7, wide, 14);
-        context.fillStyle = textOn(colour);
-        context.fillText(text, x, y + 0.5);
+        plateText(frame, text, (run.from + run.to) / 2, y, run.to - run.from - 20, [colour, textOn(colour)]);
       }
       run = null;
     };
     for (const slice of slices) {
       const share = slice.chances[option];
-      if (!slice.joins || share * height < 20) close();
-      if (share * height < 20) continue;
+      if (!slice.joins || single || share * height < 15) close();
+      if (share * height < 15) continue;
       let under = 0;
       for (const other of upwards) {
         if (other === option) break;
         under += slice.chances[other];
       }
       const [from, to] = edges(frame, slice);
-      run ??= { from, to, y: 0, count: 0 };
+      run ??= { from, to, y: 0, count: 0, share: 0 };
       run.to = to;
       run.y += under + share / 2;
+      run.share += share;
       run.count += 1;
     }
     close();
   }
-  context.textAlign = "left";
 }
 
 function drawYesNo(frame, answers, slices, top, bottom) {
   const { surface } = frame;
-  const { context, colours } = surface;
   const { yes } = answers;
   const no = answers.options.findIndex((_, i) => i !== yes);
   const middle = (top + bottom) / 2;
@@ -201,78 +206,90 @@ function drawYesNo(frame, answers, slices, top, bottom) {
   rule(frame, top);
   rule(frame, bottom);
   gutterText(frame, shown(answers.options[yes]), top + 6);
-  gutterText(frame, "50 %", middle, true);
+  gutterText(frame, "50 %", middle, { soft: true });
   gutterText(frame, shown(answers.options[no] ?? "not"), bottom - 6);
   for (const [option, above] of [[yes, true], [no, false]]) {
     if (option < 0) continue;
-    context.beginPath();
+    const boxes = [];
     for (const slice of slices) {
       const chance = slice.chances[yes];
       if (chance >= 0.5 !== above || slice.undecided) continue;
       const [from, to] = edges(frame, slice);
-      context.rect(from, Math.min(middle, y(chance)), to - from, Math.abs(middle - y(chance)));
+      boxes.push(from, Math.min(middle, y(chance)), to - from, Math.abs(middle - y(chance)));
     }
-    fillOption(surface, answers, option, 0.85);
+    fillOption(surface, answers, option, boxes);
   }
-  context.beginPath();
+  const hatched = [];
   for (const slice of slices) {
     if (!slice.undecided) continue;
     const [from, to] = edges(frame, slice);
     const at = y(slice.chances[yes]);
-    context.rect(from, Math.min(middle, at), to - from, Math.max(1, Math.abs(middle - at)));
+    hatched.push(from, Math.min(middle, at), to - from, Math.max(1, Math.abs(middle - at)));
   }
-  fillHatched(surface);
+  fillHatched(surface, hatched);
   stepLine(frame, slices, (slice) => y(slice.chances[yes]));
   rule(frame, middle, "plot-soft", [5, 4]);
-}
-
-function stepLine(frame, slices, height) {
-  const { context, colours } = frame.surface;
-  context.strokeStyle = colours.get("plot-text");
-  context.lineWidth = 1.25;
-  context.lineJoin = "round";
-  context.beginPath();
   for (const slice of slices) {
     const [from, to] = edges(frame, slice);
-    const at = height(slice);
+    if (slice.count > 1 || to - from < 40) continue;
+    const chance = slice.chances[yes];
+    const option = chance >= 0.5 || no < 0 ? yes : no;
+    const text = `${shown(answers.options[option])} ${Math.round(100 * slice.chances[option])} %`;
+    plateText(frame, text, (from + to) / 2, chance >= 0.5 ? middle + 11 : middle - 11, to - from);
+  }
+}
+
+function stepLine(frame, slices, height, width = 1.25) {
+  const { context, colours } = frame.surface;
+  context.strokeStyle = colours.get("plot-text");
+  context.lineWidth = width;
+  context.lineJoin = "round";
+  context.beginPath();
+  slices.forEach((slice, i) => {
+    const [from, to] = edges(frame, slice);
+    const at = height(slice, i);
     if (slice.joins) context.lineTo(from, at);
     else context.moveTo(from, at);
     context.lineTo(to, at);
-  }
+  });
   context.stroke();
 }
 
 function drawEvents(frame, answers, slices, top, bottom) {
   const { surface } = frame;
-  const { context } = surface;
   const options = answers.order.filter((option) => option !== answers.background);
   const step = (bottom - top) / Math.max(1, options.length);
   options.forEach((option, place) => {
     const foot = top + (place + 1) * step - 3;
     const tall = step - 8;
     rule(frame, foot, "grid-bold");
-    gutterText(frame, shown(answers.options[option]), foot - tall / 2);
-    context.beginPath();
-    for (const slice of slices) {
-      const [from, to] = edges(frame, slice);
-      context.rect(from, foot - slice.most[option] * tall, to - from, slice.most[option] * tall);
-    }
-    fillOption(surface, answers, option, 0.28);
+    gutterText(frame, shown(answers.options[option]), foot - tall / 2, { lines: 2 });
+    fillOption(surface, answers, option, slices.flatMap((slice) => markBox(frame, slice, option, foot, tall)), 0.28);
     const marks = slices.filter((slice) => slice.votes[option] > 0 && (slice.best === option || slice.count > 1));
-    context.beginPath();
-    for (const slice of marks.filter((one) => !one.undecided)) markPath(context, frame, slice, option, foot, tall);
-    fillOption(surface, answers, option);
-    context.beginPath();
-    for (const slice of marks.filter((one) => one.undecided)) markPath(context, frame, slice, option, foot, tall);
-    fillHatched(surface);
+    const boxes = (undecided) =>
+      marks.filter((one) => one.undecided === undecided).flatMap((one) => markBox(frame, one, option, foot, tall, 3));
+    fillOption(surface, answers, option, boxes(false));
+    fillHatched(surface, boxes(true));
+    outline(surface, [...boxes(false), ...boxes(true)]);
     nameMarks(frame, answers, option, marks, foot, tall);
   });
 }
 
-function markPath(context, frame, slice, option, foot, tall) {
+/** A box as high as an option is likely, and so wide at least. */
+function markBox(frame, slice, option, foot, tall, least = 0) {
   const [from, to] = edges(frame, slice);
-  const width = Math.max(3, to - from);
-  context.rect((from + to - width) / 2, foot - slice.most[option] * tall, width, slice.most[option] * tall);
+  const width = Math.max(least, to - from);
+  return [(from + to - width) / 2, foot - slice.most[option] * tall, width, slice.most[option] * tall];
+}
+
+/** Lines around boxes that are wide enough for them, so that light colours stand out, too. */
+function outline(surface, boxes) {
+  const { context, colours } = surface;
+  context.strokeStyle = colours.get("plot-text");
+  context.lineWidth = 1;
+  for (let i = 0; i < boxes.length; i += 4) {
+    if (boxes[i + 2] > 4) context.strokeRect(boxes[i] + 0.5, boxes[i + 1] + 0.5, boxes[i + 2] - 1, boxes[i + 3] - 1);
+  }
 }
 
 /** An option's name and probability beside its marks, where there is room up to the next. */
@@ -300,17 +317,40 @@ function nameMarks(frame, answers, option, marks, foot, tall) {
 /** Where caution is due: hatched where no option is likely enough, cross-hatched where EEG is unlike the training. */
 function drawCaution(frame, slices, top, bottom) {
   const { surface } = frame;
-  const { context } = surface;
-  if (!slices.some((slice) => slice.undecided || slice.unlike)) return;
-  gutterText(frame, "caution", (top + bottom) / 2, true);
-  for (const [kind, is] of [["hatch", (slice) => slice.undecided && !slice.unlike], ["cross", (slice) => slice.unlike]]) {
-    context.beginPath();
-    for (const slice of slices) {
-      if (!is(slice)) continue;
-      const [from, to] = edges(frame, slice);
-      context.rect(from, top, Math.max(1, to - from), bottom - top);
-    }
-    context.fillStyle = cautionPattern(surface, kind);
-    context.fill();
+  const { context, colours } = surface;
+  const runs = [];
+  for (const slice of slices) {
+    const kind = slice.unlike ? "cross" : slice.undecided ? "hatch" : null;
+    const run = runs.at(-1);
+    if (kind && run?.kind === kind && run.to >= slice.from - 1e-6) run.to = slice.to;
+    else if (kind) runs.push({ kind, from: slice.from, to: slice.to });
   }
+  if (!runs.length) return;
+  gutterText(frame, "caution", (top + bottom) / 2, { soft: true });
+  context.strokeStyle = colours.get("plot-text");
+  context.lineWidth = 1;
+  for (const run of runs) {
+    const [from, to] = edges(frame, run);
+    context.fillStyle = cautionPattern(surface, run.kind);
+    context.fillRect(from, top, to - from, bottom - top);
+    context.strokeRect(from + 0.5, top + 0.5, Math.max(1, to - from - 1), bottom - top - 1);
+    const text = run.kind === "cross" ? "unlike the training" : "undecided";
+    plateText(frame, text, (from + to) / 2, (top + bottom) / 2, to - from - 24);
+  }
+}
+
+/** A word on a plate of the background, where it has room. */
+function plateText(frame, text, x, y, room, pair = null) {
+  const { context, colours } = frame.surface;
+  const [plate, ink] = pair ?? [colours.get("plot"), colours.get("plot-text")];
+  context.font = colours.font(11, 600);
+  const wide = context.measureText(text).width + 8;
+  if (wide > room) return;
+  context.fillStyle = plate;
+  context.fillRect(x - wide / 2, y - 7, wide, 14);
+  context.fillStyle = ink;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.fillText(text, x, y + 0.5);
+  context.textAlign = "left";
 }

@@ -18,7 +18,8 @@ export class Surface {
     this.canvas.tabIndex = 0;
     this.canvas.setAttribute("role", role);
     this.canvas.setAttribute("aria-label", label);
-    Object.assign(this.canvas.style, { display: "block", position: "absolute", inset: "0", width: "100%", height: "100%" });
+    const fill = { display: "block", position: "absolute", inset: "0", width: "100%", height: "100%" };
+    Object.assign(this.canvas.style, { ...fill, outline: "none" }); // the focus is drawn by the views
     if (getComputedStyle(container).position === "static") container.style.position = "relative";
     container.append(this.canvas);
     this.context = this.canvas.getContext("2d", { alpha: false });
@@ -27,6 +28,7 @@ export class Surface {
     this.ratio = 1;
     this.frame = 0;
     this.patterns = new Map();
+    this.cache = null;
     this.observer = new ResizeObserver(() => this.measure());
     this.observer.observe(container);
     this.schemes = matchMedia("(prefers-color-scheme: dark)");
@@ -47,6 +49,7 @@ export class Surface {
     const height = this.container.clientHeight;
     if (width === this.width && height === this.height && ratio === this.ratio) return;
     Object.assign(this, { width, height, ratio });
+    this.cache = null;
     this.stale = true; // the canvas is emptied by its new size, so that happens in the frame that fills it again
     this.patterns.clear();
     this.resized?.();
@@ -71,6 +74,7 @@ export class Surface {
 
   refreshColours() {
     this.colours.refresh();
+    this.cache = null;
     this.patterns.clear();
     this.resized?.();
     this.redraw();
@@ -80,6 +84,21 @@ export class Surface {
   pattern(key, make) {
     if (!this.patterns.has(key)) this.patterns.set(key, make(this.context, this.ratio));
     return this.patterns.get(key);
+  }
+
+  /** What `draw` draws onto the whole surface, kept as a picture as long as the key is the same. */
+  cached(key, draw) {
+    const { context } = this;
+    if (this.cache?.key !== key) {
+      const canvas = this.cache?.canvas ?? new OffscreenCanvas(this.canvas.width, this.canvas.height);
+      this.context = canvas.getContext("2d", { alpha: false });
+      this.context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+      draw();
+      this.context = context;
+      this.cache = { key, canvas };
+    }
+    const { canvas } = this.cache;
+    context.drawImage(canvas, 0, 0, canvas.width / this.ratio, canvas.height / this.ratio);
   }
 
   gapPattern() {

@@ -1,12 +1,13 @@
 /**
  * Pages of traces, fetched ahead and kept: what is seen first, then neighbours in the direction of travel.
  *
- * Time is cut into tiles as long as the page; a tile is asked for with a little more than its length, so that the lines of
- * neighbours meet. Tiles that nobody looks at any more are dropped, the longest unused first; requests for them aborted.
+ * Time is cut into tiles as long as the page; a tile is asked for with a little more than its length, so that the lines
+ * of neighbours meet. Tiles unused for longest are dropped; requests for tiles that nobody wants any more are aborted.
  */
 
 const AT_ONCE = 4;
 const MOST_BYTES = 96 * 2 ** 20;
+/** Milliseconds after which a tile that could not be had is asked for again. */
 const RETRY = 3000;
 /** Share of a tile that is asked for beyond its end, so that its last line reaches the next tile's first. */
 const OVERLAP = 1 / 64;
@@ -21,6 +22,7 @@ export class Tiles {
     this.asked = new Map(); // index → AbortController
     this.failed = new Map(); // index → {message, at}
     this.generation = 0;
+    this.retry = RETRY;
     this.bytes = 0;
   }
 
@@ -65,7 +67,7 @@ export class Tiles {
       if (this.asked.size >= AT_ONCE) return;
       if (this.kept.has(index) || this.asked.has(index)) continue;
       const failure = this.failed.get(index);
-      if (failure && performance.now() - failure.at < RETRY) continue;
+      if (failure && performance.now() - failure.at < this.retry) continue;
       this.ask(index);
     }
   }
@@ -85,7 +87,7 @@ export class Tiles {
     } catch (error) {
       if (generation !== this.generation || controller.signal.aborted || error?.name === "AbortError") return;
       this.failed.set(index, { message: String(error?.message ?? error), at: performance.now() });
-      setTimeout(() => generation === this.generation && this.next(), RETRY + 50);
+      setTimeout(() => generation === this.generation && this.next(), this.retry + 50);
     } finally {
       if (this.asked.get(index) === controller) this.asked.delete(index);
     }

@@ -4,37 +4,36 @@
  * How to use it:
  *
  *     import { TraceView } from "./traces.js";
- *     const view = new TraceView(document.querySelector("#eeg"), {        // an element with a height
+ *     const view = new TraceView(document.querySelector("#eeg"), {   // an element with a height
  *       seconds: 3600,
- *       channels: [{ name: "Fp1", bad: null, side: "left" }],            // in the order of the rows; bad: why, or null;
- *       gaps: [[600, 720]],                                               // side (optional) separates groups of rows
+ *       channels: [{ name: "Fp1", bad: null, side: "left" }],   // in the order of the rows; bad: why, or null;
+ *       gaps: [[600, 720]],                                      // side (optional) separates groups of rows
  *       annotations: [{ start: 12, duration: 0, text: "eyes closed", bad: false }],
- *       startTime: "2024-03-01T22:13:05",                                 // optional: times of the clock, too
- *       traces: async ({ start, seconds, columns, signal }) => page,      // as decode.js makes it; signal: AbortSignal
+ *       startTime: "2024-03-01T22:13:05",                        // optional: times of the clock, too
+ *       traces: async ({ start, seconds, columns, signal }) => page,   // see decode.js; signal: AbortSignal
  *     });
  *     view.addEventListener("view", ({ detail }) => console.log(detail.start, detail.pageSeconds));
  *     view.pageSeconds = 30; view.negativeUp = false; view.goTo(120);
  *
- * Where a page has other `channels` than the source says (another montage), the rows follow the page. Events are CustomEvents;
- * `detail`: 'view' {start, pageSeconds, text}, 'sensitivity' {sensitivity}, 'annotation' {annotation, index},
- * 'channel' {name} (its name, left of the traces, was clicked),
+ * Where a page has other `channels` than the source says (another montage), the rows follow the page. Events are
+ * CustomEvents; `detail`: 'view' {start, pageSeconds}, 'sensitivity' {sensitivity}, 'annotation' {annotation, index},
  * 'hover' {second, channel, text} or null, 'drawn' {milliseconds, complete}, 'failed' {message}.
- * Keys (the canvas takes the focus; `keydown` lets an app pass keys on): ←/→ a second, PgUp/PgDn/space a page, Home/End,
- * ↑/↓ sensitivity, [ and ] from annotation to annotation, Escape takes selection and highlight away. Drag or wheel pans,
- * wheel with Ctrl or Shift changes sensitivity, a drag with Shift measures. Colours: colours.js.
+ * Keys (the canvas takes the focus; `keydown` lets an app pass keys on): KEYS of gestures.js lists them. Drag or wheel
+ * pans, the wheel with Ctrl or Shift changes sensitivity, a drag with Shift measures. Colours: colours.js.
  */
 
-import { valueAt } from "./decode.js";
-import { axisHeight, drawAxis, drawGrid, drawLabels, drawScale, layRows, number } from "./frame.js";
+import { axisHeight, drawAxis, drawGrid, drawLabels, drawScale, layRows } from "./frame.js";
 import { listen, onKey } from "./gestures.js";
-import { Marks, drawNothing, shown } from "./marks.js";
+import { Marks, drawNothing } from "./marks.js";
 import { drawCursor, drawHighlight, drawMeasure, drawPlaceholder } from "./overlay.js";
-import { GUTTER, MM, RIGHT, SENSITIVITY, clamp, microvolts, nextSensitivity, secondOfDay, timeText } from "./scales.js";
+import { readingAt, textOf } from "./readings.js";
+import { GUTTER, MM, RIGHT, SENSITIVITY, clamp, nextSensitivity, secondOfDay } from "./scales.js";
 import { Surface } from "./surface.js";
 import { Tiles } from "./tiles.js";
 import { Waves } from "./waves.js";
 
-const NOTHING = { seconds: 0, channels: [], gaps: [], annotations: [], traces: () => Promise.reject(new Error("no source")) };
+const none = () => Promise.reject(new Error("no source"));
+const NOTHING = { seconds: 0, channels: [], gaps: [], annotations: [], traces: none };
 /** Columns asked for are rounded up to this, so that a slight resize asks for nothing anew. */
 const COLUMNS = 128;
 const MOST_COLUMNS = 4096;
@@ -50,7 +49,7 @@ export class TraceView extends EventTarget {
     this.gutter = gutter;
     this.#pageSeconds = pageSeconds;
     this.tiles = new Tiles(() => this.#arrived());
-    this.waves = new Waves();
+    this.waves = new Waves(() => this.surface.redraw());
     this.marks = new Marks();
     this.highlight = this.cursor = this.measured = this.selected = null;
     this.travel = 1;
@@ -141,10 +140,11 @@ export class TraceView extends EventTarget {
   /** Goes to the next (+1) or previous (-1) annotation and selects it; false where there is none. */
   nextAnnotation(direction) {
     const here = this.selected === null ? null : this.marks.all.findIndex((mark) => mark.index === this.selected);
-    const mark = here === null ? this.marks.next(this.#start + (direction > 0 ? 0 : this.#pageSeconds), direction) : this.marks.all[here + direction];
+    const edge = this.#start + (direction > 0 ? 0 : this.#pageSeconds);
+    const mark = here === null ? this.marks.next(edge, direction) : this.marks.all[here + direction];
     if (!mark) return false;
-    const { start } = mark.annotation;
-    if (start < this.#start || start > this.#start + this.#pageSeconds * 0.95) this.goTo(start - this.#pageSeconds * 0.25);
+    const place = (mark.annotation.start - this.#start) / this.#pageSeconds;
+    if (place < 0 || place > 0.95) this.goTo(mark.annotation.start - this.#pageSeconds * 0.25);
     this.selectAnnotation(mark);
     return true;
   }
@@ -163,51 +163,19 @@ export class TraceView extends EventTarget {
   refreshColours() { this.surface.refreshColours(); }
 
   /** What is shown, for people who do not see it. */
-  get text() {
-    const { rows = [], source } = this;
-    if (!source.seconds) return "EEG traces: nothing loaded";
-    const stop = Math.min(source.seconds, this.#start + this.#pageSeconds);
-    const bad = rows.filter((row) => row.bad).map((row) => row.name);
-    const seen = this.marks.within(this.#start, stop).map(({ annotation }) => shown(annotation.text));
-    const selected = this.selected === null ? null : source.annotations[this.selected];
-    return [
-      `EEG traces ${timeText(this.#start)} to ${timeText(stop)} of ${timeText(source.seconds)}`,
-      `${rows.length} channels, ${number(this.#sensitivity)} µV/mm, ${this.#negativeUp ? "negative" : "positive"} up`,
-      bad.length ? `bad: ${bad.slice(0, 8).map(shown).join(", ")}` : "",
-      seen.length ? `annotations: ${seen.slice(0, 5).join(", ")}${seen.length > 5 ? ` and ${seen.length - 5} more` : ""}` : "",
-      selected ? `selected: ${shown(selected.text)} at ${timeText(selected.start)}` : "",
-    ].filter(Boolean).join("; ");
-  }
+  get text() { return textOf(this); }
+
+  /** Channel and second under a point of the canvas, and its value in µV where it is known; null outside the plot. */
+  at(x, y) { return readingAt(this, x, y); }
+
+  /** The tile to which a second belongs, if it has come. */
+  pageAt(second) { return this.tiles.kept.get(this.#tileAt(second))?.page ?? null; }
 
   destroy() {
     this.tiles.reset({ source: null, seconds: 1, columns: 1, end: 0 });
     clearTimeout(this.saying);
+    this.waves.destroy();
     this.surface.destroy();
-  }
-
-  /** Channel and second under a point of the canvas, and its value in µV where it is known; null outside the plot. */
-  at(x, y) {
-    const frame = this.frame;
-    if (!frame || x < frame.left || x > frame.right || y < 0 || y > frame.bottom || !this.rows.length) return null;
-    const second = frame.start + (x - frame.left) / frame.pixelsPerSecond;
-    const row = this.rows.reduce((best, other) => (Math.abs(other.y - y) < Math.abs(best.y - y) ? other : best));
-    const page = this.tiles.kept.get(this.#tileAt(second))?.page;
-    const value = page && row.channel < page.channels.length ? valueAt(page, row.channel, second) : null;
-    const text = `${timeText(second, 2)}  ${shown(row.name)}  ${value ? microvolts(value) : "no data"}`;
-    return { x, second, row, value, text: row.bad ? `${text}  (bad${typeof row.bad === "string" ? `: ${shown(row.bad)}` : ""})` : text };
-  }
-
-  /** µV from the lowest to the highest of a channel between two seconds; null where that is not known. */
-  rangeOf(channel, from, to) {
-    let [lowest, highest] = [Infinity, -Infinity];
-    const [first, last] = from < to ? [from, to] : [to, from];
-    const step = Math.max((last - first) / 2000, 1e-3);
-    for (let second = first; second <= last; second += step) {
-      const page = this.tiles.kept.get(this.#tileAt(second))?.page;
-      const value = page && channel < page.channels.length ? valueAt(page, channel, second) : null;
-      if (value) [lowest, highest] = [Math.min(lowest, value[0]), Math.max(highest, value[1])];
-    }
-    return highest >= lowest ? highest - lowest : null;
   }
 
   /** Shows the reading at a point, or none; keys move it too. */
@@ -283,7 +251,8 @@ export class TraceView extends EventTarget {
     const top = this.marks.height;
     const bottom = Math.max(top + 20, surface.height - axisHeight(this.clock));
     if (this.laid !== this.channels || this.laidTop !== top || this.laidBottom !== bottom) {
-      Object.assign(this, layRows(this.channels, top, bottom), { laid: this.channels, laidTop: top, laidBottom: bottom });
+      Object.assign(this, layRows(this.channels, top, bottom));
+      Object.assign(this, { laid: this.channels, laidTop: top, laidBottom: bottom });
       this.waves.invalidate();
     }
     const left = this.gutter;
@@ -306,11 +275,13 @@ export class TraceView extends EventTarget {
     context.fillRect(0, 0, surface.width, surface.height);
     const { wanted, seen } = this.#wanted();
     this.tiles.want(wanted);
-    const rest = this.#paintWaves(wanted, seen);
+    const look = this.#look(frame);
+    const tiles = wanted.slice(0, 4).map((index) => ({ index, page: this.tiles.get(index) }));
+    this.waves.work(tiles.filter(({ page }) => page), look);
     this.marks.drawSpans(frame);
     drawGrid(frame);
     drawHighlight(frame, this.highlight);
-    const complete = this.#blit(frame, seen) && !rest;
+    const complete = this.#blit(frame, seen, look);
     this.#drawGaps(frame);
     this.marks.drawNames(frame, this.selected);
     drawAxis(frame, this.clock);
@@ -323,40 +294,38 @@ export class TraceView extends EventTarget {
       context.lineWidth = 2;
       context.strokeRect(1, 1, surface.width - 2, surface.height - 2);
     }
-    if (rest) surface.redraw();
     this.#emit("drawn", { milliseconds: performance.now() - began, complete });
   }
 
-  /** Tiles that are seen, and all that are wanted: the seen ones, then two on in the direction of travel, then one behind. */
+  /** Tiles that are seen, and all that are wanted: those, then two on in the direction of travel, then one behind. */
   #wanted() {
     const first = this.#tileAt(this.#start);
     const last = Math.max(first, Math.ceil((this.#start + this.#pageSeconds) / this.#pageSeconds - 1e-9) - 1);
     const seen = [];
     for (let i = first; i <= last; i++) seen.push(i);
     const [near, behind] = this.travel > 0 ? [last, first] : [first, last];
-    return { seen, wanted: this.source.seconds ? [...seen, near + this.travel, near + 2 * this.travel, behind - this.travel] : [] };
+    if (!this.source.seconds) return { seen: [], wanted: [] };
+    return { seen, wanted: [...seen, near + this.travel, near + 2 * this.travel, behind - this.travel] };
   }
 
-  #paintWaves(wanted, seen) {
-    const tiles = [];
-    for (const index of wanted.slice(0, 4)) {
-      const page = this.tiles.get(index);
-      if (page) tiles.push({ index, page, seen: seen.includes(index) });
-    }
-    return this.waves.work(tiles, {
-      height: this.frame.bottom,
-      ratio: this.surface.ratio,
-      pixelsPerSecond: this.frame.pixelsPerSecond,
+  #look(frame) {
+    const { colours, ratio } = this.surface;
+    return {
+      ratio,
+      height: frame.bottom,
+      width: this.plotWidth,
+      pixelsPerSecond: frame.pixelsPerSecond,
       tileSeconds: this.#pageSeconds,
-      rows: this.rows,
       sensitivity: this.#sensitivity,
       negativeUp: this.#negativeUp,
-      colours: this.surface.colours,
-    });
+      rows: this.rows.map(({ channel, y, bad, side }) => {
+        return { channel, y, bad: Boolean(bad), colour: bad ? colours.get("bad") : colours.trace(side) };
+      }),
+    };
   }
 
-  /** Moves the pictures of tiles to where they belong; whether none was missing. */
-  #blit(frame, seen) {
+  /** Moves the pictures of tiles to where they belong; whether none was missing or is out of date. */
+  #blit(frame, seen, look) {
     const { context, ratio } = this.surface;
     let complete = true;
     context.save();
@@ -365,9 +334,11 @@ export class TraceView extends EventTarget {
     context.clip();
     for (const index of seen) {
       const from = frame.x(index * this.#pageSeconds);
-      const picture = this.waves.get(index);
-      if (picture) {
-        context.drawImage(picture.canvas, Math.round(from * ratio) / ratio, 0, picture.canvas.width / ratio, picture.canvas.height / ratio);
+      const known = this.waves.get(index, look);
+      if (known) {
+        const { picture, current } = known;
+        complete &&= current;
+        context.drawImage(picture, Math.round(from * ratio) / ratio, 0, picture.width / ratio, picture.height / ratio);
       } else if (index < this.tiles.count) {
         complete = false;
         const end = Math.min(this.source.seconds, (index + 1) * this.#pageSeconds);
@@ -392,4 +363,5 @@ export class TraceView extends EventTarget {
   }
 }
 
-const sameNames = (names, channels) => names.length === channels.length && names.every((name, i) => name === channels[i].name);
+const sameNames = (names, channels) =>
+  names.length === channels.length && names.every((name, i) => name === channels[i].name);

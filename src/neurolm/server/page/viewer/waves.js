@@ -1,20 +1,46 @@
 /**
- * Traces as pictures: every tile is drawn once onto a canvas of its own, channel by channel within the time a frame has, and
- * panning only moves these pictures. So 32 channels pan as lightly as one, and a tile that is not ready holds nothing up.
+ * Traces as pictures: every tile is drawn once, in a thread of its own, and panning only moves these pictures. So 32
+ * channels pan as lightly as one, and a tile that is not ready holds nothing up; what was drawn before stays so long.
  */
 
-import { MISSING } from "./decode.js";
-import { MM } from "./scales.js";
+import { paint } from "./paint.js";
 
-/** Milliseconds of a frame for what is seen, and for what lies ahead. */
-const SEEN = 24;
-const AHEAD = 4;
-const MOST = 6;
+const MOST = 8;
+/** Tiles that are drawn at a time: one, and one that waits, so that what is wanted by then goes first. */
+const AT_ONCE = 2;
 
 export class Waves {
-  constructor() {
-    this.pictures = new Map(); // index → {canvas, page, done, version}, the longest unused first
+  /** @param {() => void} changed called when a picture is ready */
+  constructor(changed) {
+    this.changed = changed;
+    this.pictures = new Map(); // index → {picture, page, version}, the longest unused first
+    this.jobs = new Map(); // number → {index, page, version, job}
     this.version = 0;
+    this.numbers = 0;
+    this.thread = this.#start();
+  }
+
+  #start() {
+    try {
+      const thread = new Worker(new URL("./painter.js", import.meta.url), { type: "module" });
+      thread.addEventListener("message", ({ data }) => this.#done(data.number, data.picture));
+      thread.addEventListener("error", () => this.#alone());
+      return thread;
+    } catch {
+      return null;
+    }
+  }
+
+  /** Where no thread can be had, everything is drawn in this one. */
+  #alone() {
+    this.thread = null;
+    for (const [number, { job }] of [...this.jobs]) this.#paintHere(number, job);
+  }
+
+  #paintHere(number, job) {
+    const canvas = new OffscreenCanvas(1, 1);
+    paint(canvas, job);
+    queueMicrotask(() => this.#done(number, canvas));
   }
 
   /** All pictures are to be drawn again: sensitivity, sizes, colours or channels have changed. */
@@ -22,132 +48,73 @@ export class Waves {
     this.version += 1;
   }
 
+  /** Forgets all pictures, since they show something else. */
   clear() {
+    this.version += 1;
+    for (const { picture } of this.pictures.values()) picture.close?.();
     this.pictures.clear();
+    this.jobs.clear();
   }
 
   /**
-   * Draws what is missing of these tiles while time is left.
+   * Has drawn what is missing of these tiles.
    *
-   * @param {{index: number, page: object, seen: boolean}[]} tiles in the order of their worth
-   * @param {object} look {width, height, ratio, pixelsPerSecond, tileSeconds, rows, sensitivity, negativeUp, colours}
+   * @param {{index: number, page: object}[]} tiles in the order of their worth
+   * @param {object} look {width, height, ratio, pixelsPerSecond, tileSeconds, rows, sensitivity, negativeUp}
    * @returns {boolean} whether something is left to be drawn
    */
   work(tiles, look) {
-    const began = performance.now();
     let left = false;
-    for (const { index, page, seen } of tiles) {
-      const picture = this.picture(index, page, look);
-      while (picture.done < look.rows.length) {
-        if (performance.now() - began > (seen ? SEEN : AHEAD)) {
-          left = true;
-          break;
-        }
-        drawChannel(picture.context, page, look.rows[picture.done], index * look.tileSeconds, look);
-        picture.done += 1;
+    for (const { index, page } of tiles) {
+      const known = this.pictures.get(index);
+      if (known) {
+        this.pictures.delete(index); // the last used goes last
+        this.pictures.set(index, known);
       }
+      if (known?.page === page && known.version === this.version) continue;
+      left = true;
+      const same = (job) => job.index === index && job.page === page && job.version === this.version;
+      if ([...this.jobs.values()].some(same) || this.jobs.size >= AT_ONCE) continue;
+      this.#ask(index, page, { ...look, page, tileStart: index * look.tileSeconds, number: ++this.numbers });
     }
     return left;
   }
 
-  picture(index, page, look) {
-    let picture = this.pictures.get(index);
-    if (picture && picture.page === page && picture.version === this.version) {
+  #ask(index, page, job) {
+    this.jobs.set(job.number, { index, page, version: this.version, job });
+    if (this.thread) this.thread.postMessage(job);
+    else this.#paintHere(job.number, job);
+  }
+
+  #done(number, picture) {
+    const asked = this.jobs.get(number);
+    this.jobs.delete(number);
+    if (asked) {
+      const { index, page, version, job } = asked;
+      this.pictures.get(index)?.picture.close?.();
       this.pictures.delete(index);
-      this.pictures.set(index, picture);
-      return picture;
-    }
-    const canvas = picture?.canvas ?? this.spare() ?? new OffscreenCanvas(1, 1);
-    const width = Math.round(look.tileSeconds * look.pixelsPerSecond * look.ratio);
-    const height = Math.round(look.height * look.ratio);
-    const context = canvas.getContext("2d");
-    if (canvas.width !== width || canvas.height !== height) {
-      canvas.width = width;
-      canvas.height = height;
+      this.pictures.set(index, { picture, page, version, width: job.width, height: job.height, ratio: job.ratio });
+      if (this.pictures.size > MOST) this.#drop(this.pictures.keys().next().value);
     } else {
-      context.setTransform(1, 0, 0, 1, 0, 0);
-      context.clearRect(0, 0, width, height);
+      picture.close?.();
     }
-    context.setTransform(look.ratio, 0, 0, look.ratio, 0, 0);
-    picture = { canvas, context, page, done: 0, version: this.version };
+    this.changed();
+  }
+
+  #drop(index) {
+    this.pictures.get(index).picture.close?.();
     this.pictures.delete(index);
-    this.pictures.set(index, picture);
-    return picture;
   }
 
-  /** The canvas of the picture that was unused for longest, once there are enough of them. */
-  spare() {
-    if (this.pictures.size < MOST) return null;
-    const [index, picture] = this.pictures.entries().next().value;
-    this.pictures.delete(index);
-    return picture.canvas;
+  /** The picture of a tile, also one drawn before something changed; `current` says whether it is as it should be. */
+  get(index, look) {
+    const known = this.pictures.get(index);
+    if (!known || known.width !== look.width || known.height !== look.height || known.ratio !== look.ratio) return null;
+    return { picture: known.picture, current: known.version === this.version };
   }
 
-  get(index) {
-    return this.pictures.get(index)?.version === this.version ? this.pictures.get(index) : null;
-  }
-}
-
-/** Pixels up or down per unit of a channel's int16. */
-const slope = (page, channel, look) => ((look.negativeUp ? 1 : -1) * page.scale[channel] * MM) / look.sensitivity;
-
-function drawChannel(context, page, row, tileStart, look) {
-  const channel = row.channel;
-  if (channel >= page.channels.length) return;
-  context.strokeStyle = row.bad ? look.colours.get("bad") : look.colours.trace(row.side);
-  context.lineWidth = row.bad ? 0.8 : Math.max(1, 1.1 / Math.max(1, look.ratio * 0.75));
-  context.lineJoin = "bevel";
-  const path = page.kind === "minmax" ? minmaxPath : samplesPath;
-  context.beginPath();
-  path(context, page, channel, {
-    x: (page.start - tileStart) * look.pixelsPerSecond,
-    step: (page.seconds / page.columns) * look.pixelsPerSecond,
-    y: row.y,
-    slope: slope(page, channel, look),
-    limit: look.height * 2,
-    dashed: Boolean(row.bad),
-  });
-  context.stroke();
-}
-
-/** Whether a dashed line is drawn at x; by hand, since a dash of the canvas costs as much as all else together. */
-const inked = (x) => x % 9 < 6;
-
-function samplesPath(context, page, channel, { x, step, y, slope: k, limit, dashed }) {
-  const { values, columns } = page;
-  let at = channel * columns;
-  let pen = false;
-  for (let i = 0; i < columns; i++, at++, x += step) {
-    const value = values[at];
-    if (value === MISSING || (dashed && !inked(x))) {
-      pen = false;
-      continue;
-    }
-    const to = y + Math.max(-limit, Math.min(limit, value * k));
-    if (pen) context.lineTo(x, to);
-    else context.moveTo(x, to);
-    pen = true;
-  }
-}
-
-function minmaxPath(context, page, channel, { x, step, y, slope: k, limit, dashed }) {
-  const { values, columns } = page;
-  let at = 2 * channel * columns;
-  let pen = false;
-  let last = 0;
-  x += step / 2;
-  for (let i = 0; i < columns; i++, at += 2, x += step) {
-    if (values[at] === MISSING || (dashed && !inked(x))) {
-      pen = false;
-      continue;
-    }
-    let near = y + Math.max(-limit, Math.min(limit, values[at] * k));
-    let far = y + Math.max(-limit, Math.min(limit, values[at + 1] * k));
-    if (pen && Math.abs(far - last) < Math.abs(near - last)) [near, far] = [far, near];
-    if (pen) context.lineTo(x, near);
-    else context.moveTo(x, near);
-    if (Math.abs(far - near) > 0.25 || !pen) context.lineTo(x, far);
-    last = far;
-    pen = true;
+  destroy() {
+    this.clear();
+    this.thread?.terminate();
   }
 }
