@@ -87,6 +87,8 @@ class Argument:
             how["type"] = place if kind == Path | str else kind if kind in (int, float, Path) else str
         if self.item or (self.word and not self.missing):
             how["nargs"] = "?" if not self.item else "*" if self.word and not self.missing else "+"
+        if self.item and not self.word:
+            how["action"] = "extend"  # given once with several values, or several times
         action = parser.add_argument(self.flag if in_help else _with_underscores(self.flag), **how)
         action.required = in_help and self.missing  # else what is missing is said in words of our own
 

@@ -10,16 +10,19 @@ one that is free waits for the next file, since starting (most of a second) take
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
+import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -38,6 +41,8 @@ MEMORY, TIMES = 512 << 20, 100
 _DEVICES = ("/dev/null", "/dev/random", "/dev/urandom")
 """What is no file and may be opened by a library."""
 
+Result = TypeVar("Result")
+
 _waiting: list[Worker] = []
 _source: RawRecording | None = None
 """In such a process: the file."""
@@ -45,6 +50,12 @@ _bytes = 0
 """In such a process: what `size_of` says of the file."""
 _guarded = False
 """In such a process: whether it opens nothing but files."""
+_apart = False
+"""Whether all of this process is apart, as `run_apart` has it."""
+_within: Path | None = None
+"""In such a process: the only folder of which a recording may be read, beside what Python itself needs."""
+_confined: tuple[Path, ...] = ()
+"""Folders of recordings of strangers, as `confine` has it."""
 
 
 def open_isolated(
@@ -75,6 +86,8 @@ def open_isolated(
     RecordingError
         If the reader cannot read the file, crashes, hangs, or takes more memory than files of this size need.
     """
+    if _apart:
+        return opener(path, reader, options or {}, truncated=truncated)
     process = _Process(path, reader)
     channels, notes, start, signal = process.call(_open, opener, path, reader, options or {}, truncated)
 
@@ -96,7 +109,7 @@ class _Process:
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            here = os.environ.get(FLAGS), None if self._path.is_absolute() else Path.cwd()
+            here = os.environ.get(FLAGS), None if self._path.is_absolute() else Path.cwd(), _confined
             return self._worker.call(_as_here, *here, function, *arguments, patience=self._patience)
         except Died as death:
             why = (
@@ -124,8 +137,28 @@ def _give_back(worker: Worker) -> None:
         worker.stop()
 
 
-def _as_here(flags: str | None, folder: Path | None, function: Callable[..., Any], *arguments: Any) -> Any:
+def confine(folder: Path) -> None:
+    """From now on, whatever is read of a recording in a folder below this one must lie beside it, whatever it names.
+
+    For files of strangers: a header, or a file of MATLAB or FIF, may name any other that this user can read. EDF, BDF
+    and WFDB, which are read in this process, name none elsewhere.
+    """
+    global _confined
+    if (real := folder.resolve()) not in _confined:
+        _confined = (*_confined, real)
+
+
+def confined() -> tuple[Path, ...]:
+    """Return the folders that `confine` was told."""
+    return _confined
+
+
+def _as_here(
+    flags: str | None, folder: Path | None, roots: tuple[Path, ...], function: Callable[..., Any], *arguments: Any
+) -> Any:
     """Call a function as where it was called: messages spell arguments alike, and paths start from the same folder."""
+    global _confined
+    _confined = roots
     os.environ.pop(FLAGS, None)
     if flags is not None:
         os.environ[FLAGS] = flags
@@ -142,16 +175,54 @@ def _open(
     import pyxdf  # noqa: F401
     import scipy.io  # noqa: F401
 
-    global _source, _bytes, _guarded
+    global _source, _bytes
     _source, _bytes = None, size_of(path)  # before another one takes memory
-    if not _guarded:
-        _guarded = True
-        sys.addaudithook(_refuse_endless)
+    _guard(path)
     with as_recording_error(path, "cannot be understood"), limited_memory(_bytes):
         source = opener(path, reader, options, truncated=truncated)
         signal = source.load(range(len(source.channels)))
     _source = source
     return source.channels, source.notes, source.start, replace(signal, read=_read)  # its own does not travel
+
+
+def run_apart(path: Path, roots: tuple[Path, ...], function: Callable[..., Result], *arguments: Any) -> Result:
+    """Call a function that opens a recording in a process that does nothing else, with the limits that readers have.
+
+    Whatever it opens is read in this process, also by neurolm's own readers.
+
+    Parameters
+    ----------
+    path
+        The recording.
+    roots
+        What `confined` returns in the process that asks.
+    function, arguments
+        What is called.
+
+    Raises
+    ------
+    RecordingError
+        If that takes more memory than files of this size need, or goes wrong in a reader.
+    """
+    import mne  # noqa: F401 - what is loaded once is no file's
+    import pyxdf  # noqa: F401
+    import scipy.io  # noqa: F401
+
+    global _apart, _confined
+    _apart, _confined = True, roots
+    _guard(path)
+    with as_recording_error(path, "cannot be understood"), limited_memory(size_of(path)):
+        return function(*arguments)
+
+
+def _guard(path: Path) -> None:
+    """From now on, open nothing but files, and of a confined recording nothing elsewhere."""
+    global _guarded, _within
+    real = path.resolve()
+    _within = real.parent if any(real.is_relative_to(folder) for folder in _confined) else None
+    if not _guarded:
+        _guarded = True
+        sys.addaudithook(_refuse_endless)
 
 
 def _read(first: int, last: int, indices: Sequence[int] = ()) -> np.ndarray:
@@ -190,6 +261,35 @@ def _refuse_endless(event: str, arguments: tuple[Any, ...]) -> None:
     with suppress(FileNotFoundError, PermissionError, ValueError):  # whoever opens it says so
         if str(file) not in _DEVICES and not file.is_dir():
             require_regular(file)
+    if _within is not None and not _is_ours(file):
+        raise PermissionError(errno.EACCES, "the recording names a file that is none of its own", str(file))
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a file is the confined recording's, or of a kind that Python and libraries open by themselves."""
+    assert _within is not None
+    found = Path(os.path.realpath(file))
+    if found.is_relative_to(_within) or any(found.is_relative_to(folder) for folder in _libraries()):
+        return True
+    temporary = Path(os.path.realpath(tempfile.gettempdir()))  # where headers are copied for the time of reading
+    below = found.relative_to(temporary).parts[:1] if found.is_relative_to(temporary) else ()
+    return below[:1] > () and below[0].startswith(_COPIES) and not any(map(found.is_relative_to, _confined))
+
+
+_COPIES = "neurolm-"
+"""How folders of such copies begin."""
+
+
+@cache
+def _libraries() -> tuple[Path, ...]:
+    """Where files lie that are nobody's recordings."""
+    import site
+
+    import mne
+
+    given = (sys.prefix, sys.base_prefix, Path(__file__).parents[2], Path(mne.__file__).parents[1],
+             site.getusersitepackages(), "/proc", "/sys", "/usr/share", "/usr/lib", Path.home() / ".mne")  # fmt: skip
+    return tuple(Path(os.path.realpath(folder)) for folder in given)
 
 
 @contextmanager

@@ -42,7 +42,7 @@ CNT = ".cnt"
 RECORDING_SUFFIXES = (*EDF_READERS, *MNE_READERS, CNT, *XDF_SUFFIXES, WFDB, *PLAIN)
 """Suffixes of the recordings that can be opened."""
 
-_COMPANIONS = {
+COMPANIONS = {
     ".vmrk": (".vhdr",), ".amrk": (".ahdr",), ".eeg": (".vhdr", ".ahdr"), ".dat": (".vhdr", ".lay", ".dap", WFDB),
     ".mat": (WFDB,),
     ".fdt": (".set",), ".head": (".data",), ".rs3": (".dap",), ".21e": (".eeg",), ".pnt": (".eeg",), ".log": (".eeg",),
@@ -83,7 +83,7 @@ def held_by_name(path: Path) -> str | None:
 
 def main_file(path: Path) -> tuple[Path, list[str]]:
     """Return the file through which a part of a recording is opened, and a note if it is another."""
-    for main in _COMPANIONS.get(path.suffix.lower(), ()):
+    for main in COMPANIONS.get(path.suffix.lower(), ()):
         for spelt in (main, main.upper()):
             other = path.with_suffix(spelt)
             if (spelt or suffix_of(other)) and (other.exists() or other.is_symlink()):
@@ -96,8 +96,8 @@ def parts_of(path: Path) -> list[Path]:
     if path.is_dir():
         return [part for part in path.rglob("*") if not part.is_dir()]
     suffix = path.suffix.lower()
-    names = [path.with_suffix(part) for part, mains in _COMPANIONS.items() if suffix in mains]
-    names += [path.with_name(path.name + part) for part, mains in _COMPANIONS.items() if "" in mains]
+    names = [path.with_suffix(part) for part, mains in COMPANIONS.items() if suffix in mains]
+    names += [path.with_name(path.name + part) for part, mains in COMPANIONS.items() if "" in mains]
     names += [part.with_suffix(part.suffix.upper()) for part in names]
     return [part for part in names if part.exists() or part.is_symlink()]
 

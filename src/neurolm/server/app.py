@@ -15,7 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from neurolm import __version__
 from neurolm.server.errors import Failed, Json, add_handlers
 from neurolm.server.routes import answers, health, models, recordings, reports, traces
-from neurolm.server.security import Guard
+from neurolm.server.security import Guard, require_safe
 from neurolm.server.service import Service
 from neurolm.server.settings import ServerSettings
 
@@ -46,6 +46,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     NeuroLMError
         If a model or a folder cannot be used.
     """
+    require_safe(settings)
     service = Service(settings)
 
     @asynccontextmanager
@@ -56,6 +57,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app = FastAPI(
         title="neurolm", version=__version__, docs_url=None, redoc_url=None, openapi_url=f"{API}/openapi.json",
         default_response_class=Json, lifespan=alive,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )  # fmt: skip
     app.state.service = service
     add_handlers(app)
@@ -67,5 +69,5 @@ def create_app(settings: ServerSettings) -> FastAPI:
         return FileResponse(PAGE / "index.html")
 
     app.mount("/assets", StaticFiles(directory=PAGE), name="assets")
-    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Guard, settings=settings, metrics=service.metrics)
     return app

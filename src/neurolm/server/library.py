@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import threading
 import time
-import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
+from neurolm.core.errors import ConfigError, RecordingError, argument
 from neurolm.core.terminal import printable
+from neurolm.recording.isolation import confine
 from neurolm.recording.options import ReadingOptions
 from neurolm.recording.suffixes import walk
 from neurolm.server.errors import NoSuch
+from neurolm.server.naming import LONGEST_NAME, STEM
 from neurolm.server.settings import ServerSettings
+from neurolm.server.uploads import SCRATCH, Manifest, Uploads, sizes
 
 Origin = Literal["upload", "folder", "example"]
 NEAREST = ReadingOptions(unknown="nearest")
-FRESH = 2.0
-"""Seconds for which the list of the folder is taken as it was."""
+"""How a recording is read until somebody says otherwise."""
+FRESH, SLOWEST = 2.0, 20.0
+"""Seconds for which the list of the folder is taken as it was; and times as long as looking took."""
+SWEEP = 60.0
+"""Seconds after which it is looked again what is to be deleted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,22 +47,28 @@ class Entry:
     scratch: Path
     """A private folder for what is derived of it; it goes with it."""
     used: float
-    """Seconds since 1970."""
+    """Seconds since 1970 at which it was last used."""
+    files: tuple[tuple[str, str], ...] = ()
+    """Of an upload: names on disk, and names as they are shown."""
 
 
 class Library:
     """Finds recordings by their ids."""
 
     def __init__(self, settings: ServerSettings) -> None:
-        import tempfile
-
         self.settings = settings
-        self.root = Path(tempfile.mkdtemp(prefix="neurolm-"))
+        if settings.folder is not None and not settings.folder.is_dir():
+            raise ConfigError(f"{argument(folder=str(settings.folder))}: no such folder; give one with recordings")
+        self._inside = None if settings.folder is None else settings.folder.resolve()
+        self._on_disk = Uploads(settings.uploads)
+        confine(self._on_disk.folder)
         self._uploads: dict[str, Entry] = {}
         self._folder: dict[str, Entry] = {}
         self._read: dict[str, ReadingOptions] = {}
-        self._looked = -FRESH
+        self._stale = self._sweep = 0.0
         self._lock = threading.RLock()
+        for id, manifest, used in sorted(self._on_disk.find(), key=lambda one: one[2]):
+            self._uploads[id] = self._entry(id, manifest, used)
 
     def entries(self) -> list[Entry]:
         """Return all recordings: uploads, the newest first, then those of the folder by their paths."""
@@ -71,82 +85,166 @@ class Library:
             If there is none of this id, or not any more.
         """
         with self._lock:
-            self._look()
-            found = self._uploads.get(id) or self._folder.get(id)
-        if found is None:
+            found = self._uploads.get(id)
+            if found is None and id not in self._folder:
+                self._look()
+            found = found or self._folder.get(id)
+        if found is None or (found.origin == "folder" and not self._is_inside(found.path)):
             raise NoSuch("no such recording; uploads are deleted some time after their last use: upload it again")
         return found
 
-    def add(self, name: str, origin: Origin, fill: Callable[[Path], Path]) -> Entry:
-        """Take a recording in.
+    @contextmanager
+    def coming(self) -> Iterator[tuple[str, Path]]:
+        """Give an id and an empty folder for the files of a new upload, deleted unless `add` took them."""
+        self.sweep()
+        with self._on_disk.coming() as (id, folder):
+            yield id, folder
+
+    def add(self, id: str, folder: Path, main: Path, files: dict[str, str], origin: Origin) -> Entry:
+        """Have a recording for good, whose files are on disk.
 
         Parameters
         ----------
-        fill
-            Writes its files into a folder and returns the one through which it is opened.
+        id, folder
+            As `coming` gave them.
+        main
+            The file through which it is opened.
+        files
+            Names on disk → names as they are shown.
         """
-        id = uuid.uuid4().hex
-        folder = self.root / id
-        scratch = folder / "scratch"
-        scratch.mkdir(parents=True, mode=0o700)
-        path = fill(folder)
-        size = sum(one.stat().st_size for one in folder.iterdir() if one.is_file())
-        entry = Entry(id=id, name=printable(name, line=True), path=path, origin=origin, bytes=size, scratch=scratch,
-                      used=time.time())  # fmt: skip
+        manifest = Manifest(main=main.name, files=files, origin=origin, bytes=sizes(folder, files))
+        self._on_disk.keep(id, manifest)
+        entry = self._entry(id, manifest, time.time())
         with self._lock:
             self._uploads[id] = entry
         return entry
 
     def remove(self, id: str) -> None:
-        """Delete an upload and what was derived of it."""
+        """Delete an upload and what was derived of it.
+
+        Raises
+        ------
+        NoSuch
+            If there is no such upload.
+        RecordingError
+            If it is one of the folder.
+        """
         with self._lock:
             found = self._uploads.pop(id, None)
         if found is None:
-            raise NoSuch("no such upload")
-        shutil.rmtree(self.root / id, ignore_errors=True)
+            raise RecordingError(f"{self.get(id).name}: lies in the folder of the service, and stays there")
+        self._on_disk.remove(id)
 
     def touch(self, id: str) -> None:
         """Note that a recording is used now."""
         with self._lock:
             if id in self._uploads:
                 self._uploads[id] = replace(self._uploads[id], used=time.time())
+                self._on_disk.touch(id)
 
     def read_as(self, id: str, reading: ReadingOptions) -> Entry:
         """Set how a recording is read from now on."""
+        entry = replace(self.get(id), reading=reading)
         with self._lock:
-            entry = replace(self.get(id), reading=reading)
-            self._read[id] = reading
-            (self._uploads if id in self._uploads else self._folder)[id] = entry
+            if id in self._uploads:
+                files = dict(entry.files)
+                manifest = Manifest(
+                    main=entry.path.name, files=files, origin=entry.origin, bytes=entry.bytes, reading=_said(reading)
+                )
+                self._on_disk.write(entry.path.parent, manifest)
+                self._uploads[id] = entry
+            else:
+                self._read[id] = reading
+                self._folder[id] = entry
         return entry
 
     def shown(self, text: str, id: str | None) -> str:
         """Return a message about a recording as it may be shown: by its name, without the service's own paths."""
         with self._lock:
             entry = self._uploads.get(id or "") or self._folder.get(id or "")
-        if entry is None:
-            return text
-        return text.replace(str(entry.path), entry.name).replace(f"{entry.path.parent}/", "")
+        if entry is not None:
+            text = text.replace(str(entry.path), entry.name).replace(f"{entry.path.parent}/", "")
+            text = as_shown(text, dict(entry.files))
+        text = text.replace(f"{self._on_disk.folder}/", "")
+        return text if self._inside is None else text.replace(f"{self._inside}/", "")
+
+    def sweep(self, *, now: float | None = None) -> None:
+        """Delete uploads whose time is over, and what was derived of others and not used for as long."""
+        now = time.time() if now is None else now
+        with self._lock:
+            if now - self._sweep < SWEEP:
+                return
+            self._sweep = now
+            over = [one.id for one in self._uploads.values() if now - one.used > self.settings.keep]
+            for id in over:
+                self._uploads.pop(id)
+        for id in over:
+            self._on_disk.remove(id)
+        for folder in self._on_disk.scratches():
+            if now - folder.stat().st_mtime > self.settings.keep:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Delete what was uploaded."""
-        shutil.rmtree(self.root, ignore_errors=True)
+        """Delete what is not to be kept."""
+        self._on_disk.close()
+
+    def _entry(self, id: str, manifest: Manifest, used: float) -> Entry:
+        folder = self._on_disk.folder / id
+        origin: Origin = "example" if manifest.origin == "example" else "upload"
+        return Entry(
+            id=id, name=manifest.files[manifest.main], path=folder / manifest.main, origin=origin,
+            bytes=manifest.bytes, reading=replace(NEAREST, **manifest.reading), scratch=folder / SCRATCH, used=used,
+            files=tuple(manifest.files.items()),
+        )  # fmt: skip
+
+    def _is_inside(self, path: Path) -> bool:
+        assert self._inside is not None
+        try:
+            return path.resolve(strict=True).is_relative_to(self._inside)
+        except (OSError, RuntimeError):
+            return False
 
     def _look(self) -> None:
-        folder = self.settings.folder
-        if folder is None or time.monotonic() - self._looked < FRESH:
+        """Look anew what the folder holds, unless that was seen a moment ago."""
+        folder, began = self._inside, time.monotonic()
+        if folder is None or began < self._stale:
             return
-        inside = folder.resolve()
         found = {}
         for path in walk(folder).recordings:
-            real, name = path.resolve(), path.relative_to(folder).as_posix()
-            if not real.is_relative_to(inside):
+            if not self._is_inside(path):  # a link that leads out of the folder, or to nothing
                 continue
+            name = path.relative_to(folder).as_posix()
             id = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-            scratch = self.root / "folder" / id
-            scratch.mkdir(parents=True, mode=0o700, exist_ok=True)
-            size = real.stat().st_size if real.is_file() else 0
-            found[id] = Entry(
-                id=id, name=printable(name, line=True), path=path, origin="folder", bytes=size, scratch=scratch,
-                reading=self._read.get(id, NEAREST), used=time.time(),
-            )  # fmt: skip
-        self._folder, self._looked = found, time.monotonic()
+            status = path.stat()
+            state = f"{id}-{status.st_mtime_ns:x}-{status.st_size:x}"
+            before = self._folder.get(id)
+            if before is None or before.scratch.name != state:
+                before = Entry(
+                    id=id, name=printable(name, line=True)[-LONGEST_NAME:], path=path, origin="folder",
+                    bytes=_bytes(path), scratch=self._on_disk.scratch_of(state), used=time.time(),
+                    reading=self._read.get(id, NEAREST),
+                )  # fmt: skip
+            found[id] = before
+        self._folder = found
+        took = time.monotonic() - began
+        self._stale = time.monotonic() + max(FRESH, SLOWEST * took)
+
+
+def as_shown(text: str, files: dict[str, str]) -> str:
+    """Call the files of an upload in a text as they are shown; what is missing, by the same stem."""
+    if not files:
+        return text
+    stem = next(iter(files.values())).rsplit(".", 1)[0]
+    return re.sub(rf"\b{STEM}(\.[A-Za-z]\w*(?:\.\w+)?)", lambda found: files.get(found[0], f"{stem}{found[1]}"), text)
+
+
+def _said(reading: ReadingOptions) -> dict[str, object]:
+    """What differs from how recordings are read until somebody says otherwise."""
+    values = asdict(reading)
+    return {one.name: values[one.name] for one in fields(reading) if values[one.name] != getattr(NEAREST, one.name)}
+
+
+def _bytes(path: Path) -> int:
+    if path.is_dir():
+        return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
+    return path.stat().st_size

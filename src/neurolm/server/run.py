@@ -16,6 +16,8 @@ import uvicorn
 
 from neurolm.core.errors import FLAGS, ConfigError, argument
 from neurolm.server.app import create_app
+from neurolm.server.log import quiet
+from neurolm.server.security import require_safe
 from neurolm.server.settings import ServerSettings
 
 GRACE, LONGEST = 3.0, 8
@@ -37,22 +39,36 @@ def run(settings: ServerSettings, *, told: Callable[[str], None]) -> None:
     NeuroLMError
         If a model or a folder cannot be used.
     """
+    require_safe(settings)
+    quiet()
     with bound(settings.host, settings.port) as listening:
         app = create_app(settings)
         host, port = listening.getsockname()[:2]
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=LONGEST,
-            lifespan="on",
+            lifespan="on", ssl_certfile=settings.certificate, ssl_keyfile=settings.key,
         )  # fmt: skip
+        _require_certificate(config)
         os.environ.pop(FLAGS, None)  # from now on messages are for users of the page and the API, who give no flags
-        server = _Server(config, lambda: told(address(host, port)))
+        server = _Server(config, lambda: told(address(host, port, tls=settings.certificate is not None)))
         server.run(sockets=[listening])
 
 
-def address(host: str, port: int) -> str:
+def address(host: str, port: int, *, tls: bool = False) -> str:
     """Return the address as a browser takes it."""
     name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port}"
+    return f"http{'s' * tls}://{name}:{port}"
+
+
+def _require_certificate(config: uvicorn.Config) -> None:
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        what = getattr(error, "reason", None) or error.strerror or error
+        raise ConfigError(
+            f"{config.ssl_certfile}, {config.ssl_keyfile}: no certificate with its key ({what}); give both as PEM: "
+            f"{argument(tls_cert='FILE', tls_key='FILE')}"
+        ) from error
 
 
 @contextmanager

@@ -11,8 +11,10 @@ from fastapi import Request
 from neurolm.core.names import choose
 from neurolm.server.errors import NoSuch
 from neurolm.server.library import Library
+from neurolm.server.metrics import Metrics
 from neurolm.server.models import load_models
 from neurolm.server.settings import ServerSettings
+from neurolm.server.shield import Shield
 from neurolm.server.traces.traces import Traces
 
 if TYPE_CHECKING:
@@ -25,9 +27,11 @@ class Service:
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
         self.began = time.monotonic()
+        self.metrics = Metrics()
         self.models: dict[str, Model] = load_models(settings)
         """By name; the first is asked where a request names none."""
         self.library = Library(settings)
+        self.shield = Shield(settings.readers)
         self.ending = threading.Event()
         """Set when what still runs has to end: a few seconds after the service was asked to."""
         self.traces = Traces(settings.readers)
@@ -51,6 +55,7 @@ class Service:
         for one in (self.engine, self.traces):
             if one is not None:
                 one.close()
+        self.shield.close()
         self.library.close()
 
 

@@ -23,8 +23,13 @@ class ServerSettings:
     """What every request must carry (``Authorization: Bearer …``); None asks nobody."""
     names: tuple[str, ...] = ()
     """Host names by which it is called besides its own address, as by a proxy in front: others are refused."""
+    certificate: Path | None = None
+    """For TLS without a proxy in front: the certificate with its chain (PEM)."""
+    key: Path | None = None
+    """The certificate's key (PEM)."""
     uploads: Path | None = None
-    """Where uploads lie; by default a folder for the user in that of temporary files."""
+    """Where uploads lie, and outlive the service until their time is over; by default a folder for the user in that of
+    temporary files, from which they are deleted when the service ends as it was asked to."""
     keep: float = 24 * 3600.0
     """Seconds after its last use at which an upload is deleted."""
     most_bytes: int = 4 << 30

@@ -134,6 +134,21 @@ def simulate(
     return out
 
 
+def simulate_one(out: Path | str, task: str, *, seed: int = 0) -> Path:
+    """Write the recording of a person for one task, as the corpus of this seed begins with it; returns the file.
+
+    Parameters
+    ----------
+    out
+        Folder for it; made where missing.
+    task
+        Name of a protocol's task.
+    """
+    recording = _Recording(Path(out), seed, 0, next(one for one in PROTOCOLS if one.task == task))
+    _write(recording)
+    return recording.path
+
+
 def schedule(protocol: Protocol, rng: np.random.Generator) -> list[str]:
     """Draw the order of a recording's labels, one per scene."""
     if protocol.task == "sleep":

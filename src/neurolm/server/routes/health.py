@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel
 
 from neurolm import __version__
+from neurolm.server.metrics import CONTENT_TYPE
 from neurolm.server.service import Service, service
 
 router = APIRouter()
@@ -29,3 +30,9 @@ def health(of: Annotated[Service, Depends(service)]) -> Health:
     return Health(
         status="ok", version=__version__, uptime_s=round(time.monotonic() - of.began, 3), models=list(of.models)
     )
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+def metrics(of: Annotated[Service, Depends(service)]) -> Response:
+    """Say what was counted so far, as Prometheus reads it."""
+    return Response(of.metrics.text(), headers={"Content-Type": CONTENT_TYPE})

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, UploadFile
-from pydantic import BaseModel, ConfigDict
+from fastapi import APIRouter, Depends, Request
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict, Field
 
-from neurolm.recording.inspect import inspect
-from neurolm.recording.options import ReadingOptions
-from neurolm.server.errors import ServiceError
-from neurolm.server.library import Entry
+from neurolm.recording.options import ReadingOptions, Truncated, Unit, Unknown
+from neurolm.server.errors import Busy, TooLarge
+from neurolm.server.example import make_example
+from neurolm.server.inspection import inspected
+from neurolm.server.library import Entry, Origin
+from neurolm.server.multipart import PART, receive
+from neurolm.server.naming import main_of, rename_within
 from neurolm.server.service import Service, service
 
 router = APIRouter()
 OfService = Annotated[Service, Depends(service)]
+_UPLOAD: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": [PART],
+                    "properties": {
+                        PART: {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}
+                    },
+                }
+            }
+        },
+    }
+}
+"""What an upload is, for the description of the API; it is read while it comes, not by the framework."""
 
 
 class Listed(BaseModel):
@@ -34,12 +55,12 @@ class Reading(BaseModel):
     """How a recording is read, where its file does not say it."""
 
     model_config = ConfigDict(extra="forbid")
-    unit: str | None = None
-    mains: float | None = None
-    rate: float | None = None
-    unknown: str | None = "nearest"
+    unit: Unit | None = None
+    mains: float | None = Field(default=None, gt=0, lt=100)
+    rate: float | None = Field(default=None, gt=0, le=1e6)
+    unknown: Unknown | None = "nearest"
     channels: list[str] | dict[str, str] | None = None
-    truncated: str = "refuse"
+    truncated: Truncated = "refuse"
     cap: str | None = None
     stream: str | int | None = None
 
@@ -56,23 +77,45 @@ def all_recordings(of: OfService) -> list[Listed]:
     return [listed(entry, of) for entry in of.library.entries()]
 
 
-@router.post("/recordings", status_code=201)
-def upload(files: list[UploadFile], of: OfService) -> Listed:
-    """Take a recording in, of one file or of several."""
+@router.post("/recordings", status_code=201, openapi_extra=_UPLOAD)
+async def upload(request: Request, of: OfService) -> Listed:
+    """Take a recording in: a file, or all files of one that has several (``.vhdr``, ``.eeg`` and ``.vmrk``).
 
-    def fill(folder: Path) -> Path:
-        for one in files:
-            with (folder / f"recording{Path(one.filename or '').suffix.lower()}").open("wb") as to:
-                shutil.copyfileobj(one.file, to)
-        return folder / f"recording{Path(files[0].filename or '').suffix.lower()}"
+    When this has answered, the upload is on disk, and a crash of the service does not lose it. It is deleted some time
+    after its last use.
+    """
+    outcome = "refused"
+    try:
+        with of.library.coming() as (id, folder):
+            files = await receive(request, folder, most=of.settings.most_bytes)
+            found = await run_in_threadpool(_taken, of, id, folder, files, "upload")
+        outcome = "kept"
+        of.metrics.upload_bytes.inc(found.bytes)
+    finally:
+        of.metrics.uploads.labels(outcome).inc()
+    return found
 
-    return listed(of.library.add(files[0].filename or "recording", "upload", fill), of)
+
+def _taken(of: Service, id: str, folder: Path, files: dict[str, str], origin: Origin) -> Listed:
+    """Have what was uploaded, unless it is too long."""
+    main = main_of(folder, files)
+    rename_within(folder, files)
+    entry = of.library.add(id, folder, main, files, origin)
+    try:
+        inspected(entry, of.shield, most_seconds=of.settings.most_seconds)
+    except TooLarge:
+        of.library.remove(id)
+        raise
+    except Busy:  # it is inspected when somebody asks
+        pass
+    return listed(entry, of)
 
 
 @router.post("/recordings/example", status_code=201)
 def example(of: OfService) -> Listed:
-    """Take an example in."""
-    raise ServiceError("there is no example yet")
+    """Take an example in: simulated EEG."""
+    with of.library.coming() as (id, folder):
+        return _taken(of, id, folder, make_example(folder), "example")
 
 
 @router.delete("/recordings/{id}", status_code=204)
@@ -84,18 +127,17 @@ def delete(id: str, of: OfService) -> None:
 @router.get("/recordings/{id}/inspection")
 def inspection(id: str, of: OfService) -> dict[str, Any]:
     """Say what was understood of a recording, as ``neurolm inspect --json`` does, and how it is read."""
-    return _inspected(of.library.get(id))
+    of.library.touch(id)
+    return inspected(of.library.get(id), of.shield)
 
 
 @router.put("/recordings/{id}/reading")
 def read_as(id: str, reading: Reading, of: OfService) -> dict[str, Any]:
-    """Set how a recording is read, as the remedies say, and inspect it anew."""
-    of.library.get(id)
+    """Set how a recording is read, as the remedies say, and inspect it anew; what is not given is as at first."""
+    before = of.library.get(id)
     how = ReadingOptions(**reading.model_dump())
-    return _inspected(of.library.read_as(id, how))
-
-
-def _inspected(entry: Entry) -> dict[str, Any]:
-    found = inspect(entry.path, reading=entry.reading)
-    values = {name: value for name, value in vars(found).items() if name != "recording"}
-    return {"usable": found.usable} | values | {"file": entry.name, "reading": vars(entry.reading)}
+    most = None if before.origin == "folder" else of.settings.most_seconds
+    found = inspected(replace(before, reading=how), of.shield, most_seconds=most)
+    of.library.touch(id)
+    of.library.read_as(id, how)
+    return found
