@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from neurolm.ask.engine import generate, score_options
+from neurolm.ask.engine import generate, score_each, score_options
 from neurolm.batches.loader import Document, Sample, build_batch
 from neurolm.core.batch import Batch
 from neurolm.core.config import LanguageConfig, ModelConfig, TokenizerConfig, TransformerConfig
@@ -72,6 +72,20 @@ def test_scores_equal_full_recomputation(model: NeuroLM, samples: list[Sample], 
             after = recomputed(model, sample, (*question, *option))[len(question) - 1 : -1]
             expected[i, j] = after.gather(1, torch.tensor(option)[:, None]).sum()
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_each_document_can_have_options_of_its_own(model: NeuroLM, samples: list[Sample], batch: Batch) -> None:
+    """As many and as long as they may be: each is scored as alone, also beside one that continues nothing."""
+    own = [OPTIONS, [[5], [6]], [[6, 7, 69, 1, 2], [8, 9]], OPTIONS[::-1]]
+    found = score_each(model, batch, own)
+    for number, (score, options) in enumerate(zip(found, own, strict=True)):
+        document = Document(sample=0, text=QUESTIONS[number], predict_from=99)
+        alone = score_options(model, build_batch([samples[number]], [document], packed=False), options)[0]
+        torch.testing.assert_close(score, alone, atol=1e-5, rtol=1e-5)
+    single = score_each(model, batch, [[[5], [6]]] * len(samples))
+    torch.testing.assert_close(torch.stack(single), score_options(model, batch, [[5], [6]]), atol=1e-5, rtol=1e-5)
+    with pytest.raises(QuestionError, match="this model reads 24"):
+        score_each(model, batch, [*own[:3], [[1] * 20, [2]]])
 
 
 def test_order_and_company_change_nothing(model: NeuroLM, samples: list[Sample], batch: Batch) -> None:

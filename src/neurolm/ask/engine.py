@@ -71,6 +71,31 @@ def score_options(model: NeuroLM, batch: Batch, options: Sequence[Sequence[int]]
         return score_after(model, read_prefix(model, batch, room=max(map(len, options)) - 1), options)
 
 
+def score_each(model: NeuroLM, batch: Batch, options: Sequence[Sequence[Sequence[int]]]) -> list[Tensor]:
+    """Log-likelihoods of the options of each document, which may be other ones than those of its batch-mates.
+
+    Parameters
+    ----------
+    model, batch
+        As for ``score_options``.
+    options
+        Token ids of each option of each document.
+
+    Returns
+    -------
+    list of Tensor
+        For each document what ``score_options`` returns, (options,), but for the rounding of another order of sums.
+
+    Raises
+    ------
+    QuestionError
+        As ``score_options``.
+    """
+    with _evaluating(model):
+        room = max(len(option) for own in options for option in own) - 1
+        return _score_after_each(model, read_prefix(model, batch, room=room), options)
+
+
 def score_questions(
     model: NeuroLM, batch: Batch, questions: Sequence[tuple[Sequence[int], Sequence[Sequence[int]]]]
 ) -> list[Tensor]:
@@ -243,6 +268,33 @@ def score_after(model: NeuroLM, prefix: Prefix, options: Sequence[Sequence[int]]
     hidden = model.language(model.language.words(token.expand(documents, -1)), position, seen, cache)
     found = _text_log_probabilities(model, hidden).gather(2, following.expand(documents, -1)[..., None])[..., 0]
     return scores.index_add(1, branch, found)
+
+
+def _score_after_each(model: NeuroLM, prefix: Prefix, options: Sequence[Sequence[Sequence[int]]]) -> list[Tensor]:
+    """As ``score_after``, with options of each document: rows are filled up with padding, which sees nothing of it."""
+    device = prefix.hidden.device
+    first = _text_log_probabilities(model, prefix.hidden)
+    scores = [row[[option[0] for option in own]] for row, own in zip(first, options, strict=True)]
+    read = [
+        [(number, place, token, option[place + 1]) for number, option in enumerate(own)
+         for place, token in enumerate(option[:-1])]
+        for own in options
+    ]  # fmt: skip
+    longest = max(map(len, read))
+    if not longest:
+        return scores
+    padding = (PADDING, 0, 0, 0)
+    filled = torch.tensor([own + [padding] * (longest - len(own)) for own in read], device=device)
+    branch, place, token, following = filled.unbind(2)
+    document = torch.where(branch == PADDING, PADDING, prefix.document)
+    cache = prefix.cache.fork()
+    seen = Branches(cache.extend(document, prefix.step + 1 + place), branch)
+    hidden = model.language(model.language.words(token), prefix.position + 1 + place, seen, cache)
+    found = _text_log_probabilities(model, hidden).gather(2, following[..., None])[..., 0]
+    return [
+        score.index_add(0, branch[row, : len(own)], found[row, : len(own)])
+        for row, (score, own) in enumerate(zip(scores, read, strict=True))
+    ]
 
 
 def _read_text(model: NeuroLM, prefix: Prefix, cache: Cache, tokens: Tensor, *, offset: int) -> Tensor:

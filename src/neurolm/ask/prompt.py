@@ -15,7 +15,7 @@ import torch
 from scipy.special import softmax
 
 from neurolm.ask.calibration import TaskCalibration
-from neurolm.ask.engine import score_options, score_questions
+from neurolm.ask.engine import score_each, score_options, score_questions
 from neurolm.ask.evidence import Beside, Evidence
 from neurolm.batches.loader import Document, Sample, build_batch, in_batches
 from neurolm.batches.text import END_OF_TEXT, TextTokenizer
@@ -207,6 +207,32 @@ def _language(
     else:
         batch = build_batch(samples, [Document(sample=i) for i in range(len(samples))], packed=False).to(device)
         scores = score_questions(model, batch, [(prompt.question, prompt.answers) for prompt in prompts])
+    return [each.double().cpu().numpy() for each in scores]
+
+
+def said_of_each(model: NeuroLM, asked: Sequence[tuple[Prompt, Sample]], *, device: torch.device) -> list[np.ndarray]:
+    """What the language model says for the options of several questions, each about a window of its own.
+
+    They go through the model in one batch, whatever recordings and questions they are from; no answer depends on its
+    batch-mates, but for rounding.
+
+    Parameters
+    ----------
+    asked
+        A question and a window, for each place of the batch.
+
+    Returns
+    -------
+    list of np.ndarray
+        Log-likelihoods as `voices` returns them, float64 (options,), for each.
+    """
+    samples = [sample for _, sample in asked]
+    first = asked[0][0]
+    if all(prompt.question == first.question and prompt.answers == first.answers for prompt, _ in asked):
+        return list(_language(model, [first.alone], samples, device)[0])
+    documents = [prompt.document(number) for number, (prompt, _) in enumerate(asked)]
+    batch = build_batch(samples, documents, packed=False).to(device)
+    scores = score_each(model, batch, [prompt.answers for prompt, _ in asked])
     return [each.double().cpu().numpy() for each in scores]
 
 

@@ -194,7 +194,7 @@ class Branches(Visibility):
     seen
         Visibility of the places of all continuations, which come last among the keys.
     branch
-        int64 (places,), which continuation each place belongs to, the same in every row.
+        int64 (places,), which continuation each place belongs to, the same in every row; or (rows, places).
     """
 
     def __init__(self, seen: Visibility, branch: Tensor) -> None:
@@ -204,10 +204,10 @@ class Branches(Visibility):
     @functools.cached_property
     def mask(self) -> Tensor:
         """True where a query sees a key: bool (rows, 1, queries, keys)."""
-        places = len(self.branch)
-        own = self.branch[:, None] == self.branch
-        cached = own.new_ones(places, self.key_step.shape[1] - places)
-        return super().mask & torch.cat((cached, own), 1)
+        places = self.branch.shape[-1]
+        own = self.branch[..., None, :, None] == self.branch[..., None, None, :]
+        cached = own.new_ones(*own.shape[:-1], self.key_step.shape[1] - places)
+        return super().mask & torch.cat((cached, own), -1)
 
     def masking(self, *, dropout: float = 0.0) -> Masking:
         """Return what ``attend`` takes: the mask, since continuations are short."""
