@@ -241,7 +241,17 @@ def read_on(model: NeuroLM, prefix: Prefix, text: Sequence[int], *, room: int = 
 
 
 def _require_positions(model: NeuroLM, position: Tensor, room: int) -> None:
-    longest, limit = int(position.max()) + 1 + room, model.config.language.positions
+    require_positions(int(position.max()) + 1 + room, model.config.language.positions)
+
+
+def require_positions(longest: int, limit: int) -> None:
+    """Refuse what takes more positions than a model reads.
+
+    Raises
+    ------
+    QuestionError
+        If it does.
+    """
     if longest > limit:
         raise QuestionError(
             f"EEG, question and answer take {longest} positions, and this model reads {limit}: "

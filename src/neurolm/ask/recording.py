@@ -191,9 +191,7 @@ class Windows:
         return [within[i] for i in np.unique(np.linspace(0, len(within) - 1, min(most, len(within))).astype(int))]
 
 
-def read_windows(
-    cuts: Sequence[Windows], *, most: Sequence[int] | None = None, after: int = 0
-) -> Iterator[tuple[int, list[Sample]]]:
+def read_windows(cuts: Sequence[Windows], *, most: Sequence[int] | None = None) -> Iterator[tuple[int, list[Sample]]]:
     """Read windows of several lengths or strides from one pass over a recording.
 
     Parameters
@@ -203,8 +201,6 @@ def read_windows(
     most
         How many windows of each cut are wanted together at most. The first ones come in smaller numbers, a quarter of
         it and then twice as many each time, so that nobody waits long for them.
-    after
-        How many windows of each cut are left out: those that were read before.
 
     Yields
     ------
@@ -213,7 +209,7 @@ def read_windows(
         last ones are fewer.
     """
     each = [(cut, windows.recording.span(start, windows.seconds)) for cut, windows in enumerate(cuts)
-            for start in windows.starts[after:]]  # fmt: skip
+            for start in windows.starts]  # fmt: skip
     waiting: list[list[Sample]] = [[] for _ in cuts]
     wanted = None if most is None else [max(1, many // 4) for many in most]
     for place, sample in cuts[0].recording.cut([span for _, span in each]) if cuts else ():

@@ -93,6 +93,11 @@ class Worker:
         """Whether it is there, and this process's own: a forked one has the same pipe."""
         return self._end.alive and self._owner == os.getpid() and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Id of the process."""
+        return self._process.pid
+
     def call(self, function: Callable[..., Result], *arguments: Any, patience: float | None = None) -> Result:
         """Call a function in the process.
 
