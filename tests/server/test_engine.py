@@ -3,6 +3,7 @@
 import os
 import queue
 import signal
+import threading
 import time
 from dataclasses import asdict, replace
 from types import SimpleNamespace
@@ -12,8 +13,10 @@ import pytest
 
 import neurolm
 from neurolm.ask.answer import Answer, Progress
+from neurolm.ask.recording import read_recording
 from neurolm.core.errors import CheckpointError, QuestionError, RecordingError
 from neurolm.recording.options import ReadingOptions
+from neurolm.server.batching import Line
 from neurolm.server.engine import Answered, Begun, Ending, Engine, Failed
 from neurolm.server.errors import Busy
 from neurolm.server.settings import ServerSettings
@@ -70,7 +73,9 @@ def entry(files):
 
     def make(name):
         path = files / f"{name}.edf"
-        return SimpleNamespace(id=name, name=f"{name} as shown.edf", path=path, reading=ReadingOptions(unknown="nearest"))
+        return SimpleNamespace(
+            id=name, name=f"{name} as shown.edf", path=path, reading=ReadingOptions(unknown="nearest")
+        )
 
     return make
 
@@ -96,12 +101,19 @@ def same(found: Answer, wanted: Answer) -> None:
     np.testing.assert_allclose(*rows, atol=1e-5)
     np.testing.assert_allclose(found.probabilities, wanted.probabilities, atol=1e-5)
     for name, value in asdict(found).items():
-        if name not in ("recording", "timeline", "probability", "probabilities", "interval", "contributions", "outside"):
+        if name not in (
+            "recording",
+            "timeline",
+            "probability",
+            "probabilities",
+            "interval",
+            "contributions",
+            "outside",
+        ):
             assert value == getattr(wanted, name), name
 
 
-def test_answers_under_load_are_those_of_each_alone(models, files, entry, running, counted):
-    counted.clear()
+def test_answers_under_load_are_those_of_each_alone(models, files, entry, running):
     asked = [
         (model, name, question, options, risk)
         for model in models
@@ -123,12 +135,38 @@ def test_answers_under_load_are_those_of_each_alone(models, files, entry, runnin
         assert all(isinstance(step, Progress) for step in steps)
         windows = [window for step in steps for window in step.windows]
         assert windows == [replace(one, language_model=None, evidence=None) for one in end.answer.timeline]
-        again = end.inquiry.conclude(end.said, risk=0.2)
-        same(again, models[model].ask(files / f"{name}.edf", question, options=options, risk=0.2))
+        if name == "b":
+            again = models[model].ask(files / f"{name}.edf", question, options=options, risk=0.2)
+            same(end.inquiry.conclude(end.said, risk=0.2), again)
         answers[model, name, question] = end.answer.probabilities
     assert running.waiting == 0
     assert len({tuple(np.round(one, 4)) for one in answers.values()}) > 25  # so that a mix-up would show
-    assert max(questions for _, questions in counted) >= 5
+
+
+def test_questions_about_different_recordings_share_a_batch(models, files, running, counted):
+    """What came while the model was busy goes through it together; long windows wait for a batch of their own."""
+    batcher, model = running.batcher("two"), models["two"]
+    asked = [(WORKLOAD, None, "a", 4), (EVENTS, None, "b", 4), (*FREE, "a", 4), (WORKLOAD, None, "c", 12)]
+    jobs = []
+    for question, options, name, seconds in asked:
+        recording = read_recording(files / f"{name}.edf", model.card, reading=ReadingOptions(), unseen="nearest")
+        samples = [recording.sample(200 * start, seconds) for start in range(3)]
+        jobs.append((model.asked(question, options).prompt, samples))
+    alone = [batcher.score(prompt, samples) for prompt, samples in jobs]
+    counted.clear()
+    parts: list[list[np.ndarray]] = [[] for _ in jobs]
+    over = threading.Barrier(2)
+
+    def put():
+        for (prompt, samples), found in zip(jobs, parts, strict=True):
+            batcher.put(Line(prompt, found.append, found.append), samples)
+
+    batcher.step(put)
+    threading.Thread(target=lambda: (batcher.score(*jobs[3]), over.wait())).start()
+    over.wait(20)
+    assert counted[0] == (6, 2) or counted[0][1] >= 2
+    for found, wanted in zip(parts, alone, strict=True):
+        np.testing.assert_allclose(np.concatenate(found), wanted, atol=1e-4, rtol=1e-5)
 
 
 def test_a_short_question_is_not_stuck_behind_long_ones(models, entry, running):

@@ -56,7 +56,7 @@ class Embedding:
         WriteError
             If it cannot be written.
         """
-        return _save(Path(path), [self], len(self.starts))
+        return save_parts(Path(path), [self], len(self.starts))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +135,7 @@ class Embeddings:
         CheckpointError, RecordingError
             As while they are taken one after the other.
         """
-        return _save(Path(path), self, self.shape[0])
+        return save_parts(Path(path), self, self.shape[0])
 
 
 def _encode(
@@ -158,7 +158,7 @@ def _encode(
     return features, codes
 
 
-def _save(path: Path, parts: Iterable[Embedding], windows: int) -> Path:
+def save_parts(path: Path, parts: Iterable[Embedding], windows: int) -> Path:
     """Write arrays of so many windows in all as NumPy does in ``savez_compressed``, but part by part.
 
     An archive takes one array after the other: features go into it as they come, and what else comes with them, which

@@ -8,7 +8,7 @@ where it spoke against. What two electrodes both show needs neither of them: eff
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +24,9 @@ from neurolm.core.amounts import many
 from neurolm.core.errors import argument
 from neurolm.core.physics import RATE
 from neurolm.model.neurolm import NeuroLM
+
+Score = Callable[[Iterable[Sample]], np.ndarray]
+"""Windows → log-likelihoods of the options, (windows, options), as `prompt.likelihoods` returns them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,23 +120,50 @@ def explain(
     RecordingError
         If the recording is too short, or can no longer be read.
     """
-    question, labels = asked.question, asked.question.task.labels
-    windows = Windows.of(recording, seconds=question.task.seconds, stride=question.task.stride)
+    task = asked.question.task
+    windows = Windows.of(recording, seconds=task.seconds, stride=task.stride)
     starts = windows.between(start, stop, most=most)
     samples = list(recording.samples(starts, windows.seconds))
+
+    def score(given: Iterable[Sample]) -> np.ndarray:
+        return likelihoods(model, asked.prompt, given, device=device)
+
+    return explain_windows(asked, windows, starts, samples, option=option, score=score)
+
+
+def explain_windows(
+    asked: Asked,
+    windows: Windows,
+    starts: Sequence[int],
+    samples: Sequence[Sample],
+    *,
+    option: str | None,
+    score: Score,
+) -> Explanation:
+    """Explain an answer by windows that were read.
+
+    Parameters
+    ----------
+    windows
+        All of the recording.
+    starts, samples
+        Those that are looked at: where they begin, and what they are.
+    option
+        As for `explain`.
+    score
+        Asks the model.
+    """
+    question, labels, recording = asked.question, asked.question.task.labels, windows.recording
     notes = question.caveats(question.novelty(describe(samples))) + windows.notes
     if option is None:
-        plain = likelihoods(model, asked.prompt, samples, device=device)
-        option = labels[int(question.calibration.pool(plain).argmax())]
+        option = labels[int(question.calibration.pool(score(samples)).argmax())]
         if len(starts) < len(windows.starts):
             notes = (
                 f"{option} is the likeliest over {many(len(starts), 'window')} of the recording; the answer about the "
                 f"whole recording may be another, which {argument('option')} explains",
                 *notes,
             )
-    found = occlude(
-        model, asked.prompt, samples, option=labels.index(option), device=device, calibration=question.fitted
-    )
+    found = _occlude(score, samples, option=labels.index(option), calibration=question.fitted)
     moments = by_second(found.seconds, [first / RATE for first in starts])
     return Explanation(
         recording=recording.name,
@@ -181,6 +211,15 @@ def occlude(
     calibration
         Calibration of the task: its temperature divides the log-odds.
     """
+
+    def score(given: Iterable[Sample]) -> np.ndarray:
+        return likelihoods(model, prompt, given, device=device)
+
+    return _occlude(score, samples, option=option, calibration=calibration)
+
+
+def _occlude(score: Score, samples: Sequence[Sample], *, option: int, calibration: TaskCalibration | None) -> Occlusion:
+    """As `occlude`, whoever asks the model."""
     channels = samples[0].channel[samples[0].second == 0]
     seconds = samples[0].seconds
     electrodes = len(channels) if len(channels) > 1 else 0
@@ -194,7 +233,7 @@ def occlude(
             *(without_second(sample, second) for second in range(moments)),
         )
     )
-    found = likelihoods(model, prompt, variants, device=device)
+    found = score(variants)
     temperature = 1.0 if calibration is None else calibration.temperature
     odds = log_odds(found / temperature, option).reshape(len(samples), 1 + electrodes + moments)
     falls = odds[:, :1] - odds[:, 1:]

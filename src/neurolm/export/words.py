@@ -7,6 +7,7 @@ no probability can stand there. Everything else carries it, and says where it is
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from neurolm.ask.answer import UNDECIDED, Answer
 from neurolm.core.amounts import likely
@@ -31,8 +32,13 @@ def stages(answer: Answer) -> dict[str, str] | None:
 
     That of a guess is none either: its stages must not pass for a hypnogram.
     """
-    found = {option: _STAGES.get(_plain(option), "") for option in answer.options}
-    return found if answer.trained and all(found.values()) and {"W", "R"} <= set(found.values()) else None
+    return stages_of(answer.options) if answer.trained else None
+
+
+def stages_of(options: Sequence[str]) -> dict[str, str] | None:
+    """Return the sleep stage that each of some options is; None where not all are one, or no wake and REM is there."""
+    found = {option: _STAGES.get(_plain(option), "") for option in options}
+    return found if all(found.values()) and {"W", "R"} <= set(found.values()) else None
 
 
 def _plain(option: str) -> str:

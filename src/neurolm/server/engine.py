@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,7 @@ from neurolm.ask.answering import Asked, Inquiry, Said
 from neurolm.ask.engine import require_positions
 from neurolm.ask.prompt import with_evidence
 from neurolm.core.errors import NeuroLMError
+from neurolm.recording.options import Unseen
 from neurolm.server.batching import Batcher, Line
 from neurolm.server.errors import Busy, ServiceError
 from neurolm.server.reading import Readers, Slice, Source, read_slice
@@ -247,8 +248,8 @@ class Engine:
         *,
         model: str,
         risk: float | None = None,
+        unseen: Unseen = "nearest",
         told: Callable[[Event], None],
-        **how: object,
     ) -> Asking:
         """Begin to answer a question.
 
@@ -258,8 +259,8 @@ class Engine:
             Of the model, by ``Model.asked``.
         told
             Is told every event; see `Asking`.
-        how
-            ``unseen``, as for ``Model.ask``.
+        risk, unseen
+            As for ``Model.ask``.
 
         Raises
         ------
@@ -267,7 +268,7 @@ class Engine:
             If as many questions wait as may.
         """
         asking = Asking(
-            asked, self.source(entry, asked, model=model, **how), risk=risk, readers=self.readers,
+            asked, self.source(entry, asked, model=model, unseen=unseen), risk=risk, readers=self.readers,
             batcher=self._batchers[model], told=told, ended=self._on_end,
         )  # fmt: skip
         with self._lock:
@@ -276,12 +277,12 @@ class Engine:
         asking.start()
         return asking
 
-    def source(self, entry: Entry, asked: Asked, *, model: str, unseen: object = "nearest") -> Source:
+    def source(self, entry: Entry, asked: Asked, *, model: str, unseen: Unseen = "nearest") -> Source:
         """Return what is read of a recording for a question."""
-        task = asked.question.task
+        task, card = asked.question.task, replace(self._models[model].card, subjects=(), recordings=())
         return Source(
-            path=entry.path, name=entry.name, reading=entry.reading, unseen=unseen,  # type: ignore[arg-type]
-            card=self._models[model].card, seconds=task.seconds, stride=task.stride, beside=asked.prompt.beside,
+            path=entry.path, name=entry.name, reading=entry.reading, unseen=unseen, card=card, seconds=task.seconds,
+            stride=task.stride, beside=asked.prompt.beside,
         )  # fmt: skip
 
     def batcher(self, model: str) -> Batcher:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 
 from neurolm.core.names import choose
+from neurolm.server.engine import Engine
 from neurolm.server.errors import NoSuch
 from neurolm.server.library import Library
 from neurolm.server.metrics import Metrics
@@ -35,7 +36,7 @@ class Service:
         self.ending = threading.Event()
         """Set when what still runs has to end: a few seconds after the service was asked to."""
         self.traces = Traces(settings.readers)
-        self.engine: Any = None
+        self.engine = Engine(self.models, settings)
 
     def model(self, name: str | None = None) -> Model:
         """Return a model by its name; without one, the first.
@@ -52,10 +53,8 @@ class Service:
 
     def close(self) -> None:
         """End what runs, and delete what was uploaded."""
-        for one in (self.engine, self.traces):
-            if one is not None:
-                one.close()
-        self.shield.close()
+        for one in (self.engine, self.traces, self.shield):
+            one.close()
         self.library.close()
 
 
