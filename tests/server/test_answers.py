@@ -257,6 +257,14 @@ def test_who_leaves_is_left_and_who_is_too_many_is_told_when_to_come(app, ids):
     assert requests.post(f"{ids['anna.edf']}/ask", json={"question": QUESTION}).status_code == 200
 
 
+def test_metrics_count_questions_and_batches(api, ids):
+    requests.post(f"{ids['anna.edf']}/ask", json={"question": QUESTION})
+    lines = dict(line.rsplit(" ", 1) for line in requests.get(f"{api}/metrics").text.splitlines() if line[0] != "#")
+    assert float(lines['neurolm_questions_total{outcome="answered"}']) >= 1
+    assert float(lines["neurolm_questions_waiting"]) == 0
+    assert float(lines["neurolm_batch_windows_sum"]) >= 19 > 0 < float(lines["neurolm_batch_questions_count"])
+
+
 def test_answers_that_are_kept_are_limited(monkeypatch, ids):
     monkeypatch.setattr("neurolm.server.kept.MOST", 3)
     given = [requests.post(f"{ids['anna.edf']}/ask", json={"question": QUESTION}).json() for _ in range(5)]

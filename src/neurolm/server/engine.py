@@ -96,6 +96,8 @@ class Asking:
     ) -> None:
         self.id = uuid.uuid4().hex
         self.began = time.monotonic()
+        self.outcome = ""
+        """``answered``, ``failed`` or ``left``, when it is over."""
         self.done = self.total = 0
         """Windows that are answered, and all; 0 before the recording is open."""
         self._asked, self._source, self._risk = asked, source, risk
@@ -127,6 +129,7 @@ class Asking:
             if self._over:
                 return
             self._over = True
+            self.outcome = "left" if event is None else "answered" if isinstance(event, Answered) else "failed"
             self._slices.clear()
             if event is not None:
                 self._told(event)
@@ -213,6 +216,8 @@ class Engine:
         By their names; nobody else may use them meanwhile.
     counted
         Is told of every batch how many windows it had, of how many questions.
+    ended
+        Is told what became of every question (`Asking.outcome`), or that it was ``refused``.
     """
 
     def __init__(
@@ -221,8 +226,9 @@ class Engine:
         settings: ServerSettings,
         *,
         counted: Callable[[int, int], None] = lambda _windows, _questions: None,
+        ended: Callable[[str], None] = lambda _outcome: None,
     ) -> None:
-        self._settings = settings
+        self._settings, self._ended = settings, ended
         self.readers = Readers(settings.readers)
         self._batchers = {
             name: Batcher(model.module, device=model.device, counted=counted) for name, model in models.items()
@@ -314,6 +320,7 @@ class Engine:
         if self._closed:
             raise Ending("the service is ending: ask again when it is back")
         if len(self._active) + self._taken >= self._settings.waiting:
+            self._ended("refused")
             wait = self._until_room()
             raise Busy(
                 f"{self._settings.waiting} questions are being answered, as many as this service takes at a time: "
@@ -331,8 +338,9 @@ class Engine:
         return min(max(1.0, min(left)), LONGEST_WAIT)
 
     def _on_end(self, asking: Asking) -> None:
+        self._ended(asking.outcome)
         with self._lock:
-            if self._active.pop(asking.id, None) is not None and asking.total and asking.done == asking.total:
+            if self._active.pop(asking.id, None) is not None and asking.outcome == "answered":
                 self._typical += (time.monotonic() - asking.began - self._typical) / 4
 
 

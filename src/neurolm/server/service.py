@@ -36,7 +36,8 @@ class Service:
         self.ending = threading.Event()
         """Set when what still runs has to end: a few seconds after the service was asked to."""
         self.traces = Traces(settings.readers)
-        self.engine = Engine(self.models, settings)
+        self.engine = Engine(self.models, settings, counted=self.metrics.batch, ended=self.metrics.question)
+        self.metrics.waiting.set_function(lambda: self.engine.waiting)
 
     def model(self, name: str | None = None) -> Model:
         """Return a model by its name; without one, the first.
