@@ -145,7 +145,7 @@ def test_the_risk_can_change_without_the_model(ids, model, folder):
     assert requests.get(f"{ids['loud.edf']}/answers/{id}").status_code == 404  # it is another recording's
 
 
-def test_answers_leave_as_files(ids, tmp_path):
+def test_answers_leave_as_files(app, ids, tmp_path):
     body = requests.post(f"{ids['anna.edf']}/ask", json={"question": QUESTION}).json()
 
     def export(format):
@@ -161,6 +161,8 @@ def test_answers_leave_as_files(ids, tmp_path):
     (tmp_path / "answers.edf").write_bytes(export("edf").content)
     annotations = mne.read_annotations(tmp_path / "answers.edf")
     assert len(annotations) and all(QUESTION[:20] in text for text in annotations.description)
+    (scratch,) = [entry.scratch for entry in app.state.service.library.entries() if entry.name == "anna.edf"]
+    assert not list(scratch.glob("export-*"))  # what was sent is not kept
     wrong = requests.get(f"{ids['anna.edf']}/answers/{body['answer_id']}/export", params={"format": "doc"})
     assert wrong.status_code == 422 and "csv" in wrong.json()["error"]["message"]
 

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.background import BackgroundTask
 
 from neurolm.ask import EXPLAINED, FREE_SECONDS
 from neurolm.ask.answer import Answer, Progress
@@ -253,6 +252,7 @@ def export(
     id: str,
     answer_id: str,
     of: OfService,
+    after: BackgroundTasks,
     format: Literal["csv", "json", "edf", "bids", "hypnogram"],
     risk: Annotated[float | None, Query(gt=0, lt=1)] = None,
 ) -> FileResponse:
@@ -267,10 +267,9 @@ def export(
     except BaseException:
         folder.cleanup()
         raise
-    return FileResponse(
-        path, media_type=_MEDIA[format], headers={"Content-Disposition": _attached(entry.name, suffix)},
-        background=BackgroundTask(folder.cleanup),
-    )  # fmt: skip
+    after.add_task(folder.cleanup)
+    headers = {"Content-Disposition": _attached(entry.name, suffix)}
+    return FileResponse(path, media_type=_MEDIA[format], headers=headers)
 
 
 def _attached(name: str, suffix: str) -> str:
@@ -322,7 +321,7 @@ def _explained(found: Explanation) -> dict[str, Any]:
 
 
 @router.post("/recordings/{id}/embed", response_class=FileResponse)
-def embed(id: str, body: Embed, of: OfService) -> FileResponse:
+def embed(id: str, body: Embed, of: OfService, after: BackgroundTasks) -> FileResponse:
     """Make features of a recording: an .npz file as ``neurolm embed`` writes it."""
     entry, name = of.library.get(id), _model(of, body.model)
     of.library.touch(id)
@@ -343,7 +342,6 @@ def embed(id: str, body: Embed, of: OfService) -> FileResponse:
         except BaseException:
             folder.cleanup()
             raise
-    return FileResponse(
-        path, media_type="application/octet-stream", background=BackgroundTask(folder.cleanup),
-        headers={"Content-Disposition": _attached(entry.name, "npz")},
-    )  # fmt: skip
+    after.add_task(folder.cleanup)
+    headers = {"Content-Disposition": _attached(entry.name, "npz")}
+    return FileResponse(path, media_type="application/octet-stream", headers=headers)
