@@ -1,6 +1,7 @@
 """Answers that are kept with their recording, so that the risk can change afterwards
 
-An answer is one file in the recording's private folder, with what was said of each window. It outlives a restart as the recording does, and goes with it.
+An answer is one file in the recording's private folder, with what was said of each window. It outlives
+a restart as the recording does, and goes with it.
 """
 
 from __future__ import annotations
