@@ -94,6 +94,17 @@ export function select(choices, value, onchange, attributes = {}) {
   return element;
 }
 
+/** Scrolls a part of the page to an element in it, and nothing else: to its beginning, or only as far as need be. */
+export function scrollWithin(part, element, { begin = false } = {}) {
+  if (!part || !element) return;
+  const [place, box] = [part.getBoundingClientRect(), element.getBoundingClientRect()];
+  const above = box.top - place.top;
+  const below = box.bottom - place.bottom;
+  if (begin) part.scrollTop += above - 8;
+  else if (above < 0) part.scrollTop += above;
+  else if (below > 0) part.scrollTop += Math.min(above, below);
+}
+
 /** Says something to screen readers; what is urgent interrupts. */
 export function announce(text, urgent = false) {
   const region = document.getElementById(urgent ? "urgent" : "polite");

@@ -1,6 +1,6 @@
 // The annotations of a recording, as a list that can be searched and clicked.
 
-import { fill, h, name } from "../dom.js";
+import { fill, h, name, scrollWithin } from "../dom.js";
 import { clock, duration } from "../format.js";
 
 const SHOWN = 300;
@@ -41,7 +41,7 @@ export class Annotations {
       this.show();
     }
     this.mark(annotation);
-    this.list.children[this.shown.indexOf(annotation)]?.scrollIntoView({ block: "nearest" });
+    scrollWithin(this.element.closest(".tab-panel"), this.list.children[this.shown.indexOf(annotation)]);
   }
 
   mark(annotation) {

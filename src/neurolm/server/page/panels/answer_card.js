@@ -5,6 +5,9 @@ import { clock, many, number, probability, signed } from "../format.js";
 import { notice, progress } from "./problem.js";
 
 const UNDECIDED = "undecided";
+const SIMULATED_NOTE = "the model was trained on simulated EEG only";
+// notes of the service that the warnings say in other words
+const SAID = [SIMULATED_NOTE, "the model was not tuned on this question", "not calibrated:"];
 
 /** While an answer arrives. */
 export function runningCard(one) {
@@ -21,10 +24,14 @@ export function announcement(answer) {
   return `${printable(answer.verdict)}. ${warned ? `With ${many(warned, "warning")}.` : ""}`;
 }
 
+function isSimulated(answer) {
+  return answer.notes.some((note) => note.startsWith(SIMULATED_NOTE));
+}
+
 /** What must be read with an answer, the gravest first. */
 export function warnings(answer) {
   const found = [];
-  if (answer.simulated ?? answer.notes.some((note) => /simulated/i.test(note))) {
+  if (isSimulated(answer)) {
     found.push("The model knows simulated EEG only: of a person’s EEG this answer means nothing.");
   }
   if (!answer.trained) found.push("A guess: the model was not tuned on this question, and nobody knows how often such answers are right.");
@@ -41,15 +48,15 @@ export function answerCard(one, { close, select }) {
   const undecided = answer.answer === UNDECIDED;
   const best = answer.options[answer.probabilities.indexOf(Math.max(...answer.probabilities))];
   const warned = warnings(answer);
-  const others = answer.notes.filter((note) => !(/simulated/i.test(note) && warned.some((words) => words.includes("simulated"))));
+  const others = answer.notes.filter((note) => !SAID.some((begin) => note.startsWith(begin)));
   return h("article", { class: "card answer", "data-testid": "answer", "aria-label": "Answer" },
     h("div", { class: "row spread top" }, h("h3", {}, printable(answer.question)), pictureButton("Put this answer away", "close", close)),
     h("p", { class: `answer-word ${undecided ? "undecided" : ""}` }, name(answer.answer),
       undecided && h("span", { class: "muted" }, " likeliest: ", name(best))),
-    scale(answer),
+    isProbable(answer) && scale(answer),
     h("p", { class: "in-words" }, inWords(answer, best)),
     warned.length ? h("div", { class: "stack tight" }, warned.map((text) => notice(text, "warning"))) : null,
-    options(answer),
+    optionTable(one, answer.probabilities, `${isProbable(answer) ? "Probability" : "Likelihood"} of every option`),
     h("p", { class: "verdict muted", "data-testid": "verdict" }, printable(answer.verdict)),
     facts(answer),
     contributions(answer),
@@ -72,23 +79,30 @@ function scale(answer) {
     h("div", { class: "scale-words" }, h("span", {}, "never"), h("span", {}, "as often as not"), h("span", {}, "always")));
 }
 
+/** What is not calibrated has no probability: a likelihood of 1 can be a guess. */
+function isProbable(answer) {
+  return answer.trained && answer.calibrated;
+}
+
 function inWords(answer, best) {
+  if (!isProbable(answer)) return "How probable that is cannot be said: below are likelihoods, by which the options can be ordered.";
   const within = answer.interval ? `, between ${probability(answer.interval[0])} and ${probability(answer.interval[1])} for other EEG of this recording` : "; too little EEG for an interval";
-  const shares = answer.trained && answer.calibrated && !answer.simulated
+  const shares = !isSimulated(answer)
     ? ` If the calibration holds for this recording, about ${Math.round(answer.probability * 100)} of 100 such answers are right.` : "";
   const chance = answer.probability < 1.25 / answer.options.length ? " That is hardly more than chance." : "";
   return h("span", {}, h("strong", {}, name(best), `: probability ${probability(answer.probability)}`), `${within}.${shares}${chance}`);
 }
 
-function options(answer) {
-  return h("table", { class: "options" }, h("caption", { class: "unseen" }, "Probability of every option"),
-    h("thead", { class: "unseen" }, h("tr", {}, h("th", { scope: "col" }, "Option"), h("th", { scope: "col" }, "Probability"))),
-    h("tbody", {}, answer.options.map((option, i) => optionRow(option, answer.probabilities[i], i))));
+/** Every option with its probability, in the order and the colours of the band under the traces. */
+export function optionTable(one, shares, words) {
+  const { order = one.options.map((_, i) => i), bands = order } = one.bands?.answers ?? {};
+  return h("table", { class: "options" }, h("caption", { class: "unseen" }, words),
+    h("thead", { class: "unseen" }, h("tr", {}, h("th", { scope: "col" }, "Option"), h("td", {}), h("th", { scope: "col" }, "Probability"))),
+    h("tbody", {}, order.map((i) => optionRow(one.options[i], shares[i], bands[i]))));
 }
 
-/** An option with its bar, in the colour of its band. */
-export function optionRow(option, share, index) {
-  const bar = h("span", { class: `bar-fill band-${index % 8}` });
+function optionRow(option, share, band) {
+  const bar = h("span", { class: `bar-fill band-${band % 8}` });
   bar.style.width = `${Math.max(0.5, share * 100)}%`;
   return h("tr", {}, h("th", { scope: "row" }, name(option)), h("td", { class: "bar-cell" }, h("span", { class: "bar-track", "aria-hidden": "true" }, bar)),
     h("td", { class: "right" }, share.toFixed(2)));

@@ -1,7 +1,7 @@
 // The answers of a recording: they arrive window by window, are kept side by side, and are concluded anew at another risk.
 
 import * as api from "../api.js";
-import { announce, fill, h, pictureButton, printable } from "../dom.js";
+import { announce, fill, h, pictureButton, printable, scrollWithin } from "../dom.js";
 import { answersOf, setAnswersOf } from "../state.js";
 import { BandsView } from "../viewer/bands.js";
 import { answerCard, announcement, runningCard } from "./answer_card.js";
@@ -71,8 +71,8 @@ export class Answers {
   }
 
   /** Scrolls to the answers where they are beside the traces, which stay. */
-  show() {
-    if (matchMedia("(min-width: 901px)").matches) this.element.scrollIntoView({ block: "start" });
+  show(element = this.element) {
+    if (matchMedia("(min-width: 901px)").matches) scrollWithin(this.element.closest(".tab-panel"), element, { begin: true });
   }
 
   arrived(one, kind, data) {
@@ -82,6 +82,7 @@ export class Answers {
       this.band(one);
       one.bands.begin({ options: data.options, kind: data.kind, seconds: this.workspace.facts.seconds, length: data.length, name: printable(data.question) });
       this.zoom(one);
+      this.bringIntoView(one);
     } else if (kind === "windows") {
       one.windows.push(...data.windows);
       one.total = data.total;
@@ -162,8 +163,13 @@ export class Answers {
   choose(one) {
     this.open = one;
     this.redraw(one);
-    one.strip?.scrollIntoView({ block: "nearest" });
+    this.bringIntoView(one);
     this.workspace.questions?.showRisk();
+  }
+
+  /** The strip of an answer, where there are more than the place under the traces has room for. */
+  bringIntoView(one) {
+    requestAnimationFrame(() => this.open === one && scrollWithin(this.workspace.elements.bands, one.strip));
   }
 
   /** Chooses a window of an answer, and goes there. */
@@ -174,6 +180,7 @@ export class Answers {
     if (window) this.workspace.jump(window.start);
     this.workspace.view.setHighlight(window?.start ?? null, window?.stop ?? null);
     this.redraw(one);
+    if (window) this.show(this.card.querySelector(".window"));
   }
 
   redraw(one) {

@@ -40,7 +40,7 @@ export function montageDialog(facts, done) {
     done(montage.name);
   } },
   field("Name", title), field("Traces, from top to bottom", text, { hint: "Each an electrode, or one minus another: Fp1-F7. Commas between them." }),
-  h("div", { class: "row" }, plus, h("span", {}, "minus"), minus, append), state,
+  h("div", { class: "row pair" }, plus, h("span", {}, "minus"), minus, append), state,
   h("div", { class: "row end" }, h("button", { type: "submit", class: "button primary" }, "Keep and show")));
   const box = dialog("A montage of your own", [form, list]);
   kept();

@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { announce, button, fill, h, name, pictureButton, printable } from "../dom.js";
 import { clock, signed } from "../format.js";
 import { scalpMap } from "../viewer/scalp.js";
-import { optionRow } from "./answer_card.js";
+import { optionTable } from "./answer_card.js";
 import { notice, problem, progress } from "./problem.js";
 
 /** The window that was chosen of an answer. */
@@ -22,8 +22,7 @@ export function windowDetail(workspace, one, { select }) {
       h("span", { class: "steps" }, step(-1, "The window before", "back"), step(1, "The next window", "forward"), pictureButton("Close the window", "close", () => select(null)))),
     h("p", {}, h("strong", {}, name(options[top])), `, ${window.decided ? "decided" : "undecided at the chosen risk"}`,
       window.unlike ? h("span", { class: "tag" }, "unlike the training") : null),
-    h("table", { class: "options" }, h("caption", { class: "unseen" }, "Probability of every option in this window"),
-      h("tbody", {}, options.map((option, i) => optionRow(option, window.probabilities[i], i)))),
+    optionTable(one, window.probabilities, "Probability of every option in this window"),
     button("What carried it?", ask, { kind: "small", "data-testid": "explain", title: "Which electrodes and seconds the answer rests on" }),
     place);
   if (one.explained.has(index)) draw(place, one.explained.get(index), window);
