@@ -22,7 +22,7 @@ WIDTH = 100
 """Characters that a line of the map may have."""
 ROOMS = (
     "recording", "corpora", "prepare", "store", "batches", "model", "tasks", "train", "ask", "live", "signals",
-    "export", "archive", "evaluation", "report", "hub", "official", "api", "server", "cli", "core",
+    "export", "archive", "evaluation", "report", "hub", "official", "api", "server", "assistant", "cli", "core",
 )  # fmt: skip
 """The packages in the order of the pipeline; last what people call, and what everything stands on."""
 DATA = {

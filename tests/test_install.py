@@ -72,6 +72,8 @@ EXTRAS = {
 BASE = {canonicalize_name(Requirement(wanted).name) for wanted in PROJECT["project"]["dependencies"]}
 CALLED = {"sklearn": "scikit-learn", "yaml": "pyyaml", "markupsafe": "jinja2", "botocore": "fsspec"}
 """What is imported → the dependency that brings it, where it has another name."""
+BROUGHT_BY_MCP = {"mcp", "uvicorn", "pydantic", "anyio"}
+"""What the room of the assistants' tools imports: the extra, and what the protocol's package itself is made of."""
 
 
 def imported(source: str) -> set[str]:
@@ -100,6 +102,8 @@ def test_whoever_imports_what_need_not_be_there_names_its_extra():
                 continue  # said where readers are called
             if "server" in path.parts and EXTRAS.get(package) == "serve":
                 continue  # said by `neurolm serve`, where the room is entered
+            if "assistant" in path.parts and package in BROUGHT_BY_MCP:
+                continue  # said by `neurolm mcp`
             assert package in EXTRAS, f"{path}: {package} is no dependency"
             named = {f"neurolm[{EXTRAS[package]}]", "neurolm[{name}]"}  # the second where a name is that of its extra
             assert any(one in text for one in named), f"{path}: say that {package} comes with {EXTRAS[package]}"

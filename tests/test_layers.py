@@ -11,7 +11,7 @@ PACKAGE = Path(neurolm.__file__).parent
 ORDER = (
     "core", "recording", "store", "corpora", "prepare", "batches", "model", "tasks", "checkpoint", "ask", "live",
     "signals", "train", "evaluation", "hub", "official", "export", "api", "report", "archive", "demo", "server",
-    "cli",
+    "assistant", "cli",
 )  # fmt: skip
 """The rooms from the ground up: each may import those before it."""
 APART = {

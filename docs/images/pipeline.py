@@ -22,8 +22,8 @@ ROWS = {"data": 142, "learning": 274, "answers": 406, "arriving": 538}
 STRIPS = (
     (
         24,
-        "cli/, api/, server/, demo.py",
-        "what people call: the command, the library, the page, everything in one command",
+        "cli/, api/, server/, assistant/, demo.py",
+        "what people call: the command, the library, the page, assistants' tools, everything in one command",
     ),
     (644, "core/", "what all stand on: rate and scale, electrodes, settings, recipes, errors, files, and the batch"),
 )

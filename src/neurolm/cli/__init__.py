@@ -38,6 +38,7 @@ VERBS = (
     "ask",
     "live",
     "serve",
+    "mcp",
     "explain",
     "embed",
     "nearest",
