@@ -32,6 +32,7 @@ _FINE = 0.1
 """Microvolts: a scale beyond which a page gets an offset of its own."""
 _DENSEST = 3
 """Samples of a column up to which they are drawn as they are: hardly more than a smallest and a largest value."""
+_NARROW = 16  # samples of a column
 _LEAST = 1e-6  # the scale of what is nothing but zero
 
 
@@ -146,7 +147,17 @@ def finish(header: dict[str, Any], values: np.ndarray, *, steady: bool = False) 
 
 def extremes(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Smallest and largest value from each edge to the next: (channels, columns, 2); NaN is passed over."""
-    return np.stack([np.fmin.reduceat(values, edges, axis=1), np.fmax.reduceat(values, edges, axis=1)], axis=-1)
+    ends = np.append(edges[1:], values.shape[1]) - 1
+    widest = int((ends - edges).max()) + 1
+    if widest > _NARROW:
+        return np.stack([np.fmin.reduceat(values, edges, axis=1), np.fmax.reduceat(values, edges, axis=1)], axis=-1)
+    low = values[:, edges]  # column by column would take longer than sample by sample
+    high = low.copy()
+    for sample in range(1, widest):
+        found = values[:, np.minimum(edges + sample, ends)]
+        np.fmin(low, found, out=low)
+        np.fmax(high, found, out=high)
+    return np.stack([low, high], axis=-1)
 
 
 @dataclass(frozen=True)

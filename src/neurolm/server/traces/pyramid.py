@@ -179,10 +179,11 @@ class Writer:
         low = np.empty((self._channels, count * CHUNK // FACTOR), np.float32)
         high = np.empty_like(low)
         whole_numbers = True
-        for rows, numbers, whole in parts:
+        for places, numbers, whole in parts:
+            rows = _as_slice(places)
             found = quantise(numbers.reshape(len(numbers), count, CHUNK), whole=whole)
             whole_numbers = whole_numbers and whole
-            counts[:, rows] = found.counts.transpose(1, 0, 2)
+            counts[:, rows] = found.counts.transpose(1, 0, 2) ^ NOTHING
             table[:, rows] = self._in_microvolts(found, rows).transpose(1, 0, 2)
             if self._levels > 1:
                 low[rows], high[rows] = coarser(numbers, numbers)
@@ -206,7 +207,7 @@ class Writer:
                 for handle in pair:
                     os.fsync(handle)
 
-    def _in_microvolts(self, found: Quantised, rows: Sequence[int]) -> np.ndarray:
+    def _in_microvolts(self, found: Quantised, rows: slice | list[int]) -> np.ndarray:
         """Scale and offset of counts in microvolts, of shape (channels, chunks, 2)."""
         gain, zero = self._gain[rows][:, None], self._offset[rows][:, None]
         return np.stack([found.scale * gain, found.offset * gain + zero], axis=-1)
@@ -231,8 +232,8 @@ class Writer:
             return
         found = quantise(pending.reshape(self._channels, 2 * CHUNK), whole=self._whole, ranges=True)
         one = Quantised(found.counts, found.scale[:, None], found.offset[:, None])
-        table = self._in_microvolts(one, range(self._channels))[:, 0]
-        self._write(level, chunk, found.counts[None], table[None])
+        table = self._in_microvolts(one, slice(None))[:, 0]
+        self._write(level, chunk, found.counts[None] ^ NOTHING, table[None])
         self._at[level - 1] = -1
         if level + 1 < self._levels:
             low, high = coarser(pending[..., 0], pending[..., 1])
@@ -241,10 +242,15 @@ class Writer:
 
     def _write(self, level: int, chunk: int, counts: np.ndarray, table: np.ndarray) -> None:
         data, scales = self._handles[level]
-        kept = np.bitwise_xor(counts, NOTHING, out=counts)
         with space(self._folder):
-            _put(data, kept, chunk * kept[0].nbytes)
+            _put(data, counts, chunk * counts[0].nbytes)
             _put(scales, table, chunk * table[0].nbytes)
+
+
+def _as_slice(places: Sequence[int]) -> slice | list[int]:
+    """Places that follow one another as a slice, which NumPy copies faster."""
+    first, count = places[0], len(places)
+    return slice(first, first + count) if list(places) == list(range(first, first + count)) else list(places)
 
 
 def _put(handle: int, values: np.ndarray, place: int) -> None:
@@ -339,7 +345,7 @@ class Pyramid:
         self, level: int, first: int, last: int, picks: Sequence[int] | None, without: np.ndarray | None
     ) -> np.ndarray:
         data, scales = self._levels[level]
-        rows = slice(None) if picks is None or list(picks) == list(range(self.channels)) else list(picks)
+        rows = slice(None) if picks is None else _as_slice(picks)
         count = self.channels if picks is None else len(picks)
         found = np.full((count, last - first, *data.shape[3:]), np.nan, np.float32)
         begin, end = max(first, 0), min(last, self.bins(level))

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from neurolm.core.errors import NeuroLMError, RecordingError
+from neurolm.core.files import PARTIAL
 from neurolm.core.workers import Died, Worker
 from neurolm.recording.isolation import patience
 from neurolm.recording.options import ReadingOptions
@@ -180,6 +181,7 @@ class Traces:
                 del self._builds[id]
 
     def _begin(self, entry: Entry, folder: Path) -> _Build:
+        folder.parent.mkdir(parents=True, exist_ok=True)
         made = _Build(folder)
         self._builds[entry.id] = made
         path, name, reading = entry.path, entry.name, entry.reading
@@ -206,8 +208,8 @@ class Traces:
     def _make(self, made: _Build, path: Path, name: str, reading: ReadingOptions) -> None:
         worker = self._take()
         try:
-            for old in made.folder.parent.glob("traces-*"):
-                shutil.rmtree(old, ignore_errors=True)  # of another way to read it
+            for old in (*made.folder.parent.glob("traces-*"), *made.folder.parent.glob(f".traces-*{PARTIAL}")):
+                shutil.rmtree(old, ignore_errors=True)  # of another way to read it, or not finished
             seconds = 2 * patience(path)
             worker.call(build.begin, path, reading, made.folder, patience=seconds)
             while made.done < 1:
