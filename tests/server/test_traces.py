@@ -39,7 +39,7 @@ def decode(data: bytes) -> tuple[dict, np.ndarray]:
     counts = counts.reshape(shape)
     values = counts.astype(float)
     axes = (slice(None), *[None] * (values.ndim - 1))
-    values = values * np.array(header["scale"])[axes] + np.array(header["offset"])[axes]
+    values = values * np.array(header["scale"])[axes]
     values[counts == NOTHING] = np.nan
     return header, values
 
@@ -248,6 +248,16 @@ def test_columns_hold_the_extremes_of_their_samples(recording, montage, columns)
         assert (values[:, at, 1] <= outer.max(axis=1) + slack + 0.1).all()
 
 
+def test_long_pages_are_made_piece_by_piece(recording, monkeypatch):
+    asked = [Request(7, 77, columns, "bipolar") for columns in (1, 7, 300)]
+    whole_ones = [render(recording[0], one) for one in asked]
+    monkeypatch.setattr("neurolm.server.traces.page._PIECE", 5000)
+    assert [render(recording[0], one) for one in asked] == whole_ones
+    monkeypatch.setattr("neurolm.server.traces.page.DERIVED_VALUES", 10_000)
+    with pytest.raises(ConfigError, match="ask for fewer seconds, or for montage=recorded"):
+        render(recording[0], asked[0])
+
+
 def test_a_page_says_when_it_is_not_filtered(recording, monkeypatch):
     monkeypatch.setattr("neurolm.server.traces.page.FILTERED_VALUES", 1000)
     request = Request(0, 60, 100, filters=DisplayFilters(highpass=1))
@@ -278,11 +288,20 @@ def test_what_travels_comes_back_within_half_a_step(values):
     assert (np.abs(np.nan_to_num(found) - np.nan_to_num(values)) <= step * 0.5001).all()
 
 
-@pytest.mark.parametrize("far", [0.0, 300_000.0])
-def test_an_offset_takes_nothing_from_the_resolution(far):
-    values = np.array([far + 30 * np.sin(np.arange(500) / 9)])
-    _, found = decode(finish({"channels": ["Cz"], "columns": 500, "kind": "samples"}, values))
-    assert np.abs(found - values).max() < 0.01
+@pytest.mark.parametrize("filters", [{}, {"lowpass": 50}, {"highpass": 0.5}], ids=str)
+def test_an_offset_takes_nothing_from_the_resolution(tmp_path, filters):
+    wave = 20 * np.sin(2 * np.pi * 10 * np.arange(60 * RATE) / RATE)
+    raw = mne.io.RawArray((wave + 300_000)[None] * 1e-6, mne.create_info(["Cz"], RATE, "eeg"), verbose="error")
+    raw.save(tmp_path / "a_raw.fif", fmt="double", verbose="error")
+    build.begin(tmp_path / "a_raw.fif", ReadingOptions(), tmp_path / "traces")
+    while build.advance(1) < 1:
+        pass
+    header, found = decode(
+        render(Pyramid(tmp_path / "traces"), Request(30, 10, 1200, filters=DisplayFilters(**filters)))
+    )
+    part = found[0] - found[0].mean() - wave[30 * RATE : 40 * RATE]
+    assert np.abs(part).max() < 0.1 and abs(found[0].mean()) < 0.5
+    assert header["baseline"][0] == (0 if "highpass" in filters else pytest.approx(300_000, abs=20))
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,6 @@ FILTERED_VALUES = 8 << 20
 DERIVED_VALUES = 64 << 20
 """Numbers of which a montage is made at most."""
 _PIECE = 2 << 20  # numbers that are in memory at a time
-_FINE = 0.1
-"""Microvolts: a scale beyond which a page gets an offset of its own."""
 _DENSEST = 3
 """Samples of a column up to which they are drawn as they are: hardly more than a smallest and a largest value."""
 _NARROW = 16  # samples of a column
@@ -78,9 +76,8 @@ def render(pyramid: Pyramid, request: Request) -> bytes:
     """Make a page.
 
     The header says ``start`` and ``seconds`` as they became by rounding to samples, ``columns``, ``kind``,
-    ``channels``, ``scale`` (µV per unit), ``offset`` (µV to add: mostly 0), ``baseline`` (µV that were taken away where
-    no high-pass does it: each channel's median), ``bad`` (why, or null), and ``filtered``: whether the filters that
-    were asked for are in it.
+    ``channels``, ``scale`` (µV per unit), ``baseline`` (µV that were taken away where no high-pass does it: each
+    channel's median), ``bad`` (why, or null), and ``filtered``: whether the filters that were asked for are in it.
 
     Raises
     ------
@@ -112,37 +109,22 @@ def render(pyramid: Pyramid, request: Request) -> bytes:
     baseline = np.zeros(len(derivations)) if through else view.traces(view.baseline)
     header = _header(view, derivations, request, samples)
     header |= {"filtered": filtered or not len(sections), "baseline": [round(one, 3) for one in baseline.tolist()]}
-    return finish(header, values, steady=through)
+    return finish(header, values)
 
 
-def finish(header: dict[str, Any], values: np.ndarray, *, steady: bool = False) -> bytes:
-    """Turn microvolts into int16, add scales and offsets to a header, and encode both.
-
-    Parameters
-    ----------
-    steady
-        Whether values lie around 0, so that no offset is needed.
-    """
+def finish(header: dict[str, Any], values: np.ndarray) -> bytes:
+    """Turn microvolts into int16, add their scales to a header, and encode both."""
     flat = values.reshape(len(values), -1)
     missing = np.isnan(flat)
     some = bool(missing.any())
-    least, most = (
-        which.reduce(np.where(missing, none, flat) if some else flat, axis=1).astype(np.float64)
-        for which, none in ((np.minimum, np.inf), (np.maximum, -np.inf))
-    )
-    there = np.isfinite(least)
-    least, most = np.where(there, least, 0.0), np.where(there, most, 0.0)
-    far = (np.maximum(-least, most) > _FINE * LARGEST) & (not steady)
-    offset = np.where(far, np.round((least + most) / 2), 0.0)
-    peak = np.maximum(np.abs(least - offset), np.abs(most - offset))
+    peak = np.abs(np.where(missing, 0, flat) if some else flat).max(axis=1, initial=0).astype(np.float64)
     scale = np.maximum(peak / LARGEST, _LEAST)
-    counts = (flat - offset[:, None].astype(flat.dtype)) / scale[:, None].astype(flat.dtype)
+    counts = flat / scale[:, None].astype(flat.dtype)
     np.rint(counts, out=counts)
     np.clip(counts, -LARGEST, LARGEST, out=counts)  # rounding of the scale alone
     if some:
         counts[missing] = NOTHING
-    header |= {"scale": scale.tolist(), "offset": offset.tolist()}
-    return encode(header, counts.astype(np.int16).reshape(values.shape))
+    return encode(header | {"scale": scale.tolist()}, counts.astype(np.int16).reshape(values.shape))
 
 
 def extremes(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
@@ -212,13 +194,16 @@ class _View:
                 f"seconds={self.count / self.pyramid.rate:g}: a montage is made of at most {most:,.0f} s of these "
                 "channels at a time; ask for fewer seconds, or for montage=recorded"
             )
+        each = math.ceil(width * len(self.picks) / _PIECE)  # parts of a column that memory has room for
+        edges = np.arange(len(edges) * each) * self.count // (len(edges) * each)
         at_once = max(1, int(_PIECE / len(self.picks) / width))
         parts = []
         for one in range(0, len(edges), at_once):
             own = edges[one : one + at_once]
             stop = int(edges[one + at_once]) if one + at_once < len(edges) else self.count
             parts.append(extremes(self.samples(int(own[0]), stop), own - own[0]))
-        return np.concatenate(parts, axis=1)
+        whole = np.concatenate(parts, axis=1).reshape(-1, len(edges) // each, each, 2)
+        return np.stack([np.fmin.reduce(whole[..., 0], axis=2), np.fmax.reduce(whole[..., 1], axis=2)], axis=-1)
 
 
 def _baseline(pyramid: Pyramid, picks: Sequence[int]) -> np.ndarray:
