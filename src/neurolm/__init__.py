@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from neurolm.api.adapters import load_adapters
     from neurolm.api.model import Model, from_pretrained, load
+    from neurolm.api.remote import RemoteModel, connect
     from neurolm.archive.archive import ask_archive, ask_many
     from neurolm.archive.embed import embed_archive
     from neurolm.ask.answer import Answer, Progress
@@ -20,8 +21,8 @@ try:
 except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
-__all__ = ["Answer", "Model", "Progress", "ReadingOptions", "__version__", "ask_archive", "ask_many",
-           "embed_archive", "from_pretrained", "load", "load_adapters"]  # fmt: skip
+__all__ = ["Answer", "Model", "Progress", "ReadingOptions", "RemoteModel", "__version__", "ask_archive", "ask_many",
+           "connect", "embed_archive", "from_pretrained", "load", "load_adapters"]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
@@ -33,6 +34,8 @@ def __getattr__(name: str) -> Any:
         return import_module("neurolm.api.adapters").load_adapters
     if name == "embed_archive":
         return import_module("neurolm.archive.embed").embed_archive
+    if name in ("RemoteModel", "connect"):
+        return getattr(import_module("neurolm.api.remote"), name)
     if name == "Progress":
         return import_module("neurolm.ask.answer").Progress
     if name in __all__:

@@ -22,7 +22,7 @@ from neurolm.ask import EXPLAINED, FREE_SECONDS
 from neurolm.ask.answer import Answer, Progress
 from neurolm.ask.answering import Asked, Inquiry
 from neurolm.ask.embedding import save_parts
-from neurolm.ask.explanation import Explanation, explain_windows
+from neurolm.ask.explanation import Effect, Explanation, explain_windows
 from neurolm.ask.prompt import with_evidence
 from neurolm.ask.verdict import verdict
 from neurolm.core.errors import NeuroLMError, QuestionError, argument
@@ -307,17 +307,21 @@ def explain(id: str, body: Explain, of: OfService) -> dict[str, Any]:
 
 def _explained(found: Explanation) -> dict[str, Any]:
     electrodes = []
-    for electrode, effect in zip(found.electrodes, found.electrode_effects, strict=bool(found.electrode_effects)):
+    for electrode, effect in zip(found.electrodes, found.electrode_effects, strict=False):  # of a single one none
         x, y = place_of(electrode)
-        electrodes.append({"name": electrode, "x": x, "y": y, "effect": effect.mean, "spread": effect.spread})
+        electrodes.append({"name": electrode, "x": x, "y": y, **_effect(effect)})
     seconds = [
-        {"start": start, "effect": effect.mean}
-        for start, effect in zip(found.seconds, found.second_effects, strict=True)
+        {"start": start, **_effect(effect)} for start, effect in zip(found.seconds, found.second_effects, strict=True)
     ]
     return {
-        "option": found.option, "log_odds": found.log_odds, "electrodes": electrodes, "seconds": seconds,
-        "windows": [{"start": start} for start in found.starts], "notes": found.notes,
+        "recording": found.recording, "question": found.question, "option": found.option,
+        "log_odds": found.log_odds, "electrodes": electrodes, "seconds": seconds, "names": found.electrodes,
+        "starts": found.starts, "notes": found.notes,
     }  # fmt: skip
+
+
+def _effect(found: Effect) -> dict[str, Any]:
+    return {"effect": found.mean, "spread": found.spread, "windows": found.windows}
 
 
 @router.post("/recordings/{id}/embed", response_class=FileResponse)
