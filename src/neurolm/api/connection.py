@@ -1,4 +1,4 @@
-"""A connection to a service: requests, what they are refused with, events as they come, files as they are sent"""
+"""A connection to a service: requests, refusals, events as they come, files as they are sent"""
 
 from __future__ import annotations
 

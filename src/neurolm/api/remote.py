@@ -1,4 +1,4 @@
-"""Ask a service instead of a model of this process: the same question, the same answer, over HTTP
+"""Ask a service instead of a model of this process: the same questions, the same answers
 
 import neurolm
 remote = neurolm.connect("http://127.0.0.1:8765")
