@@ -31,7 +31,7 @@ def flags_in_messages(names: Collection[str]) -> Iterator[None]:
     try:
         yield
     finally:
-        os.environ.pop(FLAGS)
+        os.environ.pop(FLAGS, None)  # a service takes it away while it runs
         if before is not None:
             os.environ[FLAGS] = before
 
