@@ -24,9 +24,11 @@ PAGE = Path(__file__).with_name("page")
 FAILURES: dict[int | str, dict[str, Any]] = {
     status: {"model": Failed, "description": what}
     for status, what in {
+        400: "The body of the request cannot be understood.",
         401: "The token is missing or wrong.",
         403: "The request comes from another site.",
         404: "No such recording, model or answer.",
+        408: "Nothing more of the request came for a minute.",
         413: "Larger than the service takes.",
         421: "The service is not called by this name.",
         422: "What is asked for cannot be done; the message says why and what to do.",

@@ -44,6 +44,12 @@ class TooLarge(ServiceError):
     status = 413
 
 
+class TooSlow(ServiceError):
+    """An upload of which nothing more came."""
+
+    status = 408
+
+
 class DiskFull(ServiceError):
     """No room for what a request brings or asks for."""
 

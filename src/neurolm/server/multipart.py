@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import anyio
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from python_multipart.exceptions import FormParserError
@@ -14,7 +14,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from neurolm.core.amounts import many
 from neurolm.core.errors import NeuroLMError
-from neurolm.server.errors import FULL, DiskFull, ServiceError, TooLarge
+from neurolm.server.errors import FULL, DiskFull, ServiceError, TooLarge, TooSlow
 from neurolm.server.naming import name_on_disk, shown_name
 
 MOST_FILES = 8
@@ -25,6 +25,8 @@ PIECE = 1 << 20
 """Bytes that are gathered before a thread writes them."""
 OVERHEAD = 1 << 16
 """Bytes that a request may have besides its files."""
+PATIENCE = 60.0
+"""Seconds for which the next piece of an upload is waited for."""
 _DRAIN = 3.0, 64 << 20
 """Seconds and bytes for which the rest of a refused upload is read: else many clients never see the reason."""
 
@@ -64,7 +66,7 @@ async def receive(request: Request, folder: Path, *, most: int) -> dict[str, str
     parts = _Parts(request.headers.get("content-type", ""), folder, most)
     gathered, stream = bytearray(), request.stream()
     try:
-        async for piece in stream:
+        async for piece in _in_time(stream):
             gathered += piece
             if len(gathered) >= PIECE:
                 await run_in_threadpool(parts.write, bytes(gathered))
@@ -96,11 +98,25 @@ async def _drain(request: Request, stream: AsyncIterator[bytes]) -> None:
     """Read on for a moment and forget it, unless the client waits for leave to send."""
     if request.headers.get("expect", "").lower() == "100-continue":
         return
-    until, left = time.monotonic() + _DRAIN[0], _DRAIN[1]
-    async for piece in stream:
-        left -= len(piece)
-        if left < 0 or time.monotonic() > until:
+    left = _DRAIN[1]
+    with anyio.move_on_after(_DRAIN[0]):  # a client that promised much may send nothing
+        async for piece in stream:
+            left -= len(piece)
+            if left < 0:
+                return
+
+
+async def _in_time(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Pieces of a request, none of which is waited for without end."""
+    while True:
+        try:
+            with anyio.fail_after(PATIENCE):
+                piece = await anext(stream)
+        except StopAsyncIteration:
             return
+        except TimeoutError as error:
+            raise TooSlow(f"nothing came for {PATIENCE:g} seconds: send it again") from error
+        yield piece
 
 
 class _Parts:
