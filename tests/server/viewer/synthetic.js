@@ -28,7 +28,7 @@ export function microvoltsAt(channel, sample, rate) {
 }
 
 /** A source of traces. `slow`: milliseconds that every answer takes. */
-export function makeSource({ count, seconds, rate = 200, gaps = [[95, 103]], slow = 5, square = false }) {
+export function makeSource({ ecg = null, count, seconds, rate = 200, gaps = [[95, 103]], slow = 5, square = false }) {
   const names = [...NAMES, ...MORE].slice(0, count);
   const asked = [];
   const value = square ? (channel, sample) => ((sample / rate) % 2 < 1 ? 50 : -50) : microvoltsAt;
@@ -43,7 +43,9 @@ export function makeSource({ count, seconds, rate = 200, gaps = [[95, 103]], slo
     });
   const source = {
     aborted: 0, seconds, gaps, traces, asked, startTime: "2024-03-01T22:13:05",
-    channels: names.map((name, i) => ({ name, bad: i === 6 ? "flat for 80 % of the time" : null })),
+    channels: names.map((name, i) => {
+      return { name, bad: i === 6 ? "flat for 80 % of the time" : null, kind: name === ecg ? "ecg" : "eeg" };
+    }),
     annotations: annotations(seconds),
   };
   return source;

@@ -21,6 +21,11 @@ export function stageOf(label) {
   return /^(?:sleep)?(?:stage)?(r|rem|remsleep)$/.test(plain) ? "rem" : null;
 }
 
+/** Places of options in the palette --band-0 … --band-7: stages of sleep have theirs, whatever their order. */
+export function bandsOf(options, kind) {
+  return options.map((label, i) => (kind === "sleep" ? STAGE_BANDS[stageOf(label)] ?? i : i));
+}
+
 /** Answers to a question: its options as they are to be shown, and the windows that have come. */
 export class Answers {
   constructor({ options, kind, seconds, length, name = "" }) {
@@ -33,7 +38,7 @@ export class Answers {
     /** Options from top to bottom. */
     this.order = options.map((_, i) => i).sort((one, other) => rank(one) - rank(other));
     /** Place in the palette of every option. */
-    this.bands = options.map((_, i) => (stages[i] === null ? i : STAGE_BANDS[stages[i]]));
+    this.bands = bandsOf(options, kind);
     const background = options.findIndex((label) => BACKGROUND.test(label));
     this.background = kind === "events" ? Math.max(0, background) : -1;
     this.yes = Math.max(0, options.findIndex((label) => /^yes\b/i.test(label)));
@@ -121,6 +126,7 @@ export class Answers {
     for (let i = this.firstAfter(start); i < this.size && this.starts[i] < stop; i++) {
       const from = this.from(i);
       const to = this.to(i);
+      if (to <= start || from >= stop) continue;
       const pixel = Math.floor((from - start) * pixelsPerSecond);
       let slice = found.at(-1);
       if (slice?.pixel !== pixel) {
@@ -164,6 +170,8 @@ export function percent(count, all) {
 function finish(slice) {
   for (let k = 0; k < slice.chances.length; k++) slice.chances[k] /= slice.count;
   slice.best = slice.votes.indexOf(Math.max(...slice.votes));
-  slice.undecided = slice.undecided * 2 > slice.count;
-  slice.unlike = slice.unlike * 2 > slice.count;
+  slice.openShare = slice.undecided / slice.count;
+  slice.strangeShare = slice.unlike / slice.count;
+  slice.undecided = slice.openShare > 0.5;
+  slice.unlike = slice.strangeShare > 0.5;
 }

@@ -12,6 +12,9 @@ const APART = 0.55;
 /** Pixels that a second's bar may have; beyond, it stands for another time. */
 const [NARROWEST, WIDEST] = [12, 230];
 
+/** How many times fewer millimetres a kind of channel gets: an ECG has millivolts, and would cover its neighbours. */
+const WEAKER = { ecg: 10 };
+
 /** Left, right or midline by the numbers of a name (odd, even, z), where the channel does not say; null: neither. */
 export function sideOf(channel) {
   if (channel.side !== undefined) return channel.side;
@@ -25,7 +28,7 @@ export function sideOf(channel) {
   return sides.size === 1 ? [...sides][0] : null;
 }
 
-/** Rows of channels between two heights: {channel, name, side, bad, y}, sides slightly apart. */
+/** Rows of channels between two heights: {channel, name, side, bad, weaker, y}, sides slightly apart. */
 export function layRows(channels, top, bottom) {
   const sides = channels.map(sideOf);
   let slots = 0;
@@ -37,8 +40,9 @@ export function layRows(channels, top, bottom) {
   const step = (bottom - top) / Math.max(1, slots);
   return {
     step,
-    rows: channels.map(({ name, bad }, channel) => {
-      return { channel, name, bad: bad || null, side: sides[channel], y: top + places[channel] * step };
+    rows: channels.map(({ name, bad, kind }, channel) => {
+      const y = top + places[channel] * step;
+      return { channel, name, y, bad: bad || null, side: sides[channel], weaker: WEAKER[kind] ?? 1 };
     }),
   };
 }
@@ -103,7 +107,7 @@ export function drawAxis(frame, clock) {
 }
 
 /** Names of channels; bad ones with a cross, struck through and in another colour. */
-export function drawLabels(frame, rows, step, hovered) {
+export function drawLabels(frame, { rows, step, sensitivity }, hovered) {
   const { surface } = frame;
   const { context, colours } = surface;
   context.fillStyle = colours.get("plot");
@@ -121,6 +125,11 @@ export function drawLabels(frame, rows, step, hovered) {
   for (const row of rows) {
     if (row.channel % every && row.channel !== hovered) continue;
     drawLabel(frame, row, size, row.channel === hovered);
+    if (row.weaker > 1 && step > 20) {
+      context.font = colours.font(9.5);
+      context.fillStyle = colours.get("plot-soft");
+      context.fillText(`${number(sensitivity * row.weaker)} µV/mm`, frame.left - 8, row.y + size - 1);
+    }
   }
   context.textAlign = "left";
 }

@@ -19,6 +19,9 @@ export const KEYS = [
   ["Shift+← / Shift+→", "move the reading cursor"],
   ["Shift+↑ / Shift+↓", "cursor to the channel above / below"],
   ["Escape", "take cursor, selection and highlight away"],
+  ["Drag, wheel", "move along the recording"],
+  ["Ctrl+wheel", "draw larger / smaller"],
+  ["Shift+drag", "measure time, frequency and µV"],
 ];
 
 /** Handles a key; whether it was one of the view's. */

@@ -18,7 +18,7 @@ export class Marks {
   set(annotations) {
     this.all = annotations.map((annotation, index) => ({ annotation, index }));
     this.all.sort((one, other) => one.annotation.start - other.annotation.start);
-    this.longest = Math.max(0, ...this.all.map(({ annotation }) => annotation.duration || 0).slice(0, 1e5));
+    this.longest = this.all.reduce((longest, { annotation }) => Math.max(longest, annotation.duration || 0), 0);
     this.lanes = 0;
     this.scale = null;
     this.drawn = [];
@@ -54,12 +54,12 @@ export class Marks {
   }
 
   /** Those that reach into a span, in the order of their starts. */
-  within(start, stop, margin = 0) {
+  within(start, stop) {
     const found = [];
-    for (let i = this.firstFrom(start - this.longest - margin); i < this.all.length; i++) {
+    for (let i = this.firstFrom(start - this.longest); i < this.all.length; i++) {
       const mark = this.all[i];
       if (mark.annotation.start > stop) break;
-      if (mark.annotation.start + Math.max(mark.annotation.duration || 0, margin) >= start) found.push(mark);
+      if (mark.annotation.start + (mark.annotation.duration || 0) >= start) found.push(mark);
     }
     return found;
   }
@@ -103,7 +103,7 @@ export class Marks {
     context.font = colours.font(SIZE, 500);
     context.textBaseline = "middle";
     context.textAlign = "left";
-    for (const mark of this.within(frame.start, frame.stop, LONGEST / frame.pixelsPerSecond)) {
+    for (const mark of this.within(frame.start, frame.stop)) {
       this.drawOne(frame, mark, mark.index === selected);
     }
   }
@@ -114,6 +114,7 @@ export class Marks {
     const ink = colour(colours, annotation);
     const x = frame.x(annotation.start);
     const end = frame.x(annotation.start + (annotation.duration || 0));
+    if (!annotation.duration && (x < frame.left || x > frame.right)) return;
     const laneTop = lane * LANE + 2;
     context.strokeStyle = context.fillStyle = ink;
     context.lineWidth = selected ? 2 : 1;

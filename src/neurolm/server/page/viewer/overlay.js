@@ -40,7 +40,7 @@ export function drawCursor(frame, cursor, view) {
   context.stroke();
   if (cursor.value) {
     const middle = (cursor.value[0] + cursor.value[1]) / 2;
-    const y = cursor.row.y + ((view.negativeUp ? 1 : -1) * middle * MM) / view.sensitivity;
+    const y = cursor.row.y + ((view.negativeUp ? 1 : -1) * middle * MM) / (view.sensitivity * cursor.row.weaker);
     if (y > frame.top && y < frame.bottom) {
       context.fillStyle = colours.get("focus");
       context.beginPath();

@@ -8,7 +8,7 @@ import { MM } from "./scales.js";
 /**
  * @param {OffscreenCanvas} canvas whose size is made to fit
  * @param {object} job {page, tileStart, width, height (CSS pixels), ratio, pixelsPerSecond, sensitivity, negativeUp,
- *   rows: [{channel, y, colour, bad}]}
+ *   rows: [{channel, y, colour, bad, weaker}]}
  */
 export function paint(canvas, job) {
   canvas.width = Math.round(job.width * job.ratio);
@@ -31,7 +31,7 @@ function drawChannel(context, row, job) {
     x: (page.start - job.tileStart) * job.pixelsPerSecond,
     step: (page.seconds / page.columns) * job.pixelsPerSecond,
     y: row.y,
-    slope: ((job.negativeUp ? 1 : -1) * page.scale[row.channel] * MM) / job.sensitivity,
+    slope: ((job.negativeUp ? 1 : -1) * page.scale[row.channel] * MM) / (job.sensitivity * row.weaker),
     limit: job.height * 2,
     dashed: row.bad,
   });

@@ -9,6 +9,8 @@ export const CAUTION = 13;
 const ROW = 17;
 const EVENT_ROW = 30;
 const DENSITY = 78;
+/** Slices from which on a line through them is thin. */
+const MANY = 400;
 
 /** CSS pixels that a kind of answers takes without its axis. */
 export function stripsHeight(answers) {
@@ -22,7 +24,6 @@ export function stripsHeight(answers) {
 export function drawStrips(frame, answers) {
   const slices = answers.slices(frame.start, frame.stop, frame.pixelsPerSecond);
   const bottom = frame.bottom - CAUTION - 4;
-  frame.surface.context.save();
   if (answers.kind === "events") drawEvents(frame, answers, slices, frame.top + 4, bottom - 4);
   else if (answers.kind === "yes_no") drawYesNo(frame, answers, slices, frame.top + 6, bottom - 4);
   else {
@@ -30,7 +31,6 @@ export function drawStrips(frame, answers) {
     drawHypnogram(frame, answers, slices, frame.top + 6, frame.top + 6 + rows);
     drawDensity(frame, answers, slices, frame.top + 14 + rows, bottom - 2);
   }
-  frame.surface.context.restore();
   drawCaution(frame, slices, frame.bottom - CAUTION, frame.bottom - 1);
 }
 
@@ -227,7 +227,7 @@ function drawYesNo(frame, answers, slices, top, bottom) {
     hatched.push(from, Math.min(middle, at), to - from, Math.max(1, Math.abs(middle - at)));
   }
   fillHatched(surface, hatched);
-  stepLine(frame, slices, (slice) => y(slice.chances[yes]));
+  stepLine(frame, slices, (slice) => y(slice.chances[yes]), slices.length > MANY ? 0.8 : 1.25);
   rule(frame, middle, "plot-soft", [5, 4]);
   for (const slice of slices) {
     const [from, to] = edges(frame, slice);
@@ -314,28 +314,42 @@ function nameMarks(frame, answers, option, marks, foot, tall) {
   });
 }
 
-/** Where caution is due: hatched where no option is likely enough, cross-hatched where EEG is unlike the training. */
+/**
+ * Where caution is due: hatched where no option is likely enough, cross-hatched where EEG is unlike the training; where
+ * windows share pixels, as high as the share of them for which that is so.
+ */
 function drawCaution(frame, slices, top, bottom) {
-  const { surface } = frame;
-  const { context, colours } = surface;
+  const { context } = frame.surface;
+  if (!slices.some((slice) => slice.openShare || slice.strangeShare)) return;
+  gutterText(frame, "caution", (top + bottom) / 2, { soft: true });
   const runs = [];
   for (const slice of slices) {
     const kind = slice.unlike ? "cross" : slice.undecided ? "hatch" : null;
     const run = runs.at(-1);
     if (kind && run?.kind === kind && run.to >= slice.from - 1e-6) run.to = slice.to;
     else if (kind) runs.push({ kind, from: slice.from, to: slice.to });
+    else drawShares(frame, slice, top, bottom);
   }
-  if (!runs.length) return;
-  gutterText(frame, "caution", (top + bottom) / 2, { soft: true });
-  context.strokeStyle = colours.get("plot-text");
+  context.strokeStyle = frame.surface.colours.get("plot-text");
   context.lineWidth = 1;
   for (const run of runs) {
     const [from, to] = edges(frame, run);
-    context.fillStyle = cautionPattern(surface, run.kind);
-    context.fillRect(from, top, to - from, bottom - top);
+    fillBoxes(context, [from, top, to - from, bottom - top], cautionPattern(frame.surface, run.kind));
     context.strokeRect(from + 0.5, top + 0.5, Math.max(1, to - from - 1), bottom - top - 1);
     const text = run.kind === "cross" ? "unlike the training" : "undecided";
     plateText(frame, text, (from + to) / 2, (top + bottom) / 2, to - from - 24);
+  }
+}
+
+/** The minority of a slice's windows that are unlike the training, below, and that are undecided, above. */
+function drawShares(frame, slice, top, bottom) {
+  const [from, to] = edges(frame, slice);
+  let foot = bottom;
+  for (const [share, kind] of [[slice.strangeShare, "cross"], [slice.openShare, "hatch"]]) {
+    if (!share) continue;
+    const height = Math.max(3, share * (bottom - top));
+    fillBoxes(frame.surface.context, [from, foot - height, to - from, height], cautionPattern(frame.surface, kind));
+    foot -= height;
   }
 }
 

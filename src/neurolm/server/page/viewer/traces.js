@@ -6,8 +6,8 @@
  *     import { TraceView } from "./traces.js";
  *     const view = new TraceView(document.querySelector("#eeg"), {   // an element with a height
  *       seconds: 3600,
- *       channels: [{ name: "Fp1", bad: null, side: "left" }],   // in the order of the rows; bad: why, or null;
- *       gaps: [[600, 720]],                                      // side (optional) separates groups of rows
+ *       channels: [{ name: "Fp1", bad: null, side: "left", kind: "eeg" }],   // in the order of the rows; bad: why, or
+ *       gaps: [[600, 720]],                     // null; side (optional) parts the rows, kind "ecg" is drawn smaller
  *       annotations: [{ start: 12, duration: 0, text: "eyes closed", bad: false }],
  *       startTime: "2024-03-01T22:13:05",                        // optional: times of the clock, too
  *       traces: async ({ start, seconds, columns, signal }) => page,   // see decode.js; signal: AbortSignal
@@ -17,6 +17,7 @@
  *
  * Where a page has other `channels` than the source says (another montage), the rows follow the page. Events are
  * CustomEvents; `detail`: 'view' {start, pageSeconds}, 'sensitivity' {sensitivity}, 'annotation' {annotation, index},
+ * 'channel' {name} (its name at the left was clicked),
  * 'hover' {second, channel, text} or null, 'drawn' {milliseconds, complete}, 'failed' {message}.
  * Keys (the canvas takes the focus; `keydown` lets an app pass keys on): KEYS of gestures.js lists them. Drag or wheel
  * pans, the wheel with Ctrl or Shift changes sensitivity, a drag with Shift measures. Colours: colours.js.
@@ -69,8 +70,11 @@ export class TraceView extends EventTarget {
     this.clock = secondOfDay(this.source.startTime);
     this.marks.set(this.source.annotations);
     this.channels = this.source.channels;
-    this.highlight = this.cursor = this.measured = this.selected = null;
-    if (!keep) this.#start = 0;
+    this.cursor = this.measured = null;
+    if (!keep) {
+      this.highlight = this.selected = null;
+      this.#start = 0;
+    }
     this.#start = this.#clamped(this.#start);
     this.reload();
     this.#moved();
@@ -217,17 +221,18 @@ export class TraceView extends EventTarget {
   #arrived() {
     const page = [...this.tiles.kept.values()].at(-1)?.page;
     if (page && !sameNames(page.channels, this.channels)) {
-      this.channels = page.channels.map((name) => this.#channel(name));
+      this.channels = page.channels.map((name, i) => this.#channel(name, page.bad?.[i]));
       this.waves.invalidate();
     }
     for (const { message } of this.tiles.failed.values()) this.#emit("failed", { message });
     this.surface.redraw();
   }
 
-  /** A channel of a montage by its name: bad where one of its electrodes is. */
-  #channel(name) {
+  /** A channel of a montage by its name: bad where the page says so, or one of its electrodes is. */
+  #channel(name, bad) {
     const known = new Map(this.source.channels.map((channel) => [channel.name, channel]));
     if (known.has(name)) return known.get(name);
+    if (bad !== undefined) return { name, bad };
     const parts = name.split(/\s*-\s*/);
     return { name, bad: parts.map((part) => known.get(part)?.bad).find(Boolean) ?? null };
   }
@@ -285,7 +290,7 @@ export class TraceView extends EventTarget {
     this.#drawGaps(frame);
     this.marks.drawNames(frame, this.selected);
     drawAxis(frame, this.clock);
-    drawLabels(frame, this.rows, this.step, this.cursor?.row.channel);
+    drawLabels(frame, this, this.cursor?.row.channel);
     if (this.source.seconds) drawScale(frame, this);
     drawMeasure(frame, this.measured);
     drawCursor(frame, this.cursor, this);
@@ -318,8 +323,8 @@ export class TraceView extends EventTarget {
       tileSeconds: this.#pageSeconds,
       sensitivity: this.#sensitivity,
       negativeUp: this.#negativeUp,
-      rows: this.rows.map(({ channel, y, bad, side }) => {
-        return { channel, y, bad: Boolean(bad), colour: bad ? colours.get("bad") : colours.trace(side) };
+      rows: this.rows.map(({ channel, y, bad, side, weaker }) => {
+        return { channel, y, weaker, bad: Boolean(bad), colour: bad ? colours.get("bad") : colours.trace(side) };
       }),
     };
   }
