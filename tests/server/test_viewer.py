@@ -199,6 +199,19 @@ def test_sensitivity_goes_by_the_clinical_steps(demo):
     assert page.evaluate("view.sensitivity") == 100
 
 
+def test_an_ecg_is_drawn_smaller_and_its_own_sensitivity_is_used(demo):
+    """±50 µV at 50 µV/mm: a tenth of a millimetre for a channel of kind ECG, where EEG has one."""
+    page = demo(square=1, ecg="F8")
+    page.evaluate("view.sensitivity = 50")
+    drawn(page)
+    x = page.evaluate("view.frame.x(6.4)")
+    for name, millimetres in (("F8", 0.1), ("T4", 1)):
+        baseline = page.evaluate("(name) => view.rows.find((row) => row.name === name).y", name)
+        column = darkness(page, x, baseline - 8, baseline + 8)
+        at = np.average(round(baseline) - 8 + np.arange(16) + 0.5, weights=column - column.min() + 1e-9)
+        assert abs(at - baseline - millimetres * MM) < 0.8, name
+
+
 def test_speed_is_the_plots_width_in_millimetres_a_second(demo):
     page = demo()
     width = page.evaluate("view.frame.right - view.frame.left")
@@ -418,6 +431,19 @@ def test_undecided_and_unlike_are_said_in_the_legend_and_drawn_otherwise(demo):
     colours = page.evaluate("""() => [2.5, 7.4].map((second) => { const { data } = bands.surface.context.getImageData(
         Math.round(bands.frame.x(second)) - 10, 8, 20, 60); return new Set(new Uint32Array(data.buffer)).size; })""")
     assert colours[1] > colours[0]  # hatched: more shades than a plain field
+
+
+def test_a_minority_of_undecided_windows_stays_visible_in_a_whole_night(modules):
+    """One window of twelve that share a pixel: its share is kept, though the pixel's answer is decided."""
+    shares = modules.evaluate("""async () => {
+        const { Answers } = await import("/viewer/answers.js");
+        const answers = new Answers({ options: ["Yes", "No"], kind: "yes_no", seconds: 60, length: 5 });
+        const spoken = { probabilities: [0.6, 0.4] };
+        const one = (i) => ({ ...spoken, start: 5 * i, stop: 5 * i + 5, decided: i !== 4, unlike: i > 8 });
+        answers.add(Array.from({ length: 12 }, (_, i) => one(i)));
+        const [slice, ...others] = answers.slices(0, 60, 1 / 60);
+        return [others.length, slice.openShare, slice.undecided, slice.strangeShare, slice.unlike]; }""")
+    assert shares == [0, pytest.approx(1 / 12), False, 0.25, False]
 
 
 def test_light_and_dark_are_read_when_the_scheme_changes(demo):

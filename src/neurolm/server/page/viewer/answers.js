@@ -21,11 +21,6 @@ export function stageOf(label) {
   return /^(?:sleep)?(?:stage)?(r|rem|remsleep)$/.test(plain) ? "rem" : null;
 }
 
-/** Places of options in the palette --band-0 … --band-7: stages of sleep have theirs, whatever their order. */
-export function bandsOf(options, kind) {
-  return options.map((label, i) => (kind === "sleep" ? STAGE_BANDS[stageOf(label)] ?? i : i));
-}
-
 /** Answers to a question: its options as they are to be shown, and the windows that have come. */
 export class Answers {
   constructor({ options, kind, seconds, length, name = "" }) {
@@ -37,8 +32,8 @@ export class Answers {
     const rank = (i) => (stages[i] === null ? STAGES.length + i : STAGES.indexOf(stages[i]));
     /** Options from top to bottom. */
     this.order = options.map((_, i) => i).sort((one, other) => rank(one) - rank(other));
-    /** Place in the palette of every option. */
-    this.bands = bandsOf(options, kind);
+    /** Place of every option in the palette --band-0 … --band-7. */
+    this.bands = options.map((_, i) => STAGE_BANDS[stages[i]] ?? i);
     const background = options.findIndex((label) => BACKGROUND.test(label));
     this.background = kind === "events" ? Math.max(0, background) : -1;
     this.yes = Math.max(0, options.findIndex((label) => /^yes\b/i.test(label)));

@@ -292,27 +292,22 @@ function outline(surface, boxes) {
   }
 }
 
-/** An option's name and probability beside its marks, where there is room up to the next. */
+/** The probability of marks, with the option's name where there is room; no text covers another mark. */
 function nameMarks(frame, answers, option, marks, foot, tall) {
   const { context, colours } = frame.surface;
   context.font = colours.font(11, 600);
-  context.textBaseline = "middle";
-  let free = -Infinity;
   marks.forEach((slice, i) => {
-    if (marks[i - 1] && slice.joins && marks[i - 1].to >= slice.from - 1e-6) return;
-    const text = `${shown(answers.options[option])} ${Math.round(100 * slice.most[option])} %`;
     const [from] = edges(frame, slice);
-    const wide = context.measureText(text).width + 8;
-    if (from < free || from + wide > frame.right) return;
-    context.globalAlpha = 0.9;
-    context.fillStyle = colours.get("plot");
-    context.fillRect(from + 2, foot - tall / 2 - 8, wide - 2, 15);
-    context.globalAlpha = 1;
-    context.fillStyle = colours.get("plot-text");
-    context.fillText(text, from + 5, foot - tall / 2);
-    free = from + wide + 4;
+    const next = marks.slice(i + 1).find((other, k) => other.from > marks[i + k].to + 1e-6);
+    if (marks[i - 1] && marks[i - 1].to >= slice.from - 1e-6) return;
+    const end = Math.min(frame.right, next ? frame.x(next.from) : Infinity);
+    const share = `${Math.round(100 * slice.most[option])} %`;
+    const text = [`${shown(answers.options[option])} ${share}`, share].find((one) => fits(context, one, end - from));
+    if (text) plateText(frame, text, from + 6 + context.measureText(text).width / 2, foot - tall / 2, Infinity);
   });
 }
+
+const fits = (context, text, room) => context.measureText(text).width + 16 <= room;
 
 /**
  * Where caution is due: hatched where no option is likely enough, cross-hatched where EEG is unlike the training; where
