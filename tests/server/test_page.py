@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import requests
 
 import neurolm.server
 from neurolm.recording.suffixes import RECORDING_SUFFIXES
@@ -87,7 +88,7 @@ def test_no_text_becomes_markup_or_code(path):
 
 
 def test_the_formats_that_the_page_names_are_those_that_can_be_opened():
-    said = re.search(r"const FORMATS = (.+?);", (PAGE / "panels/start.js").read_text(encoding="utf-8"), re.DOTALL)
+    said = re.search(r"const FORMATS =\s*(.+?);", (PAGE / "panels/start.js").read_text(encoding="utf-8"), re.DOTALL)
     assert said is not None
     of = {
         "EDF": ".edf", "BDF": ".bdf", "BrainVision": ".vhdr", "EEGLAB": ".set", "FIF": ".fif", "GDF": ".gdf",
@@ -98,3 +99,14 @@ def test_the_formats_that_the_page_names_are_those_that_can_be_opened():
     text = re.sub(r'"\s*\+\s*"', "", said[1])
     assert {name.removesuffix("+").strip() for name in re.split(r", | and ", text.strip('"'))} == set(of)
     assert set(of.values()) <= set(RECORDING_SUFFIXES)
+
+
+def test_remedies_are_spelled_as_the_page_looks_for_them(running, eeg_folder):
+    """Under the command, too, where messages would name flags: the page finds in them which setting to offer."""
+    whole = (eeg_folder / "anna.edf").read_bytes()
+    files = {"files": ("short.edf", whole[: len(whole) // 2])}
+    entry = requests.post(f"{running.api}/recordings", files=files, timeout=60).json()
+    at = f"{running.api}/recordings/{entry['id']}"
+    (problem,) = requests.get(f"{at}/inspection", timeout=60).json()["problems"]
+    assert "truncated='accept'" in problem and "--" not in problem
+    assert requests.put(f"{at}/reading", json={"truncated": "accept"}, timeout=60).json()["usable"]

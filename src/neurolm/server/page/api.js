@@ -69,15 +69,22 @@ async function errorOf(response) {
 function pause(seconds, signal) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, seconds * 1000);
-    signal?.addEventListener("abort", () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    }, { once: true });
+    signal?.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        reject(signal.reason);
+      },
+      { once: true },
+    );
   });
 }
 
 /** A response of the service; `onwait(seconds)` is told when it is busy and the request waits to be tried again. */
-export async function send(path, { method = "GET", body = null, accept = "application/json", signal = null, onwait = null } = {}) {
+export async function send(
+  path,
+  { method = "GET", body = null, accept = "application/json", signal = null, onwait = null } = {},
+) {
   for (let attempt = 1; ; attempt += 1) {
     let response;
     try {
@@ -118,7 +125,10 @@ export const setReading = (id, body) => getJson(`${at(id)}/reading`, { method: "
 export const explain = (id, body, options) => getJson(`${at(id)}/explain`, { method: "POST", body, ...options });
 export const concluded = (id, answer, risk = null) =>
   getJson(`${at(id)}/answers/${encodeURIComponent(answer)}${risk === null ? "" : `?risk=${risk}`}`);
-export const exportPath = (id, answer, format) => `${at(id)}/answers/${encodeURIComponent(answer)}/export?format=${format}`;
+export const exportPath = (id, answer, format, risk = null) => {
+  const words = new URLSearchParams(risk ? { format, risk } : { format });
+  return `${at(id)}/answers/${encodeURIComponent(answer)}/export?${words}`;
+};
 export const reportPath = (id, format, model) =>
   `${at(id)}/report?${new URLSearchParams({ format, ...(model ? { model } : {}) })}`;
 export const embedPath = (id) => `${at(id)}/embed`;
@@ -151,7 +161,10 @@ export function upload(files, onprogress) {
   const body = new FormData();
   for (const file of files) body.append("files", file, file.name);
   const done = new Promise((resolve, reject) => {
-    request.upload.addEventListener("progress", (event) => event.lengthComputable && onprogress(event.loaded / event.total));
+    request.upload.addEventListener(
+      "progress",
+      (event) => event.lengthComputable && onprogress(event.loaded / event.total),
+    );
     request.addEventListener("load", () => {
       reached(true);
       let answer = null;
@@ -163,7 +176,14 @@ export function upload(files, onprogress) {
       if (request.status === 201 || request.status === 200) resolve(answer);
       else {
         const { kind = "Error", message = `the service answered with ${request.status}` } = answer?.error ?? {};
-        reject(new ApiError(kind, message, request.status, Number.parseFloat(request.getResponseHeader("Retry-After")) || null));
+        reject(
+          new ApiError(
+            kind,
+            message,
+            request.status,
+            Number.parseFloat(request.getResponseHeader("Retry-After")) || null,
+          ),
+        );
       }
     });
     request.addEventListener("error", () => {
@@ -173,7 +193,8 @@ export function upload(files, onprogress) {
     request.addEventListener("abort", () => reject(new DOMException("cancelled", "AbortError")));
   });
   request.open("POST", new URL("recordings", BASE));
-  for (const [key, value] of Object.entries(headers({ Accept: "application/json" }))) request.setRequestHeader(key, value);
+  for (const [key, value] of Object.entries(headers({ Accept: "application/json" })))
+    request.setRequestHeader(key, value);
   request.send(body);
   return { done, cancel: () => request.abort() };
 }

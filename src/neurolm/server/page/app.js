@@ -7,7 +7,17 @@ import { inspectionPage } from "./panels/inspection.js";
 import { problem, progress } from "./panels/problem.js";
 import { startPage } from "./panels/start.js";
 import { Workspace } from "./panels/workspace.js";
-import { addressOf, applyTheme, isDark, place, setAnswersOf, setPlace, setTaste, setToken, takeToken } from "./state.js";
+import {
+  addressOf,
+  applyTheme,
+  isDark,
+  place,
+  setAnswersOf,
+  setPlace,
+  setTaste,
+  setToken,
+  takeToken,
+} from "./state.js";
 
 const main = document.getElementById("main");
 
@@ -68,12 +78,25 @@ async function find(id) {
   try {
     for (const entry of await api.recordings()) app.entries.set(entry.id, entry);
   } catch (error) {
-    fill(main, h("div", { class: "waiting" }, problem(error, { title: "The recording cannot be found", again: route })));
+    fill(
+      main,
+      h("div", { class: "waiting" }, problem(error, { title: "The recording cannot be found", again: route })),
+    );
     return null;
   }
   if (!app.entries.has(id)) {
-    fill(main, h("div", { class: "waiting" }, problem({ message: "This recording is not there, or no longer: uploads are deleted when their time has passed", status: 404 }),
-      button("All recordings", () => app.home(), { picture: "back" })));
+    fill(
+      main,
+      h(
+        "div",
+        { class: "waiting" },
+        problem({
+          message: "This recording is not there, or no longer: uploads are deleted when their time has passed",
+          status: 404,
+        }),
+        button("All recordings", () => app.home(), { picture: "back" }),
+      ),
+    );
     return null;
   }
   return app.entries.get(id);
@@ -85,16 +108,29 @@ function title(entry) {
     fill(where);
     return;
   }
-  fill(where, h("nav", { "aria-label": "Where you are" }, h("a", { href: location.pathname, onclick: (event) => (event.preventDefault(), app.home()) }, "Recordings"),
-    h("span", { "aria-hidden": "true" }, " / "), h("a", { href: addressOf(entry.id), "aria-label": `What was understood of ${entry.name}` }, name(entry.name))));
+  fill(
+    where,
+    h(
+      "nav",
+      { "aria-label": "Where you are" },
+      h("a", { href: location.pathname, onclick: (event) => (event.preventDefault(), app.home()) }, "Recordings"),
+      h("span", { "aria-hidden": "true" }, " / "),
+      h("a", { href: addressOf(entry.id), "aria-label": `What was understood of ${entry.name}` }, name(entry.name)),
+    ),
+  );
 }
 
 function tools() {
   const words = () => (isDark() ? "Switch to light" : "Switch to dark");
-  const theme = pictureButton(words(), isDark() ? "sun" : "moon", () => {
-    setTaste("theme", isDark() ? "light" : "dark");
-    recolour();
-  }, { "data-testid": "theme" });
+  const theme = pictureButton(
+    words(),
+    isDark() ? "sun" : "moon",
+    () => {
+      setTaste("theme", isDark() ? "light" : "dark");
+      recolour();
+    },
+    { "data-testid": "theme" },
+  );
   const recolour = () => {
     applyTheme();
     const next = pictureButton(words(), isDark() ? "sun" : "moon", () => {});
@@ -104,13 +140,21 @@ function tools() {
     app.workspace?.recolour();
   };
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
-  fill(document.getElementById("bar-tools"), pictureButton("Keys and marks (?)", "help", help, { "data-testid": "help" }), theme);
+  fill(
+    document.getElementById("bar-tools"),
+    pictureButton("Keys and marks (?)", "help", help, { "data-testid": "help" }),
+    theme,
+  );
 }
 
 function keys(event) {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   const { target } = event;
-  if (document.querySelector("dialog[open]") || target.closest?.("select, textarea, input:not([type=checkbox]):not([type=radio]), [role=tablist], .scroll")) return;
+  if (
+    document.querySelector("dialog[open]") ||
+    target.closest?.("select, textarea, input:not([type=checkbox]):not([type=radio]), [role=tablist], .scroll")
+  )
+    return;
   if (event.key === "?") {
     event.preventDefault();
     help();
@@ -127,7 +171,11 @@ async function lost() {
   const banner = document.getElementById("connection");
   if (!banner.hidden) return;
   banner.hidden = false;
-  fill(banner, h("strong", {}, "The service does not answer."), h("span", {}, " Nothing on this page is lost; it goes on by itself as soon as the service is back."));
+  fill(
+    banner,
+    h("strong", {}, "The service does not answer."),
+    h("span", {}, " Nothing on this page is lost; it goes on by itself as soon as the service is back."),
+  );
   announce("The service does not answer", true);
   const before = app.begun;
   await learnStart();
@@ -146,13 +194,28 @@ async function learnStart() {
 
 async function token() {
   const word = h("input", { type: "password", autocomplete: "off", required: true });
-  const box = dialog("This service asks for a token", h("form", { class: "stack", onsubmit: (event) => {
-    event.preventDefault();
-    setToken(word.value.trim());
-    box.close();
-    begin(true);
-  } }, h("p", {}, "It is at the end of the address that neurolm serve printed, after #token=. It is kept in this tab only."),
-  field("Token", word), h("div", { class: "row end" }, h("button", { type: "submit", class: "button primary" }, "Go on"))));
+  const box = dialog(
+    "This service asks for a token",
+    h(
+      "form",
+      {
+        class: "stack",
+        onsubmit: (event) => {
+          event.preventDefault();
+          setToken(word.value.trim());
+          box.close();
+          begin(true);
+        },
+      },
+      h(
+        "p",
+        {},
+        "It is at the end of the address that neurolm serve printed, after #token=. It is kept in this tab only.",
+      ),
+      field("Token", word),
+      h("div", { class: "row end" }, h("button", { type: "submit", class: "button primary" }, "Go on")),
+    ),
+  );
 }
 
 /** Learns who answers, and shows what the address says. */
@@ -162,7 +225,14 @@ async function begin(first) {
     app.models = await api.models();
   } catch (error) {
     if (!first) return;
-    fill(main, h("div", { class: "waiting" }, problem(error, { title: "The service does not say which model answers", again: () => begin(true) })));
+    fill(
+      main,
+      h(
+        "div",
+        { class: "waiting" },
+        problem(error, { title: "The service does not say which model answers", again: () => begin(true) }),
+      ),
+    );
     if (error.status === 401) token();
     return;
   }

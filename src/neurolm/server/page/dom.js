@@ -2,7 +2,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An element with attributes (`on…`: listeners; true: present; false, null: absent) and children (text or elements). */
+/** An element with attributes (`on…`: listeners; true: present; false, null: absent) and children. */
 export function h(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -49,7 +49,9 @@ const ICONS = {
   last: "M7 5l7 7-7 7M17 5v14",
   close: "M6 6l12 12M18 6L6 18",
   help: "M9 9.500a3 3 0 1 1 4.200 2.800c-.8.400-1.200 1-1.200 1.900M12 17.500v.100",
-  sun: "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8M12 2v2m0 16v2M2 12h2m16 0h2M5 5l1.400 1.400m11.200 11.200L19 19M5 19l1.400-1.400M17.600 6.400L19 5",
+  sun:
+    "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8M12 2v2m0 16v2M2 12h2m16 0h2" +
+    "M5 5l1.4 1.4m11.2 11.2L19 19M5 19l1.4-1.4M17.6 6.4L19 5",
   moon: "M20 14.500A8.500 8.500 0 0 1 9.500 4a8.500 8.500 0 1 0 10.500 10.500z",
   down: "M6 9l6 6 6-6",
   warning: "M12 4L2.500 20h19L12 4zM12 10v4.500M12 17.400v.100",
@@ -64,7 +66,12 @@ const ICONS = {
 /** A small picture beside words; it says nothing that the words do not. */
 export function icon(which) {
   const svg = document.createElementNS(SVG, "svg");
-  for (const [key, value] of [["viewBox", "0 0 24 24"], ["class", "icon"], ["aria-hidden", "true"], ["focusable", "false"]])
+  for (const [key, value] of [
+    ["viewBox", "0 0 24 24"],
+    ["class", "icon"],
+    ["aria-hidden", "true"],
+    ["focusable", "false"],
+  ])
     svg.setAttribute(key, value);
   const path = document.createElementNS(SVG, "path");
   path.setAttribute("d", ICONS[which]);
@@ -74,23 +81,39 @@ export function icon(which) {
 
 /** A button with words and, if wished, a picture. */
 export function button(words, onclick, { picture = null, kind = "", ...attributes } = {}) {
-  return h("button", { type: "button", class: `button ${kind}`, onclick, ...attributes }, picture && icon(picture), h("span", {}, words));
+  return h(
+    "button",
+    { type: "button", class: `button ${kind}`, onclick, ...attributes },
+    picture && icon(picture),
+    h("span", {}, words),
+  );
 }
 
 /** A button with a picture only; its words are for screen readers, and shown by the pointer. */
 export function pictureButton(words, picture, onclick, attributes = {}) {
-  return h("button", { type: "button", class: "button bare", title: words, "aria-label": words, onclick, ...attributes }, icon(picture));
+  return h(
+    "button",
+    { type: "button", class: "button bare", title: words, "aria-label": words, onclick, ...attributes },
+    icon(picture),
+  );
 }
 
 /** A label and the field that it names. */
 export function field(words, control, { hint = null, kind = "" } = {}) {
-  return h("label", { class: `field ${kind}` }, h("span", { class: "field-name" }, words), control, hint && h("span", { class: "hint" }, hint));
+  return h(
+    "label",
+    { class: `field ${kind}` },
+    h("span", { class: "field-name" }, words),
+    control,
+    hint && h("span", { class: "hint" }, hint),
+  );
 }
 
 /** A choice among [value, words] pairs. */
 export function select(choices, value, onchange, attributes = {}) {
   const element = h("select", { onchange: () => onchange(element.value), ...attributes });
-  for (const [key, words] of choices) add(element, h("option", { value: key, selected: String(key) === String(value) }, words));
+  for (const [key, words] of choices)
+    add(element, h("option", { value: key, selected: String(key) === String(value) }, words));
   return element;
 }
 
@@ -115,8 +138,12 @@ export function announce(text, urgent = false) {
 export function dialog(title, content, { kind = "", onclose = null } = {}) {
   const heading = h("h2", { id: "dialog-title" }, title);
   const close = pictureButton("Close", "close", () => element.close());
-  const element = h("dialog", { class: `dialog ${kind}`, "aria-labelledby": "dialog-title" },
-    h("div", { class: "dialog-head" }, heading, close), h("div", { class: "dialog-body" }, content));
+  const element = h(
+    "dialog",
+    { class: `dialog ${kind}`, "aria-labelledby": "dialog-title" },
+    h("div", { class: "dialog-head" }, heading, close),
+    h("div", { class: "dialog-body" }, content),
+  );
   const before = document.activeElement;
   element.addEventListener("click", (event) => event.target === element && element.close());
   element.addEventListener("close", () => {

@@ -79,7 +79,7 @@ export function setAnswersOf(recording, ids) {
 
 /** Light or dark: as the system has it, until one chooses. */
 export function applyTheme() {
-  document.documentElement.dataset.theme = isDark() ? "dark" : "light"; // one place for each set of colours in the style
+  document.documentElement.dataset.theme = isDark() ? "dark" : "light"; // so that the style has each set once
 }
 
 export function isDark() {

@@ -1,4 +1,4 @@
-// The answers of a recording: they arrive window by window, are kept side by side, and are concluded anew at another risk.
+// The answers of a recording: they arrive window by window, are kept, and are concluded anew at another risk.
 
 import * as api from "../api.js";
 import { announce, fill, h, pictureButton, printable, scrollWithin } from "../dom.js";
@@ -18,7 +18,10 @@ export class Answers {
     this.tabs = h("div", { class: "answer-tabs", role: "group", "aria-label": "Answers", hidden: true });
     this.card = h("div", { class: "answer-place" });
     this.element = h("section", { class: "stack tight", "aria-label": "Answers" }, this.tabs, this.card);
-    fill(this.card, h("p", { class: "empty" }, "Choose a question. The answer arrives window by window, as a band under the traces."));
+    fill(
+      this.card,
+      h("p", { class: "empty" }, "Choose a question. The answer arrives window by window, as a band under the traces."),
+    );
   }
 
   get id() {
@@ -27,22 +30,38 @@ export class Answers {
 
   /** Asks, or opens the answer that is there; what comes is shown as it comes. */
   async ask(body, model) {
-    const before = this.all.find((one) => !one.error && one.question === body.question && one.model === model
-      && (one.body.options ?? []).join() === (body.options ?? []).join());
+    const before = this.all.find(
+      (one) =>
+        !one.error &&
+        one.question === body.question &&
+        one.model === model &&
+        (one.body.options ?? []).join() === (body.options ?? []).join(),
+    );
     if (before) {
       this.choose(before);
       this.show();
       return;
     }
-    const risk = this.workspace.questions.risk;
-    const one = { body, model, question: body.question, options: body.options ?? [], windows: [], total: null, answer: null, error: null,
-      id: null, selected: null, controller: new AbortController(), waiting: null };
+    const one = {
+      body,
+      model,
+      question: body.question,
+      options: body.options ?? [],
+      windows: [],
+      total: null,
+      answer: null,
+      error: null,
+      id: null,
+      selected: null,
+      controller: new AbortController(),
+      waiting: null,
+    };
     this.all.push(one);
     this.choose(one);
     this.show();
     announce(`Asking: ${printable(body.question)}`);
     try {
-      await api.ask(this.id, risk === null ? body : { ...body, risk }, {
+      await api.ask(this.id, body, {
         signal: one.controller.signal,
         onevent: (kind, data) => this.arrived(one, kind, data),
         onwait: (seconds) => {
@@ -72,7 +91,8 @@ export class Answers {
 
   /** Scrolls to the answers where they are beside the traces, which stay. */
   show(element = this.element) {
-    if (matchMedia("(min-width: 901px)").matches) scrollWithin(this.element.closest(".tab-panel"), element, { begin: true });
+    if (matchMedia("(min-width: 901px)").matches)
+      scrollWithin(this.element.closest(".tab-panel"), element, { begin: true });
   }
 
   arrived(one, kind, data) {
@@ -80,7 +100,13 @@ export class Answers {
     if (kind === "begin") {
       Object.assign(one, { id: data.answer_id, begin: data, options: data.options, total: data.windows });
       this.band(one);
-      one.bands.begin({ options: data.options, kind: data.kind, seconds: this.workspace.facts.seconds, length: data.length, name: printable(data.question) });
+      one.bands.begin({
+        options: data.options,
+        kind: data.kind,
+        seconds: this.workspace.facts.seconds,
+        length: data.length,
+        name: printable(data.question),
+      });
       this.zoom(one);
       this.bringIntoView(one);
     } else if (kind === "windows") {
@@ -96,20 +122,33 @@ export class Answers {
       }
     } else if (kind === "answer") {
       this.concluded(one, data);
-      announce(announcement(data));
       this.keep();
+      const { risk } = this.workspace.questions;
+      if (risk === null) announce(announcement(data));
+      else this.conclude(risk); // asked without one, so that the answer can be concluded without one, too
     } else return;
     this.redraw(one);
   }
 
   /** The answer is complete, or was concluded again at another risk. */
   concluded(one, answer) {
-    Object.assign(one, { answer, id: answer.answer_id, options: answer.options, question: answer.question, windows: answer.timeline });
+    Object.assign(one, {
+      answer,
+      id: answer.answer_id,
+      options: answer.options,
+      question: answer.question,
+      windows: answer.timeline,
+    });
     const fresh = !one.bands;
     this.band(one);
     one.bands.clear();
-    one.bands.begin({ options: answer.options, kind: answer.kind, seconds: this.workspace.facts.seconds,
-      length: answer.timeline.length ? answer.timeline[0].stop - answer.timeline[0].start : 1, name: printable(answer.question) });
+    one.bands.begin({
+      options: answer.options,
+      kind: answer.kind,
+      seconds: this.workspace.facts.seconds,
+      length: answer.timeline.length ? answer.timeline[0].stop - answer.timeline[0].start : 1,
+      name: printable(answer.question),
+    });
     one.bands.add(answer.timeline);
     one.bands.finish();
     if (fresh) this.zoom(one);
@@ -141,8 +180,15 @@ export class Answers {
     };
     const page = h("input", { type: "radio", name: "zoom", onchange: change });
     const whole = h("input", { type: "radio", name: "zoom", checked: true, onchange: change });
-    bands.append(h("fieldset", { class: "zoom" }, h("legend", { class: "unseen" }, "What the bands show"),
-      h("label", { class: "check" }, whole, h("span", {}, "Whole recording")), h("label", { class: "check" }, page, h("span", {}, "This page"))));
+    bands.append(
+      h(
+        "fieldset",
+        { class: "zoom" },
+        h("legend", { class: "unseen" }, "What the bands show"),
+        h("label", { class: "check" }, whole, h("span", {}, "Whole recording")),
+        h("label", { class: "check" }, page, h("span", {}, "This page")),
+      ),
+    );
     return page;
   }
 
@@ -188,31 +234,56 @@ export class Answers {
     if (this.open !== one) return;
     for (const other of this.all) other.strip?.classList.toggle("open", other === one);
     if (one.error) {
-      fill(this.card, h("article", { class: "card answer" }, h("h3", {}, printable(one.question)), problem(one.error, {
-        title: one.windows.length ? `It broke off after ${one.windows.length} windows` : "There is no answer",
-        again: () => {
-          this.remove(one);
-          this.ask(one.body, one.model);
-        },
-        dismiss: () => this.remove(one),
-      })));
+      fill(
+        this.card,
+        h(
+          "article",
+          { class: "card answer" },
+          h("h3", {}, printable(one.question)),
+          problem(one.error, {
+            title: one.windows.length ? `It broke off after ${one.windows.length} windows` : "There is no answer",
+            again: () => {
+              this.remove(one);
+              this.ask(one.body, one.model);
+            },
+            dismiss: () => this.remove(one),
+          }),
+        ),
+      );
     } else if (!one.answer) fill(this.card, runningCard(one));
     else {
-      fill(this.card, answerCard(one, {
-        close: () => this.remove(one),
-        select: (index) => this.select(one, index),
-      }), one.selected !== null && one.windows[one.selected] ? windowDetail(this.workspace, one, {
-        select: (index) => this.select(one, index),
-      }) : null);
+      fill(
+        this.card,
+        answerCard(one, { close: () => this.remove(one), select: (index) => this.select(one, index) }),
+        one.selected !== null && one.windows[one.selected]
+          ? windowDetail(this.workspace, one, { select: (index) => this.select(one, index) })
+          : null,
+      );
     }
   }
 
   drawTabs() {
     this.tabs.hidden = this.all.length < 2;
-    fill(this.tabs, this.all.map((one) => h("span", { class: `answer-tab ${one === this.open ? "open" : ""}` },
-      h("button", { type: "button", "aria-pressed": String(one === this.open), onclick: () => this.choose(one), title: printable(one.question) },
-        `${one.answer ? printable(one.answer.answer) : one.error ? "failed" : "…"}: ${printable(one.question)}`),
-      pictureButton(`Put away: ${printable(one.question)}`, "close", () => this.remove(one)))));
+    fill(
+      this.tabs,
+      this.all.map((one) =>
+        h(
+          "span",
+          { class: `answer-tab ${one === this.open ? "open" : ""}` },
+          h(
+            "button",
+            {
+              type: "button",
+              "aria-pressed": String(one === this.open),
+              onclick: () => this.choose(one),
+              title: printable(one.question),
+            },
+            `${one.answer ? printable(one.answer.answer) : one.error ? "failed" : "…"}: ${printable(one.question)}`,
+          ),
+          pictureButton(`Put away: ${printable(one.question)}`, "close", () => this.remove(one)),
+        ),
+      ),
+    );
   }
 
   /** Stops what is under way and puts an answer away. */
@@ -228,7 +299,14 @@ export class Answers {
     if (this.open) this.choose(this.open);
     else {
       this.drawTabs();
-      fill(this.card, h("p", { class: "empty" }, "Choose a question. The answer arrives window by window, as a band under the traces."));
+      fill(
+        this.card,
+        h(
+          "p",
+          { class: "empty" },
+          "Choose a question. The answer arrives window by window, as a band under the traces.",
+        ),
+      );
     }
   }
 
@@ -250,15 +328,31 @@ export class Answers {
 
   lost(one, error) {
     if (this.open !== one) this.choose(one);
-    this.card.prepend(problem(error.status === 404 ? { message: "The service no longer keeps this answer, so that it cannot be concluded at another risk: ask again", status: 404 } : error,
-      { title: "The risk was not applied", again: () => {
-        this.remove(one);
-        this.ask(one.body ?? { question: one.question, model: one.model?.name }, one.model);
-      } }));
+    this.card.prepend(
+      problem(
+        error.status === 404
+          ? {
+              message:
+                "The service no longer keeps this answer, so that it cannot be concluded at another risk: ask again",
+              status: 404,
+            }
+          : error,
+        {
+          title: "The risk was not applied",
+          again: () => {
+            this.remove(one);
+            this.ask(one.body ?? { question: one.question, model: one.model?.name }, one.model);
+          },
+        },
+      ),
+    );
   }
 
   keep() {
-    setAnswersOf(this.id, this.all.filter((one) => one.answer && one.id).map((one) => one.id));
+    setAnswersOf(
+      this.id,
+      this.all.filter((one) => one.answer && one.id).map((one) => one.id),
+    );
   }
 
   /** The answers that this tab had before it was loaded again. */
@@ -267,8 +361,17 @@ export class Answers {
     for (const id of answersOf(this.id)) {
       try {
         const answer = await api.concluded(this.id, id, risk);
-        const one = { question: answer.question, options: answer.options, body: { question: answer.question, ...(answer.trained ? {} : { options: answer.options }) },
-          model: this.workspace.questions.model, windows: [], answer: null, error: null, selected: null, id };
+        const one = {
+          question: answer.question,
+          options: answer.options,
+          body: { question: answer.question, ...(answer.trained ? {} : { options: answer.options }) },
+          model: this.workspace.questions.model,
+          windows: [],
+          answer: null,
+          error: null,
+          selected: null,
+          id,
+        };
         this.all.push(one);
         this.concluded(one, answer);
         this.choose(one);

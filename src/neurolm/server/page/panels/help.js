@@ -10,7 +10,11 @@ const MORE = [
 ];
 
 const READING = [
-  ["A band under the traces", "is an answer along the recording: for sleep stages a hypnogram with the probability of every stage below it, for yes and no the probability, for events a mark at each."],
+  [
+    "A band under the traces",
+    "is an answer along the recording: for sleep stages a hypnogram with the probability of every stage below it, " +
+      "for yes and no the probability, for events a mark at each.",
+  ],
   ["Hatched", "is undecided: no option is likely enough for the share of wrong answers that you accept."],
   ["Cross-hatched", "is unlike the training: the model has seen no such EEG, so that its probability may be far off."],
   ["Grey, broken up", "is a gap: nothing was recorded there."],
@@ -19,10 +23,38 @@ const READING = [
 /** Shows the help. */
 export function help() {
   return dialog("Keys and marks", [
-    h("table", { class: "keys" }, h("caption", { class: "unseen" }, "Keys"), h("tbody", {}, [...KEYS, ...MORE].map(([keys, words]) => h("tr", {},
-      h("th", { scope: "row" }, keys.split(/( \/ |, )/).map((part) => (/^( \/ |, )$/.test(part) ? part : h("kbd", {}, part)))), h("td", {}, words))))),
-    h("dl", { class: "marks" }, READING.map(([mark, words]) => [h("dt", {}, mark), h("dd", {}, words)])),
-    h("p", { class: "hint" }, "Traces are drawn as in clinical EEG: left before right, negative up, µV a millimetre on this screen as its "
-      + "maker says how large it is. Click a channel’s name to mark it as bad; a click on the overview or on a band goes there."),
+    h(
+      "table",
+      { class: "keys" },
+      h("caption", { class: "unseen" }, "Keys"),
+      h(
+        "tbody",
+        {},
+        [...KEYS, ...MORE].map(([keys, words]) =>
+          h(
+            "tr",
+            {},
+            h(
+              "th",
+              { scope: "row" },
+              keys.split(/( \/ |, )/).map((part) => (/^( \/ |, )$/.test(part) ? part : h("kbd", {}, part))),
+            ),
+            h("td", {}, words),
+          ),
+        ),
+      ),
+    ),
+    h(
+      "dl",
+      { class: "marks" },
+      READING.map(([mark, words]) => [h("dt", {}, mark), h("dd", {}, words)]),
+    ),
+    h(
+      "p",
+      { class: "hint" },
+      "Traces are drawn as in clinical EEG: left before right, negative up, µV a millimetre on this screen as its " +
+        "maker says how large it is. Click a channel’s name to mark it as bad; a click on the overview or on a " +
+        "band goes there.",
+    ),
   ]);
 }

@@ -11,37 +11,73 @@ export const OWN = "montages";
 export function montageDialog(facts, done) {
   const known = facts.channels.map((channel) => channel.electrode ?? channel.name);
   const title = h("input", { type: "text", required: true, maxlength: 40, autocomplete: "off" });
-  const text = h("textarea", { rows: 5, required: true, spellcheck: "false", placeholder: "Fp1-F7, F7-T3, T3-T5, T5-O1" });
+  const text = h("textarea", {
+    rows: 5,
+    required: true,
+    spellcheck: "false",
+    placeholder: "Fp1-F7, F7-T3, T3-T5, T5-O1",
+  });
   const state = h("div", {});
-  const pick = (words) => h("select", { "aria-label": words }, known.map((one) => h("option", { value: one }, printable(one))));
+  const pick = (words) =>
+    h(
+      "select",
+      { "aria-label": words },
+      known.map((one) => h("option", { value: one }, printable(one))),
+    );
   const [plus, minus] = [pick("Electrode"), pick("minus electrode")];
   minus.selectedIndex = Math.min(1, known.length - 1);
-  const append = button("Add", () => {
-    text.value = [text.value.trim().replace(/,$/, ""), `${plus.value}-${minus.value}`].filter(Boolean).join(", ");
-  }, { kind: "small" });
+  const append = button(
+    "Add",
+    () => {
+      text.value = [text.value.trim().replace(/,$/, ""), `${plus.value}-${minus.value}`].filter(Boolean).join(", ");
+    },
+    { kind: "small" },
+  );
   const list = h("ul", { class: "plain" });
-  const kept = () => fill(list, taste(OWN, []).map((montage) => h("li", { class: "row spread" },
-    h("span", {}, name(montage.name), h("span", { class: "hint" }, ` ${montage.channels.replaceAll(",", ", ")}`)),
-    pictureButton(`Delete ${printable(montage.name)}`, "trash", () => {
-      setTaste(OWN, taste(OWN, []).filter((one) => one.name !== montage.name));
-      kept();
-      done(null);
-    }))));
-  const form = h("form", { class: "stack", onsubmit: (event) => {
-    event.preventDefault();
-    const wrong = check(text.value, known);
-    if (wrong) {
-      fill(state, problem({ message: wrong }));
-      return;
-    }
-    const montage = { name: title.value.trim(), channels: parts(text.value).join(",") };
-    setTaste(OWN, [...taste(OWN, []).filter((one) => one.name !== montage.name), montage]);
-    box.close();
-    done(montage.name);
-  } },
-  field("Name", title), field("Traces, from top to bottom", text, { hint: "Each an electrode, or one minus another: Fp1-F7. Commas between them." }),
-  h("div", { class: "row pair" }, plus, h("span", {}, "minus"), minus, append), state,
-  h("div", { class: "row end" }, h("button", { type: "submit", class: "button primary" }, "Keep and show")));
+  const kept = () =>
+    fill(
+      list,
+      taste(OWN, []).map((montage) =>
+        h(
+          "li",
+          { class: "row spread" },
+          h("span", {}, name(montage.name), h("span", { class: "hint" }, ` ${montage.channels.replaceAll(",", ", ")}`)),
+          pictureButton(`Delete ${printable(montage.name)}`, "trash", () => {
+            setTaste(
+              OWN,
+              taste(OWN, []).filter((one) => one.name !== montage.name),
+            );
+            kept();
+            done(null);
+          }),
+        ),
+      ),
+    );
+  const form = h(
+    "form",
+    {
+      class: "stack",
+      onsubmit: (event) => {
+        event.preventDefault();
+        const wrong = check(text.value, known);
+        if (wrong) {
+          fill(state, problem({ message: wrong }));
+          return;
+        }
+        const montage = { name: title.value.trim(), channels: parts(text.value).join(",") };
+        setTaste(OWN, [...taste(OWN, []).filter((one) => one.name !== montage.name), montage]);
+        box.close();
+        done(montage.name);
+      },
+    },
+    field("Name", title),
+    field("Traces, from top to bottom", text, {
+      hint: "Each an electrode, or one minus another: Fp1-F7. Commas between them.",
+    }),
+    h("div", { class: "row pair" }, plus, h("span", {}, "minus"), minus, append),
+    state,
+    h("div", { class: "row end" }, h("button", { type: "submit", class: "button primary" }, "Keep and show")),
+  );
   const box = dialog("A montage of your own", [form, list]);
   kept();
   title.focus();
@@ -49,7 +85,10 @@ export function montageDialog(facts, done) {
 }
 
 function parts(text) {
-  return text.split(/[,\n]/).map((one) => one.trim().replace(/\s*[-−–]\s*/, "-")).filter(Boolean);
+  return text
+    .split(/[,\n]/)
+    .map((one) => one.trim().replace(/\s*[-−–]\s*/, "-"))
+    .filter(Boolean);
 }
 
 function check(text, known) {

@@ -8,21 +8,35 @@ export function problem(error, { again = null, dismiss = null, title = null } = 
   const message = printable(error.message || String(error));
   const help = remedy(error);
   announce(`${title ? `${title}. ` : ""}${message} ${help ?? ""}`, true);
-  return h("div", { class: "notice error", "data-testid": "error" },
+  return h(
+    "div",
+    { class: "notice error", "data-testid": "error" },
     icon("warning"),
-    h("div", { class: "notice-body" },
+    h(
+      "div",
+      { class: "notice-body" },
       title && h("strong", { class: "notice-title" }, title),
       h("p", {}, sentence(message)),
       help && h("p", { class: "muted" }, help),
-      (again || dismiss) && h("div", { class: "row" },
-        again && button("Try again", again, { kind: "small" }), dismiss && button("Dismiss", dismiss, { kind: "small quiet" }))));
+      (again || dismiss) &&
+        h(
+          "div",
+          { class: "row" },
+          again && button("Try again", again, { kind: "small" }),
+          dismiss && button("Dismiss", dismiss, { kind: "small quiet" }),
+        ),
+    ),
+  );
 }
 
 /** A box with something that one should know: `warning` or `note`. */
 export function notice(text, kind = "note", testid = null) {
-  return h("div", { class: `notice ${kind}`, "data-testid": testid },
+  return h(
+    "div",
+    { class: `notice ${kind}`, "data-testid": testid },
     icon(kind === "note" ? "note" : "warning"),
-    h("div", { class: "notice-body" }, h("p", {}, typeof text === "string" ? sentence(printable(text)) : text)));
+    h("div", { class: "notice-body" }, h("p", {}, typeof text === "string" ? sentence(printable(text)) : text)),
+  );
 }
 
 /** A message as a sentence: the service's begin small, as those of a command do. */
@@ -36,8 +50,12 @@ export function progress(words, share = null, oncancel = null) {
   const bar = h("progress", { max: 1, "aria-label": words });
   if (share !== null) bar.value = share;
   const says = h("span", { class: "progress-words" }, words);
-  const element = h("div", { class: "progress" }, h("div", { class: "row spread" }, says,
-    oncancel && button("Cancel", oncancel, { kind: "small", picture: "stop" })), bar);
+  const element = h(
+    "div",
+    { class: "progress" },
+    h("div", { class: "row spread" }, says, oncancel && button("Cancel", oncancel, { kind: "small", picture: "stop" })),
+    bar,
+  );
   element.update = (text, part) => {
     says.textContent = text;
     if (part === null || part === undefined) bar.removeAttribute("value");

@@ -3,23 +3,50 @@
 import { add, button, field, fill, h, select } from "../dom.js";
 import { progress } from "./problem.js";
 
-const UNITS = [["", "as the file says"], ["auto", "find out by the amplitude"], ["V", "V"], ["mV", "mV"], ["uV", "µV"], ["nV", "nV"]];
-const UNKNOWN = [["nearest", "take them for the electrode nearest to their position"], ["drop", "leave them out"],
-  ["interpolate", "compute the electrodes from the others"], ["error", "refuse the recording"]];
+const UNITS = [
+  ["", "as the file says"],
+  ["auto", "find out by the amplitude"],
+  ["V", "V"],
+  ["mV", "mV"],
+  ["uV", "µV"],
+  ["nV", "nV"],
+];
+const UNKNOWN = [
+  ["nearest", "take them for the electrode nearest to their position"],
+  ["drop", "leave them out"],
+  ["interpolate", "compute the electrodes from the others"],
+  ["error", "refuse the recording"],
+];
 const FIELDS = {
   unit: { words: "Unit of the file’s numbers", choices: UNITS },
-  mains: { words: "Mains, Hz", choices: [["", "as found"], ["50", "50 Hz"], ["60", "60 Hz"]], number: true },
+  mains: {
+    words: "Mains, Hz",
+    choices: [
+      ["", "as found"],
+      ["50", "50 Hz"],
+      ["60", "60 Hz"],
+    ],
+    number: true,
+  },
   rate: { words: "Samples per second", hint: "for tables and arrays that do not say it", number: true, type: "number" },
   unknown: { words: "Unknown and flat channels", choices: UNKNOWN },
-  truncated: { words: "A file that ends early", choices: [["refuse", "refuse it"], ["accept", "take what is there"]] },
+  truncated: {
+    words: "A file that ends early",
+    choices: [
+      ["refuse", "refuse it"],
+      ["accept", "take what is there"],
+    ],
+  },
   channels: { words: "Electrodes to read", hint: "Fp1, Cz, or what the file’s names stand for: E36=C3, E70=O1" },
   cap: { words: "Cap", hint: "where contacts are only counted: biosemi64, GSN-HydroCel-128" },
   stream: { words: "Stream or variable", hint: "of a file that holds several: its name or number" },
 };
 
-// how a message of the library spells a setting: truncated='accept', rate=250, channels= (a flag where a command wrote it)
+// how a message of the library spells a setting: truncated='accept', rate=250, channels=; or a flag, as a command does
 const KEYS = Object.keys(FIELDS).join("|");
-const SPELT = new RegExp(String.raw`(?:\b(${KEYS})=('[^']*'|"[^"]*"|\d[\d.]*|\{[^}]*\}|\[[^\]]*\])?|--(${KEYS})\b(?: (auto|V|mV|uV|nV|drop|nearest|interpolate|error|accept|refuse|\d[\d.]*)\b)?(?: \(of neurolm prepare\))?)`, "g");
+const VALUE = String.raw`('[^']*'|"[^"]*"|\d[\d.]*|\{[^}]*\}|\[[^\]]*\])`;
+const WORD = String.raw`(auto|V|mV|uV|nV|drop|nearest|interpolate|error|accept|refuse|\d[\d.]*)\b`;
+const SPELT = new RegExp(String.raw`\b(${KEYS})=${VALUE}?|--(${KEYS})\b(?: ${WORD})?(?: \(of neurolm prepare\))?`, "g");
 
 /** The settings that a message names as remedies. */
 export function settingsIn(text) {
@@ -43,18 +70,37 @@ export function readingForm(found, keys, apply) {
   const fields = (keys ?? Object.keys(FIELDS)).map((key) => {
     const { words, hint, choices, type } = FIELDS[key];
     const value = asText(reading[key]);
-    controls[key] = choices ? select(choices, value, () => {}) : h("input", { type: type ?? "text", value, min: type && 1, step: type && "any", autocomplete: "off", spellcheck: "false" });
+    controls[key] = choices
+      ? select(choices, value, () => {})
+      : h("input", {
+          type: type ?? "text",
+          value,
+          min: type && 1,
+          step: type && "any",
+          autocomplete: "off",
+          spellcheck: "false",
+        });
     return field(words, controls[key], { hint });
   });
   const state = h("div", {});
   const submit = button("Apply", () => {}, { kind: "small primary" });
   submit.type = "submit";
-  const form = h("form", { class: "reading", onsubmit: (event) => {
-    event.preventDefault();
-    const body = {};
-    for (const [key, control] of Object.entries(controls)) body[key] = FIELDS[key].number ? asNumber(control.value) : asValue(key, control.value);
-    apply(form, body);
-  } }, fields, h("div", { class: "row" }, submit), state);
+  const form = h(
+    "form",
+    {
+      class: "reading",
+      onsubmit: (event) => {
+        event.preventDefault();
+        const body = {};
+        for (const [key, control] of Object.entries(controls))
+          body[key] = FIELDS[key].number ? asNumber(control.value) : asValue(key, control.value);
+        apply(form, body);
+      },
+    },
+    fields,
+    h("div", { class: "row" }, submit),
+    state,
+  );
   form.wait = () => {
     submit.disabled = true;
     fill(state, progress("Reading it like that"));
@@ -70,7 +116,10 @@ export function readingForm(found, keys, apply) {
 function asText(value) {
   if (value === null || value === undefined) return "";
   if (Array.isArray(value)) return value.join(", ");
-  if (typeof value === "object") return Object.entries(value).map(([key, one]) => `${key}=${one}`).join(", ");
+  if (typeof value === "object")
+    return Object.entries(value)
+      .map(([key, one]) => `${key}=${one}`)
+      .join(", ");
   return String(value);
 }
 
@@ -82,7 +131,10 @@ function asValue(key, text) {
   const words = text.trim();
   if (words === "") return null;
   if (key !== "channels") return words;
-  const parts = words.split(",").map((part) => part.trim()).filter(Boolean);
+  const parts = words
+    .split(",")
+    .map((part) => part.trim())
+    .filter(Boolean);
   if (!parts.every((part) => part.includes("="))) return parts;
   return Object.fromEntries(parts.map((part) => part.split("=", 2).map((one) => one.trim())));
 }

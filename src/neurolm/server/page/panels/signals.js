@@ -21,10 +21,15 @@ export class Signals {
   /** The words of a request for traces. */
   words() {
     const own = this.own().find((montage) => `own:${montage.name}` === this.montage);
-    return { montage: own ? own.channels : this.montage, ...this.filters, bad: [...this.bad].join(","), ...this.version() };
+    return {
+      montage: own ? own.channels : this.montage,
+      ...this.filters,
+      bad: [...this.bad].join(","),
+      ...this.version(),
+    };
   }
 
-  /** Which reading of the file is meant: the browser keeps pages, and must not take those of another reading for this one. */
+  /** Which reading of the file is meant: the browser keeps pages, and must not take another reading's for this one. */
   version() {
     return this.facts.version ? { v: this.facts.version } : {};
   }
@@ -34,13 +39,22 @@ export class Signals {
   }
 
   known(id) {
-    return [...this.facts.montages.map((montage) => montage.id), ...this.own().map((one) => `own:${one.name}`)].includes(id) ? id : "recorded";
+    return [
+      ...this.facts.montages.map((montage) => montage.id),
+      ...this.own().map((one) => `own:${one.name}`),
+    ].includes(id)
+      ? id
+      : "recorded";
   }
 
   filter(key) {
     const usual = { highpass: 0.5, lowpass: 70, notch: 0 }[key];
     const value = Number(taste(key, usual));
-    return value === 0 || this.facts.filters[key].includes(value) ? value : this.facts.filters[key].includes(usual) ? usual : 0;
+    return value === 0 || this.facts.filters[key].includes(value)
+      ? value
+      : this.facts.filters[key].includes(usual)
+        ? usual
+        : 0;
   }
 
   toolbar(workspace, exports) {
@@ -52,31 +66,56 @@ export class Signals {
     };
     const choices = (key) => [[0, "off"], ...this.facts.filters[key].map((value) => [value, `${value} Hz`])];
     this.montages = h("span", {});
-    this.sensitivity = select(SENSITIVITIES.map((value) => [value, `${value} µV/mm`]), 7, (value) => (workspace.view.sensitivity = Number(value)),
-      { title: "↑ and ↓" });
-    const up = h("input", { type: "checkbox", checked: taste("negativeUp", true), onchange: () => {
-      workspace.view.negativeUp = up.checked;
-      setTaste("negativeUp", up.checked);
-    } });
+    this.sensitivity = select(
+      SENSITIVITIES.map((value) => [value, `${value} µV/mm`]),
+      7,
+      (value) => (workspace.view.sensitivity = Number(value)),
+      { title: "↑ and ↓" },
+    );
+    const up = h("input", {
+      type: "checkbox",
+      checked: taste("negativeUp", true),
+      onchange: () => {
+        workspace.view.negativeUp = up.checked;
+        setTaste("negativeUp", up.checked);
+      },
+    });
     this.badButton = button("", () => this.badDialog(), { kind: "small" });
     this.drawMontages();
     this.drawBad();
-    return h("div", { class: "toolbar", role: "group", "aria-label": "How traces are shown" },
-      field("Page", select([...new Set([...PAGES, Number(this.page)])].sort((a, b) => a - b).map((value) => [value, `${value} s`]), this.page, (value) => {
-        workspace.view.pageSeconds = Number(value);
-        setTaste(this.facts.sleep ? "page-sleep" : "page", Number(value));
-      }), { kind: "tool" }),
+    return h(
+      "div",
+      { class: "toolbar", role: "group", "aria-label": "How traces are shown" },
+      field(
+        "Page",
+        select(
+          [...new Set([...PAGES, Number(this.page)])].sort((a, b) => a - b).map((value) => [value, `${value} s`]),
+          this.page,
+          (value) => {
+            workspace.view.pageSeconds = Number(value);
+            setTaste(this.facts.sleep ? "page-sleep" : "page", Number(value));
+          },
+        ),
+        { kind: "tool" },
+      ),
       field("Sensitivity", this.sensitivity, { kind: "tool" }),
       this.montages,
-      ...[["highpass", "High-pass"], ["lowpass", "Low-pass"], ["notch", "Notch"]].map(([key, words]) =>
-        field(words, select(choices(key), this.filters[key], apply(key)), { kind: "tool" })),
+      ...[
+        ["highpass", "High-pass"],
+        ["lowpass", "Low-pass"],
+        ["notch", "Notch"],
+      ].map(([key, words]) => field(words, select(choices(key), this.filters[key], apply(key)), { kind: "tool" })),
       h("label", { class: "check tool-check" }, up, h("span", {}, "Negative up")),
-      h("span", { class: "tool-end" }, this.badButton, exports));
+      h("span", { class: "tool-end" }, this.badButton, exports),
+    );
   }
 
   drawMontages() {
-    const choices = [...this.facts.montages.map((montage) => [montage.id, printable(montage.name)]),
-      ...this.own().map((montage) => [`own:${montage.name}`, printable(montage.name)]), ["new", "Your own …"]];
+    const choices = [
+      ...this.facts.montages.map((montage) => [montage.id, printable(montage.name)]),
+      ...this.own().map((montage) => [`own:${montage.name}`, printable(montage.name)]),
+      ["new", "Your own …"],
+    ];
     const control = select(choices, this.montage, (value) => {
       if (value === "new") {
         control.value = this.montage;
@@ -120,7 +159,8 @@ export class Signals {
   }
 
   applyBad() {
-    for (const channel of this.facts.channels) channel.bad = this.bad.has(channel.name) ? channel.bad || "marked by you" : null;
+    for (const channel of this.facts.channels)
+      channel.bad = this.bad.has(channel.name) ? channel.bad || "marked by you" : null;
     this.drawBad();
     this.workspace.source.channels = [...this.facts.channels]; // another list, so that its rows are laid out anew
     this.workspace.view.setSource(this.workspace.source, { keep: true });
@@ -131,10 +171,31 @@ export class Signals {
   }
 
   badDialog() {
-    const boxes = this.facts.channels.map((channel) => h("label", { class: "check" },
-      h("input", { type: "checkbox", checked: this.bad.has(channel.name), onchange: () => this.toggleBad(channel.name) }),
-      h("span", {}, name(channel.name), channel.bad ? h("span", { class: "hint" }, ` ${printable(channel.bad)}`) : null)));
-    dialog("Bad channels", [h("p", { class: "hint" }, "They are drawn faintly and left out of the average reference. The model’s answer "
-      + "does not change by it: how it reads channels is set with the recording."), h("div", { class: "grid-checks" }, boxes)]);
+    const boxes = this.facts.channels.map((channel) =>
+      h(
+        "label",
+        { class: "check" },
+        h("input", {
+          type: "checkbox",
+          checked: this.bad.has(channel.name),
+          onchange: () => this.toggleBad(channel.name),
+        }),
+        h(
+          "span",
+          {},
+          name(channel.name),
+          channel.bad ? h("span", { class: "hint" }, ` ${printable(channel.bad)}`) : null,
+        ),
+      ),
+    );
+    dialog("Bad channels", [
+      h(
+        "p",
+        { class: "hint" },
+        "They are drawn faintly and left out of the average reference. The model’s answer " +
+          "does not change by it: how it reads channels is set with the recording.",
+      ),
+      h("div", { class: "grid-checks" }, boxes),
+    ]);
   }
 }

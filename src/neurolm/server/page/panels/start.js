@@ -8,8 +8,9 @@ import { problem, progress } from "./problem.js";
 
 const MANY = 8;
 const SHOWN = 200;
-const FORMATS = "EDF and EDF+, BDF, BrainVision, EEGLAB, FIF, GDF, XDF, Neuroscan, ANT, Curry, EGI, Nihon Kohden, Persyst, "
-  + "Nicolet, WFDB, MATLAB, NumPy, CSV and Parquet";
+const FORMATS =
+  "EDF and EDF+, BDF, BrainVision, EEGLAB, FIF, GDF, XDF, Neuroscan, ANT, Curry, EGI, Nihon Kohden, Persyst, " +
+  "Nicolet, WFDB, MATLAB, NumPy, CSV and Parquet";
 const ORIGINS = { upload: "uploaded", folder: "in the folder", example: "example" };
 
 /** Draws the first page into `main`; `app.open(id)` shows a recording. */
@@ -17,29 +18,67 @@ export function startPage(main, app) {
   const trouble = h("div", { class: "stack" });
   const list = h("div", { class: "stack" });
   const drop = dropZone(app, trouble);
-  fill(main,
-    h("div", { class: "start" },
-      h("div", { class: "start-main" },
+  fill(
+    main,
+    h(
+      "div",
+      { class: "start" },
+      h(
+        "div",
+        { class: "start-main" },
         h("h1", {}, "See the EEG, ask about it, and learn how far to trust the answer"),
-        h("p", { class: "lead" }, "Open a recording, look at its traces, and ask the model a question in English. Every "
-          + "answer comes with its probability, and says where it cannot be trusted. All of it happens on the machine "
-          + "where this service runs; no request leaves it."),
-        drop, trouble, exampleButton(app, trouble), list),
-      h("aside", { class: "start-side", "aria-label": "Who answers" },
+        h(
+          "p",
+          { class: "lead" },
+          "Open a recording, look at its traces, and ask the model a question in English. Every " +
+            "answer comes with its probability, and says where it cannot be trusted. All of it happens on the " +
+            "machine where this service runs; no request leaves it.",
+        ),
+        drop,
+        trouble,
+        exampleButton(app, trouble),
+        list,
+      ),
+      h(
+        "aside",
+        { class: "start-side", "aria-label": "Who answers" },
         h("h2", {}, app.models.length > 1 ? "The models that answer" : "The model that answers"),
-        app.models.map((model) => modelCard(model)))));
+        app.models.map((model) => modelCard(model)),
+      ),
+    ),
+  );
   document.title = "neurolm";
   return { refresh: () => recordingList(list, app) };
 }
 
 function dropZone(app, trouble) {
-  const input = h("input", { type: "file", multiple: true, class: "unseen", id: "file-input", "data-testid": "file-input",
-    "aria-describedby": "formats", onchange: () => take([...input.files]) });
-  const zone = h("div", { class: "drop", "data-testid": "drop" },
+  const input = h("input", {
+    type: "file",
+    multiple: true,
+    class: "unseen",
+    id: "file-input",
+    "data-testid": "file-input",
+    "aria-describedby": "formats",
+    onchange: () => take([...input.files]),
+  });
+  const zone = h(
+    "div",
+    { class: "drop", "data-testid": "drop" },
     icon("upload"),
-    h("p", { class: "drop-words" }, "Drop an EEG recording here or ", input, h("label", { for: "file-input", class: "link" }, "choose a file")),
-    h("p", { class: "hint", id: "formats" }, `${FORMATS}. A recording of several files (BrainVision: .vhdr, .vmrk and .eeg; `
-      + "EEGLAB: .set and .fdt): drop them together."));
+    h(
+      "p",
+      { class: "drop-words" },
+      "Drop an EEG recording here or ",
+      input,
+      h("label", { for: "file-input", class: "link" }, "choose a file"),
+    ),
+    h(
+      "p",
+      { class: "hint", id: "formats" },
+      `${FORMATS}. A recording of several files (BrainVision: .vhdr, .vmrk and .eeg; ` +
+        "EEGLAB: .set and .fdt): drop them together.",
+    ),
+  );
   let inside = 0;
   const over = (count) => {
     inside = Math.max(0, count);
@@ -52,8 +91,11 @@ function dropZone(app, trouble) {
     event.preventDefault();
     over(0);
     const folders = [...event.dataTransfer.items].filter((item) => item.webkitGetAsEntry?.()?.isDirectory);
-    if (folders.length) refuse("A folder was dropped: drop the files of one recording. Recordings that are folders (.mff, "
-      + ".mefd) are opened from the folder that “neurolm serve --folder” names.");
+    if (folders.length)
+      refuse(
+        "A folder was dropped: drop the files of one recording. Recordings that are folders (.mff, " +
+          ".mefd) are opened from the folder that “neurolm serve --folder” names.",
+      );
     else take([...event.dataTransfer.files]);
   });
   const refuse = (words) => fill(trouble, problem({ message: words }, { dismiss: () => fill(trouble) }));
@@ -66,7 +108,8 @@ function dropZone(app, trouble) {
 }
 
 async function send(files, app, trouble) {
-  const named = files.length === 1 ? printable(files[0].name) : `${printable(files[0].name)} and ${files.length - 1} more`;
+  const named =
+    files.length === 1 ? printable(files[0].name) : `${printable(files[0].name)} and ${files.length - 1} more`;
   const size = files.reduce((sum, file) => sum + file.size, 0);
   let task = null;
   const bar = progress(`Sending ${named} (${bytes(size)})`, 0, () => task?.cancel());
@@ -76,8 +119,14 @@ async function send(files, app, trouble) {
   const leaving = (event) => event.preventDefault(); // asks before the page is left with a file half sent
   window.addEventListener("beforeunload", leaving);
   try {
-    task = api.upload(files, (share) => bar.update(share < 1 ? `Sending ${named}: ${bytes(share * size)} of ${bytes(size)}`
-      : `${named} has arrived and is being looked at`, share < 1 ? share : null));
+    task = api.upload(files, (share) =>
+      bar.update(
+        share < 1
+          ? `Sending ${named}: ${bytes(share * size)} of ${bytes(size)}`
+          : `${named} has arrived and is being looked at`,
+        share < 1 ? share : null,
+      ),
+    );
     const entry = await task.done;
     fill(trouble);
     app.open(entry.id);
@@ -87,7 +136,14 @@ async function send(files, app, trouble) {
       announce("Cancelled: nothing was kept");
       return;
     }
-    fill(trouble, problem(error, { title: `${named} was not taken`, again: () => send(files, app, trouble), dismiss: () => fill(trouble) }));
+    fill(
+      trouble,
+      problem(error, {
+        title: `${named} was not taken`,
+        again: () => send(files, app, trouble),
+        dismiss: () => fill(trouble),
+      }),
+    );
   } finally {
     window.removeEventListener("beforeunload", leaving);
   }
@@ -108,8 +164,13 @@ function exampleButton(app, trouble) {
     }
   };
   const example = button("Open the example", open, { picture: "wave", "data-testid": "example" });
-  return h("div", { class: "row" }, h("span", { class: "muted" }, "No recording at hand?"), example,
-    h("span", { class: "muted" }, "It is simulated, not recorded from a person."));
+  return h(
+    "div",
+    { class: "row" },
+    h("span", { class: "muted" }, "No recording at hand?"),
+    example,
+    h("span", { class: "muted" }, "It is simulated, not recorded from a person."),
+  );
 }
 
 /** The recordings that are there; searchable where there are many. */
@@ -126,15 +187,36 @@ async function recordingList(list, app) {
   const count = h("p", { class: "hint", role: "status" });
   const show = (wanted) => {
     const found = entries.filter((entry) => entry.name.toLowerCase().includes(wanted.trim().toLowerCase()));
-    fill(rows, found.slice(0, SHOWN).map((entry) => row(entry, app, list)));
-    count.textContent = found.length > SHOWN ? `The first ${SHOWN} of ${found.length}: search for more`
-      : wanted ? `${found.length} of ${entries.length}` : "";
+    fill(
+      rows,
+      found.slice(0, SHOWN).map((entry) => row(entry, app, list)),
+    );
+    count.textContent =
+      found.length > SHOWN
+        ? `The first ${SHOWN} of ${found.length}: search for more`
+        : wanted
+          ? `${found.length} of ${entries.length}`
+          : "";
   };
-  const search = h("input", { type: "search", placeholder: "Search by name", "aria-label": "Search recordings by name",
-    oninput: () => show(search.value), value: list.querySelector("input[type=search]")?.value ?? "" });
-  fill(list, h("div", { class: "row spread" }, h("h2", {}, "Recordings"), entries.length > MANY && search),
-    entries.length ? [count, rows] : h("p", { class: "empty" }, "None yet. What you drop above is listed here until its time has "
-      + "passed; recordings of a folder are, where the service was started with --folder."));
+  const search = h("input", {
+    type: "search",
+    placeholder: "Search by name",
+    "aria-label": "Search recordings by name",
+    oninput: () => show(search.value),
+    value: list.querySelector("input[type=search]")?.value ?? "",
+  });
+  fill(
+    list,
+    h("div", { class: "row spread" }, h("h2", {}, "Recordings"), entries.length > MANY && search),
+    entries.length
+      ? [count, rows]
+      : h(
+          "p",
+          { class: "empty" },
+          "None yet. What you drop above is listed here until its time has " +
+            "passed; recordings of a folder are, where the service was started with --folder.",
+        ),
+  );
   show(search.value);
 }
 
@@ -149,10 +231,21 @@ function row(entry, app, list) {
       add(list, problem(error, { title: "It was not deleted" }));
     }
   };
-  const facts = [ORIGINS[entry.origin] ?? entry.origin, bytes(entry.bytes), entry.expires && `deleted ${until(entry.expires)}`];
-  return h("li", { class: "recording" },
-    h("a", { href: `#r=${encodeURIComponent(entry.id)}`, "data-testid": `recording-${entry.id}`, class: "recording-link" },
-      icon("wave"), h("span", { class: "recording-name" }, name(entry.name)),
-      h("span", { class: "muted" }, facts.filter(Boolean).join(" · "))),
-    entry.origin === "upload" && pictureButton(`Delete ${printable(entry.name)} from the service`, "trash", remove));
+  const facts = [
+    ORIGINS[entry.origin] ?? entry.origin,
+    bytes(entry.bytes),
+    entry.expires && `deleted ${until(entry.expires)}`,
+  ];
+  return h(
+    "li",
+    { class: "recording" },
+    h(
+      "a",
+      { href: `#r=${encodeURIComponent(entry.id)}`, "data-testid": `recording-${entry.id}`, class: "recording-link" },
+      icon("wave"),
+      h("span", { class: "recording-name" }, name(entry.name)),
+      h("span", { class: "muted" }, facts.filter(Boolean).join(" · ")),
+    ),
+    entry.origin === "upload" && pictureButton(`Delete ${printable(entry.name)} from the service`, "trash", remove),
+  );
 }

@@ -1,4 +1,4 @@
-// The recording: toolbar, traces, bands of answers, overview, and beside them questions, annotations, and what is known.
+// The recording: toolbar, traces, overview, bands of answers, and beside them questions, annotations, and facts.
 
 import * as api from "../api.js";
 import { announce, button, fill, h, name, pictureButton, printable } from "../dom.js";
@@ -35,15 +35,33 @@ export class Workspace {
     fill(this.main, h("div", { class: "waiting" }, h("h1", {}, name(this.entry.name)), bar));
     announce("Reading the recording");
     try {
-      this.facts = await api.view(this.entry.id, { signal: this.ending.signal, onprogress: (share) =>
-        bar.update(share === null ? "The service is busy: the traces come as soon as it is free"
-          : `Making the traces ready: ${Math.round(share * 100)} %`, share) });
+      this.facts = await api.view(this.entry.id, {
+        signal: this.ending.signal,
+        onprogress: (share) =>
+          bar.update(
+            share === null
+              ? "The service is busy: the traces come as soon as it is free"
+              : `Making the traces ready: ${Math.round(share * 100)} %`,
+            share,
+          ),
+      });
     } catch (error) {
       if (error.name === "AbortError") return;
-      fill(this.main, h("div", { class: "waiting" }, h("h1", {}, name(this.entry.name)),
-        problem(error, { title: "The traces cannot be shown", again: () => this.open() }),
-        h("div", { class: "row" }, button("What was understood of the file", () => this.app.open(this.entry.id)),
-          button("Back to the recordings", () => this.app.home(), { kind: "quiet" }))));
+      fill(
+        this.main,
+        h(
+          "div",
+          { class: "waiting" },
+          h("h1", {}, name(this.entry.name)),
+          problem(error, { title: "The traces cannot be shown", again: () => this.open() }),
+          h(
+            "div",
+            { class: "row" },
+            button("What was understood of the file", () => this.app.open(this.entry.id)),
+            button("Back to the recordings", () => this.app.home(), { kind: "quiet" }),
+          ),
+        ),
+      );
       return;
     }
     if (this.ending.signal.aborted) return;
@@ -55,7 +73,12 @@ export class Workspace {
     this.signals = new Signals(facts, () => this.view.reload());
     this.elements = {
       traces: h("div", { class: "traces", "data-testid": "traces" }),
-      bands: h("section", { class: "bands", "data-testid": "bands", "aria-label": "Answers along the recording", hidden: true }),
+      bands: h("section", {
+        class: "bands",
+        "data-testid": "bands",
+        "aria-label": "Answers along the recording",
+        hidden: true,
+      }),
       overview: h("div", { class: "overview", "data-testid": "overview" }),
       trouble: h("div", { class: "viewer-trouble" }),
       position: h("output", { class: "position" }),
@@ -65,15 +88,31 @@ export class Workspace {
     this.annotations = new Annotations(facts, (annotation) => this.jump(annotation.start));
     const tabs = new Tabs("Beside the traces", [
       ["Questions", this.questions.element],
-      [`Annotations ${facts.annotations.length ? `(${facts.annotations.length.toLocaleString("en")})` : ""}`.trim(), this.annotations.element],
+      [
+        `Annotations ${facts.annotations.length ? `(${facts.annotations.length.toLocaleString("en")})` : ""}`.trim(),
+        this.annotations.element,
+      ],
       ["Recording", this.about()],
     ]);
-    fill(this.main, h("div", { class: "workspace" },
-      h("section", { class: "viewer", "aria-label": "Traces" },
-        h("h1", { class: "unseen" }, name(this.entry.name)),
-        this.toolbar = this.signals.toolbar(this, exportMenu(this)),
-        this.elements.trouble, this.elements.traces, this.transport(), this.elements.overview, this.elements.bands),
-      h("aside", { class: "side", "aria-label": "Questions and answers" }, tabs.element)));
+    fill(
+      this.main,
+      h(
+        "div",
+        { class: "workspace" },
+        h(
+          "section",
+          { class: "viewer", "aria-label": "Traces" },
+          h("h1", { class: "unseen" }, name(this.entry.name)),
+          (this.toolbar = this.signals.toolbar(this, exportMenu(this))),
+          this.elements.trouble,
+          this.elements.traces,
+          this.transport(),
+          this.elements.overview,
+          this.elements.bands,
+        ),
+        h("aside", { class: "side", "aria-label": "Questions and answers" }, tabs.element),
+      ),
+    );
     this.draw();
     this.answers.restore();
   }
@@ -81,7 +120,11 @@ export class Workspace {
   draw() {
     const { facts } = this;
     this.source = {
-      seconds: facts.seconds, channels: facts.channels, gaps: facts.gaps, annotations: facts.annotations, startTime: facts.start_time,
+      seconds: facts.seconds,
+      channels: facts.channels,
+      gaps: facts.gaps,
+      annotations: facts.annotations,
+      startTime: facts.start_time,
       traces: (page) => this.page(page),
     };
     this.view = new TraceView(this.elements.traces, this.source);
@@ -99,18 +142,26 @@ export class Workspace {
     this.moved({ start: this.view.start, pageSeconds: this.view.pageSeconds });
     this.loadOverview();
     this.view.canvas.focus({ preventScroll: true });
-    announce(`${printable(this.entry.name)}: ${facts.channels.length} channels, ${duration(facts.seconds)}. Press ? for all keys.`);
+    announce(
+      `${printable(this.entry.name)}: ${facts.channels.length} channels, ${duration(facts.seconds)}. ` +
+        "Press ? for all keys.",
+    );
   }
 
   /** A page of samples for the drawing code; what goes wrong is said above the traces, and tried again. */
   async page({ start, seconds, columns, signal }) {
     try {
-      const found = decodePage(await api.traces(this.entry.id, { start, seconds, columns, ...this.signals.words() }, signal));
+      const found = decodePage(
+        await api.traces(this.entry.id, { start, seconds, columns, ...this.signals.words() }, signal),
+      );
       if (this.elements.trouble.childElementCount) fill(this.elements.trouble);
       return found;
     } catch (error) {
       if (error.name !== "AbortError" && !this.ending.signal.aborted) {
-        fill(this.elements.trouble, problem(error, { title: "This page of traces did not come", again: () => this.again() }));
+        fill(
+          this.elements.trouble,
+          problem(error, { title: "This page of traces did not come", again: () => this.again() }),
+        );
       }
       throw error;
     }
@@ -123,21 +174,30 @@ export class Workspace {
 
   async loadOverview() {
     try {
-      const page = decodePage(await api.overview(this.entry.id, { columns: COLUMNS, ...this.signals.version() }, this.ending.signal));
+      const page = decodePage(
+        await api.overview(this.entry.id, { columns: COLUMNS, ...this.signals.version() }, this.ending.signal),
+      );
       this.whole.setData(page, { ...this.facts, startTime: this.facts.seconds < HOUR ? null : this.facts.start_time });
       this.whole.setWindow(this.view.start, this.view.pageSeconds);
     } catch (error) {
       if (error.name === "AbortError") return;
-      fill(this.elements.trouble, problem(error, { title: "The overview did not come", again: () => {
-        fill(this.elements.trouble);
-        this.loadOverview();
-      } }));
+      fill(
+        this.elements.trouble,
+        problem(error, {
+          title: "The overview did not come",
+          again: () => {
+            fill(this.elements.trouble);
+            this.loadOverview();
+          },
+        }),
+      );
     }
   }
 
   moved({ start, pageSeconds }) {
     const stop = Math.min(this.facts.seconds, start + pageSeconds);
-    this.elements.position.textContent = `${clock(start, true)} – ${clock(stop, true)} of ${clock(this.facts.seconds)}`;
+    const all = clock(this.facts.seconds);
+    this.elements.position.textContent = `${clock(start, true)} – ${clock(stop, true)} of ${all}`;
     this.whole?.setWindow(start, pageSeconds);
     this.answers.setRange(start, pageSeconds);
     clearTimeout(this.placing);
@@ -152,35 +212,77 @@ export class Workspace {
 
   transport() {
     const step = (words, picture, act) => pictureButton(words, picture, act);
-    const goTo = h("input", { type: "text", class: "go-to", inputmode: "numeric", placeholder: "m:ss", "aria-label": "Go to a time: seconds, m:ss or h:mm:ss",
+    const goTo = h("input", {
+      type: "text",
+      class: "go-to",
+      inputmode: "numeric",
+      placeholder: "m:ss",
+      "aria-label": "Go to a time: seconds, m:ss or h:mm:ss",
       onkeydown: (event) => {
         if (event.key !== "Enter") return;
         const second = parseClock(goTo.value);
         goTo.setAttribute("aria-invalid", String(second === null));
         if (second !== null) this.view.goTo(Math.min(second, this.facts.seconds));
-      } });
-    return h("div", { class: "transport", role: "group", "aria-label": "Move through the recording" },
+      },
+    });
+    return h(
+      "div",
+      { class: "transport", role: "group", "aria-label": "Move through the recording" },
       step("To the beginning (Home)", "first", () => this.view.goTo(0)),
       step("A page back (PgUp)", "back", () => this.view.page(-1)),
       this.elements.position,
       step("A page on (PgDn or space)", "forward", () => this.view.page(1)),
       step("To the end (End)", "last", () => this.view.goTo(Math.max(0, this.facts.seconds - this.view.pageSeconds))),
-      h("label", { class: "go" }, h("span", {}, "Go to"), goTo));
+      h("label", { class: "go" }, h("span", {}, "Go to"), goTo),
+    );
   }
 
   about() {
     const { facts } = this;
     const bad = facts.channels.filter((channel) => channel.bad);
-    return h("div", { class: "stack pad" },
+    return h(
+      "div",
+      { class: "stack pad" },
       h("h2", {}, name(this.entry.name)),
-      h("dl", { class: "facts" },
-        h("dt", {}, "Length"), h("dd", {}, duration(facts.seconds)),
-        h("dt", {}, "Began"), h("dd", {}, facts.start_time ? printable(facts.start_time).replace("T", " ") : "not known"),
-        h("dt", {}, "Channels"), h("dd", {}, String(facts.channels.length)),
-        h("dt", {}, "Samples"), h("dd", {}, `${facts.rate} Hz`),
-        h("dt", {}, "Gaps"), h("dd", {}, facts.gaps.length ? `${facts.gaps.length}: ${facts.gaps.slice(0, 6).map(([a, b]) => `${clock(a)}–${clock(b)}`).join(", ")}` : "none")),
-      bad.length ? [h("h3", {}, "Bad channels"), h("ul", { class: "plain" }, bad.map((channel) => h("li", {}, name(channel.name), `: ${printable(channel.bad)}`)))] : null,
-      h("div", { class: "row" }, button("What was understood of the file", () => this.app.open(this.entry.id))));
+      h(
+        "dl",
+        { class: "facts" },
+        h("dt", {}, "Length"),
+        h("dd", {}, duration(facts.seconds)),
+        h("dt", {}, "Began"),
+        h("dd", {}, facts.start_time ? printable(facts.start_time).replace("T", " ") : "not known"),
+        h("dt", {}, "Channels"),
+        h("dd", {}, String(facts.channels.length)),
+        h("dt", {}, "Samples"),
+        h("dd", {}, `${facts.rate} Hz`),
+        h("dt", {}, "Gaps"),
+        h(
+          "dd",
+          {},
+          facts.gaps.length
+            ? `${facts.gaps.length}: ${facts.gaps
+                .slice(0, 6)
+                .map(([a, b]) => `${clock(a)}–${clock(b)}`)
+                .join(", ")}`
+            : "none",
+        ),
+      ),
+      bad.length
+        ? [
+            h("h3", {}, "Bad channels"),
+            h(
+              "ul",
+              { class: "plain" },
+              bad.map((channel) => h("li", {}, name(channel.name), `: ${printable(channel.bad)}`)),
+            ),
+          ]
+        : null,
+      h(
+        "div",
+        { class: "row" },
+        button("What was understood of the file", () => this.app.open(this.entry.id)),
+      ),
+    );
   }
 
   /** A key that no field wanted. Returns whether it did something. */
