@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -14,9 +13,7 @@ from neurolm.ask.calibration import Calibration
 from neurolm.ask.precision import choose_precision
 from neurolm.ask.question import find_question
 from neurolm.ask.vectors import Level
-from neurolm.batches.hub_text import SETTINGS_FILE
-from neurolm.batches.text import TOKENIZER_FILE
-from neurolm.checkpoint import ADAPTER, CONFIG, WEIGHTS, AdapterFile, Card, load_card
+from neurolm.checkpoint import Card, load_card
 from neurolm.core.config import Precision
 from neurolm.core.decode import decode
 from neurolm.core.device import choose_device
@@ -24,7 +21,7 @@ from neurolm.core.errors import ConfigError, QuestionError, StoreError, WriteErr
 from neurolm.core.files import dump_json, hold, write_text
 from neurolm.core.names import did_you_mean
 from neurolm.core.small_files import read_text
-from neurolm.hub.publish import BESIDE, find_checkpoint
+from neurolm.hub.publish import digest, find_checkpoint
 from neurolm.recording.options import ReadingOptions, Unseen, require_one_of
 from neurolm.tasks.task import find_questions
 
@@ -240,17 +237,6 @@ def meant(given: str | Sequence[str], card: Card, *, own: bool = False) -> tuple
                 f"It knows: {', '.join(by_name)} (or {ALL})"
             )
     return tuple(dict.fromkeys(by_name.get(word, word) for word in words))
-
-
-def digest(folder: Path) -> str:
-    """Digest of what a checkpoint answers with: of its files' contents."""
-    found = hashlib.sha256()
-    names = (CONFIG, WEIGHTS, ADAPTER, AdapterFile.FILE, TOKENIZER_FILE, SETTINGS_FILE, *BESIDE)
-    for path in (folder / name for name in names):
-        if path.is_file():
-            with path.open("rb") as file:
-                found.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return found.hexdigest()
 
 
 @contextmanager

@@ -94,9 +94,9 @@ def _embedded(
     machine: Machine,
 ) -> Query:
     """What is looked for of a recording that the table has not, by the model that the table is of."""
-    from neurolm.archive.request import digest
     from neurolm.ask.nearest import Query
     from neurolm.ask.vectors import about_table
+    from neurolm.hub.publish import digest
 
     about = about_table(table)
     opened = open_model(file, model, Answering(device=machine.device, threads=machine.threads, precision="float32"))

@@ -5,6 +5,7 @@ No pickle is written or read: a repository holds JSON, safetensors and Markdown.
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from pathlib import Path
 
@@ -99,6 +100,17 @@ def read_with(folder: Path) -> tuple[str, ...]:
     """Say how a checkpoint's answers are read: its evidence and its calibration, a line for each task."""
     evidence, calibration = EvidenceFile.load(folder), Calibration.load(folder)
     return (*(evidence.described if evidence else ()), *(calibration.described if calibration else ()))
+
+
+def digest(folder: Path) -> str:
+    """Digest of what a checkpoint answers with: of its files' contents."""
+    found = hashlib.sha256()
+    names = (CONFIG, WEIGHTS, ADAPTER, AdapterFile.FILE, TOKENIZER_FILE, SETTINGS_FILE, *BESIDE)
+    for path in (folder / name for name in names):
+        if path.is_file():
+            with path.open("rb") as file:
+                found.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return found.hexdigest()
 
 
 def save(
