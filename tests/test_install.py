@@ -70,7 +70,8 @@ EXTRAS = {
 }
 """Package → the extra that brings it."""
 BASE = {canonicalize_name(Requirement(wanted).name) for wanted in PROJECT["project"]["dependencies"]}
-CALLED = {"sklearn": "scikit-learn", "yaml": "pyyaml", "markupsafe": "jinja2", "botocore": "fsspec"}
+CALLED = {"sklearn": "scikit-learn", "yaml": "pyyaml", "markupsafe": "jinja2", "botocore": "fsspec", "PIL": "fpdf2",
+          "fpdf": "fpdf2"}  # fmt: skip
 """What is imported → the dependency that brings it, where it has another name."""
 BROUGHT_BY_MCP = {"mcp", "uvicorn", "pydantic", "anyio"}
 """What the room of the assistants' tools imports: the extra, and what the protocol's package itself is made of."""

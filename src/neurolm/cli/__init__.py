@@ -55,7 +55,7 @@ VERBS = (
 DIFFERS, FAILED, PREEMPTED, INTERRUPTED = 1, 2, 75, 130
 """Exit statuses: done, with the result that something does not hold; what was asked cannot be done; asked to stop by
 SIGTERM, and saved (sysexits.h: try again later); Ctrl-C."""
-_BEGINNING_ANEW = ("live", "explain", "nearest", "forecast", "reconstruct", "impute", "calibrate")
+_BEGINNING_ANEW = ("live", "explain", "nearest", "forecast", "reconstruct", "impute", "calibrate", "report")
 """Verbs that keep nothing of what was done when they are interrupted."""
 _HELP = ("-h", "--help", "help")
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
