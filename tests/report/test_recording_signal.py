@@ -120,6 +120,9 @@ def test_noise_has_no_rhythm_and_neither_has_a_head_without_a_back(tmp_path):
     for seed in range(5):
         noise = measure(write(tmp_path / f"{seed}.edf", pink(90, len(ELECTRODES), seed)), mains=50.0)
         assert find_rhythm(noise) is None
+    for seed in range(5):
+        short = measure(write(tmp_path / f"short{seed}.edf", pink(8 + 3 * seed, len(ELECTRODES), seed)), mains=50.0)
+        assert find_rhythm(short) is None
     front = measure(write(tmp_path / "front.edf", with_rhythm(60, 10, 10)[:4], ELECTRODES[:4]), mains=50.0)
     assert find_rhythm(front) is None
 

@@ -14,7 +14,10 @@ SEARCHED = (5.0, 13.5)
 FITTED = (2.0, 30.0)
 """Hz of the slope, a line over the logarithm of the frequency; what is searched is left out of it."""
 LEAST = 3.0
-"""Decibels over the slope from which a peak is one."""
+"""Decibels over the slope from which a peak is one; more where so few segments are averaged that chance makes such."""
+FEWEST = 5
+"""Segments without which there is no telling."""
+_CHANCE = 4 * 10 / np.log(10)  # four standard deviations of the decibels of a single segment of noise
 _AROUND = 1.0  # Hz on either side of the peak that are compared between hemispheres
 
 
@@ -61,15 +64,16 @@ def _peak(spectra: Spectra, places: list[int]) -> tuple[float, float] | None:
     """Frequency, and decibels over the slope, of the highest peak of some electrodes' mean spectrum."""
     hertz = spectra.frequencies
     high = min(FITTED[1], spectra.band[1])
-    if not places or high < FITTED[1] / 2:
+    if not places or high < FITTED[1] / 2 or spectra.segments < FEWEST:
         return None
+    least = max(LEAST, _CHANCE / np.sqrt(spectra.segments * len(places)))
     decibels = 10 * np.log10(np.maximum(spectra.power[places], 1e-12)).mean(axis=0)
     low, top = SEARCHED
     fitted = (hertz >= FITTED[0]) & (hertz <= high) & ((hertz < low - 1) | (hertz > top + 1))
     line = np.polynomial.Polynomial.fit(np.log(hertz[fitted]), decibels[fitted], 1)
     above = decibels - line(np.log(np.maximum(hertz, 1e-3)))
     inner = np.flatnonzero((hertz >= low) & (hertz <= top))
-    peaks = [i for i in inner if above[i] >= LEAST and above[i - 1] <= above[i] > above[i + 1]]
+    peaks = [i for i in inner if above[i] >= least and above[i - 1] <= above[i] > above[i + 1]]
     if not peaks:
         return None
     at = max(peaks, key=lambda i: above[i])

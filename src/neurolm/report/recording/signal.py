@@ -15,7 +15,7 @@ from neurolm.recording.recording import Annotation
 from neurolm.report.recording import figures, words
 from neurolm.report.recording.blocks import Block, Grid, Paragraph, Picture, Points, Section
 from neurolm.report.recording.gather import Gathered
-from neurolm.report.recording.rhythm import FITTED, LEAST, SEARCHED, posterior
+from neurolm.report.recording.rhythm import FEWEST, FITTED, LEAST, SEARCHED, posterior
 from neurolm.report.recording.scalp import REGIONS, region, spelt
 
 MOST_CHANNELS = 300
@@ -63,6 +63,8 @@ def rhythm_in_words(found: Gathered) -> str:
         return "not looked for: no electrode over the back of the head"
     where = words.listed(members, 6)
     if rhythm is None:
+        if spectra.segments < FEWEST:
+            return "not looked for: the recording is too short to tell a rhythm from chance"
         return f"none: no peak between {SEARCHED[0]:g} and {SEARCHED[1]:g} Hz stands out of the spectrum at {where}"
     slow = ", below the alpha band" if rhythm.frequency < 8 else ""
     sides = ""
@@ -100,11 +102,13 @@ def quality(found: Gathered) -> Section:
 
 def glance(found: Gathered) -> Picture:
     """The spectrum and where each band is strong, as page one has it."""
+    mapped = figures.can_map(found.spectra.electrodes)
     return Picture(
         figures.glance(found.spectra, found.rhythm),
         alt=f"Median spectrum and maps of each band's share; posterior rhythm {rhythm_in_words(found)}",
-        caption="Spectra of all electrodes with their median (dashed: the posterior rhythm, where there is one), and "
-        "the share of each band over the scalp.",
+        caption="Spectra of all electrodes with their median"
+        + (", dashed: the posterior rhythm" if found.rhythm else "")
+        + (", and the share of each band over the scalp." if mapped else "."),
     )
 
 

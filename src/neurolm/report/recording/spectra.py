@@ -43,6 +43,8 @@ class Spectra:
     """Hz, (bins,)."""
     power: np.ndarray
     """µV²/Hz, (electrodes, bins): the mean over the recording."""
+    segments: int
+    """Whose mean they are."""
     step: float
     """Seconds of a column of the spectrogram."""
     spectrogram: np.ndarray
@@ -147,6 +149,7 @@ def measure(recording: Recording, *, mains: float | None = None) -> Spectra:
         electrodes=recording.channels,
         frequencies=np.fft.rfftfreq(sums.segment, 1 / RATE),
         power=sums.power / sums.count,
+        segments=sums.count,
         step=sums.step,
         spectrogram=spectrogram,
         band=filtered.band,
