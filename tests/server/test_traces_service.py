@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from neurolm.core.errors import RecordingError, WriteError
+from neurolm.recording import isolation
 from neurolm.recording.options import ReadingOptions
 from neurolm.server.traces import build, pyramid
 from neurolm.server.traces import traces as service
@@ -120,6 +121,24 @@ def test_a_reader_that_crashes_or_hangs_costs_its_recording_alone(readers, entry
     monkeypatch.setattr(service, "patience", lambda _path: 60.0)
     assert ready(traces, replace(entry, id="c", scratch=entry.scratch / "c"))["seconds"] == 20
     traces.close()
+
+
+def test_a_header_of_strangers_shows_no_file_from_elsewhere(traces, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "uploads" / "a").mkdir(parents=True)
+    np.arange(4000, dtype="<i2").tofile(tmp_path / "elsewhere" / "private.eeg")
+    header = tmp_path / "uploads" / "a" / "recording.vhdr"
+    header.write_text(
+        "Brain Vision Data Exchange Header File Version 1.0\n\n[Common Infos]\nCodepage=UTF-8\n"
+        f"DataFile={tmp_path / 'elsewhere' / 'private.eeg'}\nDataFormat=BINARY\nDataOrientation=MULTIPLEXED\n"
+        "NumberOfChannels=2\nSamplingInterval=5000\n\n[Binary Infos]\nBinaryFormat=INT_16\n\n[Channel Infos]\n"
+        "Ch1=C3,,0.1,µV\nCh2=C4,,0.1,µV\n",
+        encoding="utf-8",
+    )
+    assert ready(traces, Entry(header, tmp_path / "one"))["seconds"] == 10  # whoever owns both may
+    monkeypatch.setattr(isolation, "_confined", (tmp_path / "uploads",))
+    with pytest.raises(RecordingError):
+        ready(traces, Entry(header, tmp_path / "two", id="b"))
 
 
 def test_a_full_disk_is_said_and_tried_again_later(tmp_path, monkeypatch):

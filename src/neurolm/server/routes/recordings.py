@@ -122,6 +122,7 @@ def example(of: OfService) -> Listed:
 def delete(id: str, of: OfService) -> None:
     """Delete an upload and all that was derived of it."""
     of.library.remove(id)
+    of.traces.forget(id)
 
 
 @router.get("/recordings/{id}/inspection")

@@ -21,7 +21,7 @@ from neurolm.core.stretches import joined, united
 from neurolm.core.terminal import printable
 from neurolm.recording import checks
 from neurolm.recording.interruptions import is_bad
-from neurolm.recording.isolation import limited_memory, size_of
+from neurolm.recording.isolation import confine, limited_memory, size_of
 from neurolm.recording.options import ReadingOptions
 from neurolm.server.traces.order import side
 from neurolm.server.traces.pyramid import CHUNK, META, Pyramid, Writer, space
@@ -36,8 +36,17 @@ _building: Build | None = None
 """In such a process: what is being made."""
 
 
-def begin(path: Path, reading: ReadingOptions, folder: Path) -> None:
+def begin(path: Path, reading: ReadingOptions, folder: Path, roots: tuple[Path, ...] = ()) -> None:
     """Open a recording whose pyramid shall be made; readers in processes of their own have limits of their own.
+
+    Parameters
+    ----------
+    path, reading
+        The recording, and how it is read.
+    folder
+        Where the pyramid will be.
+    roots
+        What ``isolation.confined`` returns in the process that asks: what strangers' files may name.
 
     Raises
     ------
@@ -49,6 +58,8 @@ def begin(path: Path, reading: ReadingOptions, folder: Path) -> None:
     global _building
     if _building is not None:
         _building.close()
+    for root in roots:
+        confine(root)
     _building = None  # before another one takes memory
     _building = Build(path, reading, folder)
 

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from neurolm.core.errors import NeuroLMError, RecordingError
 from neurolm.core.files import PARTIAL
 from neurolm.core.workers import Died, Worker
-from neurolm.recording.isolation import patience
+from neurolm.recording.isolation import confined, patience
 from neurolm.recording.options import ReadingOptions
 from neurolm.recording.suffixes import parts_of
 from neurolm.server.traces import build
@@ -211,7 +211,7 @@ class Traces:
             for old in (*made.folder.parent.glob("traces-*"), *made.folder.parent.glob(f".traces-*{PARTIAL}")):
                 shutil.rmtree(old, ignore_errors=True)  # of another way to read it, or not finished
             seconds = 2 * patience(path)
-            worker.call(build.begin, path, reading, made.folder, patience=seconds)
+            worker.call(build.begin, path, reading, made.folder, confined(), patience=seconds)
             while made.done < 1:
                 if made.given_up:
                     worker.stop()
