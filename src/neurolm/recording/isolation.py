@@ -222,6 +222,7 @@ def _guard(path: Path) -> None:
     _within = real.parent if any(real.is_relative_to(folder) for folder in _confined) else None
     if not _guarded:
         _guarded = True
+        tempfile.gettempdir()  # whoever asks first opens a file under a lock, which the hook would wait for
         sys.addaudithook(_refuse_endless)
 
 
