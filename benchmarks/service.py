@@ -88,11 +88,12 @@ def main() -> int:
         many = load(url, asked, clients=given.clients, seconds=given.seconds)
         after = memory(process.pid)
         print(page(given, asked, alone, many, (before, after)))
-        grown = uploads(url, process.pid, files[0], given.uploads) if given.uploads else None
+        small = min(files, key=lambda file: file.stat().st_size)
+        grown = uploads(url, process.pid, small, given.uploads) if given.uploads else None
     if grown is not None:
         first, last = grown
         print(
-            f"\n{given.uploads:,} recordings of {files[0].stat().st_size / 1e6:.1f} MB uploaded and deleted, one after "
+            f"\n{given.uploads:,} recordings of {small.stat().st_size / 1e6:.1f} MB uploaded and deleted, one after "
             f"the other: the service and its processes had {first:,.0f} MiB after {min(WARM, given.uploads // 2)} of "
             f"them and {last:,.0f} MiB at the end."
         )

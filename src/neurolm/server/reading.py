@@ -8,6 +8,7 @@ reading.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from neurolm.ask.novelty import describe
 from neurolm.ask.recording import Blocks, Windows, read_recording
 from neurolm.batches.loader import Sample
 from neurolm.checkpoint import Card
-from neurolm.core.errors import NeuroLMError, RecordingError
+from neurolm.core.errors import FLAGS, NeuroLMError, RecordingError
 from neurolm.core.physics import PATCH
 from neurolm.core.stretches import Spans
 from neurolm.core.workers import Died, Worker
@@ -108,7 +109,11 @@ def read_between(source: Source, start: float, stop: float | None, most: int) ->
 
 
 def warm() -> None:
-    """Nothing but import this module, which takes a second; runs in the process."""
+    """Import this module, which takes a second; runs in the process.
+
+    What is wrong with a recording is told to users of the page and the API, who give no flags.
+    """
+    os.environ.pop(FLAGS, None)
 
 
 def _open(source: Source, first: int) -> _Opened:
