@@ -22,12 +22,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
-import requests
 
 import neurolm
 from neurolm.api.remote import RemoteModel
@@ -45,6 +45,7 @@ CLOSE = 1e-5
 """By how much a probability may differ from that of the question alone: rounding."""
 LIMIT = 200_000
 """Requests that a run makes at most."""
+WIDTH = 120
 WARM, GROWTH = 100, 32
 """Uploads after which memory is read for the first time, and MiB by which it may have grown at the end."""
 
@@ -80,9 +81,8 @@ def main() -> int:
     given = arguments()
     files = find_recordings(given.folder)[: given.recordings]
     with tempfile.TemporaryDirectory() as scratch, served(given.model, given.folder, Path(scratch)) as (process, url):
-        model = neurolm.load(given.model, device="cpu")
-        asked = questions(model, files, given.folder, neurolm.connect(url))
-        del model
+        with closing(neurolm.connect(url)) as remote:
+            asked = questions(neurolm.load(given.model, device="cpu"), files, given.folder, remote)
         alone = load(url, asked, clients=1, seconds=given.alone)
         before = memory(process.pid)
         many = load(url, asked, clients=given.clients, seconds=given.seconds)
@@ -110,6 +110,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--alone", type=float, default=15.0, help="seconds of one client")
+    parser.add_argument("--note", default="nothing else ran on them", help="said of the cores")
     parser.add_argument("--uploads", type=int, default=0, help="uploads with deletion, at the end")
     return parser.parse_args(words)
 
@@ -122,8 +123,9 @@ def served(model: Path, folder: Path, scratch: Path) -> Iterator[tuple[subproces
         [sys.executable, "-m", "neurolm", *map(str, words), "--device", "cpu"], stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
+    assert process.stdout is not None
+    rest = threading.Thread()
     try:
-        assert process.stdout is not None
         said = []
         for line in process.stdout:
             said.append(line)
@@ -131,11 +133,15 @@ def served(model: Path, folder: Path, scratch: Path) -> Iterator[tuple[subproces
                 break
         else:
             raise RuntimeError("".join(said))
-        threading.Thread(target=process.stdout.read, daemon=True).start()  # so that it never waits to be read
+        rest = threading.Thread(target=process.stdout.read, daemon=True)  # so that it never waits to be read
+        rest.start()
         yield process, found[0]
     finally:
         process.terminate()
         process.wait(60)
+        if rest.is_alive():
+            rest.join()
+        process.stdout.close()
 
 
 def questions(model: neurolm.Model, files: Sequence[Path], folder: Path, remote: RemoteModel) -> list[Question]:
@@ -173,6 +179,7 @@ def load(url: str, asked: Sequence[Question], *, clients: int, seconds: float) -
                     outcome.mixed += any(distance(found, other.known) <= CLOSE for other in asked)
                 else:
                     outcome.difference = max(outcome.difference, apart)
+        remote.close()
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
     for thread in threads:
@@ -194,14 +201,12 @@ def distance(found: Answer, known: Answer) -> float:
 
 def uploads(url: str, pid: int, file: Path, count: int) -> tuple[float, float]:
     """Memory after the first of some uploads, which are deleted at once, and after the last; MiB."""
-    first, session = 0.0, requests.Session()
-    content = file.read_bytes()
-    for number in range(count):
-        sent = session.post(f"{url}/api/v1/recordings", files={"files": (file.name, content)}, timeout=60)
-        sent.raise_for_status()
-        session.delete(f"{url}/api/v1/recordings/{sent.json()['id']}", timeout=60).raise_for_status()
-        if number + 1 == min(WARM, count // 2):
-            first = memory(pid)
+    first = 0.0
+    with closing(neurolm.connect(url)) as remote:
+        for number in range(count):
+            remote.delete(remote.upload(file))
+            if number + 1 == min(WARM, count // 2):
+                first = memory(pid)
     return first, memory(pid)
 
 
@@ -238,21 +243,28 @@ def page(
     lines = [
         "# The service under load",
         "",
-        f"{datetime.date.today()}, {describe_machine()}. {recordings} recordings ({given.folder.name}), "
-        f"{len(asked) // recordings} questions, {min(windows)} to {max(windows)} windows each; every request is drawn "
-        "from all of these, and every answer compared with that of `Model.ask`, to the fifth decimal. Clients run on "
-        "the same cores as the service.",
+        fill(
+            f"{datetime.date.today()}, {describe_machine()}; {given.note}. {recordings} recordings "
+            f"({given.folder.name}), {len(asked) // recordings} questions, {min(windows)} to {max(windows)} windows "
+            "each; every request is drawn from all of these, and every answer compared with that of `Model.ask`, to "
+            "the fifth decimal. Clients run on the same cores as the service.",
+            WIDTH,
+        ),
         "",
         "```sh",
-        f"python benchmarks/service.py --model {given.model.name} --folder {given.folder.name}",
+        f"python benchmarks/service.py --model {given.model.name} --folder {given.folder.name} "
+        f"--recordings {recordings}",
         "```",
         "",
         f"| | one client | {given.clients} clients |",
         "|---|---|---|",
         *(f"| {name} | {one} | {other} |" for name, (one, other) in rows.items()),
         "",
-        f"The service and all of its processes held {held[0]:,.0f} MiB after the one client, and {held[1]:,.0f} MiB "
-        f"after the {given.clients}.",
+        fill(
+            f"The service and all of its processes held {held[0]:,.0f} MiB after the one client, and {held[1]:,.0f} "
+            f"MiB after the {given.clients}.",
+            WIDTH,
+        ),
         *(f"\n{error}" for error in sorted(set(many.errors))[:5]),
     ]
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """What benchmarks/service.py measures: many clients of a real service, and what it counts as wrong."""
 
 import runpy
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,8 @@ def test_eight_clients_get_their_own_answers(script, evidence_run, write_edf, tm
     given = script["arguments"](["--model", str(evidence_run), "--folder", str(folder), "--clients", "8"])
     files = sorted(folder.glob("*.edf"))
     with script["served"](evidence_run, folder, tmp_path) as (process, url):
-        asked = script["questions"](neurolm.load(evidence_run, device="cpu"), files, folder, neurolm.connect(url))
+        with closing(neurolm.connect(url)) as remote:
+            asked = script["questions"](neurolm.load(evidence_run, device="cpu"), files, folder, remote)
         assert len(asked) == 3 * 5
         found = script["load"](url, asked, clients=8, seconds=4)
         assert found.errors == [] and (found.wrong, found.mixed) == (0, 0) and len(found.seconds) >= 8
