@@ -17,7 +17,7 @@ export class ApiError extends Error {
 
 const REMEDIES = {
   0: "Is “neurolm serve” still running? This page goes on by itself as soon as it answers.",
-  401: "Open the address that “neurolm serve” printed: it ends with the token.",
+  401: "Give the token that the service was started with, or open its address with #token=… at the end.",
   403: "Open the page by the address that “neurolm serve” printed.",
   404: "It may have been deleted, or its time has passed: go back to the recordings, and add it again.",
   413: "Cut the recording into parts, or start the service with a higher limit.",

@@ -210,12 +210,14 @@ async function token() {
       h(
         "p",
         {},
-        "It is at the end of the address that neurolm serve printed, after #token=. It is kept in this tab only.",
+        "Whoever started the service has it; an address that ends with #token=… brings it along. " +
+          "It is kept in this tab only.",
       ),
       field("Token", word),
       h("div", { class: "row end" }, h("button", { type: "submit", class: "button primary" }, "Go on")),
     ),
   );
+  word.focus();
 }
 
 /** Learns who answers, and shows what the address says. */
