@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurolm.core.amounts import duration, many
 from neurolm.core.montage import template_positions
 from neurolm.core.physics import RATE
 from neurolm.report.drawings.style import BLUE, GREY, ORANGE, PALE, RED, canvas, styled
@@ -101,12 +102,13 @@ def traces(spectra: Spectra) -> Figure:
     axes.set(ylim=(-count + 0.2, 0.9))
     end = spectra.start + samples / RATE
     axes.set_xticks(np.arange(np.ceil(spectra.start), end + 1e-6))
-    axes.xaxis.set_major_formatter(lambda t, _: f"{t:g}")
+    late = end > _SHORT
+    axes.xaxis.set_major_formatter(lambda t, _: duration(t) if late else f"{t:g}")
     axes.set_xlim(spectra.start, end)
     axes.grid(visible=True, axis="x", color="#d7d7d7", linewidth=0.6)
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel("seconds from the start")
+    axes.set_xlabel("time from the start" if late else "seconds from the start")
     bar, x = next(one for one in (100, 50, 20, 10, 5) if one <= apart or one == 5), end + 0.012 * (end - spectra.start)
     low = -count + 1
     axes.plot([x, x], [low, low + bar / apart], color="black", linewidth=1.5, clip_on=False)
@@ -124,7 +126,7 @@ def spectra_lines(spectra: Spectra, rhythm: Rhythm | None, mains: float | None) 
     decibels = 10 * np.log10(np.maximum(spectra.power, 1e-9))
     axes.plot(hertz[kept], decibels[:, kept].T, color=PALE, linewidth=0.5)
     axes.plot(hertz[kept], np.median(decibels, axis=0)[kept], color=BLUE, linewidth=1.4)
-    axes.set(title=f"{len(decibels)} electrodes and their median", ylabel="dB (µV²/Hz)")
+    axes.set(title=f"{many(len(decibels), 'electrode')} and the median", ylabel="dB (µV²/Hz)")
     lines = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
     colours = (BLUE, ORANGE, "#009E73", RED, "#CC79A7")
     for name, line, colour in zip(REGIONS, lines, colours, strict=True):

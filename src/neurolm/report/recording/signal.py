@@ -217,7 +217,7 @@ def annotated(found: Sequence[Annotation]) -> Section:
     kinds: dict[str, list[Annotation]] = {}
     for one in found:
         kinds.setdefault(one.text, []).append(one)
-    ranked = sorted(kinds, key=lambda text: (-len(kinds[text]), text))
+    ranked = sorted(kinds, key=lambda text: (-len(kinds[text]), min(one.onset for one in kinds[text])))
     rows = [
         (
             text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…", len(kinds[text]),
