@@ -218,6 +218,8 @@ def run_apart(path: Path, roots: tuple[Path, ...], function: Callable[..., Resul
 def _guard(path: Path) -> None:
     """From now on, open nothing but files, and of a confined recording nothing elsewhere."""
     global _guarded, _within
+    tempfile.gettempdir()  # which is found once, by opening files, as those are:
+    _libraries()
     real = path.resolve()
     _within = real.parent if any(real.is_relative_to(folder) for folder in _confined) else None
     if not _guarded:
@@ -263,7 +265,7 @@ def _refuse_endless(event: str, arguments: tuple[Any, ...]) -> None:
         if str(file) not in _DEVICES and not file.is_dir():
             require_regular(file)
     if _within is not None and not _is_ours(file):
-        raise PermissionError(errno.EACCES, "the recording names a file that is none of its own", str(file))
+        raise PermissionError(errno.EACCES, "the recording names a file that is none of its own")
 
 
 def _is_ours(file: Path) -> bool:

@@ -18,6 +18,7 @@ from neurolm.core.errors import FLAGS, ConfigError, argument
 from neurolm.server.app import create_app
 from neurolm.server.log import quiet
 from neurolm.server.security import require_safe
+from neurolm.server.service import Service
 from neurolm.server.settings import ServerSettings
 
 GRACE, LONGEST = 3.0, 8
@@ -123,6 +124,7 @@ class _Server(uvicorn.Server):
         if self.should_exit and number == signal.SIGINT:
             self.force_exit = True  # a second Ctrl-C waits for nobody
         self.should_exit = True
-        ending = threading.Timer(0.0 if self.force_exit else GRACE, self.config.app.state.service.ending.set)  # type: ignore[union-attr]
+        service: Service = self.config.app.state.service  # type: ignore[union-attr]
+        ending = threading.Timer(0.0 if self.force_exit else GRACE, service.end)
         ending.daemon = True
         ending.start()

@@ -34,7 +34,7 @@ class Service:
         self.library = Library(settings)
         self.shield = Shield(settings.readers)
         self.ending = threading.Event()
-        """Set when what still runs has to end: a few seconds after the service was asked to."""
+        """Set when what still runs has to end, a few seconds after the service was asked to."""
         self.traces = Traces(settings.readers)
         self.engine = Engine(self.models, settings, counted=self.metrics.batch, ended=self.metrics.question)
         self.metrics.waiting.set_function(lambda: self.engine.waiting)
@@ -51,6 +51,11 @@ class Service:
         if found is None:
             raise NoSuch(f"model={name!r}{choose(str(name), list(self.models))}")
         return found
+
+    def end(self) -> None:
+        """End answers that still run: whoever waits is told so, and no others begin."""
+        self.ending.set()
+        self.engine.close()
 
     def close(self) -> None:
         """End what runs, and delete what was uploaded."""

@@ -1,0 +1,92 @@
+"""The crash shield: what is wrong with a recording costs that recording an error, and nothing else."""
+
+import os
+import time
+
+import numpy as np
+import pytest
+import scipy.io
+
+from neurolm.core.errors import RecordingError
+from neurolm.server import shield as shields
+from neurolm.server.errors import Busy
+from neurolm.server.shield import Shield
+
+LIST = "/api/v1/recordings"
+
+
+@pytest.fixture
+def shield():
+    found = Shield(1)
+    yield found
+    found.close()
+
+
+def test_what_is_called_there_comes_back(shield, eeg_folder):
+    path = eeg_folder / "anna.edf"
+    assert shield.call(path, os.path.basename, str(path)) == "anna.edf"
+    there = shield.call(path, os.getpid)
+    assert there != os.getpid() and shield.call(path, os.getpid) == there  # one after the other in the same process
+
+
+def test_a_crash_a_hang_and_a_bomb_cost_one_error_each(shield, eeg_folder, monkeypatch):
+    path = eeg_folder / "anna.edf"
+    with pytest.raises(RecordingError, match="made its reader crash"):
+        shield.call(path, os._exit, 11)
+    with pytest.raises(RecordingError, match="memory"):
+        shield.call(path, bytearray, 200 << 30)
+    monkeypatch.setattr(shields, "patience", lambda _: 1.0)
+    began = time.monotonic()
+    with pytest.raises(RecordingError, match="not read within 1 s"):
+        while True:  # a process that is only starting is late as well
+            shield.call(path, time.sleep, 60)
+    assert time.monotonic() - began < 30
+    monkeypatch.undo()
+    assert shield.call(path, os.path.basename, "x") == "x"
+
+
+def test_who_waits_too_long_is_told_to_come_again(shield, eeg_folder, monkeypatch):
+    monkeypatch.setattr(shields, "WAIT", 0.05)
+    assert shield._free.acquire(timeout=60)
+    with pytest.raises(Busy):
+        shield.call(eeg_folder / "anna.edf", os.getpid)
+    shield._free.release()
+
+
+def eeglab(data: str) -> dict:
+    """A data set of EEGLAB's whose samples lie in another file."""
+    places = np.array([("C3",), ("O1",)], dtype=[("labels", object)])
+    return {"EEG": {"setname": "x", "nbchan": 2, "pnts": 5000, "trials": 1, "srate": 250.0, "xmin": 0.0, "xmax": 19.996,
+                    "data": data, "chanlocs": places, "event": np.array([]), "epoch": np.array([]), "icawinv": [],
+                    "icaweights": [], "icasphere": []}}  # fmt: skip
+
+
+def test_an_upload_reads_no_file_but_its_own(client, tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "secret.fdt").write_bytes(rng.normal(0, 20, (2, 5000)).astype("<f4").tobytes())
+    for named, usable in ((str(tmp_path / "secret.fdt"), False), ("x.fdt", True)):
+        scipy.io.savemat(tmp_path / "x.set", eeglab(named), appendmat=False)
+        files = [("files", ("x.set", (tmp_path / "x.set").read_bytes()))]
+        if usable:
+            files.append(("files", ("x.fdt", (tmp_path / "secret.fdt").read_bytes())))
+        id = client.post(LIST, files=files).json()["id"]
+        found = client.get(f"{LIST}/{id}/inspection").json()
+        assert found["usable"] is usable, found["problems"]
+        if not usable:
+            assert found["electrodes"] == [] and "none of its own" in found["problems"][0]
+            assert str(tmp_path) not in str(found["notes"])
+            entry = client.app.state.service.library.get(id)
+            with pytest.raises(RecordingError, match="none of its own"):  # also where models read it
+                from neurolm.recording.recording import open_recording
+
+                open_recording(entry.path, reading=entry.reading).read(0, 1)
+
+
+def test_broken_uploads_are_told_apart_and_the_service_goes_on(client, shared):
+    folder = shared / "eeg" / "formats" / "broken"
+    for path in sorted(folder.iterdir()):
+        found = client.post(LIST, files=[("files", (path.name, path.read_bytes()))])
+        assert found.status_code == 201
+        told = client.get(f"{LIST}/{found.json()['id']}/inspection").json()
+        assert not told["usable"] and told["problems"] and told["file"] == path.name
+    assert client.get("/api/v1/health").json()["status"] == "ok"
