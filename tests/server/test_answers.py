@@ -259,6 +259,18 @@ def test_who_leaves_is_left_and_who_is_too_many_is_told_when_to_come(app, ids):
     assert requests.post(f"{ids['anna.edf']}/ask", json={"question": QUESTION}).status_code == 200
 
 
+def test_when_the_service_ends_streams_end_with_an_error(app, ids):
+    with listening(ids["long.edf"], question=QUESTION) as events:
+        assert next(events)[0] == "begin"
+        app.state.service.ending.set()
+        began = time.monotonic()
+        try:
+            name, error = list(events)[-1]
+        finally:
+            app.state.service.ending.clear()
+    assert (name, error["kind"]) == ("error", "Ending") and time.monotonic() - began < 3
+
+
 def test_metrics_count_questions_and_batches(api, ids):
     requests.post(f"{ids['anna.edf']}/ask", json={"question": QUESTION})
     lines = dict(line.rsplit(" ", 1) for line in requests.get(f"{api}/metrics").text.splitlines() if line[0] != "#")

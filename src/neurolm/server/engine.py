@@ -37,6 +37,8 @@ TYPICAL = 5.0
 LONGEST_WAIT = 600.0
 """Seconds after which anybody may ask again."""
 
+ENDING = "the service is ending: ask again when it is back"
+
 
 class Ending(ServiceError):
     """The service ends before an answer is there."""
@@ -311,14 +313,14 @@ class Engine:
             self._closed = True
             active = list(self._active.values())
         for asking in active:
-            asking.fail(Ending("the service is ending: ask again when it is back"))
+            asking.fail(Ending(ENDING))
         self.readers.close()
         for batcher in self._batchers.values():
             batcher.close()
 
     def _require_room(self) -> None:
         if self._closed:
-            raise Ending("the service is ending: ask again when it is back")
+            raise Ending(ENDING)
         if len(self._active) + self._taken >= self._settings.waiting:
             self._ended("refused")
             wait = self._until_room()

@@ -31,7 +31,7 @@ from neurolm.core.names import choose
 from neurolm.export.export import export_answer
 from neurolm.recording.recording import open_recording
 from neurolm.server import kept
-from neurolm.server.engine import Answered, Asking, Begun, Event, Failed, shown_error
+from neurolm.server.engine import ENDING, Answered, Asking, Begun, Ending, Event, Failed, shown_error
 from neurolm.server.errors import Json
 from neurolm.server.kinds import kind_of, place_of
 from neurolm.server.library import Entry
@@ -153,7 +153,7 @@ class _Put:
 
     async def final(self, events: asyncio.Queue[Event], request: Request) -> dict[str, Any]:
         """The answer."""
-        async for event in _each(events, request):
+        async for event in self._each(events, request):
             if isinstance(event, Answered):
                 return await self._keep(event)
             if isinstance(event, Failed):
@@ -163,7 +163,7 @@ class _Put:
     async def stream(self, events: asyncio.Queue[Event], request: Request) -> AsyncIterator[str]:
         """Everything, as server-sent events."""
         try:
-            async for event in _each(events, request):
+            async for event in self._each(events, request):
                 if event is None:
                     yield ": still here\n\n"
                 elif isinstance(event, Begun):
@@ -178,6 +178,29 @@ class _Put:
             yield _event("error", self._failed(error))
         finally:
             self._asking.cancel()
+
+    async def _each(self, events: asyncio.Queue[Event], request: Request) -> AsyncIterator[Any]:
+        """Events to the last one; None where there was no news for a while. The end where nobody listens any more."""
+        silent = 0.0
+        while True:
+            if self._of.ending.is_set():
+                self._asking.fail(Ending(ENDING))
+            try:
+                event = await asyncio.wait_for(events.get(), LOOK)
+            except TimeoutError:
+                if await request.is_disconnected():
+                    return
+                silent += LOOK
+                if silent >= KEEP_ALIVE:
+                    silent = 0.0
+                    yield None
+                continue
+            silent = 0.0
+            yield event
+            if isinstance(event, Answered | Failed):
+                return
+            if events.empty() and await request.is_disconnected():
+                return
 
     def _begun(self, inquiry: Inquiry) -> dict[str, Any]:
         windows, question = inquiry.windows, self._asked.question
@@ -202,28 +225,6 @@ class _Put:
         if not isinstance(error, NeuroLMError):
             _LOG.error("a question failed", exc_info=error)
         return {"kind": kind, "message": self._of.library.shown(message, self._entry.id)}
-
-
-async def _each(events: asyncio.Queue[Event], request: Request) -> AsyncIterator[Any]:
-    """Events to the last one; None where there was no news for a while. The end where nobody listens any more."""
-    silent = 0.0
-    while True:
-        try:
-            event = await asyncio.wait_for(events.get(), LOOK)
-        except TimeoutError:
-            if await request.is_disconnected():
-                return
-            silent += LOOK
-            if silent >= KEEP_ALIVE:
-                silent = 0.0
-                yield None
-            continue
-        silent = 0.0
-        yield event
-        if isinstance(event, Answered | Failed):
-            return
-        if events.empty() and await request.is_disconnected():
-            return
 
 
 def _event(name: str, data: Any) -> str:
