@@ -75,11 +75,14 @@ def test_an_upload_reads_no_file_but_its_own(client, tmp_path):
         if not usable:
             assert found["electrodes"] == [] and "none of its own" in found["problems"][0]
             assert str(tmp_path) not in str(found["notes"])
-            entry = client.app.state.service.library.get(id)
-            with pytest.raises(RecordingError, match="none of its own"):  # also where models read it
-                from neurolm.recording.recording import open_recording
-
-                open_recording(entry.path, reading=entry.reading).read(0, 1)
+            for path in ("view", "traces?start=0&seconds=2&columns=100"):  # nor does what draws, or answers
+                until = time.monotonic() + 60
+                while (drawn := client.get(f"{LIST}/{id}/{path}")).status_code == 202 and time.monotonic() < until:
+                    time.sleep(0.1)
+                assert drawn.status_code == 422 and "none of its own" in drawn.json()["error"]["message"]
+            question = {"question": "Is this EEG segment of high workload?"}
+            asked = client.post(f"{LIST}/{id}/ask", json=question)
+            assert asked.status_code == 422 and "none of its own" in asked.json()["error"]["message"]
 
 
 def test_broken_uploads_are_told_apart_and_the_service_goes_on(client, shared):

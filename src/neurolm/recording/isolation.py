@@ -54,7 +54,9 @@ _apart = False
 """Whether all of this process is apart, as `run_apart` has it."""
 _within: Path | None = None
 """In such a process: the only folder of which a recording may be read, beside what Python itself needs."""
-_confined: tuple[Path, ...] = ()
+CONFINED = "NEUROLM_CONFINED"
+"""Environment variable by which processes that this one starts know what `confine` was told."""
+_confined = tuple(map(Path, filter(None, os.environ.get(CONFINED, "").split(os.pathsep))))
 """Folders of recordings of strangers, as `confine` has it."""
 
 
@@ -146,6 +148,7 @@ def confine(folder: Path) -> None:
     global _confined
     if (real := folder.resolve()) not in _confined:
         _confined = (*_confined, real)
+        os.environ[CONFINED] = os.pathsep.join(map(str, _confined))
 
 
 def confined() -> tuple[Path, ...]:
