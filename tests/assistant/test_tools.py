@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import re
+import shutil
 import threading
 from dataclasses import replace
 
@@ -209,6 +210,20 @@ def test_no_other_file_is_reached(place, tool, name):
     assert str(place.folder.parent) not in text and "Traceback" not in text and len(text) < 1_000
 
 
+def test_a_header_that_names_data_elsewhere_is_refused(place, shared):
+    source = shared / "eeg" / "formats" / "brainvision"
+    for suffix in (".eeg", ".vmrk"):
+        shutil.copy(source / f"test{suffix}", place.folder.parent / f"elsewhere{suffix}")
+    header = (source / "test.vhdr").read_text(encoding="latin-1").replace("=test.", "=../../elsewhere.")
+    file = place.folder / "deep" / "names.vhdr"
+    file.write_text(header, encoding="latin-1")
+    try:
+        error, text, *_ = call(place, "look", {"file": "deep/names.vhdr"})
+    finally:
+        file.unlink()
+    assert error and "none of its own" in text and str(place.folder.parent) not in text
+
+
 def test_texts_of_files_are_quoted_bounded_and_called_data(place):
     _, text, fields, _ = call(place, "inspect_recording", {"file": "injected.edf"})
     (line,) = [line for line in text.splitlines() if "IGNORE ALL" in line]
@@ -252,6 +267,23 @@ def test_progress_is_told_and_calls_at_once_are_not_mixed_up(place):
         assert not error and fields["recording"] == name
         assert fields["probability"] == pytest.approx(alone.probability, abs=1e-5)
     assert told and all(done <= total for done, total in told if total)
+
+
+def test_progress_of_two_answers_only_grows(place):
+    told = []
+
+    async def main():
+        async with Client(place.server()) as client:
+
+            async def progress(done, total, _message):
+                told.append(done)
+
+            arguments = {"file_a": "a.edf", "file_b": "deep/b.edf", "question": QUESTION}
+            await client.call_tool("compare", arguments, progress_callback=progress)
+
+    asyncio.run(main())
+    windows = sum(len(place.model.ask_all(place.folder / n, [QUESTION])[0].timeline) for n in ("a.edf", "deep/b.edf"))
+    assert told == sorted(set(told)) and told[-1] == windows
 
 
 def test_what_is_cancelled_stops_and_the_next_question_is_answered(place, monkeypatch):

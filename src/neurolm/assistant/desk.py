@@ -39,6 +39,8 @@ class Job:
 
     done: float = 0.0
     total: float | None = None
+    before: float = 0.0
+    """What was done for answers before this one."""
     unwanted: threading.Event = field(default_factory=threading.Event)
 
     def go_on(self) -> None:
@@ -97,8 +99,9 @@ class Desk:
         with self.turn(job):
             for step in model.ask_stream(path, question, reading=reading_of(reading), **how):
                 if isinstance(step, Answer):
+                    job.before = job.done
                     return step
-                job.done, job.total = float(step.done), float(step.total)
+                job.done, job.total = job.before + step.done, job.before + step.total
                 job.go_on()
         raise AssertionError("an answer comes last")
 
@@ -155,13 +158,18 @@ def _caught(do: Callable[[Job], Result], job: Job) -> Result | NeuroLMError:
 async def _told(tell: Tell, job: Job) -> AsyncIterator[None]:
     """Say how far a job is while it lasts; whatever ends the wait ends the job."""
 
+    said = 0.0
+
+    async def say() -> None:
+        nonlocal said
+        if job.done > said:
+            said = job.done
+            await tell(said, job.total)
+
     async def watch() -> None:
-        before = 0.0
         while True:
             await anyio.sleep(PACE)
-            if job.done != before:
-                before = job.done
-                await tell(job.done, job.total)
+            await say()
 
     async with anyio.create_task_group() as group:
         group.start_soon(watch)
@@ -170,8 +178,7 @@ async def _told(tell: Tell, job: Job) -> AsyncIterator[None]:
         finally:
             job.unwanted.set()
             group.cancel_scope.cancel()
-    if job.total is not None:
-        await tell(job.total, job.total)
+    await say()
 
 
 _BROKEN = "the model could not be loaded; whoever runs this server finds the reason in its log"

@@ -9,6 +9,7 @@ from pathlib import Path
 from neurolm.assistant.words import quoted
 from neurolm.core.errors import RecordingError
 from neurolm.core.terminal import printable
+from neurolm.recording.isolation import confine
 from neurolm.recording.suffixes import PLAIN, RECORDING_SUFFIXES, parts_of, suffix_of, walk
 
 LONGEST = 1_000
@@ -17,7 +18,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 class Recordings:
-    """The recordings below a folder.
+    """The recordings below a folder. From now on none of them may name data that lie elsewhere (`isolation.confine`).
 
     Raises
     ------
@@ -29,6 +30,7 @@ class Recordings:
         if not folder.is_dir():
             raise RecordingError(f"{folder}: no such folder; give the folder that holds the recordings")
         self.root = folder.resolve()
+        confine(self.root)
 
     def names(self, pattern: str | None = None) -> list[str]:
         """Return the recordings' names, sorted, that a pattern fits: ``*`` stands for anything, capitals are alike."""
