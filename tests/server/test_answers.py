@@ -1,11 +1,13 @@
 """Questions over HTTP: as events and at once, at other risks, exported, explained; and what is refused."""
 
+import errno
 import io
 import json
 import threading
 import time
 import zipfile
 from contextlib import contextmanager
+from dataclasses import replace
 
 import mne
 import numpy as np
@@ -16,6 +18,7 @@ import uvicorn
 import neurolm
 from neurolm.ask.answer import Answer
 from neurolm.core.decode import decode
+from neurolm.server import kept
 from neurolm.server.app import create_app
 from neurolm.server.kinds import kind_of, on_disk, place_of
 from neurolm.server.run import bound
@@ -277,6 +280,24 @@ def test_metrics_count_questions_and_batches(api, ids):
     assert float(lines['neurolm_questions_total{outcome="answered"}']) >= 1
     assert float(lines["neurolm_questions_waiting"]) == 0
     assert float(lines["neurolm_batch_windows_sum"]) >= 19 > 0 < float(lines["neurolm_batch_questions_count"])
+
+
+def test_an_answer_that_cannot_be_kept_is_told_all_the_same(app, ids, monkeypatch):
+    def full(*_args, **_how):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr("neurolm.server.kept.np.savez_compressed", full)
+    body = requests.post(f"{ids['anna.edf']}/ask", json={"question": QUESTION}).json()
+    assert body["answer"] in ("Yes", "No")
+    assert requests.get(f"{ids['anna.edf']}/answers/{body['answer_id']}").status_code == 404
+
+
+def test_nothing_is_kept_of_a_recording_that_is_gone(tmp_path, app, ids):
+    (entry,) = [one for one in app.state.service.library.entries() if one.name == "anna.edf"]
+    gone = replace(entry, scratch=tmp_path / "gone" / "scratch")
+    id = requests.post(f"{ids['anna.edf']}/ask", json={"question": QUESTION}).json()["answer_id"]
+    kept.keep(gone, id, kept.find(entry, id))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_answers_that_are_kept_are_limited(monkeypatch, ids):

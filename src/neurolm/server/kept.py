@@ -10,6 +10,7 @@ import json
 import re
 import uuid
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,9 +50,20 @@ def new_id() -> str:
 
 
 def keep(entry: Entry, id: str, kept: Kept) -> None:
-    """Write an answer, and delete the oldest where there are more than `MOST`."""
+    """Write an answer, and delete the oldest where there are more than `MOST`.
+
+    Nothing is written where the recording was deleted meanwhile.
+
+    Raises
+    ------
+    WriteError
+        If it cannot be written.
+    """
+    if not entry.scratch.is_dir():
+        return
     folder = entry.scratch / "answers"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):
+        folder.mkdir(mode=0o700, exist_ok=True)
     recording = kept.windows.recording
     meta = {
         "model": kept.model, "question": kept.question, "options": kept.options, "risk": kept.risk,

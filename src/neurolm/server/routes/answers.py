@@ -217,7 +217,10 @@ class _Put:
             options=None if self._body.options is None else tuple(self._body.options),
             windows=event.inquiry.windows, said=event.said,
         )  # fmt: skip
-        await run_in_threadpool(kept.keep, self._entry, self.id, what)
+        try:
+            await run_in_threadpool(kept.keep, self._entry, self.id, what)
+        except (NeuroLMError, OSError) as error:  # it is told all the same, and cannot be concluded again
+            _LOG.warning("an answer could not be kept: %s", type(error).__name__)
         return await run_in_threadpool(_found, event.answer, self._asked, self.id)
 
     def _failed(self, error: Exception) -> dict[str, str]:
