@@ -85,6 +85,31 @@ def test_an_upload_reads_no_file_but_its_own(client, tmp_path):
             assert asked.status_code == 422 and "none of its own" in asked.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("kind", ["link", "external", "virtual", "own"])
+def test_data_of_hdf5_that_lie_elsewhere_are_refused(client, tmp_path, kind):
+    h5py = pytest.importorskip("h5py")
+    (tmp_path / "secret").write_bytes(bytes(8000))
+    with h5py.File(tmp_path / "x.mat", "w") as file:
+        group = file.create_group("a")
+        group["again"] = h5py.SoftLink("/a")  # leads in a circle
+        if kind == "link":
+            group["eeg"] = h5py.ExternalLink(str(tmp_path / "secret"), "/eeg")
+        elif kind == "external":
+            group.create_dataset("eeg", (1000,), "f8", external=[(str(tmp_path / "secret"), 0, 8000)])
+        elif kind == "virtual":
+            layout = h5py.VirtualLayout((1000,), "f8")
+            layout[:] = h5py.VirtualSource(str(tmp_path / "secret"), "eeg", (1000,))
+            group.create_virtual_dataset("eeg", layout)
+        else:
+            group["eeg"] = np.zeros(1000)
+    found = client.post(LIST, files=[("files", ("x.mat", (tmp_path / "x.mat").read_bytes()))])
+    if kind == "own":
+        assert found.status_code == 201
+    else:
+        assert found.status_code == 422
+        assert found.json()["error"]["message"] == "x.mat: its 'eeg' lies in another file; save it as one file"
+
+
 def test_broken_uploads_are_told_apart_and_the_service_goes_on(client, shared):
     folder = shared / "eeg" / "formats" / "broken"
     for path in sorted(folder.iterdir()):

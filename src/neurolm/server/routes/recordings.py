@@ -10,11 +10,13 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
+from neurolm.core.errors import RecordingError
+from neurolm.recording.formats.hdf5 import is_hdf5, require_own_data
 from neurolm.recording.options import ReadingOptions, Truncated, Unit, Unknown
 from neurolm.server.errors import Busy, TooLarge
 from neurolm.server.example import make_example
 from neurolm.server.inspection import inspected
-from neurolm.server.library import Entry, Origin
+from neurolm.server.library import Entry, Origin, as_shown
 from neurolm.server.multipart import PART, receive
 from neurolm.server.naming import main_of, rename_within
 from neurolm.server.service import Service, service
@@ -100,6 +102,11 @@ def _taken(of: Service, id: str, folder: Path, files: dict[str, str], origin: Or
     """Have what was uploaded, unless it is too long."""
     main = main_of(folder, files)
     rename_within(folder, files)
+    if is_hdf5(main):  # whose library opens what it names without asking
+        try:
+            of.shield.call(main, require_own_data, main)
+        except RecordingError as error:
+            raise RecordingError(as_shown(str(error).replace(f"{folder}/", ""), files)) from error
     entry = of.library.add(id, folder, main, files, origin)
     try:
         inspected(entry, of.shield, most_seconds=of.settings.most_seconds)
