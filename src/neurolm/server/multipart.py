@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 
-import anyio
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from python_multipart.exceptions import FormParserError
@@ -99,18 +100,19 @@ async def _drain(request: Request, stream: AsyncIterator[bytes]) -> None:
     if request.headers.get("expect", "").lower() == "100-continue":
         return
     left = _DRAIN[1]
-    with anyio.move_on_after(_DRAIN[0]):  # a client that promised much may send nothing
-        async for piece in stream:
-            left -= len(piece)
-            if left < 0:
-                return
+    with suppress(TimeoutError):  # a client that promised much may send nothing
+        async with asyncio.timeout(_DRAIN[0]):
+            async for piece in stream:
+                left -= len(piece)
+                if left < 0:
+                    return
 
 
 async def _in_time(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Pieces of a request, none of which is waited for without end."""
     while True:
         try:
-            with anyio.fail_after(PATIENCE):
+            async with asyncio.timeout(PATIENCE):
                 piece = await anext(stream)
         except StopAsyncIteration:
             return
