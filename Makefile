@@ -1,4 +1,5 @@
 # make demo    install, simulate a corpus, train a model on it, evaluate, ask, write runs/demo/report.html
+# make serve   install what the page needs, then open http://127.0.0.1:8765 with the demo's model, or one of a minute
 # make test    install with the development tools (and Chromium, where apt-get can), then linters and tests
 # make audit   look for known weaknesses in what constraints.txt pins
 #
@@ -19,7 +20,7 @@ ENOUGH := import sys; sys.exit(sys.version_info[:2] < (3, 11))
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-eegmat chromium test audit clean
+.PHONY: help install demo demo-eegmat serve chromium test audit clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -48,10 +49,19 @@ $(VENV)/installed-dev: $(VENV)/installed
 	@$(PIP) --no-build-isolation --editable '.[dev]'
 	@touch $@
 
+$(VENV)/installed-serve: $(VENV)/installed
+	@echo 'installing what the page needs into $(VENV)'
+	@$(PIP) --no-build-isolation --editable '.[serve]'
+	@touch $@
+
 install: $(VENV)/installed
 
 demo: install
 	$(VENV)/bin/neurolm demo --out $(RUN) $(ARGS)
+
+# A model and recordings of your own: make serve ARGS='--model runs/mine --folder recordings'
+serve: $(VENV)/installed-serve
+	$(VENV)/bin/neurolm serve $(if $(ARGS),$(ARGS),--demo)
 
 # The same on real EEG: make demo-eegmat DATA=folder of the PhysioNet recordings SubjectNN_1.edf, SubjectNN_2.edf
 demo-eegmat: install
