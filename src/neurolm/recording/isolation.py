@@ -221,13 +221,13 @@ def run_apart(path: Path, roots: tuple[Path, ...], function: Callable[..., Resul
 def _guard(path: Path) -> None:
     """From now on, open nothing but files, and of a confined recording nothing elsewhere."""
     global _guarded, _within
-    tempfile.gettempdir()  # which is found once, by opening files, as those are:
+    # Found once, by opening a file under a lock that the hook would wait for; the libraries are found so, too.
+    tempfile.gettempdir()
     _libraries()
     real = path.resolve()
     _within = real.parent if any(real.is_relative_to(folder) for folder in _confined) else None
     if not _guarded:
         _guarded = True
-        tempfile.gettempdir()  # whoever asks first opens a file under a lock, which the hook would wait for
         sys.addaudithook(_refuse_endless)
 
 
