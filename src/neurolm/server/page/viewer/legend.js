@@ -26,7 +26,7 @@ export class Legend {
     const { counts, size } = answers;
     this.items.forEach(({ text, option }) => {
       const label = shown(answers.options[option]);
-      const share = answers.kind === "events" ? String(counts[option]) : percent(counts[option], size);
+      const share = answers.kind === "events" ? counts[option].toLocaleString("en") : percent(counts[option], size);
       text.textContent = size ? `${label} · ${share}` : label;
     });
     this.#caution(this.undecided, "undecided", answers.undecided, size);

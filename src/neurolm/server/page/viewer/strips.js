@@ -297,13 +297,18 @@ function nameMarks(frame, answers, option, marks, foot, tall) {
   const { context, colours } = frame.surface;
   context.font = colours.font(11, 600);
   marks.forEach((slice, i) => {
-    const [from] = edges(frame, slice);
+    const [from, to] = edges(frame, slice);
     const next = marks.slice(i + 1).find((other, k) => other.from > marks[i + k].to + 1e-6);
     if (marks[i - 1] && marks[i - 1].to >= slice.from - 1e-6) return;
     const end = Math.min(frame.right, next ? frame.x(next.from) : Infinity);
     const share = `${Math.round(100 * slice.most[option])} %`;
     const text = [`${shown(answers.options[option])} ${share}`, share].find((one) => fits(context, one, end - from));
-    if (text) plateText(frame, text, from + 6 + context.measureText(text).width / 2, foot - tall / 2, Infinity);
+    if (!text) return;
+    const colour = colours.band(answers.bands[option]);
+    const half = context.measureText(text).width / 2;
+    const inside = fits(context, text, to - from) && !slice.undecided && slice.most[option] * tall > 12;
+    const y = foot - (inside ? (slice.most[option] * tall) / 2 : tall / 2);
+    plateText(frame, text, from + 7 + half, y, Infinity, inside ? [colour, textOn(colour)] : null);
   });
 }
 
