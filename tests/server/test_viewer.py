@@ -26,6 +26,7 @@ MM = 96 / 25.4
 class _Files(http.server.BaseHTTPRequestHandler):
     """The demo page and the viewer's modules, under the content security policy of the service."""
 
+    protocol_version = "HTTP/1.1"
     kinds = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}  # noqa: RUF012
 
     def do_GET(self) -> None:
@@ -34,17 +35,24 @@ class _Files(http.server.BaseHTTPRequestHandler):
         found = file.is_file()
         self.send_response(200 if found else 404)
         self.send_header("Content-Type", self.kinds.get(file.suffix, "text/plain"))
+        content = file.read_bytes() if found else b""
         self.send_header("Content-Security-Policy", CSP)
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(file.read_bytes() if found else b"")
+        self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
         pass
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128  # a browser asks for all modules at once; with the usual five, connections get lost
+    daemon_threads = True
+
+
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Files)
+    server = _Server(("127.0.0.1", 0), _Files)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
