@@ -6,25 +6,17 @@ no probability can stand there. Everything else carries it, and says where it is
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from neurolm.ask.answer import UNDECIDED, Answer
 from neurolm.core.amounts import likely
 from neurolm.export.stretches import Stretch
+from neurolm.tasks.stages import are_stages, stage
 
 NOT_SCORED = "?"
 """The stage of EDF+'s standard texts where there is none."""
 UNLIKE = "unlike the training data"
 NO_DIAGNOSIS = "research software, no diagnosis"
-_STAGES = {
-    "w": "W", "wake": "W", "awake": "W",
-    "n1": "N1", "s1": "N1", "nrem1": "N1", "1": "N1",
-    "n2": "N2", "s2": "N2", "nrem2": "N2", "2": "N2",
-    "n3": "N3", "s3": "N3", "nrem3": "N3", "3": "N3", "s4": "N3", "n4": "N3", "nrem4": "N3", "4": "N3", "sws": "N3",
-    "r": "R", "rem": "R",
-}  # fmt: skip
-"""What people call a stage, in small letters without signs, and what the AASM calls it."""
 
 
 def stages(answer: Answer) -> dict[str, str] | None:
@@ -36,13 +28,8 @@ def stages(answer: Answer) -> dict[str, str] | None:
 
 
 def stages_of(options: Sequence[str]) -> dict[str, str] | None:
-    """Return the sleep stage that each of some options is; None where not all are one, or no wake and REM is there."""
-    found = {option: _STAGES.get(_plain(option), "") for option in options}
-    return found if all(found.values()) and {"W", "R"} <= set(found.values()) else None
-
-
-def _plain(option: str) -> str:
-    return re.sub(r"[^a-z0-9]|^(sleep)? *stage", "", option.casefold())
+    """Return the sleep stage that each of some options is; None where not all are different stages, with Wake."""
+    return {option: str(stage(option)) for option in options} if are_stages(options) else None
 
 
 def stage_of(stretch: Stretch, known: dict[str, str]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from neurolm.core.montage import template_positions
-from neurolm.export.words import stages_of
+from neurolm.tasks.stages import are_stages
 
 if TYPE_CHECKING:
     from neurolm.tasks.task import Task
@@ -28,7 +28,7 @@ _FITTED = ("FPZ", "FZ", "CZ", "PZ", "OZ", "F3", "F4", "C3", "C4", "P3", "P4", "F
 def kind_of(task: Task) -> Kind:
     """Return the kind of a task's question, by its options and windows."""
     options = [option.casefold() for option in task.labels]
-    if stages_of(task.labels) is not None:
+    if are_stages(task.labels):
         return "sleep"
     if set(options) == {"yes", "no"}:
         return "yes_no"
