@@ -165,7 +165,10 @@ def test_answers_leave_as_files(app, ids, tmp_path):
     annotations = mne.read_annotations(tmp_path / "answers.edf")
     assert len(annotations) and all(QUESTION[:20] in text for text in annotations.description)
     (scratch,) = [entry.scratch for entry in app.state.service.library.entries() if entry.name == "anna.edf"]
-    assert not list(scratch.glob("export-*"))  # what was sent is not kept
+    until = time.monotonic() + 10
+    while list(scratch.glob("export-*")) and time.monotonic() < until:  # deleted after it was sent
+        time.sleep(0.05)
+    assert not list(scratch.glob("export-*"))
     wrong = requests.get(f"{ids['anna.edf']}/answers/{body['answer_id']}/export", params={"format": "doc"})
     assert wrong.status_code == 422 and "csv" in wrong.json()["error"]["message"]
 
