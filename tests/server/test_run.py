@@ -53,6 +53,13 @@ def test_a_taken_port_is_said_at_once(evidence_run, capsys):
     assert f"--port {port}: another program listens there" in said and f"--port {port + 1}" in said
 
 
+def test_a_taken_port_is_said_before_a_model_is_made_for_the_demo(monkeypatch, capsys):
+    monkeypatch.setattr(demos, "demo_model", lambda _told: pytest.fail("a model was made"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert main(["serve", "--demo", "--port", str(taken.getsockname()[1])]) == 2
+    assert "another program listens there" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

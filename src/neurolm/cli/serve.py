@@ -76,7 +76,7 @@ def serve(
         Open the page in the browser.
     """
     _require_extra()
-    from neurolm.server.run import run
+    from neurolm.server.run import bound, run
 
     if (tls_cert is None) != (tls_key is None):
         raise ConfigError("--tls-cert and --tls-key belong together: give both")
@@ -84,6 +84,9 @@ def serve(
         if not value > 0:
             raise ConfigError(f"{flag} {value:g}: give a number above 0")
     token = token or os.environ.get(TOKEN_VARIABLE) or None
+    if demo:
+        with bound(host, port):  # said before a model is made, which takes its time
+            pass
     settings = ServerSettings(
         models=_models(model, demo), folder=folder, host=host, port=port, token=token, names=tuple(name),
         certificate=tls_cert, key=tls_key, uploads=uploads, keep=keep * _HOUR, most_bytes=round(largest * _GB),
