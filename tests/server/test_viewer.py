@@ -220,6 +220,28 @@ def test_an_ecg_is_drawn_smaller_and_its_own_sensitivity_is_used(demo):
         assert abs(at - baseline - millimetres * MM) < 0.8, name
 
 
+def test_an_ecg_has_room_to_say_its_sensitivity_however_dense_the_rows(modules):
+    rows = modules.evaluate("""async () => {
+      const { layRows } = await import("/viewer/frame.js");
+      const names = [...Array(64).keys()].map((i) => ({ name: `E${2 * i + 1}`, kind: "eeg" }));
+      return layRows([...names, { name: "ECG", kind: "ecg" }, { name: "A2-A1", kind: "misc" }], 0, 500).rows;
+    }""")
+    assert rows[65]["y"] - rows[64]["y"] >= 16 and rows[-1]["y"] <= 500
+    assert np.ptp(np.diff([row["y"] for row in rows[:64]])) < 1e-9
+
+
+def test_the_scale_bar_hides_no_eeg(demo):
+    """Below, at the right of the last row, the trace is as dark as in the middle of its page."""
+    page = demo(square=1)
+    page.evaluate("view.sensitivity = 10")
+    drawn(page)
+    baseline = page.evaluate("view.rows.at(-1).y")
+    for second in (4.3, 9.3):  # the square wave is positive in even seconds
+        x = page.evaluate(f"view.frame.x({second})")
+        column = darkness(page, x, baseline - 40, baseline + 40)
+        assert column.max() > 120, second
+
+
 def test_speed_is_the_plots_width_in_millimetres_a_second(demo):
     page = demo()
     width = page.evaluate("view.frame.right - view.frame.left")

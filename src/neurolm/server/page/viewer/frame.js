@@ -3,14 +3,14 @@
  */
 
 import { shown } from "./marks.js";
-import { MM, clockText, gridSteps, labelStep, ticks, timeText } from "./scales.js";
+import { MM, RIGHT, clockText, gridSteps, labelStep, ticks, timeText } from "./scales.js";
 
 const AXIS = 22;
 const CLOCK = 15;
 /** Room between left, right and midline, in rows. */
 const APART = 0.55;
-/** Pixels that a second's bar may have; beyond, it stands for another time. */
-const [NARROWEST, WIDEST] = [12, 230];
+/** Pixels that a row needs at least whose sensitivity stands under its name. */
+const TWO_LINES = 26;
 
 /** How many times fewer millimetres a kind of channel gets: an ECG has millivolts, and would cover its neighbours. */
 const WEAKER = { ecg: 10 };
@@ -28,20 +28,26 @@ export function sideOf(channel) {
   return sides.size === 1 ? [...sides][0] : null;
 }
 
-/** Rows of channels between two heights: {channel, name, side, bad, weaker, y}, sides slightly apart. */
+/**
+ * Rows of channels between two heights: {channel, name, side, bad, weaker, y}, sides slightly apart, and below one of
+ * another sensitivity room to say it, however many rows there are.
+ */
 export function layRows(channels, top, bottom) {
   const sides = channels.map(sideOf);
-  let slots = 0;
+  let [slots, room] = [0, 0];
   const places = sides.map((side, i) => {
     if (i && side !== sides[i - 1]) slots += APART;
     slots += 1;
-    return slots - 0.5;
+    const place = [slots - 0.5, room];
+    if (WEAKER[channels[i].kind]) room += TWO_LINES / 2;
+    return place;
   });
-  const step = (bottom - top) / Math.max(1, slots);
+  const step = Math.max(1, bottom - top - room) / Math.max(1, slots);
   return {
     step,
     rows: channels.map(({ name, bad, kind }, channel) => {
-      const y = top + places[channel] * step;
+      const [place, below] = places[channel];
+      const y = top + place * step + below;
       return { channel, name, y, bad: bad || null, side: sides[channel], weaker: WEAKER[kind] ?? 1 };
     }),
   };
@@ -123,12 +129,12 @@ export function drawLabels(frame, { rows, step, sensitivity }, hovered) {
   context.textAlign = "right";
   context.textBaseline = "middle";
   for (const row of rows) {
-    if (row.channel % every && row.channel !== hovered) continue;
+    if (row.channel % every && row.channel !== hovered && row.weaker === 1) continue;
     drawLabel(frame, row, size, row.channel === hovered);
-    if (row.weaker > 1 && step > 20) {
+    if (row.weaker > 1) {
       context.font = colours.font(9.5);
       context.fillStyle = colours.get("plot-soft");
-      context.fillText(`${number(sensitivity * row.weaker)} µV/mm`, frame.left - 8, row.y + size - 1);
+      context.fillText(`${number(sensitivity * row.weaker)} µV/mm`, frame.left - 8, row.y + size / 2 + 5.5);
     }
   }
   context.textAlign = "left";
@@ -157,66 +163,48 @@ function drawLabel(frame, row, size, hovered) {
   context.stroke();
 }
 
-/**
- * Ten millimetres in µV and a second as bars, with sensitivity, speed and polarity in words; at the lower right, and
- * faint while the pointer is there, so that it hides no EEG.
- */
-export function drawScale(frame, { sensitivity, negativeUp, cursor }) {
-  const { surface } = frame;
-  const { context, colours } = surface;
+/** Ten millimetres in µV as a bar, with sensitivity, polarity and speed in words: beside the plot, where no EEG is. */
+export function drawScale(frame, { sensitivity, negativeUp }) {
+  const { context, colours } = frame.surface;
   const up = 10 * MM;
-  const fits = frame.pixelsPerSecond >= NARROWEST && frame.pixelsPerSecond <= WIDEST;
-  const second = fits ? 1 : labelStep(frame.pixelsPerSecond, 40);
-  const across = second * frame.pixelsPerSecond;
-  const words = [`${number(sensitivity)} µV/mm`, negativeUp ? "negative up" : "positive up"];
-  const below = [`${number(second)} s`, `${number(frame.pixelsPerSecond / MM)} mm/s`];
-  context.font = colours.font(11);
-  const wide = (text) => context.measureText(text).width;
-  const width = 26 + Math.max(across, ...words.map((text) => wide(text) + 10), wide(below.join("  ·  ")));
-  const height = up + 36;
-  const box = { x: frame.right - width - 6, y: frame.bottom - height - 6, width, height };
-  const under = cursor && frame.x(cursor.second) > box.x - 8 && cursor.y > box.y - 8;
+  const [x, foot] = [frame.right + 8, frame.bottom - 6];
   context.save();
-  context.globalAlpha = under ? 0.12 : 1;
-  plate(surface, box, under ? 0.12 : 0.88);
-  const [left, foot] = [box.x + 13, box.y + 10 + up];
+  context.fillStyle = colours.get("plot");
+  context.fillRect(frame.right + 1, 0, RIGHT - 3, frame.bottom);
   context.strokeStyle = context.fillStyle = colours.get("plot-text");
   context.lineWidth = 1.5;
-  bracket(context, left, foot, up, across);
+  bar(context, x, foot, up);
+  context.translate(x + 11, foot);
+  context.rotate(-Math.PI / 2);
   context.textBaseline = "middle";
   context.font = colours.font(12, 600);
-  context.fillText(`${number(sensitivity * 10)} µV`, left + 9, foot - up + 4);
+  const bold = `${number(sensitivity * 10)} µV`;
+  context.fillText(bold, 0, 0);
+  const from = context.measureText(bold).width + 8;
   context.font = colours.font(11);
   context.fillStyle = colours.get("plot-soft");
-  words.forEach((text, i) => context.fillText(text, left + 9, foot - up + 16.5 + 12 * i));
-  context.fillText(below.join("  ·  "), left - 1, foot + 13);
+  const words = scaleWords({ sensitivity, negativeUp, pixelsPerSecond: frame.pixelsPerSecond });
+  const fits = (text) => context.measureText(text).width <= foot - from - 4;
+  while (words.length && !fits(words.join("  ·  "))) words.pop();
+  context.fillText(words.join("  ·  "), from, 0);
   context.restore();
 }
 
-function plate(surface, { x, y, width, height }, alpha) {
-  const { context, colours } = surface;
-  context.save();
-  context.globalAlpha = alpha;
-  context.fillStyle = colours.get("plot");
-  context.strokeStyle = colours.get("grid-bold");
-  context.lineWidth = 1;
-  context.beginPath();
-  context.roundRect(surface.sharp(x), surface.sharp(y), width, height, 5);
-  context.fill();
-  context.stroke();
-  context.restore();
+/** What stands beside the bar, the most needed first. */
+export function scaleWords({ sensitivity, negativeUp, pixelsPerSecond }) {
+  const polarity = negativeUp ? "negative up" : "positive up";
+  return [`${number(sensitivity)} µV/mm`, polarity, `${number(pixelsPerSecond / MM)} mm/s`];
 }
 
-/** An upright bar and a level one from its foot, with strokes at their ends. */
-function bracket(context, x, foot, up, across) {
+/** An upright bar with strokes at its ends. */
+function bar(context, x, foot, up) {
   context.beginPath();
-  context.moveTo(x - 3, foot - up);
-  context.lineTo(x + 3, foot - up);
+  context.moveTo(x - 4, foot - up);
+  context.lineTo(x + 4, foot - up);
   context.moveTo(x, foot - up);
   context.lineTo(x, foot);
-  context.lineTo(x + across, foot);
-  context.moveTo(x + across, foot - 3);
-  context.lineTo(x + across, foot + 3);
+  context.moveTo(x - 4, foot);
+  context.lineTo(x + 4, foot);
   context.stroke();
 }
 
