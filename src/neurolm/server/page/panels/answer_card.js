@@ -8,6 +8,7 @@ const UNDECIDED = "undecided";
 const SIMULATED_NOTE = "the model was trained on simulated EEG only";
 // notes of the service that the warnings say in other words
 const SAID = [SIMULATED_NOTE, "the model was not tuned on this question", "not calibrated:"];
+const CHANGES_NOTE = ": where states change, read the timeline";
 
 /** While an answer arrives. */
 export function runningCard(one) {
@@ -51,6 +52,10 @@ export function warnings(answer) {
         "learned from, so that its probability may be far off.",
     );
   }
+  const changes = answer.notes.find((note) => note.includes(CHANGES_NOTE));
+  if (changes) {
+    found.push(`${printable(changes.split(CHANGES_NOTE)[0])}: where states change, read the band, not this one word.`);
+  }
   return found;
 }
 
@@ -60,7 +65,9 @@ export function answerCard(one, { close, select }) {
   const undecided = answer.answer === UNDECIDED;
   const best = answer.options[answer.probabilities.indexOf(Math.max(...answer.probabilities))];
   const warned = warnings(answer);
-  const others = answer.notes.filter((note) => !SAID.some((begin) => note.startsWith(begin)));
+  const others = answer.notes.filter(
+    (note) => !note.includes(CHANGES_NOTE) && !SAID.some((begin) => note.startsWith(begin)),
+  );
   return h(
     "article",
     { class: "card answer", "data-testid": "answer", "aria-label": "Answer" },
