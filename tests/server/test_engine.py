@@ -5,6 +5,7 @@ import queue
 import signal
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from neurolm.ask.recording import read_recording
 from neurolm.core.errors import CheckpointError, QuestionError, RecordingError
 from neurolm.recording.options import ReadingOptions
 from neurolm.server.batching import Line
-from neurolm.server.engine import Answered, Begun, Ending, Engine, Failed
+from neurolm.server.engine import ROOMS, Answered, Begun, Ending, Engine, Failed
 from neurolm.server.errors import Busy
 from neurolm.server.settings import ServerSettings
 
@@ -183,6 +184,18 @@ def test_a_short_question_is_not_stuck_behind_long_ones(models, entry, running):
     for told in long:
         assert isinstance(told.wait(), Answered)
     assert time.monotonic() - over > 0.2 and running.waiting == 0
+
+
+def test_explanations_take_no_more_than_their_threads(running):
+    """Each holds a thread of the forty that all requests share: fifty at once, and the page itself would not come."""
+    with ExitStack() as rooms:
+        for _ in range(ROOMS):
+            rooms.enter_context(running.room())
+        with pytest.raises(Busy, match="4 explanations") as refused, running.room():
+            pass
+        assert int(refused.value.headers["Retry-After"]) >= 1 and running.waiting == ROOMS
+    with running.room():
+        assert running.waiting == 1
 
 
 def test_no_more_wait_than_may(models, entry, running, monkeypatch):

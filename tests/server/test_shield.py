@@ -1,6 +1,7 @@
 """The crash shield: what is wrong with a recording costs that recording an error, and nothing else."""
 
 import os
+import threading
 import time
 
 import numpy as np
@@ -51,6 +52,17 @@ def test_who_waits_too_long_is_told_to_come_again(shield, eeg_folder, monkeypatc
     with pytest.raises(Busy):
         shield.call(eeg_folder / "anna.edf", os.getpid)
     shield._free.release()
+
+
+def test_who_would_wait_behind_many_is_told_at_once(shield, eeg_folder, monkeypatch):
+    monkeypatch.setattr(shield, "_places", threading.Semaphore(1))
+    assert shield._places.acquire(timeout=60)
+    began = time.monotonic()
+    with pytest.raises(Busy):
+        shield.call(eeg_folder / "anna.edf", os.getpid)
+    assert time.monotonic() - began < shields.WAIT / 10
+    shield._places.release()
+    assert shield.call(eeg_folder / "anna.edf", os.path.basename, "x") == "x"
 
 
 def eeglab(data: str) -> dict:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from neurolm.server.library import Entry
     from neurolm.server.settings import ServerSettings
 
+ROOMS = 4
+"""Explanations and the like that are made at a time: each holds one of the threads that all requests share."""
 TYPICAL = 5.0
 """Seconds that a question takes, before any was answered."""
 LONGEST_WAIT = 600.0
@@ -303,7 +305,7 @@ class Engine:
         Raises
         ------
         Busy
-            If there is none.
+            If there is none, or `ROOMS` are taken.
         """
         return _Room(self)
 
@@ -355,6 +357,14 @@ class _Room:
     def __enter__(self) -> None:
         with self._engine._lock:
             self._engine._require_room()
+            if self._engine._taken >= ROOMS:
+                self._engine._ended("refused")
+                wait = self._engine._typical
+                raise Busy(
+                    f"{ROOMS} explanations or sets of features are being made, as many as this service makes at a "
+                    f"time: ask again in {wait:.0f} s",
+                    retry_after=wait,
+                )
             self._engine._taken += 1
 
     def __exit__(self, *_error: object) -> None:

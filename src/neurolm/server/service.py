@@ -64,6 +64,9 @@ class Service:
         self.library.close()
 
 
-def service(request: Request) -> Service:
-    """Return the service that a request is for; routes take it by ``Depends(service)``."""
+async def service(request: Request) -> Service:
+    """Return the service that a request is for; routes take it by ``Depends(service)``.
+
+    It waits for nothing, so it needs no thread of those that requests share.
+    """
     return request.app.state.service

@@ -15,6 +15,8 @@ from neurolm.server.errors import Busy
 Result = TypeVar("Result")
 WAIT = 30.0
 """Seconds that a request waits for a free process."""
+QUEUE = 16
+"""Requests that wait for a process at most: each holds one of the threads that all requests share."""
 CALLS = 200
 """Calls after which a process makes room for a fresh one: libraries keep memory."""
 
@@ -30,6 +32,7 @@ class Shield:
 
     def __init__(self, processes: int) -> None:
         self._free = threading.Semaphore(processes)
+        self._places = threading.Semaphore(processes + QUEUE)
         self._idle: list[tuple[Worker, int]] = []
         self._lock = threading.Lock()
         self._closed = False
@@ -49,13 +52,21 @@ class Shield:
         RecordingError
             If it takes more, or the process crashes.
         Busy
-            If no process is free within ``WAIT`` seconds.
+            If no process is free within ``WAIT`` seconds, or ``QUEUE`` others wait.
         Exception
             What the function raises.
         """
+        if not self._places.acquire(blocking=False):
+            raise _busy()
+        try:
+            return self._called(path, function, *arguments)
+        finally:
+            self._places.release()
+
+    def _called(self, path: Path, function: Callable[..., Result], *arguments: Any) -> Result:
         seconds = patience(path)
         if not self._free.acquire(timeout=WAIT):
-            raise Busy("all processes that read recordings are at work; ask again", retry_after=WAIT / 3)
+            raise _busy()
         try:
             worker, calls = self._take()
             try:
@@ -97,6 +108,10 @@ class Shield:
             self.call(Path(__file__), _nothing)
         except Exception:  # whoever needs it is told
             return
+
+
+def _busy() -> Busy:
+    return Busy("all processes that read recordings are at work; ask again", retry_after=WAIT / 3)
 
 
 def _nothing() -> None:

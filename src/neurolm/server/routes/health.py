@@ -25,14 +25,14 @@ class Health(BaseModel):
 
 
 @router.get("/health")
-def health(of: Annotated[Service, Depends(service)]) -> Health:
-    """Say that the service is there, since when, and with which models."""
+async def health(of: Annotated[Service, Depends(service)]) -> Health:
+    """Say that the service is there, since when, and with which models; also when all its threads are at work."""
     return Health(
         status="ok", version=__version__, uptime_s=round(time.monotonic() - of.began, 3), models=list(of.models)
     )
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-def metrics(of: Annotated[Service, Depends(service)]) -> Response:
+async def metrics(of: Annotated[Service, Depends(service)]) -> Response:
     """Say what was counted so far, as Prometheus reads it."""
     return Response(of.metrics.text(), headers={"Content-Type": CONTENT_TYPE})
