@@ -17,7 +17,8 @@ TOKEN = "correct-horse-battery-staple"
     [
         ("127.0.0.1:8765", 200), ("localhost:8765", 200), ("LOCALHOST", 200), ("[::1]:8765", 200), ("localhost.", 200),
         ("attacker.example:8765", 421), ("127.0.0.1.attacker.example", 421), ("", 421), ("user@localhost", 421),
-        ("localhost:99999", 421), ("192.168.1.5:8765", 421),
+        ("localhost:99999", 421), ("192.168.1.5:8765", 421), ("localhost/attacker.example", 421),
+        ("127.0.0.1?attacker.example", 421), ("127.0.0.1#attacker.example", 421),
     ],
 )  # fmt: skip
 def test_a_name_bound_to_this_machine_is_refused(client, host, status):
@@ -39,6 +40,7 @@ def test_a_name_bound_to_this_machine_is_refused(client, host, status):
         ({"Origin": "null"}, 403),
         ({"Origin": "http://127.0.0.1:8765.attacker.example"}, 403),
         ({"Origin": "http://[::1"}, 403),
+        ({"Origin": "http://attacker.example@127.0.0.1:8765"}, 403),
         ({"Sec-Fetch-Site": "same-origin"}, 200),
         ({"Sec-Fetch-Site": "none"}, 200),
         ({"Sec-Fetch-Site": "same-site"}, 403),
@@ -49,6 +51,12 @@ def test_pages_of_others_are_refused(client, headers, status):
     assert client.get(LIST, headers=headers).status_code == status
     posted = client.post(f"{LIST}", headers=headers, files=[("files", ("x.edf", b"x"))])
     assert posted.status_code == (201 if status == 200 else status)
+
+
+def test_two_origins_are_none_of_ours(client):
+    own, other = ("Origin", "http://127.0.0.1:8765"), ("Origin", "https://attacker.example")
+    assert client.get(LIST, headers=[own]).status_code == 200
+    assert client.get(LIST, headers=[other, own]).status_code == 403
 
 
 def test_cors_is_closed(client):

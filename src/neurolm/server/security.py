@@ -127,7 +127,8 @@ class Guard:
             return failed(
                 421, "WrongHost", "the service is not called by this name; the flag --name of neurolm serve adds one"
             )
-        if not self._is_same_origin(headers, host, scope["path"]):
+        origins = sum(name == b"origin" for name, _ in scope["headers"])
+        if origins > 1 or not self._is_same_origin(headers, host, scope["path"]):
             return failed(403, "WrongOrigin", "the request comes from another site's page")
         path = scope["path"]
         if self.settings.token is not None and path.startswith(API) and path not in OPEN:
@@ -158,9 +159,9 @@ class Guard:
         if origin is not None:
             try:
                 found = urlsplit(origin)
-                own = found.scheme in ("http", "https") and _netloc(found.netloc, found.scheme) in (
-                    _netloc(host, "http"), _netloc(host, "https"),
-                )  # fmt: skip
+                ours = (_netloc(host, "http"), _netloc(host, "https"))
+                own = found.scheme in ("http", "https") and _netloc(found.netloc, found.scheme) in ours
+                own = own and found.username is None
             except ValueError:
                 return False
             names = {name.lower() for name in self.settings.names}
@@ -199,7 +200,9 @@ def _hostname(host: str) -> str | None:
         _ = found.port
     except ValueError:
         return None
-    return None if found.hostname is None or found.username is not None else found.hostname.rstrip(".")
+    if found.hostname is None or found.username is not None or found.netloc != host:  # a path, say
+        return None
+    return found.hostname.rstrip(".")
 
 
 def _netloc(host: str, scheme: str) -> tuple[str | None, int]:
