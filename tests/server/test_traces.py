@@ -316,9 +316,19 @@ def test_pages_that_there_are_not(recording, values, said):
         render(recording[0], Request(**{"start": 0.0, "seconds": 10.0, "columns": 100} | values))
 
 
+def test_a_page_longer_than_any_recording_is_all_of_it(recording):
+    whole, longer = (render(recording[0], Request(0.0, seconds, 100)) for seconds in (1e6, 1e308))
+    assert longer == whole
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
-    [({"highpass": -1}, "highpass=-1"), ({"highpass": 5, "lowpass": 5}, "not above"), ({"highpass": 100}, "100 Hz")],
+    [
+        ({"highpass": -1}, "highpass=-1"),
+        ({"notch": 5e-324}, "at least 0.0001 Hz"),
+        ({"highpass": 5, "lowpass": 5}, "not above"),
+        ({"highpass": 100}, "100 Hz"),
+    ],
 )
 def test_filters_that_there_are_not(values, said):
     with pytest.raises(ConfigError, match=said):

@@ -22,6 +22,8 @@ HIGHPASS = (0.1, 0.3, 0.5, 1.0, 1.6, 5.0)
 LOWPASS = (15.0, 30.0, 35.0, 50.0, 70.0)
 NOTCH = (50.0, 60.0)
 """Frequencies in Hz that a page offers; others are taken too."""
+LOWEST = 1e-4
+"""Hz of a filter; what is slower moves nothing that a recording has, and lower numbers end what can be computed."""
 _ORDER = 2
 _QUALITY = 30.0
 """Frequency of the notch by its width."""
@@ -36,7 +38,7 @@ class DisplayFilters:
     Raises
     ------
     ConfigError
-        If one is negative or no number, or the low-pass is not above the high-pass.
+        If one is negative, no number, or nearly 0, or the low-pass is not above the high-pass.
     """
 
     highpass: float = 0.0
@@ -48,6 +50,8 @@ class DisplayFilters:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ConfigError(f"{name}={value:g}: give Hz, 0 for none")
+            if 0 < value < LOWEST:
+                raise ConfigError(f"{name}={value:g}: give at least {LOWEST:g} Hz, or 0 for none")
         if self.lowpass and self.lowpass <= self.highpass:
             raise ConfigError(
                 f"lowpass={self.lowpass:g}: not above highpass={self.highpass:g}; give a larger one, or 0 for none"

@@ -88,7 +88,7 @@ def render(pyramid: Pyramid, request: Request) -> bytes:
     if request.start >= total / rate:
         raise ConfigError(f"start={request.start:g}: after the end of the recording, which is {total / rate:g} s long")
     first = min(round(request.start * rate), total - 1)
-    count = max(1, min(round(request.seconds * rate), total))
+    count = max(1, round(min(request.seconds * rate, total)))
     channels = pyramid.meta["channels"]
     derivations = derive(request.montage, channels, request.bad)
     picks, weights = mix(derivations)
