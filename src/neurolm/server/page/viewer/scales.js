@@ -54,10 +54,13 @@ export function timeText(seconds, decimals = 0) {
   return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}${rest}`;
 }
 
-/** Second of the day at which a recording began, of "2024-03-01T22:13:05"; null where it is not known. */
+/**
+ * Second of the day at which a recording began, of "2024-03-01T22:13:05"; null where it is not known. Midnight sharp is
+ * what files say whose time was taken away, and by it the clock would say what the time since the start says already.
+ */
 export function secondOfDay(startTime) {
   const found = /(?:T| |^)(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d+)?))?/.exec(startTime ?? "");
-  return found ? Number(found[1]) * 3600 + Number(found[2]) * 60 + Number(found[3] ?? 0) : null;
+  return found ? Number(found[1]) * 3600 + Number(found[2]) * 60 + Number(found[3] ?? 0) || null : null;
 }
 
 /** The clock's hh:mm:ss so many seconds after the start. */
