@@ -6,8 +6,8 @@
         --recording S030_sleep.edf --question sleep --begin 150 --pictures sleep
 
 The service is started with the run and the folder, and the system's Chromium opens the recording in it: traces with an
-answer in light, in dark and on a tablet, and a window of it with what carried it (`light`, `dark`, `tablet`, `window`); or
-an answer about sleep (`sleep`). Every picture is saved as `page_NAME.png`.
+answer in light, in dark and on a tablet, and a window of it with what carried it (`light`, `dark`, `tablet`,
+`window`); or an answer about sleep (`sleep`). Every picture is saved as `page_NAME.png`.
 """
 
 from __future__ import annotations
