@@ -37,11 +37,15 @@ def test_an_assistant_starts_the_command_and_asks_by_standard_input(place, tmp_p
         async with Client(stdio_client(parameters)) as client:
             tools = {tool.name for tool in (await client.list_tools()).tools}
             listed = await client.call_tool("list_recordings")
-            return tools, listed, await client.call_tool("ask", {"file": "a.edf", "question": QUESTION})
+            asked = {"file": "a.edf", "question": QUESTION}
+            wrong = await client.call_tool("ask", asked | {"reading": {"cap": "none"}})
+            return tools, listed, await client.call_tool("ask", asked), wrong
 
-    tools, listed, answer = asyncio.run(run())
+    tools, listed, answer, wrong = asyncio.run(run())
     assert "ask" in tools and "a.edf" in listed.structured_content["recordings"]
     assert not answer.is_error and "no diagnosis" in answer.structured_content["verdict"]
+    # an assistant gives fields of `reading`, no flags of a command
+    assert wrong.is_error and "cap='none'" in wrong.content[0].text and "--cap" not in wrong.content[0].text
 
 
 def test_nothing_but_the_protocol_is_printed(place):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from neurolm.cli.ask import find_model
 from neurolm.cli.serve import TOKEN_VARIABLE
 from neurolm.cli.values import Answering
-from neurolm.core.errors import ConfigError
+from neurolm.core.errors import FLAGS, ConfigError
 from neurolm.core.small_files import read_text
 from neurolm.core.terminal import say
 
@@ -70,6 +70,7 @@ def mcp(
         return load(checkpoint, device=machine.device, precision=machine.precision)
 
     server = tools.make_server(Desk(load, recordings))
+    os.environ.pop(FLAGS, None)  # from now on messages are for assistants, who give no flags
     if token is None:
         serve.serve_stdio(server)
     else:
