@@ -143,3 +143,17 @@ def test_settings_of_others_are_not_shared(server_settings):
     assert other._on_disk.root != first._on_disk.root
     other.close()
     first.close()
+
+
+def test_what_is_derived_of_a_recording_in_use_is_kept(folder, tmp_path):
+    library = Library(ServerSettings(models=(), folder=folder, uploads=tmp_path / "others", keep=100.0))
+    used, other = library.entries()
+    for one in (used, other):
+        (one.scratch / "traces").mkdir()
+        os.utime(one.scratch, (1e9, 1e9))
+    library.touch(used.id)
+    library.sweep()
+    assert (used.scratch / "traces").exists() and not other.scratch.exists()
+    library.touch(other.id)  # asked about again, it has a place for what is made of it
+    assert other.scratch.is_dir()
+    library.close()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
@@ -141,6 +142,10 @@ class Library:
             if id in self._uploads:
                 self._uploads[id] = replace(self._uploads[id], used=time.time())
                 self._on_disk.touch(id)
+            elif id in self._folder:  # its derived files are then kept, or have a place again
+                with suppress(OSError):
+                    self._folder[id].scratch.mkdir(mode=0o700, exist_ok=True)
+                    os.utime(self._folder[id].scratch)
 
     def read_as(self, id: str, reading: ReadingOptions) -> Entry:
         """Set how a recording is read from now on."""
