@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from neurolm.recording.recording import open_recording
-from neurolm.server import multipart
+from neurolm.server import multipart, naming
 from neurolm.server.library import SWEEP, Library
 from neurolm.server.naming import main_of, name_on_disk, rename_within, shown_name
 from neurolm.server.settings import ServerSettings
@@ -236,6 +236,37 @@ def test_a_full_disk_is_said_and_nothing_stays(client, server_settings, edf, mon
     assert found.status_code == 507 and "full" in found.json()["error"]["message"]
     assert uploads_of(server_settings) == []
     assert client.post(LIST, files=parts(("anna.edf", edf))).status_code == 201
+
+
+def test_an_example_for_which_there_is_no_room_is_507(client, monkeypatch):
+    def full(*_args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("neurolm.server.example.shutil.copyfile", full)
+    found = client.post(f"{LIST}/example")
+    assert found.status_code == 507 and found.json()["error"]["kind"] == "DiskFull"
+
+
+def test_an_upload_whose_client_hangs_up_is_no_fault(client, server_settings, capsys):
+    coming = iter([{"type": "http.request", "body": b"--B\r\n", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive():
+        return next(coming)
+
+    async def send(message):
+        raise AssertionError(message)
+
+    headers = [(b"host", b"127.0.0.1"), (b"content-type", b"multipart/form-data; boundary=B")]
+    scope = {"type": "http", "method": "POST", "path": LIST, "headers": headers, "query_string": b"", "root_path": ""}
+    client.portal.call(client.app, scope, receive, send)
+    assert uploads_of(server_settings) == [] and not capsys.readouterr().err
+    assert 'status="499"} 1.0' in client.get("/api/v1/metrics").text
+
+
+def test_a_header_that_would_fill_memory_is_refused(client, edf, monkeypatch):
+    monkeypatch.setattr(naming, "MOST_HEADER", 1000)
+    found = client.post(LIST, files=parts(("anna.lay", b"[FileInfo]\nFile=anna.dat\n" + b";" * 1000)))
+    assert found.status_code == 422 and "it is no header" in found.json()["error"]["message"]
 
 
 def test_no_room_is_said_before_anything_is_read(client, edf, monkeypatch):

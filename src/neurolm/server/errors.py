@@ -116,6 +116,12 @@ def add_handlers(app: FastAPI) -> None:
         message = service.library.shown(str(error), request.path_params.get("id"))
         return failed(status_of(error), type(error).__name__, message, getattr(error, "headers", None))
 
+    @app.exception_handler(OSError)
+    def _full(_request: Request, error: OSError) -> Json:
+        if error.errno not in FULL:
+            raise error
+        return failed(DiskFull.status, DiskFull.__name__, "the disk of the service is full: free space there")
+
     @app.exception_handler(RequestValidationError)
     def _refused(_request: Request, error: RequestValidationError) -> Json:
         said = "; ".join(

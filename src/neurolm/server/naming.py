@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from neurolm.core.errors import RecordingError
-from neurolm.core.small_files import LARGE, read_small
+from neurolm.core.small_files import read_small
 from neurolm.core.terminal import printable
 from neurolm.recording.suffixes import COMPANIONS, FOLDERS, RECORDING_SUFFIXES, WFDB, main_file, suffix_of
 from neurolm.recording.unread import unread
@@ -24,6 +24,8 @@ _SUFFIXES = sorted(
     key=len, reverse=True,
 )  # fmt: skip
 """Suffixes that a file may have, the longest first."""
+MOST_HEADER = 64 << 20
+"""Bytes of a header: it is in memory several times while it is rewritten. A million markers take 40 MB."""
 _TEXT_HEADERS = (".vhdr", ".ahdr", ".vmrk", ".amrk", ".lay", WFDB)
 """Headers that name other files of their recording as text."""
 _NAMED = {
@@ -96,7 +98,7 @@ def rename_within(folder: Path, files: Mapping[str, str]) -> None:
         if suffix not in _TEXT_HEADERS:
             continue
         try:
-            raw = read_small(folder / name, most=LARGE)
+            raw = read_small(folder / name, most=MOST_HEADER)
         except OSError as error:
             raise RecordingError(f"{files[name]}: {error}; it is no header") from error
         encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin-1"

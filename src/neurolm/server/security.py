@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.requests import ClientDisconnect
+
 from neurolm.core.errors import ConfigError, argument
 from neurolm.server import log
 from neurolm.server.errors import Json, failed
@@ -37,6 +39,8 @@ HEADERS = {
 }
 """On every answer."""
 API, UPLOADS, OPEN = "/api/", "/api/v1/recordings", ("/api/v1/health",)
+LEFT = 499
+"""What is counted as the status of a request whose client hung up before it was whole; nobody is sent it."""
 MOST_BODY = 1 << 20
 """Bytes of a request that is no upload."""
 SHORTEST_TOKEN = 16
@@ -106,6 +110,8 @@ class Guard:
                 await refused(scope, receive, sent)
             else:
                 await self.app(scope, self._limited(scope, receive), sent)
+        except ClientDisconnect:  # who asked is gone, which is no fault
+            status = status or LEFT
         except Exception as error:
             id = secrets.token_hex(4)
             log.fault(id, scope["method"], _route(scope), error)
