@@ -170,6 +170,31 @@ def test_questions_about_different_recordings_share_a_batch(models, files, runni
         np.testing.assert_allclose(np.concatenate(found), wanted, atol=1e-4, rtol=1e-5)
 
 
+def test_a_question_of_many_words_has_batches_of_its_own(models, files, running, counted):
+    """Else a question of few words would have a window of a batch that takes seconds, and so be stuck behind it."""
+    batcher, model = running.batcher("two"), models["two"]
+    recording = read_recording(files / "a.edf", model.card, reading=ReadingOptions(), unseen="nearest")
+    samples = [recording.sample(200 * start, 4) for start in range(3)]
+    wordy = model.asked("Which?", [letter * 20 for letter in "abcdefghijklmnopqrstuvwxyz"]).prompt
+    short = model.asked(WORKLOAD, None).prompt
+    assert wordy.places > 2 * (short.places + len(samples[0].second))
+    alone = [batcher.score(prompt, samples) for prompt in (wordy, short)]
+    counted.clear()
+    parts: list[list[np.ndarray]] = [[], []]
+
+    def put():
+        for prompt, found in zip((wordy, short), parts, strict=True):
+            batcher.put(Line(prompt, found.append, found.append), samples)
+
+    batcher.step(put)
+    until = time.monotonic() + 30
+    while sum(windows for windows, _ in counted) < 6 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert sum(windows for windows, _ in counted) == 6 and {questions for _, questions in counted} == {1}
+    for found, wanted in zip(parts, alone, strict=True):
+        np.testing.assert_allclose(np.concatenate(found), wanted, atol=1e-4, rtol=1e-5)
+
+
 def test_a_short_question_is_not_stuck_behind_long_ones(models, entry, running):
     long = [Told() for _ in range(3)]
     asked = models["one"].asked(WORKLOAD)

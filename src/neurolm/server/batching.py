@@ -1,7 +1,8 @@
 """One thread for each model's forward passes: windows of all questions that wait, in common batches
 
 Whoever waits longest decides how long the windows of a batch are, and others with windows of about that length join it,
-a window each in turn. So a short question is answered beside a long one, and none fills a batch with padding.
+a window each in turn, where their questions and options are of about one length, too. So a short question is answered
+beside a long one, and none fills a batch with padding.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ SECONDS = 0.4
 FEWEST = 400
 """Places of a batch that are no fewer, however slow the model is."""
 ALIKE = 2.0
-"""By how many times windows of one batch may differ in length."""
+"""By how many times windows of one batch may differ in length, without and with the text of their questions."""
 _ENDING = "the service is ending"
 _AHEAD = 64  # windows of a line, which may differ in length, that are looked at
 
@@ -157,7 +158,12 @@ class Batcher:
         if not self._lines:
             return []
         length = max(len(sample.second) for sample in islice(self._lines[0].waiting, _AHEAD))
-        turn = deque(one for one in self._lines if length / ALIKE <= len(one.waiting[0].second) <= length)
+        width = length + self._lines[0].prompt.places
+        turn = deque(
+            one for one in self._lines
+            if length / ALIKE <= len(one.waiting[0].second) <= length
+            and 1 / ALIKE <= (length + one.prompt.places) / width <= ALIKE
+        )  # fmt: skip
         others = [one for one in self._lines if one not in turn]
         batch: list[tuple[Line, Sample]] = []
         text = max(one.prompt.places for one in turn)
