@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -121,6 +122,24 @@ def test_a_reader_that_crashes_or_hangs_costs_its_recording_alone(readers, entry
     monkeypatch.setattr(service, "patience", lambda _path: 60.0)
     assert ready(traces, replace(entry, id="c", scratch=entry.scratch / "c"))["seconds"] == 20
     traces.close()
+
+
+def test_what_crashed_is_tried_again_after_a_pause_that_grows(traces, entry, readers, monkeypatch):
+    now, begin = [100.0], build.begin
+    monkeypatch.setattr(service, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(build, "begin", readers.crash)
+    begun = []
+    monkeypatch.setattr(
+        Traces, "_make", lambda self, made, *what, true=Traces._make: begun.append(now[0]) or true(self, made, *what)
+    )
+    while now[0] < 120:  # a page that asks every second
+        with pytest.raises(RecordingError, match="crashed"):
+            ready(traces, entry)
+        now[0] += 1
+    assert begun == [100, 102, 106, 114]
+    monkeypatch.setattr(build, "begin", begin)
+    now[0] = 130
+    assert ready(traces, entry)["seconds"] == 20
 
 
 def test_a_header_of_strangers_shows_no_file_from_elsewhere(traces, tmp_path, monkeypatch):

@@ -8,8 +8,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -34,6 +36,8 @@ OPEN = 32
 """Pyramids that are kept open."""
 AT_ONCE = 0.25
 """Seconds that a view waits for a pyramid, so that a short recording is there at once."""
+AGAIN_AFTER = 2.0
+"""Seconds after which a recording whose reader crashed is tried again when somebody asks; twice as many each time."""
 _STEP = 0.5  # seconds of work between two looks at how far it is
 _VERSION = 1
 """Of the files; another one is made anew."""
@@ -59,6 +63,10 @@ class _Build:
     """A pyramid that is being made."""
 
     folder: Path
+    crashes: int = 0
+    """Processes that died over it, this attempt and those before."""
+    again: float = math.inf
+    """When it may be tried again (``time.monotonic``): what was wrong is the file, or was what ended the process."""
     done: float = 0.0
     given_up: bool = False
     future: Future[None] = field(default_factory=Future)
@@ -162,8 +170,9 @@ class Traces:
             if made is not None and made.folder != folder:  # read otherwise meanwhile
                 made.given_up, made = True, None
                 del self._builds[entry.id]
-            if made is None and not (folder / META).is_file():
-                made = self._begin(entry, folder)
+            crashes = made.crashes if made is not None and time.monotonic() >= made.again else 0
+            if crashes or (made is None and not (folder / META).is_file()):
+                made = self._begin(entry, folder, crashes)
         if made is not None:
             wait([made.future], AT_ONCE)
             if not made.future.done():
@@ -180,16 +189,16 @@ class Traces:
                 made.given_up = True
                 del self._builds[id]
 
-    def _begin(self, entry: Entry, folder: Path) -> _Build:
+    def _begin(self, entry: Entry, folder: Path, crashes: int) -> _Build:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        made = _Build(folder)
+        made = _Build(folder, crashes)
         self._builds[entry.id] = made
         path, name, reading = entry.path, entry.name, entry.reading
         made.future = self._threads.submit(self._make, made, path, name, reading)
         return made
 
     def _ended(self, entry: Entry, made: _Build) -> None:
-        """Raise what went wrong; a recording that cannot be shown is not tried again, until it is read otherwise."""
+        """Raise what went wrong; what cannot be shown is tried again when it is read otherwise, or crashed."""
         error = made.future.exception()
         with self._lock:
             if not isinstance(error, RecordingError) and self._builds.get(entry.id) is made:
@@ -218,8 +227,11 @@ class Traces:
                     raise RecordingError(f"{name}: was removed, or is read otherwise now")
                 made.done = worker.call(build.advance, _STEP, patience=seconds)
         except Died as death:
+            made.crashes += 1
+            made.again = time.monotonic() + AGAIN_AFTER * 2 ** (made.crashes - 1)
             why = "did not answer in time" if death.late else f"crashed (exit status {death.exit_code})"
-            raise RecordingError(f"{name}: reading it for the traces {why}; copy or export it again") from None
+            remedy = "try again, or copy or export it again"
+            raise RecordingError(f"{name}: reading it for the traces {why}; {remedy}") from None
         except NeuroLMError as error:
             raise type(error)(_shown(str(error), path, made.folder, name)) from None
         finally:
