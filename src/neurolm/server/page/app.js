@@ -80,7 +80,12 @@ async function find(id) {
   } catch (error) {
     fill(
       main,
-      h("div", { class: "waiting" }, problem(error, { title: "The recording cannot be found", again: route })),
+      h(
+        "div",
+        { class: "waiting" },
+        h("h1", { class: "unseen" }, "Recording"),
+        problem(error, { title: "The recording cannot be found", again: route }),
+      ),
     );
     return null;
   }
@@ -90,6 +95,7 @@ async function find(id) {
       h(
         "div",
         { class: "waiting" },
+        h("h1", { class: "unseen" }, "Recording"),
         problem({
           message: "This recording is not there, or no longer: uploads are deleted when their time has passed",
           status: 404,
@@ -232,6 +238,7 @@ async function begin(first) {
       h(
         "div",
         { class: "waiting" },
+        h("h1", { class: "unseen" }, "neurolm"),
         problem(error, { title: "The service does not say which model answers", again: () => begin(true) }),
       ),
     );
