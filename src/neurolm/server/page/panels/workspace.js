@@ -17,6 +17,8 @@ import { Tabs } from "./tabs.js";
 
 const COLUMNS = 2000;
 const HOUR = 3600;
+/** Milliseconds between two texts of the position while one pans. */
+const BREATH = 120;
 
 /** A recording that is shown. `close` ends what it had under way. */
 export class Workspace {
@@ -195,13 +197,27 @@ export class Workspace {
   }
 
   moved({ start, pageSeconds }) {
-    const stop = Math.min(this.facts.seconds, start + pageSeconds);
-    const all = clock(this.facts.seconds);
-    this.elements.position.textContent = `${clock(start, true)} – ${clock(stop, true)} of ${all}`;
+    this.sayPosition();
     this.whole?.setWindow(start, pageSeconds);
     this.answers.setRange(start, pageSeconds);
     clearTimeout(this.placing);
     this.placing = setTimeout(() => !this.ending.signal.aborted && setPlace(this.entry.id, start), 300);
+  }
+
+  /** The position in words; while one pans some times a second only, since a new text lays the page out anew. */
+  sayPosition() {
+    if (this.saying) return;
+    const say = () => {
+      const { start, pageSeconds } = this.view;
+      const stop = Math.min(this.facts.seconds, start + pageSeconds);
+      const words = `${clock(start, true)} – ${clock(stop, true)} of ${clock(this.facts.seconds)}`;
+      if (this.elements.position.textContent !== words) this.elements.position.textContent = words;
+    };
+    say();
+    this.saying = setTimeout(() => {
+      this.saying = null;
+      say();
+    }, BREATH);
   }
 
   /** Goes to a second; with some EEG before it, so that what is there is seen in its surroundings. */
@@ -310,6 +326,7 @@ export class Workspace {
 
   close() {
     clearTimeout(this.placing);
+    clearTimeout(this.saying);
     this.ending.abort(new DOMException("closed", "AbortError"));
     this.answers?.close();
     for (const drawn of [this.view, this.whole]) drawn?.destroy?.();

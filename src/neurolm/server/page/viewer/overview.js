@@ -26,6 +26,7 @@ export class OverviewView extends EventTarget {
     this.version = 0;
     this.clock = null;
     this.window = { start: 0, seconds: 0 };
+    this.placed = null;
     this.surface = new Surface(container, {
       label: "Overview of the recording",
       role: "slider",
@@ -51,7 +52,14 @@ export class OverviewView extends EventTarget {
   setWindow(start, seconds) {
     this.window = { start, seconds };
     this.#describe();
-    this.surface.redraw();
+    if (this.placed === null || this.placed !== this.#place()) this.surface.redraw();
+  }
+
+  /** Where the window stands, in halves of the screen's pixels: in a night one pans long until it moves by one. */
+  #place() {
+    const { start, seconds } = this.window;
+    const half = (at) => Math.round(2 * this.surface.ratio * this.frame.x(at));
+    return this.frame ? `${half(start)} ${half(start + seconds)}` : null;
   }
 
   /** The clock stands under the times where there is room for both. */
@@ -64,10 +72,16 @@ export class OverviewView extends EventTarget {
     const { start, seconds } = this.window;
     const all = this.data.seconds;
     const stop = Math.min(all, start + seconds);
-    this.canvas.setAttribute("aria-valuemin", "0");
-    this.canvas.setAttribute("aria-valuemax", String(Math.round(Math.max(0, all - seconds))));
-    this.canvas.setAttribute("aria-valuenow", String(Math.round(start)));
-    this.canvas.setAttribute("aria-valuetext", `${timeText(start)} to ${timeText(stop)} of ${timeText(all)}`);
+    const said = {
+      valuemin: 0,
+      valuemax: Math.round(Math.max(0, all - seconds)),
+      valuenow: Math.round(start),
+      valuetext: `${timeText(start)} to ${timeText(stop)} of ${timeText(all)}`,
+    };
+    for (const [name, value] of Object.entries(said)) {
+      const known = this.canvas.getAttribute(`aria-${name}`);
+      if (known !== String(value)) this.canvas.setAttribute(`aria-${name}`, value);
+    }
   }
 
   #seek(start) {
@@ -127,6 +141,7 @@ export class OverviewView extends EventTarget {
       stop: seconds,
       x: (at) => left + at * pixelsPerSecond,
     });
+    this.placed = this.#place();
     surface.cached(this.version, () => this.#drawRecording(frame));
     if (seconds) this.#drawWindow(frame);
     if (surface.focused) {
