@@ -230,6 +230,27 @@ def test_an_ecg_has_room_to_say_its_sensitivity_however_dense_the_rows(modules):
     assert np.ptp(np.diff([row["y"] for row in rows[:64]])) < 1e-9
 
 
+@pytest.mark.parametrize(
+    ("names", "apart"),
+    [
+        ("Fp1-F7 F7-T3 T3-T5 T5-O1 Fp1-F3 F3-C3 Fz-Cz Cz-Pz Fp2-F4 F4-C4 Fp2-F8 F8-T4", [4, 6, 8, 10]),
+        ("Fp1-Fp2 F7-F3 F3-Fz Fz-F4 F4-F8 T3-C3 C3-Cz Cz-C4", [1, 5]),  # front, then central
+        ("Fp1-avg F3-avg Fp2-avg F4-avg Fz-avg Cz-avg", [2, 4]),
+        ("Fp1 F3 Fp2 F4 Fz Cz", [2, 4]),
+    ],
+)
+def test_chains_of_bipolar_montages_stand_apart_and_else_the_sides(modules, names, apart):
+    heights = modules.evaluate(
+        """async (names) => {
+          const { layRows } = await import("/viewer/frame.js");
+          return layRows(names.map((name) => ({ name, kind: "eeg" })), 0, 500).rows.map((row) => row.y);
+        }""",
+        names.split(),
+    )
+    steps = np.diff(heights)
+    assert [i + 1 for i in np.flatnonzero(steps > 1.2 * steps.min())] == apart
+
+
 def test_the_scale_bar_hides_no_eeg(demo):
     """Below, at the right of the last row, the trace is as dark as in the middle of its page."""
     page = demo(square=1)

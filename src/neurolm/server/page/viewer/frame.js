@@ -7,7 +7,7 @@ import { MM, RIGHT, clockText, gridSteps, labelStep, ticks, timeText } from "./s
 
 const AXIS = 22;
 const CLOCK = 15;
-/** Room between left, right and midline, in rows. */
+/** Room between chains, or between left, right and midline, in rows. */
 const APART = 0.55;
 /** Pixels that a row needs at least whose sensitivity stands under its name. */
 const TWO_LINES = 26;
@@ -28,18 +28,34 @@ export function sideOf(channel) {
   return sides.size === 1 ? [...sides][0] : null;
 }
 
+/** The two electrodes of a name such as Fp1-F7; null where it is no such pair. */
+function pairOf({ name }) {
+  const parts = name.split("-");
+  return parts.length === 2 && parts.every(Boolean) ? parts : null;
+}
+
 /**
- * Rows of channels between two heights: {channel, name, side, bad, weaker, y}, sides slightly apart, and below one of
- * another sensitivity room to say it, however many rows there are.
+ * Whether a row stands apart from the one before it: in a bipolar montage where a chain of electrodes ends, as readers
+ * follow chains; else, and among pairs with one reference, between left, right and midline.
+ */
+function isApart(before, row) {
+  const [one, other] = [pairOf(before), pairOf(row)];
+  if (one && other && one[1] !== other[1]) return one[1] !== other[0];
+  return sideOf(before) !== sideOf(row);
+}
+
+/**
+ * Rows of channels between two heights: {channel, name, side, bad, weaker, y}, chains or sides slightly apart, and below
+ * one of another sensitivity room to say it, however many rows there are.
  */
 export function layRows(channels, top, bottom) {
   const sides = channels.map(sideOf);
   let [slots, room] = [0, 0];
-  const places = sides.map((side, i) => {
-    if (i && side !== sides[i - 1]) slots += APART;
+  const places = channels.map((channel, i) => {
+    if (i && isApart(channels[i - 1], channel)) slots += APART;
     slots += 1;
     const place = [slots - 0.5, room];
-    if (WEAKER[channels[i].kind]) room += TWO_LINES / 2;
+    if (WEAKER[channel.kind]) room += TWO_LINES / 2;
     return place;
   });
   const step = Math.max(1, bottom - top - room) / Math.max(1, slots);
