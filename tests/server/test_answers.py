@@ -159,7 +159,8 @@ def test_answers_leave_as_files(app, ids, tmp_path):
     assert export("json").json()["probabilities"] == body["probabilities"]
     rows = export("csv").text.splitlines()
     assert len(rows) == 1 + len(body["timeline"]) and rows[0].startswith("recording,")
-    assert 'filename="anna.zip"' in export("bids").headers["content-disposition"]
+    assert 'filename="anna.answer.edf"' in export("edf").headers["content-disposition"], "not the recording's name"
+    assert 'filename="anna.answer.zip"' in export("bids").headers["content-disposition"]
     assert any(name.endswith("events.tsv") for name in zipfile.ZipFile(io.BytesIO(export("bids").content)).namelist())
     (tmp_path / "answers.edf").write_bytes(export("edf").content)
     annotations = mne.read_annotations(tmp_path / "answers.edf")

@@ -272,12 +272,12 @@ def export(
         folder.cleanup()
         raise
     after.add_task(folder.cleanup)
-    headers = {"Content-Disposition": _attached(entry.name, suffix)}
+    headers = {"Content-Disposition": _attached(entry.name, f"answer.{suffix}")}
     return FileResponse(path, media_type=_MEDIA[format], headers=headers)
 
 
 def _attached(name: str, suffix: str) -> str:
-    """The name under which a file is saved: that of the recording, with another suffix."""
+    """The name under which a file is saved: the recording's and what it is, so that it never replaces a recording."""
     stem = Path(name.replace("\\", "/")).stem or "recording"
     plain = re.sub(r"[^A-Za-z0-9._-]", "_", stem)
     return f"attachment; filename=\"{plain}.{suffix}\"; filename*=UTF-8''{quote(f'{stem}.{suffix}', safe='')}"
@@ -351,5 +351,5 @@ def embed(id: str, body: Embed, of: OfService, after: BackgroundTasks) -> FileRe
             folder.cleanup()
             raise
     after.add_task(folder.cleanup)
-    headers = {"Content-Disposition": _attached(entry.name, "npz")}
+    headers = {"Content-Disposition": _attached(entry.name, "features.npz")}
     return FileResponse(path, media_type="application/octet-stream", headers=headers)
