@@ -60,7 +60,8 @@ async function explain(workspace, one, index, place) {
     progress("Asking again without each electrode and each second", null, () => stop.abort()),
   );
   announce("Looking for what carried the answer");
-  const body = { question: one.question, start: window.start, stop: window.stop };
+  const option = one.options[window.probabilities.indexOf(Math.max(...window.probabilities))];
+  const body = { question: one.question, option, start: window.start, stop: window.stop };
   if (one.body?.options) body.options = one.body.options;
   if (one.body?.model) body.model = one.body.model;
   try {
