@@ -153,6 +153,7 @@ def test_montages_are_offered_where_they_make_sense():
 
 def test_clinical_order():
     names = ["O2", "CZ", "F7", "FP2", "O1", "A1", "T3", "FP1", "PZ", "F3", "T4", "CP5"]
+    assert sorted(["C4", "T4", "C3", "T3"], key=place) == ["T3", "C3", "T4", "C4"], "from the side to the centre"
     assert sorted(names, key=place) == ["FP1", "F7", "F3", "T3", "A1", "CP5", "O1", "FP2", "T4", "O2", "CZ", "PZ"]
 
 

@@ -12,7 +12,10 @@ _ROWS = {
     for name in names.split()
 }
 """Beginnings of electrodes' names → how far back they lie."""
-_LIES = {"T5": "P7", "T6": "P8", "T1": "FT9", "T2": "FT10", "A1": "TP9", "A2": "TP10", "M1": "TP9", "M2": "TP10"}
+_LIES = {
+    "T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8", "T1": "FT9", "T2": "FT10",
+    "A1": "TP9", "A2": "TP10", "M1": "TP9", "M2": "TP10",
+}  # fmt: skip
 """Electrodes whose names do not say where they lie → those that do."""
 _SIDES = ("left", "right", "mid")
 _PARTS = re.compile(r"([A-Z]+?)(Z|\d+)H?")
