@@ -6,6 +6,7 @@ import { optionPattern, pattern, textOn } from "./colours.js";
 import { shown } from "./marks.js";
 
 export const CAUTION = 13;
+const SQUEEZED = 1.2;
 const ROW = 17;
 const EVENT_ROW = 30;
 const DENSITY = 78;
@@ -67,7 +68,7 @@ function gutterText(frame, text, y, { soft = false, lines = 1 } = {}) {
   const room = frame.left - 12;
   const parts = lines > 1 && context.measureText(text).width > room ? wrap(context, text, room) : [text];
   parts.forEach((part, i) => {
-    context.fillText(cut(context, part, room), frame.left - 8, y + 12 * (i - (parts.length - 1) / 2));
+    context.fillText(cut(context, part, room), frame.left - 8, y + 12 * (i - (parts.length - 1) / 2), room);
   });
   context.textAlign = "left";
 }
@@ -79,8 +80,9 @@ function wrap(context, text, room) {
   return words.length ? [first, words.join(" ")] : [first];
 }
 
+/** As much of a text as has room; a little more than fits is drawn narrower. */
 function cut(context, text, room) {
-  if (context.measureText(text).width <= room) return text;
+  if (context.measureText(text).width <= room * SQUEEZED) return text;
   let length = text.length;
   while (length > 1 && context.measureText(`${text.slice(0, length)}…`).width > room) length -= 1;
   return `${text.slice(0, length)}…`;
