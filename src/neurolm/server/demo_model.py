@@ -22,8 +22,8 @@ from neurolm.train.tokenizer import train_tokenizer
 
 DEMO = Path("runs/demo")
 """Where ``neurolm demo`` leaves its run."""
-NAME = "minute-2"
-"""Folder in the cache; another number where such a model is made in another way."""
+NAME, RECIPE = "minute-3", "minute"
+"""Folder in the cache, with another number where such a model is made in another way; by the recipe the page knows it."""
 PEOPLE, STEPS = 6, 8
 """Simulated people, and steps of every stage."""
 NOTICE = "a model of a minute: its answers mean nothing but show how the page works; `neurolm demo` makes a better one"
@@ -88,7 +88,7 @@ def micro() -> RunConfig:
         save_every=STEPS,
     )  # fmt: skip
     return RunConfig(
-        recipe="micro",
+        recipe=RECIPE,
         model=ModelConfig(
             tokenizer=TokenizerConfig(
                 encoder=block, decoder=block, codes=64, code_width=8, classifier_width=16, revive=0.1,

@@ -4,9 +4,17 @@ import { fill, h, name, printable } from "../dom.js";
 import { many, number } from "../format.js";
 import { notice } from "./problem.js";
 
-export const SIMULATED =
+const SIMULATED =
   "This model was trained on simulated EEG only: what it says of a person’s EEG means nothing.";
+const MINUTE =
+  "This model was made in a minute, to show the page: its answers mean nothing, not even of simulated EEG.";
 const SAID = "the model was trained on simulated EEG only"; // the same, as the service says it
+
+/** What is to be read before a model's answers; null where there is nothing. */
+export function modelWarning(model) {
+  if (model.recipe === "minute") return notice(MINUTE, "warning");
+  return model.simulated ? notice(SIMULATED, "warning") : null;
+}
 
 /** All about a model. */
 export function modelCard(model) {
@@ -14,7 +22,7 @@ export function modelCard(model) {
     "section",
     { class: "card model" },
     h("h3", {}, name(model.name)),
-    model.simulated ? notice(SIMULATED, "warning") : null,
+    modelWarning(model),
     h(
       "dl",
       { class: "facts" },

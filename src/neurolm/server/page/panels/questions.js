@@ -3,7 +3,7 @@
 import { button, field, fill, h, printable, select } from "../dom.js";
 import { number } from "../format.js";
 import { setTaste, taste } from "../state.js";
-import { SIMULATED } from "./models.js";
+import { modelWarning } from "./models.js";
 import { notice, problem } from "./problem.js";
 
 const STEPS = [null, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5];
@@ -50,7 +50,7 @@ export class Questions {
 
   draw() {
     const { model } = this;
-    fill(this.warning, model.simulated && notice(SIMULATED, "warning"));
+    fill(this.warning, modelWarning(model));
     fill(
       this.ownQuestions,
       model.tasks.length
