@@ -145,9 +145,11 @@ function inWords(answer, best) {
   if (!isProbable(answer))
     return "How probable that is cannot be said: below are likelihoods, by which the options can be ordered.";
   const [low, high] = answer.interval ?? [];
-  const within = answer.interval
-    ? `, between ${probability(low)} and ${probability(high)} for other EEG of this recording`
-    : "; too little EEG for an interval";
+  const within = !answer.interval
+    ? "; too little EEG for an interval"
+    : probability(low) === probability(high)
+      ? ", and the same for other EEG of this recording"
+      : `, between ${probability(low)} and ${probability(high)} for other EEG of this recording`;
   const shares = !isSimulated(answer)
     ? ` If the calibration holds here, about ${Math.round(answer.probability * 100)} of 100 such answers are right.`
     : "";
