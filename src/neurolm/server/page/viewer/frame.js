@@ -35,10 +35,11 @@ function pairOf({ name }) {
 }
 
 /**
- * Whether a row stands apart from the one before it: in a bipolar montage where a chain of electrodes ends, as readers
- * follow chains; else, and among pairs with one reference, between left, right and midline.
+ * Whether a row stands apart from the one before it: of another kind; in a bipolar montage where a chain of electrodes
+ * ends, as readers follow chains; else, and among pairs with one reference, between left, right and midline.
  */
 function isApart(before, row) {
+  if (before.kind !== row.kind) return true;
   const [one, other] = [pairOf(before), pairOf(row)];
   if (one && other && one[1] !== other[1]) return one[1] !== other[0];
   return sideOf(before) !== sideOf(row);
