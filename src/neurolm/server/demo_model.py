@@ -23,7 +23,7 @@ from neurolm.train.tokenizer import train_tokenizer
 DEMO = Path("runs/demo")
 """Where ``neurolm demo`` leaves its run."""
 NAME, RECIPE = "minute-3", "minute"
-"""Folder in the cache, with another number where such a model is made in another way; by the recipe the page knows it."""
+"""Folder in the cache, another where such a model is made in another way; by the recipe the page knows it."""
 PEOPLE, STEPS = 6, 8
 """Simulated people, and steps of every stage."""
 NOTICE = "a model of a minute: its answers mean nothing but show how the page works; `neurolm demo` makes a better one"
