@@ -46,8 +46,8 @@ function isApart(before, row) {
 }
 
 /**
- * Rows of channels between two heights: {channel, name, side, bad, weaker, y}, chains or sides slightly apart, and below
- * one of another sensitivity room to say it, however many rows there are.
+ * Rows of channels between two heights: {channel, name, side, bad, weaker, y}, chains or sides slightly apart, and
+ * below one of another sensitivity room to say it, however many rows there are.
  */
 export function layRows(channels, top, bottom) {
   const sides = channels.map(sideOf);
