@@ -278,7 +278,7 @@ def test_the_command_writes_both_files_and_can_hide_annotations(evidence_run, fi
     assert capsys.readouterr().out.split("\n")[:2] == names
     assert Path(names[1]).read_bytes().startswith(b"%PDF")
     page = Seen.of(Path(names[0]).read_text()).text
-    again = re.search(r"this report again (neurolm report .*?--risk 0\.3)", page)[1]
+    again = re.search(r"this report again (neurolm report .*?--risk 0\.3 --annotations hide)", page)[1]
     assert "--questions workload" in again and "x & <b>y.edf" in again and str(file.parent) not in page
     assert "eyes closed" not in page and "onerror" not in page
     assert _files(file, tmp_path) == [tmp_path / name for name in names]

@@ -78,6 +78,7 @@ def report(
     words += [] if questions is None else ["--questions", questions]
     words += [*as_flags(reading, NEAREST), *([] if unseen == "nearest" else ["--unseen", unseen])]
     words += [] if risk is None else ["--risk", f"{risk:g}"]
+    words += [] if annotations == "show" else ["--annotations", annotations]
     written = write_recording_report(
         opened, source, files, reading=reading, unseen=unseen, risk=risk,
         questions=None if questions is None else meant(names(questions), opened.card),
