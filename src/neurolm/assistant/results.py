@@ -12,8 +12,10 @@ FileName = Annotated[str, Field(description="Name of a recording, as list_record
 QuestionText = Annotated[
     str, Field(max_length=1_000, description="In English; one of the model's own, which capabilities lists")
 ]
+Option = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")]
+"""On one line, which no text of others can leave to pass for a line of ours."""
 Options = Annotated[
-    list[str] | None,
+    list[Option] | None,
     Field(max_length=20, description="Permitted answers of a question of your own: then the answer is a guess"),
 ]
 Risk = Annotated[

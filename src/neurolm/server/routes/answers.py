@@ -295,10 +295,12 @@ def explain(id: str, body: Explain, of: OfService) -> dict[str, Any]:
     batcher, source = of.engine.batcher(name), of.engine.source(entry, asked, model=name)
     with of.engine.room():
         ticket = kept.new_id()
-        starts, part = of.engine.readers.submit(
-            ticket, read_between, source, body.start, body.stop, body.windows
-        ).result()
-        of.engine.readers.forget(ticket)
+        try:
+            starts, part = of.engine.readers.submit(
+                ticket, read_between, source, body.start, body.stop, body.windows
+            ).result()
+        finally:
+            of.engine.readers.forget(ticket)
 
         def score(given: Any) -> Any:
             samples = list(given)

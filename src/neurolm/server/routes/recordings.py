@@ -136,7 +136,9 @@ def delete(id: str, of: OfService) -> None:
 def inspection(id: str, of: OfService) -> dict[str, Any]:
     """Say what was understood of a recording, as ``neurolm inspect --json`` does, and how it is read."""
     of.library.touch(id)
-    return inspected(of.library.get(id), of.shield)
+    entry = of.library.get(id)
+    most = None if entry.origin == "folder" else of.settings.most_seconds  # it may not have been looked at yet
+    return inspected(entry, of.shield, most_seconds=most)
 
 
 @router.put("/recordings/{id}/reading")
