@@ -110,6 +110,7 @@ def serve_http(
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen(128)  # who comes as soon as the address is told waits until it is served
     except OSError as error:
         listening.close()
         raise ConfigError(f"--host {host} --port {port}: {error.strerror}; choose another --port") from error
