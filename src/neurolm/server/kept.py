@@ -6,7 +6,6 @@ a restart as the recording does, and goes with it.
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 import zipfile
@@ -19,6 +18,7 @@ from neurolm.ask.answering import Said
 from neurolm.ask.recording import ModelInput, Windows
 from neurolm.core.files import atomic_file, dump_json
 from neurolm.core.montage import channel_id
+from neurolm.core.small_files import parse_json
 from neurolm.server.errors import NoSuch
 from neurolm.server.library import Entry
 from neurolm.server.reading import nothing
@@ -93,7 +93,7 @@ def find(entry: Entry, id: str) -> Kept:
         raise gone
     try:
         with np.load(entry.scratch / "answers" / f"{id}.npz", allow_pickle=False) as arrays:
-            meta = json.loads(str(arrays["meta"]))
+            meta = parse_json(str(arrays["meta"]))
             starts = tuple(arrays["starts"].tolist())
             said = Said(**{name: arrays[name] for name in ("language", "evidence", "features")})
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:

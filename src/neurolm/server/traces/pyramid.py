@@ -15,7 +15,6 @@ no space.
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from neurolm.core.errors import WriteError
+from neurolm.core.small_files import LARGE, parse_json, read_text
 
 CHUNK = 4096
 """Samples, or bins, of each channel in a chunk: 16 s at 256 Hz."""
@@ -286,7 +286,7 @@ class Pyramid:
 
     def __init__(self, folder: Path, meta: dict[str, Any] | None = None) -> None:
         self.folder = folder
-        self.meta = meta or json.loads((folder / META).read_text(encoding="utf-8"))
+        self.meta = meta or parse_json(read_text(folder / META, most=LARGE))
         self.rate = float(self.meta["rate"])
         self.length = int(self.meta["samples"])
         self.channels = len(self.meta["channels"])
