@@ -73,7 +73,7 @@ function draw(page, app, entry, found, focus = false) {
           ` ${more}`,
         ),
       ),
-      h("div", { class: "row" }, show),
+      h("div", { class: "row" }, found.coverage.length > 0 && show), // without a channel there is nothing to draw
     ),
     found.problems.length
       ? h(
