@@ -207,6 +207,14 @@ def test_sensitivity_goes_by_the_clinical_steps(demo):
     assert page.evaluate("view.sensitivity") == 100
 
 
+def test_a_recording_opens_at_a_step_at_which_its_traces_keep_apart(modules):
+    first = modules.evaluate("""async (all) => {
+        const { firstSensitivity } = await import("/viewer/scales.js");
+        return all.map(([amplitude, row]) => firstSensitivity(amplitude, row));
+    }""", [[None, 8], [0, 8], [11.5, 8], [30, 8], [31, 100], [397, 75.6], [397, 7.56], [1e6, 8]])  # fmt: skip
+    assert first == [7, 7, 7, 7, 7, 50, 500, 2000]  # 397 µV within 1 mm of 7.56 pixels, which are 2 mm
+
+
 def test_an_ecg_is_drawn_smaller_and_its_own_sensitivity_is_used(demo):
     """±50 µV at 50 µV/mm: a tenth of a millimetre for a channel of kind ECG, where EEG has one."""
     page = demo(square=1, ecg="F8")

@@ -3,6 +3,7 @@
 const TOKEN = "neurolm-token";
 const TASTES = "neurolm-tastes";
 const ANSWERS = "neurolm-answers";
+const SENSITIVITIES = "neurolm-sensitivities";
 
 function stored(area, key, otherwise) {
   try {
@@ -59,7 +60,7 @@ export function setPlace(recording, second = null, { step = false } = {}) {
   else history.replaceState(null, "", address);
 }
 
-/** Tastes: page length, sensitivity, filters, montages of one's own, light or dark. */
+/** Tastes: page length, filters, montages of one's own, light or dark. */
 export function taste(key, otherwise = null) {
   return stored(localStorage, TASTES, {})[key] ?? otherwise;
 }
@@ -75,6 +76,15 @@ export function answersOf(recording) {
 
 export function setAnswersOf(recording, ids) {
   store(sessionStorage, ANSWERS, { ...stored(sessionStorage, ANSWERS, {}), [recording]: ids });
+}
+
+/** The sensitivity, µV/mm, that this tab has chosen for a recording; null where it has not. */
+export function sensitivityOf(reading) {
+  return stored(sessionStorage, SENSITIVITIES, {})[reading] ?? null;
+}
+
+export function setSensitivityOf(reading, value) {
+  store(sessionStorage, SENSITIVITIES, { ...stored(sessionStorage, SENSITIVITIES, {}), [reading]: value });
 }
 
 /** Light or dark: as the system has it, until one chooses. */

@@ -2,7 +2,7 @@
 
 import { announce, button, dialog, field, fill, h, name, printable, select } from "../dom.js";
 import { setTaste, taste } from "../state.js";
-import { SENSITIVITIES } from "../viewer/scales.js";
+import { SENSITIVITIES, SENSITIVITY } from "../viewer/scales.js";
 import { montageDialog, OWN } from "./montage.js";
 
 const PAGES = [5, 10, 15, 20, 30, 60];
@@ -68,7 +68,7 @@ export class Signals {
     this.montages = h("span", {});
     this.sensitivity = select(
       SENSITIVITIES.map((value) => [value, `${value} µV/mm`]),
-      7,
+      SENSITIVITY,
       (value) => (workspace.view.sensitivity = Number(value)),
       { title: "↑ and ↓" },
     );
@@ -143,7 +143,6 @@ export class Signals {
       this.sensitivity.append(h("option", { value }, `${Number(value.toPrecision(3))} µV/mm`));
     }
     this.sensitivity.value = String(value);
-    setTaste("sensitivity", value);
   }
 
   /** Bad for the eye only: the average reference leaves it out; the model's answer stays what it is. */

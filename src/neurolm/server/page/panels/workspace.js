@@ -3,9 +3,10 @@
 import * as api from "../api.js";
 import { announce, button, fill, h, name, pictureButton, printable } from "../dom.js";
 import { clock, duration, parseClock } from "../format.js";
-import { setPlace, setTaste, taste } from "../state.js";
+import { sensitivityOf, setPlace, setSensitivityOf, setTaste, taste } from "../state.js";
 import { decodePage } from "../viewer/decode.js";
 import { OverviewView } from "../viewer/overview.js";
+import { firstSensitivity } from "../viewer/scales.js";
 import { TraceView } from "../viewer/traces.js";
 import { Annotations } from "./annotations.js";
 import { Answers } from "./answers.js";
@@ -47,6 +48,7 @@ export class Workspace {
             share,
           ),
       });
+      this.amplitude = await this.typical();
     } catch (error) {
       if (error.name === "AbortError") return;
       fill(
@@ -68,6 +70,17 @@ export class Workspace {
     }
     if (this.ending.signal.aborted) return;
     this.build();
+  }
+
+  /** Typical amplitude of the EEG in µV; null where it is not known. */
+  async typical() {
+    if (sensitivityOf(this.reading()) !== null) return null; // chosen already
+    try {
+      return (await api.inspection(this.entry.id, { signal: this.ending.signal })).amplitude;
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      return null; // the traces are worth showing all the same
+    }
   }
 
   build() {
@@ -131,11 +144,15 @@ export class Workspace {
     };
     this.view = new TraceView(this.elements.traces, this.source);
     this.view.pageSeconds = Number(this.signals.page);
-    this.view.sensitivity = Number(taste("sensitivity", 7));
+    const row = this.elements.traces.clientHeight / Math.max(1, facts.channels.length);
+    this.view.sensitivity = sensitivityOf(this.reading()) ?? firstSensitivity(this.amplitude, row);
     this.view.negativeUp = taste("negativeUp", true);
     this.whole = new OverviewView(this.elements.overview);
     this.view.addEventListener("view", (event) => this.moved(detail(event)));
-    this.view.addEventListener("sensitivity", () => this.signals.showSensitivity(this.view.sensitivity));
+    this.view.addEventListener("sensitivity", () => {
+      this.signals.showSensitivity(this.view.sensitivity);
+      setSensitivityOf(this.reading(), this.view.sensitivity);
+    });
     this.view.addEventListener("annotation", (event) => this.annotations.select(detail(event).annotation));
     this.view.addEventListener("channel", (event) => this.signals.toggleBad(detail(event).name));
     this.whole.addEventListener("seek", (event) => this.jump(detail(event).start, false));
@@ -148,6 +165,11 @@ export class Workspace {
       `${printable(this.entry.name)}: ${facts.channels.length} channels, ${duration(facts.seconds)}. ` +
         "Press ? for all keys.",
     );
+  }
+
+  /** What a sensitivity holds for: this recording, in this way of reading, since another may take another unit. */
+  reading() {
+    return `${this.entry.id} ${this.facts.version ?? ""}`;
   }
 
   /** A page of samples for the drawing code; what goes wrong is said above the traces, and tried again. */

@@ -7,6 +7,8 @@ export const MM = 96 / 25.4;
 /** µV/mm, in the steps of clinical recorders. */
 export const SENSITIVITIES = [1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000];
 export const SENSITIVITY = 7;
+/** Typical amplitude of EEG in µV goes up to this; of more, traces at the usual sensitivity may be one dark block. */
+const USUAL = 30;
 /** Space at the left for names of channels, the same for all views so that their time axes align; CSS pixels. */
 export const GUTTER = 76;
 /** Space at the right, half a time that stands under the last line. */
@@ -16,6 +18,16 @@ export const RIGHT = 28;
 export function nextSensitivity(value, direction) {
   if (direction > 0) return SENSITIVITIES.findLast((step) => step < value * 0.999) ?? SENSITIVITIES[0];
   return SENSITIVITIES.find((step) => step > value * 1.001) ?? SENSITIVITIES.at(-1);
+}
+
+/**
+ * The step at which a recording is opened, of its typical amplitude (µV; null: not known) and the height of its rows (CSS
+ * pixels): the usual one, or where the amplitude is no EEG's one at which it fills half a row, so that traces keep apart.
+ */
+export function firstSensitivity(amplitude, row) {
+  if (amplitude === null || amplitude <= USUAL) return SENSITIVITY;
+  const wanted = (2 * amplitude * MM) / Math.max(1, row);
+  return SENSITIVITIES.find((step) => step >= Math.max(SENSITIVITY, wanted)) ?? SENSITIVITIES.at(-1);
 }
 
 // longest page in seconds, thin lines, bold lines; the first that fits is taken
