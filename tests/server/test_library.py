@@ -3,8 +3,10 @@
 import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from scipy.io import savemat
 
 from neurolm.core.errors import ConfigError
 from neurolm.server.errors import NoSuch
@@ -12,6 +14,16 @@ from neurolm.server.library import Library, as_shown
 from neurolm.server.settings import ServerSettings
 
 LIST = "/api/v1/recordings"
+HEADERS = {
+    ".vhdr": "Brain Vision Data Exchange Header File Version 1.0\n[Common Infos]\nDataFile=Anna.eeg\n"
+    "DataFormat=BINARY\nDataOrientation=MULTIPLEXED\nNumberOfChannels=1\nSamplingInterval=2000\n"
+    "[Binary Infos]\nBinaryFormat=INT_16\n"
+    "[Channel Infos]\nCh1=C3,,0.1\n",
+    ".lay": "[FileInfo]\nFile=Anna.dat\nFileType=Interleaved\nSamplingRate=100\nCalibration=1\nWaveformCount=1\n"
+    "DataType=0\n[ChannelMap]\nC3=1\n",
+    ".hea": "Anna 1 100 1000\nAnna.dat 16 200 16 0 0 0 0 C3\n",
+}
+"""Headers whose samples are in a file of their own."""
 
 
 @pytest.fixture
@@ -105,6 +117,24 @@ def test_messages_call_files_as_they_are_shown():
     text = "recording.vhdr: names recording.eeg and recording.vmrk. In this recording. A recording.edf too"
     told = as_shown(text, files)
     assert told == "Anna.vhdr: names Anna b.eeg and Anna.vmrk. In this recording. A Anna.edf too"
+
+
+@pytest.mark.parametrize("name", ["Anna.vhdr", "Anna.lay", "Anna.hea", "Anna.set"])
+def test_a_header_alone_is_told_to_be_uploaded_with_its_data(client, tmp_path, name):
+    path = tmp_path / name
+    if path.suffix == ".set":
+        savemat(path, {"EEG": {
+            "data": "Anna.fdt", "nbchan": 2, "pnts": 1000, "trials": 1, "srate": 100.0, "xmin": 0.0, "xmax": 9.99,
+            "chanlocs": [], "event": [], "setname": "", "icawinv": [], "icaweights": [], "icasphere": [],
+        }})  # fmt: skip
+    else:
+        path.write_text(HEADERS[path.suffix])
+    entry = client.post(LIST, files=[("files", (name, path.read_bytes()))]).json()
+    found = client.get(f"{LIST}/{entry['id']}/inspection").json()
+    (problem,) = found["problems"]
+    assert not found["usable"] and Path(name).stem in problem
+    assert problem.endswith("together with the file that names it: choose or drop all files of the recording at once")
+    assert "copy" not in problem and "download" not in problem
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):

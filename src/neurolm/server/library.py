@@ -239,8 +239,17 @@ def as_shown(text: str, files: dict[str, str]) -> str:
     """Call the files of an upload in a text as they are shown; what is missing, by the same stem."""
     if not files:
         return text
+    text = _COPY_IT.sub(lambda found: (found["tried"] or "") + _UPLOAD_IT, text)
     stem = next(iter(files.values())).rsplit(".", 1)[0]
     return re.sub(rf"\b{STEM}(\.[A-Za-z]\w*(?:\.\w+)?)", lambda found: files.get(found[0], f"{stem}{found[1]}"), text)
+
+
+_COPY_IT = re.compile(
+    r"; copy it beside the header, or correct the line|(?<= is missing); download it too"
+    r"|(?:(?<= not found)\.?|(?P<tried>(?<= data file), tried .+?) and .*); copy or export it again"
+)
+"""Remedies for a part of a recording that is missing on a disk; nobody can put a file beside an upload."""
+_UPLOAD_IT = "; upload it together with the file that names it: choose or drop all files of the recording at once"
 
 
 def _said(reading: ReadingOptions) -> dict[str, object]:
