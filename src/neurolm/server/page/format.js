@@ -11,6 +11,12 @@ export function clock(seconds, tenths = false) {
   return hours ? `${sign}${hours}:${String(minutes).padStart(2, "0")}:${last}` : `${sign}${minutes}:${last}`;
 }
 
+/** Where a page lies in a recording; of one shorter than a second in seconds, of which the clock would show none. */
+export function spanOf(start, stop, total) {
+  if (total < 1) return `${number(start)} – ${number(stop)} s of ${number(total)} s`;
+  return `${clock(start, true)} – ${clock(stop, true)} of ${clock(total)}`;
+}
+
 /** What somebody typed as a time: seconds, m:ss or h:mm:ss; null if it is none. */
 export function parseClock(text) {
   const parts = text.trim().split(":");

@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { announce, button, fill, h, name, pictureButton, printable } from "../dom.js";
-import { clock, duration, parseClock } from "../format.js";
+import { clock, duration, parseClock, spanOf } from "../format.js";
 import { sensitivityOf, setPlace, setSensitivityOf, setTaste, taste } from "../state.js";
 import { decodePage } from "../viewer/decode.js";
 import { OverviewView } from "../viewer/overview.js";
@@ -232,7 +232,7 @@ export class Workspace {
     const say = () => {
       const { start, pageSeconds } = this.view;
       const stop = Math.min(this.facts.seconds, start + pageSeconds);
-      const words = `${clock(start, true)} – ${clock(stop, true)} of ${clock(this.facts.seconds)}`;
+      const words = spanOf(start, stop, this.facts.seconds);
       if (this.elements.position.textContent !== words) this.elements.position.textContent = words;
     };
     say();
