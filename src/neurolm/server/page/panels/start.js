@@ -234,7 +234,8 @@ function row(entry, app, list) {
   const facts = [
     ORIGINS[entry.origin] ?? entry.origin,
     bytes(entry.bytes),
-    entry.expires && `deleted ${until(entry.expires)}, perhaps sooner if the service ends`, // unless --uploads was given
+    // unless --uploads was given
+    entry.expires && `deleted ${until(entry.expires)}, perhaps sooner if the service ends`,
   ];
   return h(
     "li",
