@@ -133,7 +133,7 @@ def test_a_header_alone_is_told_to_be_uploaded_with_its_data(client, tmp_path, n
     found = client.get(f"{LIST}/{entry['id']}/inspection").json()
     (problem,) = found["problems"]
     assert not found["usable"] and Path(name).stem in problem
-    assert problem.endswith("together with the file that names it: choose or drop all files of the recording at once")
+    assert problem.endswith("together with the file that names it: choose or drop them all at once")
     assert "copy" not in problem and "download" not in problem
 
 

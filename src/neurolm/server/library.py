@@ -249,7 +249,7 @@ _COPY_IT = re.compile(
     r"|(?:(?<= not found)\.?|(?P<tried>(?<= data file), tried .+?) and .*); copy or export it again"
 )
 """Remedies for a part of a recording that is missing on a disk; nobody can put a file beside an upload."""
-_UPLOAD_IT = "; upload it together with the file that names it: choose or drop all files of the recording at once"
+_UPLOAD_IT = "; upload it together with the file that names it: choose or drop them all at once"
 
 
 def _said(reading: ReadingOptions) -> dict[str, object]:
