@@ -21,8 +21,9 @@ export function nextSensitivity(value, direction) {
 }
 
 /**
- * The step at which a recording is opened, of its typical amplitude (µV; null: not known) and the height of its rows (CSS
- * pixels): the usual one, or where the amplitude is no EEG's one at which it fills half a row, so that traces keep apart.
+ * The step at which a recording is opened, of its typical amplitude (µV; null: not known) and the height of its rows
+ * (CSS pixels): the usual one, or where the amplitude is no EEG's one at which it fills half a row, so that traces keep
+ * apart.
  */
 export function firstSensitivity(amplitude, row) {
   if (amplitude === null || amplitude <= USUAL) return SENSITIVITY;
