@@ -92,6 +92,17 @@ def test_from_a_file_to_an_answer_and_its_exports(service, new_page, tmp_path):
 
     page.evaluate(
         """() => {
+             const real = globalThis.fetch
+             globalThis.fetch = async (url, how) => {  // events one by one, however fast the service is
+               const answer = await real(url, how)
+               if (!String(url).endsWith("/ask")) return answer
+               const events = (await answer.text()).split(/(?<=\\n\\n)/)
+               const body = new ReadableStream({async pull(to) {
+                 await new Promise((go) => setTimeout(go, 200))
+                 events.length ? to.enqueue(new TextEncoder().encode(events.shift())) : to.close()
+               }})
+               return new Response(body, {status: answer.status, headers: answer.headers})
+             }
              globalThis.arrived = []
              new MutationObserver(() => arrived.push(document.querySelector('.answer.running')?.textContent ?? ''))
                .observe(document.body, {subtree: true, childList: true, characterData: true})
